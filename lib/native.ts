@@ -1,0 +1,148 @@
+/** The native module, typed: the only seam between TypeScript and C++. Everything here is checked by the callers. */
+
+/** A tensor of a checkpoint: its bytes are read in place while a load runs. */
+export interface NativeTensor {
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: number[];
+  data: Uint8Array;
+}
+
+/** Tensors by name, or a seed: random weights of the configured shapes. */
+export type NativeWeights = Record<string, NativeTensor> | { seed: number };
+
+export interface NativeGeneratorConfig {
+  hiddenSize: number;
+  layers: number;
+  heads: number;
+  intermediateSize: number;
+  preNorm: boolean;
+  geluTanh: boolean;
+  layerNormEps: number;
+  codebookSize: number;
+  vocabSize: number;
+  tokens: number;
+}
+
+export interface NativeTokenizerConfig {
+  hiddenSize: number;
+  heads: number;
+  intermediateSize: number;
+  encoderLayers: number;
+  decoderLayers: number;
+  geluTanh: boolean;
+  layerNormEps: number;
+  codebookSize: number;
+  codebookDim: number;
+  /** [frames, height, width] */
+  sampleShape: number[];
+  patchShape: number[];
+  channels: number;
+}
+
+/** FLOPs really done, a multiply-add counting 2. */
+export interface NativeFlops {
+  projections: number;
+  attention: number;
+  mlp: number;
+  head: number;
+  codec: number;
+}
+
+export interface NativeStepOptions {
+  heads: number;
+  hidden: number;
+  /** Compute every row and rewrite the cache. */
+  refresh: boolean;
+  /** Run the head on every row, not only on the masked ones. */
+  headAll: boolean;
+  /** Per sample: how many positions stay masked after this step. */
+  maskedAfter: Int32Array;
+  guidance: number;
+  temperature: number;
+  topK: number;
+  choiceTemperature: number;
+  seed: bigint;
+  step: number;
+  /** Also return the logits of the head's rows. */
+  logits: boolean;
+}
+
+export interface NativeStep {
+  /** [samples, tokens] vocabulary ids; only meaningful where masked is 0. */
+  ids: Int32Array;
+  /** [samples, tokens] 1 where still masked. */
+  masked: Uint8Array;
+  flops: NativeFlops;
+  /** [headRows, vocabSize] */
+  logits?: Float32Array;
+}
+
+export interface NativeSessionOptions {
+  /** [samples, tokens] vocabulary ids; a masked position carries the id the model sees there ([MASK], or a condition). */
+  ids: Int32Array;
+  masked: Uint8Array;
+  /** [samples] vocabulary ids of the class tokens. */
+  classIds: Int32Array;
+  /** Vocabulary id of "no class" for the second half of the batch, or -1 without guidance. */
+  nullClassId: number;
+  /** [samples] each sample's number in the noise. */
+  sampleKeys: Int32Array;
+}
+
+export interface NativeSession {
+  step(options: NativeStepOptions): Promise<NativeStep>;
+  dispose(): void;
+}
+
+export interface NativeGenerator {
+  openSession(options: NativeSessionOptions): Promise<NativeSession>;
+  /** Logits [samples, tokens, vocabSize] of one pass over every row. classIds: [samples]. */
+  forward(
+    ids: Int32Array,
+    classIds: Int32Array,
+    heads: number,
+    hidden: number,
+  ): Promise<{ logits: Float32Array; flops: NativeFlops }>;
+  dispose(): void;
+}
+
+export interface NativeTokenizer {
+  /** pixels [count, frames, height, width, channels] in [0, 1] -> tokens [count, tokens] */
+  encode(pixels: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: NativeFlops }>;
+  /** tokens [count, tokens] -> pixels [count, frames, height, width, channels] in [0, 1] */
+  decode(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: NativeFlops }>;
+  dispose(): void;
+}
+
+/** A backend with its own job thread; jobs of everything loaded on it run one after another. */
+export interface NativeDevice {
+  /** For example "cpu/avx512". */
+  readonly backend: string;
+  readonly threads: number;
+  loadGenerator(
+    config: NativeGeneratorConfig,
+    weights: NativeWeights,
+    dtype: 'f32' | 'bf16',
+  ): Promise<NativeGenerator>;
+  loadTokenizer(
+    config: NativeTokenizerConfig,
+    weights: NativeWeights,
+    dtype: 'f32' | 'bf16',
+  ): Promise<NativeTokenizer>;
+  dispose(): void;
+}
+
+export interface NativeInfo {
+  /** Instruction sets compiled in that this processor has, best first; the last is "portable". */
+  instructionSets: string[];
+  /** Hardware threads. */
+  threads: number;
+}
+
+export interface NativeBinding {
+  info(): NativeInfo;
+  /** instructionSet: '' for the best one. */
+  openCpu(threads: number, instructionSet: string): NativeDevice;
+  /** Measured f32 multiply-add rate of all threads in FLOP/s: the peak that bench compares with. */
+  measurePeak(device: NativeDevice): Promise<number>;
+}

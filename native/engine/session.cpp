@@ -1,0 +1,165 @@
+#include "session.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+namespace magnets {
+
+namespace {
+
+void check(bool condition, const std::string& message) {
+  if (!condition) throw Error("ERR_ARGUMENT", message);
+}
+
+void check_size(size_t actual, size_t expected, const char* name) {
+  check(actual == expected, "expected " + std::to_string(expected) + " " + name + " but received " +
+                                std::to_string(actual));
+}
+
+template <class T>
+std::unique_ptr<Buffer> place(Backend& backend, Stream& stream, ElementType type, int rows, int columns,
+                              const std::vector<T>& values) {
+  auto buffer = backend.allocate(type, rows, columns);
+  stream.upload(values.data(), rows, columns, *buffer);
+  return buffer;
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const Generator> generator, const SessionOptions& options)
+    : generator_(std::move(generator)),
+      stream_(generator_->backend().stream()),
+      samples_(static_cast<int>(options.class_ids.size())),
+      branches_(options.null_class_id ? 2 * samples_ : samples_),
+      tokens_(generator_->config().tokens),
+      workspace_(generator_->backend(), generator_->config().transformer,
+                 branches_ * generator_->config().positions()) {
+  const GeneratorConfig& config = generator_->config();
+  const size_t size = static_cast<size_t>(samples_) * tokens_;
+  check(samples_ > 0, "expected at least one sample");
+  check_size(options.ids.size(), size, "ids");
+  check_size(options.masked.size(), size, "masked flags");
+  check_size(options.sample_keys.size(), samples_, "sample keys");
+  std::vector<int32_t> class_ids = options.class_ids;
+  if (options.null_class_id) class_ids.resize(branches_, *options.null_class_id);
+  for (const auto* ids : {&options.ids, &class_ids}) {
+    check(std::all_of(ids->begin(), ids->end(), [&](int32_t id) { return id >= 0 && id < config.vocab_size; }),
+          "expected vocabulary ids below " + std::to_string(config.vocab_size));
+  }
+
+  std::vector<uint8_t> state(size);
+  masked_count_.assign(samples_, 0);
+  revealed_count_.assign(samples_, 0);
+  for (size_t i = 0; i < size; ++i) {
+    state[i] = options.masked[i] ? kMasked : kKnown;
+    masked_count_[i / tokens_] += options.masked[i] ? 1 : 0;
+  }
+
+  Backend& backend = generator_->backend();
+  ids_ = place(backend, *stream_, ElementType::i32, samples_, tokens_, options.ids);
+  state_ = place(backend, *stream_, ElementType::u8, samples_, tokens_, state);
+  class_ids_ = place(backend, *stream_, ElementType::i32, 1, branches_, class_ids);
+  sample_keys_ = place(backend, *stream_, ElementType::i32, 1, samples_, options.sample_keys);
+  sampled_ = backend.allocate(ElementType::i32, samples_, tokens_);
+  confidence_ = backend.allocate(ElementType::f32, samples_, tokens_);
+  row_index_ = backend.allocate(ElementType::i32, 1, branches_ * config.positions());
+  head_index_ = backend.allocate(ElementType::i32, 1, branches_ * config.positions());
+  cache_ = generator_->transformer().cache(backend, branches_, config.positions());
+  stream_->synchronize();
+}
+
+std::vector<int> Session::row_starts(bool refresh) const {
+  std::vector<int> start(branches_ + 1, 0);
+  for (int branch = 0; branch < branches_; ++branch) {
+    const int sample = branch % samples_;
+    const int active = masked_count_[sample] + revealed_count_[sample];
+    start[branch + 1] = start[branch] + (refresh ? tokens_ + 1 : active);
+  }
+  return start;
+}
+
+void Session::reserve_head(int rows) {
+  if (rows <= head_capacity_) return;
+  const GeneratorConfig& config = generator_->config();
+  Backend& backend = generator_->backend();
+  head_a_ = backend.allocate(ElementType::activation, rows, config.transformer.hidden_size);
+  head_b_ = backend.allocate(ElementType::activation, rows, config.transformer.hidden_size);
+  logits_ = backend.allocate(ElementType::activation, rows, config.vocab_size);
+  head_capacity_ = rows;
+}
+
+void Session::compute(const Width& width, bool refresh, bool head_all) {
+  const TransformerConfig& transformer = generator_->config().transformer;
+  check(width.heads >= 1 && width.heads <= transformer.heads && width.hidden >= 1 &&
+            width.hidden <= transformer.intermediate_size,
+        "expected a width of at most " + std::to_string(transformer.heads) + " heads and " +
+            std::to_string(transformer.intermediate_size) + " hidden units");
+  check(refresh || cached_width_ == width, "expected a refresh at the first step and at a change of width");
+
+  row_start_ = row_starts(refresh);
+  const Rows rows{*row_index_, row_start_, tokens_ + 1};
+  const int masked = std::accumulate(masked_count_.begin(), masked_count_.end(), 0);
+  head_rows_ = head_all ? rows.count() : masked * (branches_ / samples_);
+  if (rows.count() == 0) return;
+  reserve_head(head_rows_);
+  // A refresh that fails half way leaves no usable cache.
+  cached_width_.reset();
+
+  Stream& stream = *stream_;
+  Buffer& x = *workspace_.x;
+  stream.select_rows(*state_, samples_, tokens_, branches_, refresh, head_all, *row_index_, *head_index_);
+  generator_->embed(*ids_, *class_ids_, samples_, rows, x, stream);
+  generator_->transformer().run(width, rows, *cache_, workspace_, stream);
+  if (head_rows_ > 0) generator_->head(x, *head_index_, head_rows_, *head_a_, *head_b_, *logits_, stream);
+  cached_width_ = width;
+}
+
+void Session::step(const Step& step) {
+  check_size(step.masked_after.size(), samples_, "masked counts");
+  for (int sample = 0; sample < samples_; ++sample) {
+    check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
+          "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
+              std::to_string(step.masked_after[sample]));
+  }
+
+  compute(step.width, step.refresh, step.head_all);
+
+  Sampling sampling = step.sampling;
+  sampling.codebook_size = generator_->config().codebook_size;
+  sampling.guided = branches_ > samples_;
+  const Rows rows{*row_index_, row_start_, tokens_ + 1};
+  if (head_rows_ > 0) {
+    stream_->sample(*logits_, rows, *head_index_, head_rows_, *state_, *sample_keys_, samples_, tokens_, sampling,
+                    *sampled_, *confidence_);
+  }
+  stream_->reveal(*sampled_, *confidence_, step.masked_after, tokens_, *ids_, *state_);
+  stream_->synchronize();
+
+  for (int sample = 0; sample < samples_; ++sample) {
+    revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
+    masked_count_[sample] = step.masked_after[sample];
+  }
+}
+
+std::vector<int32_t> Session::ids() {
+  std::vector<int32_t> ids(static_cast<size_t>(samples_) * tokens_);
+  stream_->download(*ids_, samples_, tokens_, ids.data());
+  return ids;
+}
+
+std::vector<uint8_t> Session::masked() {
+  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * tokens_);
+  stream_->download(*state_, samples_, tokens_, masked.data());
+  for (uint8_t& state : masked) state = state == kMasked;
+  return masked;
+}
+
+std::vector<float> Session::logits() {
+  const int vocabulary = generator_->config().vocab_size;
+  std::vector<float> logits(static_cast<size_t>(head_rows_) * vocabulary);
+  if (head_rows_ > 0) stream_->download(*logits_, head_rows_, vocabulary, logits.data());
+  return logits;
+}
+
+}  // namespace magnets

@@ -1,0 +1,76 @@
+// One batch being decoded: ids, known flags, K/V cache, workspace; and one decode step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "../backend.h"
+#include "generator.h"
+
+namespace magnets {
+
+struct SessionOptions {
+  std::vector<int32_t> ids;      // [samples, tokens] vocabulary ids; masked positions: what the model sees there
+  std::vector<uint8_t> masked;   // [samples, tokens]
+  std::vector<int32_t> class_ids;    // [samples] vocabulary ids
+  std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
+  std::vector<int32_t> sample_keys;  // [samples] the sample's number in the noise
+};
+
+/// One row of a decode plan: finished numbers, nothing is recomputed here.
+struct Step {
+  Width width;
+  bool refresh;                   // compute every row and rewrite the cache
+  bool head_all;                  // run the head on every row, not only on the masked ones
+  std::vector<int> masked_after;  // [samples]
+  Sampling sampling;
+};
+
+class Session {
+ public:
+  /// Throws ERR_ARGUMENT when sizes or ids do not fit the generator.
+  Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
+
+  int samples() const { return samples_; }
+
+  /// Logits of the masked positions (with `head_all` of every row) under the sub-model `width`.
+  void compute(const Width& width, bool refresh, bool head_all);
+
+  /// compute, then samples the masked positions and reveals all but masked_after of them.
+  void step(const Step& step);
+
+  std::vector<int32_t> ids();          // [samples, tokens]
+  std::vector<uint8_t> masked();       // [samples, tokens]
+  std::vector<float> logits();         // [head rows, V] of the last step
+  int head_rows() const { return head_rows_; }
+  const Flops& flops() const { return stream_->flops; }
+
+ private:
+  std::vector<int> row_starts(bool refresh) const;
+  void reserve_head(int rows);
+
+  std::shared_ptr<const Generator> generator_;
+  std::unique_ptr<Stream> stream_;
+  int samples_;
+  int branches_;
+  int tokens_;
+
+  std::vector<int> masked_count_;    // per sample
+  std::vector<int> revealed_count_;  // per sample, in the step before
+  std::optional<Width> cached_width_;
+  int head_rows_ = 0;
+  std::vector<int> row_start_;
+
+  std::unique_ptr<Buffer> ids_, state_;                         // [samples, tokens]
+  std::unique_ptr<Buffer> class_ids_, sample_keys_;             // [1, branches], [1, samples]
+  std::unique_ptr<Buffer> sampled_, confidence_;                // [samples, tokens]
+  std::unique_ptr<Buffer> row_index_, head_index_;              // [1, branches * S]
+  std::unique_ptr<Buffer> head_a_, head_b_, logits_;            // [head capacity, d], [.., d], [.., V]
+  int head_capacity_ = 0;
+  std::unique_ptr<KvCache> cache_;
+  Workspace workspace_;
+};
+
+}  // namespace magnets
