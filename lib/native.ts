@@ -129,6 +129,8 @@ export interface NativeDevice {
     weights: NativeWeights,
     dtype: 'f32' | 'bf16',
   ): Promise<NativeTokenizer>;
+  /** Measured f32 multiply-add rate of all threads in FLOP/s: the peak that bench compares with. */
+  measurePeak(): Promise<number>;
   dispose(): void;
 }
 
@@ -143,6 +145,4 @@ export interface NativeBinding {
   info(): NativeInfo;
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
-  /** Measured f32 multiply-add rate of all threads in FLOP/s: the peak that bench compares with. */
-  measurePeak(device: NativeDevice): Promise<number>;
 }

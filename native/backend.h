@@ -64,6 +64,15 @@ enum class Part { projections, attention, mlp, head, codec };
 struct Flops {
   std::array<uint64_t, 5> by_part{};
   void add(Part part, uint64_t flops) { by_part[static_cast<size_t>(part)] += flops; }
+  Flops& operator+=(const Flops& other) {
+    for (size_t part = 0; part < by_part.size(); ++part) by_part[part] += other.by_part[part];
+    return *this;
+  }
+  Flops operator-(const Flops& before) const {
+    Flops difference = *this;
+    for (size_t part = 0; part < by_part.size(); ++part) difference.by_part[part] -= before.by_part[part];
+    return difference;
+  }
 };
 
 /// The rows of one step, branch-major, positions ascending. A branch is one sequence: samples first, then, with

@@ -43,10 +43,10 @@ Session::Session(std::shared_ptr<const Generator> generator, const SessionOption
   check_size(options.sample_keys.size(), samples_, "sample keys");
   std::vector<int32_t> class_ids = options.class_ids;
   if (options.null_class_id) class_ids.resize(branches_, *options.null_class_id);
-  for (const auto* ids : {&options.ids, &class_ids}) {
-    check(std::all_of(ids->begin(), ids->end(), [&](int32_t id) { return id >= 0 && id < config.vocab_size; }),
-          "expected vocabulary ids below " + std::to_string(config.vocab_size));
-  }
+  const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < config.vocab_size; };
+  check(std::all_of(options.ids.begin(), options.ids.end(), in_vocabulary) &&
+            std::all_of(class_ids.begin(), class_ids.end(), in_vocabulary),
+        "expected vocabulary ids below " + std::to_string(config.vocab_size));
 
   std::vector<uint8_t> state(size);
   masked_count_.assign(samples_, 0);
@@ -160,6 +160,26 @@ std::vector<float> Session::logits() {
   std::vector<float> logits(static_cast<size_t>(head_rows_) * vocabulary);
   if (head_rows_ > 0) stream_->download(*logits_, head_rows_, vocabulary, logits.data());
   return logits;
+}
+
+ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
+                      const std::vector<int32_t>& class_ids, const Width& width) {
+  const size_t vocabulary = generator->config().vocab_size;
+  const size_t row = generator->config().tokens * vocabulary;
+  const size_t samples = class_ids.size();
+  Session session(std::move(generator), {.ids = ids,
+                                         .masked = std::vector<uint8_t>(ids.size(), 1),
+                                         .class_ids = class_ids,
+                                         .null_class_id = std::nullopt,
+                                         .sample_keys = std::vector<int32_t>(samples)});
+  session.compute(width, true, true);
+  std::vector<float> logits = session.logits();
+  for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
+    const auto from = logits.begin() + sample * (row + vocabulary) + vocabulary;
+    std::copy(from, from + row, logits.begin() + sample * row);
+  }
+  logits.resize(samples * row);
+  return {std::move(logits), session.flops()};
 }
 
 }  // namespace magnets

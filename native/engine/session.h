@@ -73,4 +73,13 @@ class Session {
   Workspace workspace_;
 };
 
+struct ForwardResult {
+  std::vector<float> logits;  // [samples, tokens, V]
+  Flops flops;
+};
+
+/// One pass over every row, nothing cached: what a plain masked transformer answers. ids: [samples, tokens].
+ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
+                      const std::vector<int32_t>& class_ids, const Width& width);
+
 }  // namespace magnets

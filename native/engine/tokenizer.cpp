@@ -29,10 +29,6 @@ struct AllRows {
 
 int sequences_at_once(int tokens) { return std::max(1, kRowsAtOnce / tokens); }
 
-void add(Flops& total, const Flops& flops) {
-  for (size_t part = 0; part < total.by_part.size(); ++part) total.by_part[part] += flops.by_part[part];
-}
-
 }  // namespace
 
 Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& config, WeightSource& source,
@@ -106,7 +102,7 @@ std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int cou
     stream->argmax(*scores, n, config_.codebook_size, *nearest);
     stream->download(*nearest, 1, n, &result[static_cast<size_t>(first) * tokens]);
   }
-  add(flops, stream->flops);
+  flops += stream->flops;
   return result;
 }
 
@@ -142,7 +138,7 @@ std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int cou
     stream->download(*patches, n, config_.patch_size(), flat.data());
     from_patches(config_, flat, sequences, &result[static_cast<size_t>(first) * config_.sample_size()]);
   }
-  add(flops, stream->flops);
+  flops += stream->flops;
   return result;
 }
 
