@@ -14,6 +14,7 @@ export interface NativeGeneratorConfig {
   hiddenSize: number;
   layers: number;
   heads: number;
+  headDim: number;
   intermediateSize: number;
   preNorm: boolean;
   geluTanh: boolean;
@@ -26,6 +27,7 @@ export interface NativeGeneratorConfig {
 export interface NativeTokenizerConfig {
   hiddenSize: number;
   heads: number;
+  headDim: number;
   intermediateSize: number;
   encoderLayers: number;
   decoderLayers: number;

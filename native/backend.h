@@ -119,9 +119,9 @@ class Stream {
   virtual void select_rows(const Buffer& state, int samples, int tokens, int branches, bool refresh, bool head_all,
                            Buffer& rows, Buffer& head) = 0;
 
-  /// x[r] = words[id] + positions[position]. Position 0 takes class_ids[branch] (i32 [1, branches]) and position s takes
-  /// ids[branch % samples, s - 1]; with class_ids null there is no class token and position s takes ids[branch, s].
-  /// With words null, x[r] = positions[position].
+  /// x[r] = words[id] + positions[position]. Position 0 takes class_ids[branch] (i32 [1, branches]) and position s
+  /// takes ids[branch % samples, s - 1]; with class_ids null there is no class token and position s takes ids[branch,
+  /// s]. With words null, x[r] = positions[position].
   virtual void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids,
                      int samples, const Rows& rows, int width, Buffer& x) = 0;
 
@@ -133,8 +133,8 @@ class Stream {
                       Buffer& y) = 0;
 
   /// q [count, heads * head_dim]; keys and values go straight into the cache of `layer` at the rows' positions.
-  virtual void project_qkv(const Linear& query, const Linear& key, const Linear& value, int heads, int head_dim,
-                           int in, const Buffer& x, const Rows& rows, int layer, Part part, KvCache& cache, Buffer& q) = 0;
+  virtual void project_qkv(const Linear& query, const Linear& key, const Linear& value, int heads, int head_dim, int in,
+                           const Buffer& x, const Rows& rows, int layer, Part part, KvCache& cache, Buffer& q) = 0;
 
   /// out[r] = softmax(q[r] · Kᵀ / sqrt(head_dim)) · V, head by head, over all S positions of the row's branch.
   virtual void attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
@@ -150,8 +150,8 @@ class Stream {
   /// sample_keys: i32 [1, samples], the sample's number in the noise. Noise: philox.h.
   /// tokens: i32, confidence: f32, both [samples, tokens]; entries that are not masked are left alone.
   virtual void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-                      const Buffer& sample_keys, int samples, int token_count, const Sampling& sampling,
-                      Buffer& tokens, Buffer& confidence) = 0;
+                      const Buffer& sample_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
+                      Buffer& confidence) = 0;
 
   /// Revealed becomes known. Of each sample's masked positions all but masked_after[sample] become revealed, highest
   /// confidence first (ties: lower position first), and take their token into ids.

@@ -68,8 +68,7 @@ class SessionWrap : public Wrap<SessionWrap, Session> {
  public:
   using Wrap::Wrap;
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "NativeSession",
-                       {InstanceMethod<&SessionWrap::step>("step"), disposer()});
+    return DefineClass(env, "NativeSession", {InstanceMethod<&SessionWrap::step>("step"), disposer()});
   }
 
  private:
@@ -82,8 +81,7 @@ class GeneratorWrap : public Wrap<GeneratorWrap, const Generator> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeGenerator",
                        {InstanceMethod<&GeneratorWrap::open_session>("openSession"),
-                        InstanceMethod<&GeneratorWrap::forward>("forward"),
-                        disposer()});
+                        InstanceMethod<&GeneratorWrap::forward>("forward"), disposer()});
   }
 
  private:
@@ -97,8 +95,7 @@ class TokenizerWrap : public Wrap<TokenizerWrap, const Tokenizer> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeTokenizer",
                        {InstanceMethod<&TokenizerWrap::encode>("encode"),
-                        InstanceMethod<&TokenizerWrap::decode>("decode"),
-                        disposer()});
+                        InstanceMethod<&TokenizerWrap::decode>("decode"), disposer()});
   }
 
  private:
@@ -110,13 +107,12 @@ class DeviceWrap : public Wrap<DeviceWrap, DeviceState> {
  public:
   using Wrap::Wrap;
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "NativeDevice",
-                       {InstanceAccessor<&DeviceWrap::backend>("backend"),
-                        InstanceAccessor<&DeviceWrap::threads>("threads"),
-                        InstanceMethod<&DeviceWrap::load_generator>("loadGenerator"),
-                        InstanceMethod<&DeviceWrap::load_tokenizer>("loadTokenizer"),
-                        InstanceMethod<&DeviceWrap::measure_peak>("measurePeak"),
-                        disposer()});
+    return DefineClass(
+        env, "NativeDevice",
+        {InstanceAccessor<&DeviceWrap::backend>("backend"), InstanceAccessor<&DeviceWrap::threads>("threads"),
+         InstanceMethod<&DeviceWrap::load_generator>("loadGenerator"),
+         InstanceMethod<&DeviceWrap::load_tokenizer>("loadTokenizer"),
+         InstanceMethod<&DeviceWrap::measure_peak>("measurePeak"), disposer()});
   }
 
  private:

@@ -15,14 +15,15 @@ TransformerConfig to_transformer_config(const Napi::Object& object, int layers, 
       .layers = layers,
       .hidden_size = to_int(object, "hiddenSize"),
       .heads = to_int(object, "heads"),
+      .head_dim = to_int(object, "headDim"),
       .intermediate_size = to_int(object, "intermediateSize"),
       .pre_norm = pre_norm,
       .gelu_tanh = to_bool(object, "geluTanh"),
       .layer_norm_eps = to_float(object, "layerNormEps"),
   };
-  if (config.layers < 1 || config.heads < 1 || config.intermediate_size < 1 || config.hidden_size < config.heads ||
-      config.hidden_size % config.heads != 0) {
-    throw Napi::RangeError::New(object.Env(), "expected a hidden size that the number of heads divides");
+  if (config.layers < 1 || config.hidden_size < 1 || config.heads < 1 || config.head_dim < 1 ||
+      config.intermediate_size < 1) {
+    throw Napi::RangeError::New(object.Env(), "expected positive sizes of a transformer");
   }
   return config;
 }

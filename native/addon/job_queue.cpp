@@ -29,8 +29,8 @@ Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error) {
 
 std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
   std::shared_ptr<JobQueue> queue(new JobQueue(env));
-  queue->wake_ = Wake::New(env, "magnets", 0, 1, new Context(queue),
-                           [](Napi::Env, void*, Context* context) { delete context; });
+  queue->wake_ =
+      Wake::New(env, "magnets", 0, 1, new Context(queue), [](Napi::Env, void*, Context* context) { delete context; });
   queue->wake_.Unref(env);
   // Hooks run last in, first out: ours stops the thread before the thread-safe function's own ends it.
   napi_add_env_cleanup_hook(env, on_environment_end, queue.get());

@@ -15,12 +15,13 @@ struct TransformerConfig {
   int layers;
   int hidden_size;  // d, the residual stream
   int heads;
+  int head_dim;
   int intermediate_size;
   bool pre_norm;
   bool gelu_tanh;
   float layer_norm_eps;
 
-  int head_dim() const { return hidden_size / heads; }
+  int inner_size() const { return heads * head_dim; }
   Width full_width() const { return {heads, intermediate_size}; }
 };
 

@@ -2,8 +2,7 @@
 
 namespace magnets {
 
-Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source,
-                     DType dtype)
+Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source, DType dtype)
     : backend_(std::move(backend)), config_(config) {
   const TransformerConfig& transformer = config.transformer;
   const int d = transformer.hidden_size;

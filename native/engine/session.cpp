@@ -13,8 +13,8 @@ void check(bool condition, const std::string& message) {
 }
 
 void check_size(size_t actual, size_t expected, const char* name) {
-  check(actual == expected, "expected " + std::to_string(expected) + " " + name + " but received " +
-                                std::to_string(actual));
+  check(actual == expected,
+        "expected " + std::to_string(expected) + " " + name + " but received " + std::to_string(actual));
 }
 
 template <class T>

@@ -12,11 +12,11 @@
 namespace magnets {
 
 struct SessionOptions {
-  std::vector<int32_t> ids;      // [samples, tokens] vocabulary ids; masked positions: what the model sees there
-  std::vector<uint8_t> masked;   // [samples, tokens]
-  std::vector<int32_t> class_ids;    // [samples] vocabulary ids
+  std::vector<int32_t> ids;        // [samples, tokens] vocabulary ids; masked positions: what the model sees there
+  std::vector<uint8_t> masked;     // [samples, tokens]
+  std::vector<int32_t> class_ids;  // [samples] vocabulary ids
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
-  std::vector<int32_t> sample_keys;  // [samples] the sample's number in the noise
+  std::vector<int32_t> sample_keys;      // [samples] the sample's number in the noise
 };
 
 /// One row of a decode plan: finished numbers, nothing is recomputed here.
@@ -41,9 +41,9 @@ class Session {
   /// compute, then samples the masked positions and reveals all but masked_after of them.
   void step(const Step& step);
 
-  std::vector<int32_t> ids();          // [samples, tokens]
-  std::vector<uint8_t> masked();       // [samples, tokens]
-  std::vector<float> logits();         // [head rows, V] of the last step
+  std::vector<int32_t> ids();     // [samples, tokens]
+  std::vector<uint8_t> masked();  // [samples, tokens]
+  std::vector<float> logits();    // [head rows, V] of the last step
   int head_rows() const { return head_rows_; }
   const Flops& flops() const { return stream_->flops; }
 
@@ -63,11 +63,11 @@ class Session {
   int head_rows_ = 0;
   std::vector<int> row_start_;
 
-  std::unique_ptr<Buffer> ids_, state_;                         // [samples, tokens]
-  std::unique_ptr<Buffer> class_ids_, sample_keys_;             // [1, branches], [1, samples]
-  std::unique_ptr<Buffer> sampled_, confidence_;                // [samples, tokens]
-  std::unique_ptr<Buffer> row_index_, head_index_;              // [1, branches * S]
-  std::unique_ptr<Buffer> head_a_, head_b_, logits_;            // [head capacity, d], [.., d], [.., V]
+  std::unique_ptr<Buffer> ids_, state_;               // [samples, tokens]
+  std::unique_ptr<Buffer> class_ids_, sample_keys_;   // [1, branches], [1, samples]
+  std::unique_ptr<Buffer> sampled_, confidence_;      // [samples, tokens]
+  std::unique_ptr<Buffer> row_index_, head_index_;    // [1, branches * S]
+  std::unique_ptr<Buffer> head_a_, head_b_, logits_;  // [head capacity, d], [.., d], [.., V]
   int head_capacity_ = 0;
   std::unique_ptr<KvCache> cache_;
   Workspace workspace_;

@@ -31,8 +31,7 @@ int sequences_at_once(int tokens) { return std::max(1, kRowsAtOnce / tokens); }
 
 }  // namespace
 
-Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& config, WeightSource& source,
-                     DType dtype)
+Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& config, WeightSource& source, DType dtype)
     : backend_(std::move(backend)), config_(config) {
   Loader loader(*backend_, source, dtype);
   const int tokens = config.tokens();
@@ -97,8 +96,8 @@ std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int cou
     encoder_->run(config_.encoder.full_width(), rows, *cache, workspace, *stream, true);
     encoder_->final_norm(n, *workspace.x, *stream);
     stream->linear(*encoder_output_, config_.codebook_dim, d, *workspace.x, n, Epilogue::store, Part::codec, *codes);
-    stream->linear(*nearest_code_, config_.codebook_size, config_.codebook_dim, *codes, n, Epilogue::store,
-                   Part::codec, *scores);
+    stream->linear(*nearest_code_, config_.codebook_size, config_.codebook_dim, *codes, n, Epilogue::store, Part::codec,
+                   *scores);
     stream->argmax(*scores, n, config_.codebook_size, *nearest);
     stream->download(*nearest, 1, n, &result[static_cast<size_t>(first) * tokens]);
   }
@@ -132,8 +131,7 @@ std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int cou
     stream->embed(code_input_.get(), *decoder_positions_, ids.get(), nullptr, sequences, rows, d, *workspace.x);
     decoder_->run(config_.decoder.full_width(), rows, *cache, workspace, *stream, true);
     decoder_->final_norm(n, *workspace.x, *stream);
-    stream->linear(*decoder_output_, config_.patch_size(), d, *workspace.x, n, Epilogue::store, Part::codec,
-                   *patches);
+    stream->linear(*decoder_output_, config_.patch_size(), d, *workspace.x, n, Epilogue::store, Part::codec, *patches);
     std::vector<float> flat(static_cast<size_t>(n) * config_.patch_size());
     stream->download(*patches, n, config_.patch_size(), flat.data());
     from_patches(config_, flat, sequences, &result[static_cast<size_t>(first) * config_.sample_size()]);

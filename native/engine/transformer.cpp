@@ -5,21 +5,22 @@ namespace magnets {
 Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows)
     : x(backend.allocate(ElementType::activation, rows, config.hidden_size)),
       y(backend.allocate(ElementType::activation, rows, config.hidden_size)),
-      q(backend.allocate(ElementType::activation, rows, config.hidden_size)),
+      q(backend.allocate(ElementType::activation, rows, config.inner_size())),
+      a(backend.allocate(ElementType::activation, rows, config.inner_size())),
       hidden(backend.allocate(ElementType::activation, rows, config.intermediate_size)) {}
 
-Transformer::Transformer(const TransformerConfig& config, const std::string& prefix, Loader& loader)
-    : config_(config) {
+Transformer::Transformer(const TransformerConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
   const int d = config.hidden_size;
+  const int inner = config.inner_size();
   const int f = config.intermediate_size;
   layers_.reserve(config.layers);
   for (int i = 0; i < config.layers; ++i) {
     const std::string layer = prefix + "layers." + std::to_string(i) + ".";
     layers_.push_back({
-        .query = loader.linear(layer + "attention.query", d, d),
-        .key = loader.linear(layer + "attention.key", d, d),
-        .value = loader.linear(layer + "attention.value", d, d),
-        .output = loader.linear(layer + "attention.output", d, d),
+        .query = loader.linear(layer + "attention.query", inner, d),
+        .key = loader.linear(layer + "attention.key", inner, d),
+        .value = loader.linear(layer + "attention.value", inner, d),
+        .output = loader.linear(layer + "attention.output", d, inner),
         .attention_norm = loader.norm(layer + "attention.norm", d, config.layer_norm_eps),
         .up = loader.linear(layer + "mlp.up", f, d),
         .down = loader.linear(layer + "mlp.down", d, f),
@@ -33,7 +34,7 @@ void Transformer::run(const Width& width, const Rows& rows, KvCache& cache, Work
                       bool codec) const {
   const int n = rows.count();
   const int d = config_.hidden_size;
-  const int head_dim = config_.head_dim();
+  const int head_dim = config_.head_dim;
   const int inner = width.heads * head_dim;
   const bool pre_norm = config_.pre_norm;
   const Epilogue gelu = config_.gelu_tanh ? Epilogue::gelu_tanh : Epilogue::gelu;
@@ -43,6 +44,7 @@ void Transformer::run(const Width& width, const Rows& rows, KvCache& cache, Work
   Buffer& x = *workspace.x;
   Buffer& y = *workspace.y;
   Buffer& q = *workspace.q;
+  Buffer& a = *workspace.a;
   Buffer& hidden = *workspace.hidden;
 
   for (int i = 0; i < config_.layers; ++i) {
@@ -51,8 +53,8 @@ void Transformer::run(const Width& width, const Rows& rows, KvCache& cache, Work
     if (pre_norm) stream.layer_norm(x, layer.attention_norm, n, d, y);
     stream.project_qkv(*layer.query, *layer.key, *layer.value, width.heads, head_dim, d, pre_norm ? y : x, rows, i,
                        projections, cache, q);
-    stream.attention(q, rows, i, cache, width.heads, head_dim, attention, y);
-    stream.linear(*layer.output, d, inner, y, n, Epilogue::add, projections, x);
+    stream.attention(q, rows, i, cache, width.heads, head_dim, attention, a);
+    stream.linear(*layer.output, d, inner, a, n, Epilogue::add, projections, x);
     if (!pre_norm) stream.layer_norm(x, layer.attention_norm, n, d, x);
 
     if (pre_norm) stream.layer_norm(x, layer.mlp_norm, n, d, y);
@@ -67,7 +69,7 @@ void Transformer::final_norm(int rows, Buffer& x, Stream& stream) const {
 }
 
 std::unique_ptr<KvCache> Transformer::cache(Backend& backend, int branches, int positions) const {
-  return backend.kv_cache(config_.layers, branches, config_.heads, config_.head_dim(), positions);
+  return backend.kv_cache(config_.layers, branches, config_.heads, config_.head_dim, positions);
 }
 
 }  // namespace magnets

@@ -14,9 +14,10 @@ namespace magnets {
 /// Activations of one pass. x is the residual stream; the others are scratch.
 struct Workspace {
   Workspace(Backend& backend, const TransformerConfig& config, int rows);
-  std::unique_ptr<Buffer> x;       // [rows, d]
-  std::unique_ptr<Buffer> y;       // [rows, d]
-  std::unique_ptr<Buffer> q;       // [rows, d]
+  std::unique_ptr<Buffer> x;  // [rows, d]
+  std::unique_ptr<Buffer> y;  // [rows, d]
+  std::unique_ptr<Buffer> q;  // [rows, heads * head_dim], as attention's output
+  std::unique_ptr<Buffer> a;
   std::unique_ptr<Buffer> hidden;  // [rows, f]
 };
 
