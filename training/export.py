@@ -1,0 +1,34 @@
+"""Checkpoint folders (docs/checkpoints.md): writing what was trained, reading it back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import safetensors
+from .model import Generator, Tokenizer
+
+TRAINING_ONLY = ("code_count", "code_sum")
+
+
+def write(model: nn.Module, folder: Path, dtype: type = np.float16) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: tensor.cpu().numpy().astype(dtype)
+        for name, tensor in model.state_dict().items()
+        if name not in TRAINING_ONLY
+    }
+    safetensors.write(folder / "model.safetensors", tensors)
+    config = model.config | {"dtype": np.dtype(dtype).name}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def read(folder: Path) -> nn.Module:
+    """A Generator or a Tokenizer in f32, ready for inference."""
+    config = json.loads((folder / "config.json").read_text())
+    model = {"magnets": Generator, "magnets_tokenizer": Tokenizer}[config["model_type"]](config)
+    tensors = safetensors.read(folder / "model.safetensors")
+    model.load_state_dict({name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()})
+    return model.eval().requires_grad_(False)
