@@ -1,25 +1,12 @@
 #include "weights.h"
 
-#include <bit>
 #include <cmath>
-#include <cstring>
+
+#include "../convert.h"
 
 namespace magnets {
 
 namespace {
-
-float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
-
-float from_bf16(uint16_t value) { return from_bits(static_cast<uint32_t>(value) << 16); }
-
-float from_f16(uint16_t value) {
-  const uint32_t sign = static_cast<uint32_t>(value & 0x8000) << 16;
-  const uint32_t exponent = (value >> 10) & 0x1f;
-  const uint32_t fraction = value & 0x3ff;
-  if (exponent == 0x1f) return from_bits(sign | 0x7f800000 | fraction << 13);
-  if (exponent == 0) return std::copysign(std::ldexp(static_cast<float>(fraction), -24), from_bits(sign));
-  return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
 
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
@@ -62,17 +49,10 @@ Loader::Loader(Backend& backend, WeightSource& source, DType dtype)
 
 std::vector<float> Loader::host(const std::string& name, int rows, int columns) {
   const HostMatrix tensor = source_.get(name, rows, columns);
-  std::vector<float> values(static_cast<size_t>(rows) * columns);
-  if (tensor.dtype == DType::f32) {
-    std::memcpy(values.data(), tensor.data, values.size() * sizeof(float));
-  } else {
-    const auto convert = tensor.dtype == DType::f16 ? from_f16 : from_bf16;
-    const auto* source = static_cast<const unsigned char*>(tensor.data);  // not necessarily aligned
-    for (size_t i = 0; i < values.size(); ++i) {
-      uint16_t bits;
-      std::memcpy(&bits, source + i * sizeof bits, sizeof bits);
-      values[i] = convert(bits);
-    }
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(rows) * columns);
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < columns; ++column) values.push_back(element(tensor, row, column));
   }
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {

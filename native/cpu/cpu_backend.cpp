@@ -1,0 +1,68 @@
+#include "cpu_backend.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "cpu_stream.h"
+
+namespace magnets::cpu {
+
+namespace {
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(const Kernels& kernels, int threads) : kernels_(kernels), pool_(std::make_shared<ThreadPool>(threads)) {}
+
+  std::string name() const override { return std::string("cpu/") + kernels_.name; }
+  std::unique_ptr<Stream> stream() override { return std::make_unique<CpuStream>(kernels_, pool_); }
+  std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
+    return std::make_unique<CpuBuffer>(type, rows, columns);
+  }
+  std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
+    return std::make_unique<CpuKvCache>(layers, branches, heads, head_dim, positions);
+  }
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType dtype) override {
+    return std::make_unique<PackedLinear>(weight, bias, dtype, *pool_);
+  }
+
+  const Kernels& kernels() const { return kernels_; }
+  ThreadPool& pool() { return *pool_; }
+
+ private:
+  const Kernels& kernels_;
+  std::shared_ptr<ThreadPool> pool_;
+};
+
+}  // namespace
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Kernels* kernels : available_kernels()) names.push_back(kernels->name);
+  return names;
+}
+
+std::unique_ptr<Backend> open_cpu(int threads, const std::string& instruction_set) {
+  std::string names;
+  for (const Kernels* kernels : available_kernels()) {
+    if (instruction_set.empty() || instruction_set == kernels->name) {
+      return std::make_unique<CpuBackend>(*kernels, std::max(1, threads));
+    }
+    names += (names.empty() ? "" : ", ") + std::string(kernels->name);
+  }
+  throw Error("ERR_UNSUPPORTED",
+              "expected an instruction set of this processor (" + names + ") but received " + instruction_set);
+}
+
+double measure_peak(Backend& backend) {
+  auto& device = static_cast<CpuBackend&>(backend);
+  constexpr int kIterations = 4'000'000;
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<double> flops(device.pool().threads());
+  device.pool().run(device.pool().threads(), [&](int task, int) { flops[task] = device.kernels().burn(kIterations); });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+  double total = 0;
+  for (const double part : flops) total += part;
+  return total / seconds.count();
+}
+
+}  // namespace magnets::cpu

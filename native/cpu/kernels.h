@@ -1,0 +1,40 @@
+// The inner loops, once per instruction set. Everything above them is shared and knows none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace magnets::cpu {
+
+constexpr int kPanel = 32;  // columns of a packed panel
+
+/// A tile's right-hand side: k rows of one panel, f32 [k][32] or bf16 pairs [k][16] (packed_linear.h).
+struct Kernels {
+  const char* name;
+  int tile_rows;  // the most rows of a tile
+
+  /// c[rows][32] (+)= a[rows][k] · panel[k][32]; strides in floats. A row's result does not depend on `rows`.
+  void (*tile_f32)(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, float* c,
+                   size_t c_stride);
+  void (*tile_bf16)(int rows, const float* a, size_t a_stride, const uint32_t* panel, int k, bool accumulate, float* c,
+                    size_t c_stride);
+
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);
+  /// x = exp(scale * (x - max x)); returns the sum.
+  float (*softmax)(float* x, int n, float scale);
+  void (*add)(float* x, const float* y, int n);  // x += y
+  void (*gelu)(float* x, int n);
+  void (*gelu_tanh)(float* x, int n);
+  /// x = -log(-log(u)), u uniform from the bits (philox.h)
+  void (*gumbel)(const uint32_t* bits, int n, float* x);
+  /// Multiply-adds on registers alone, for measuring the peak; returns the FLOPs done.
+  double (*burn)(int iterations);
+};
+
+/// Those that this processor can run, best first; the last is "portable".
+const std::vector<const Kernels*>& available_kernels();
+
+}  // namespace magnets::cpu

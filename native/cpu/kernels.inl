@@ -1,0 +1,251 @@
+// The inner loops over a vector type V. Each instruction set's file defines V and its tile in an anonymous namespace
+// and includes this there, so that no code compiled for one processor can be linked into another's path: nothing
+// outside that namespace is called.
+//
+// V: kLanes, load, store, broadcast, fma(a, b, c) = a * b + c, + - * /, max, min, round,
+//    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, from_bits(bits >> 9)
+
+/// exp(x), relative error below 2e-7 (Cephes' polynomial); x is clamped to [-87, 88].
+inline V exp(V x) {
+  x = max(min(x, V::broadcast(88.0f)), V::broadcast(-87.0f));
+  const V n = round(x * V::broadcast(1.44269504f));
+  V r = fma(n, V::broadcast(-0.693359375f), x);
+  r = fma(n, V::broadcast(2.12194440e-4f), r);
+  V p = V::broadcast(1.9875691500e-4f);
+  p = fma(p, r, V::broadcast(1.3981999507e-3f));
+  p = fma(p, r, V::broadcast(8.3334519073e-3f));
+  p = fma(p, r, V::broadcast(4.1665795894e-2f));
+  p = fma(p, r, V::broadcast(1.6666665459e-1f));
+  p = fma(p, r, V::broadcast(5.0000001201e-1f));
+  return fma(p, r * r, r + V::broadcast(1.0f)) * exp2i(n);
+}
+
+/// log(x) of a normal, positive x, relative error below 2e-7 but for absolute 1e-7 near 1 (Cephes' polynomial).
+inline V log(V x) {
+  V e = exponent(x);
+  V m = mantissa(x);  // [1, 2) to [sqrt(1/2), sqrt(2))
+  const V large = select_greater(m, V::broadcast(1.41421356f), V::broadcast(1.0f), V::broadcast(0.0f));
+  m = m - m * large * V::broadcast(0.5f) - V::broadcast(1.0f);
+  e = e + large;
+  V p = V::broadcast(7.0376836292e-2f);
+  p = fma(p, m, V::broadcast(-1.1514610310e-1f));
+  p = fma(p, m, V::broadcast(1.1676998740e-1f));
+  p = fma(p, m, V::broadcast(-1.2420140846e-1f));
+  p = fma(p, m, V::broadcast(1.4249322787e-1f));
+  p = fma(p, m, V::broadcast(-1.6668057665e-1f));
+  p = fma(p, m, V::broadcast(2.0000714765e-1f));
+  p = fma(p, m, V::broadcast(-2.4999993993e-1f));
+  p = fma(p, m, V::broadcast(3.3333331174e-1f));
+  const V square = m * m;
+  V y = p * m * square;
+  y = fma(e, V::broadcast(-2.12194440e-4f), y);
+  y = fma(square, V::broadcast(-0.5f), y);
+  return fma(e, V::broadcast(0.693359375f), m + y);
+}
+
+/// The first n < kLanes values, the rest `fill`.
+inline V load_some(const float* x, int n, float fill) {
+  alignas(64) float lanes[V::kLanes];
+  for (int i = 0; i < V::kLanes; ++i) lanes[i] = i < n ? x[i] : fill;
+  return V::load(lanes);
+}
+
+inline void store_some(float* x, int n, V value) {
+  alignas(64) float lanes[V::kLanes];
+  value.store(lanes);
+  for (int i = 0; i < n; ++i) x[i] = lanes[i];
+}
+
+inline float sum(V value) {
+  alignas(64) float lanes[V::kLanes];
+  value.store(lanes);
+  float total = 0;
+  for (int i = 0; i < V::kLanes; ++i) total += lanes[i];
+  return total;
+}
+
+/// x[i] = f(x[i]) for i < n
+template <class F>
+inline void map(float* x, int n, F f) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) f(V::load(x + i)).store(x + i);
+  if (i < n) store_some(x + i, n - i, f(load_some(x + i, n - i, 0.0f)));
+}
+
+/// sum of f(x[i]) for i < n; f(fill) must be 0 where lanes are filled up
+template <class F>
+inline float reduce(const float* x, int n, float fill, F f) {
+  V total = V::broadcast(0.0f);
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) total = total + f(V::load(x + i));
+  if (i < n) total = total + f(load_some(x + i, n - i, fill));
+  return sum(total);
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y) {
+  const float mean = reduce(x, n, 0.0f, [](V v) { return v; }) / static_cast<float>(n);
+  const V center = V::broadcast(mean);
+  const float squares = reduce(x, n, mean, [&](V v) { return (v - center) * (v - center); });
+  const V scale = V::broadcast(1.0f / __builtin_sqrtf(squares / static_cast<float>(n) + epsilon));
+  const auto normalize = [&](V v, V w, V b) { return fma((v - center) * scale, w, b); };
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    normalize(V::load(x + i), V::load(weight + i), V::load(bias + i)).store(y + i);
+  }
+  if (const int rest = n - i; rest > 0) {
+    const V value = normalize(load_some(x + i, rest, mean), load_some(weight + i, rest, 0), load_some(bias + i, rest, 0));
+    store_some(y + i, rest, value);
+  }
+}
+
+float softmax(float* x, int n, float scale) {
+  V most = V::broadcast(x[0]);
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) most = max(most, V::load(x + i));
+  if (i < n) most = max(most, load_some(x + i, n - i, x[0]));
+  alignas(64) float lanes[V::kLanes];
+  most.store(lanes);
+  float largest = lanes[0];
+  for (float lane : lanes) largest = lane > largest ? lane : largest;
+
+  const V shift = V::broadcast(largest);
+  const V factor = V::broadcast(scale);
+  V total = V::broadcast(0.0f);
+  for (i = 0; i + V::kLanes <= n; i += V::kLanes) {
+    const V value = exp((V::load(x + i) - shift) * factor);
+    value.store(x + i);
+    total = total + value;
+  }
+  float result = sum(total);
+  if (i < n) {
+    exp((load_some(x + i, n - i, largest) - shift) * factor).store(lanes);
+    for (int lane = 0; i < n; ++i, ++lane) result += x[i] = lanes[lane];
+  }
+  return result;
+}
+
+void add(float* x, const float* y, int n) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) (V::load(x + i) + V::load(y + i)).store(x + i);
+  for (; i < n; ++i) x[i] += y[i];
+}
+
+/// x * Φ(x); erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
+void gelu(float* x, int n) {
+  map(x, n, [](V v) {
+    const V z = max(v, V::broadcast(0.0f) - v) * V::broadcast(0.70710678f);  // |x| / sqrt(2)
+    const V t = V::broadcast(1.0f) / fma(z, V::broadcast(0.3275911f), V::broadcast(1.0f));
+    V p = V::broadcast(1.061405429f);
+    p = fma(p, t, V::broadcast(-1.453152027f));
+    p = fma(p, t, V::broadcast(1.421413741f));
+    p = fma(p, t, V::broadcast(-0.284496736f));
+    p = fma(p, t, V::broadcast(0.254829592f));
+    const V tail = p * t * exp(V::broadcast(0.0f) - z * z) * V::broadcast(0.5f);  // 1 - Φ(|x|)
+    return select_greater(v, V::broadcast(0.0f), v - v * tail, v * tail);
+  });
+}
+
+/// 0.5 x (1 + tanh(sqrt(2 / π) (x + 0.044715 x³))) = x * sigmoid(2 sqrt(2 / π) (x + 0.044715 x³))
+void gelu_tanh(float* x, int n) {
+  map(x, n, [](V v) {
+    const V u = v * fma(v * v, V::broadcast(0.0713548163f), V::broadcast(1.59576912f));
+    return v / (V::broadcast(1.0f) + exp(V::broadcast(0.0f) - u));
+  });
+}
+
+void gumbel(const uint32_t* bits, int n, float* x) {
+  const auto transform = [](V counts) {
+    const V uniform = (counts + V::broadcast(0.5f)) * V::broadcast(0x1p-23f);
+    const V zero = V::broadcast(0.0f);
+    return zero - log(zero - log(uniform));
+  };
+  for (int i = 0; i < n; i += V::kLanes) {
+    alignas(64) uint32_t some[V::kLanes];
+    for (int lane = 0; lane < V::kLanes; ++lane) some[lane] = i + lane < n ? bits[i + lane] >> 9 : 0;
+    const V value = transform(V::from_integers(some));
+    i + V::kLanes <= n ? value.store(x + i) : store_some(x + i, n - i, value);
+  }
+}
+
+struct F32Panel {
+  using Element = float;
+  static constexpr int kRow = kPanel;
+  template <int column>  // V's lanes from this column of the row on
+  static V load(const float* row) {
+    return V::load(row + column);
+  }
+};
+
+struct Bf16Panel {
+  using Element = uint32_t;
+  static constexpr int kRow = kPanel / 2;
+  template <int column>
+  static V load(const uint32_t* row) {
+    if constexpr (column < kPanel / 2) {
+      return V::low_bf16(row + column);
+    } else {
+      return V::high_bf16(row + column - kPanel / 2);
+    }
+  }
+};
+
+template <class Panel, int kRows, int kFirst>
+inline void tile_columns(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+                         float* c, size_t c_stride) {
+  static_assert(kTileVectors <= 4);
+  V total[kRows][kTileVectors];
+  for (int row = 0; row < kRows; ++row) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      total[row][v] = accumulate ? V::load(c + row * c_stride + kFirst + v * V::kLanes) : V::broadcast(0.0f);
+    }
+  }
+  for (int i = 0; i < k; ++i, panel += Panel::kRow) {
+    V b[kTileVectors];
+    b[0] = Panel::template load<kFirst>(panel);
+    if constexpr (kTileVectors > 1) b[1] = Panel::template load<kFirst + V::kLanes>(panel);
+    if constexpr (kTileVectors > 2) b[2] = Panel::template load<kFirst + 2 * V::kLanes>(panel);
+    if constexpr (kTileVectors > 3) b[3] = Panel::template load<kFirst + 3 * V::kLanes>(panel);
+    __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
+    for (int row = 0; row < kRows; ++row) {
+      const V x = V::broadcast(a[row * a_stride + i]);
+      for (int v = 0; v < kTileVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
+    }
+  }
+  for (int row = 0; row < kRows; ++row) {
+    for (int v = 0; v < kTileVectors; ++v) total[row][v].store(c + row * c_stride + kFirst + v * V::kLanes);
+  }
+}
+
+template <class Panel, int kRows, int kFirst = 0>
+inline void tile_rows(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+                      float* c, size_t c_stride) {
+  tile_columns<Panel, kRows, kFirst>(a, a_stride, panel, k, accumulate, c, c_stride);
+  constexpr int next = kFirst + kTileVectors * V::kLanes;
+  if constexpr (next < kPanel) tile_rows<Panel, kRows, next>(a, a_stride, panel, k, accumulate, c, c_stride);
+}
+
+template <class Panel, int kRows = kTileRows>
+void tile(int rows, const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+          float* c, size_t c_stride) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return tile<Panel, kRows - 1>(rows, a, a_stride, panel, k, accumulate, c, c_stride);
+  }
+  tile_rows<Panel, kRows>(a, a_stride, panel, k, accumulate, c, c_stride);
+}
+
+double burn(int iterations) {
+  constexpr int kChains = kTileRows * kTileVectors;
+  V total[kChains];
+  for (V& chain : total) chain = V::broadcast(1.0f);
+  const V factor = V::broadcast(0.999f);
+  const V term = V::broadcast(0.001f);
+  for (int i = 0; i < iterations; ++i) {
+    for (V& chain : total) chain = fma(chain, factor, term);
+  }
+  volatile float keep = 0;
+  for (V& chain : total) keep = keep + sum(chain);
+  return 2.0 * iterations * kChains * V::kLanes;
+}
+
+constexpr Kernels kKernels = {kName, kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, softmax, add, gelu,
+                              gelu_tanh, gumbel, burn};

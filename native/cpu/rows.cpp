@@ -1,0 +1,63 @@
+// Operations that move rows: which to compute, embeddings, gathering, LayerNorm.
+#include <algorithm>
+
+#include "cpu_stream.h"
+
+namespace magnets::cpu {
+
+void CpuStream::select_rows(const Buffer& state, int samples, int tokens, int branches, bool refresh, bool head_all,
+                            Buffer& rows, Buffer& head) {
+  int32_t* row = cpu(rows).row<int32_t>(0);
+  int32_t* needed = cpu(head).row<int32_t>(0);
+  int32_t count = 0;
+  for (int branch = 0; branch < branches; ++branch) {
+    const uint8_t* states = cpu(state).row<uint8_t>(branch % samples);
+    for (int position = 0; position <= tokens; ++position) {
+      const uint8_t at = position == 0 ? uint8_t{kKnown} : states[position - 1];
+      if (!refresh && at == kKnown) continue;
+      *row++ = branch * (tokens + 1) + position;
+      if (head_all || at == kMasked) *needed++ = count;
+      ++count;
+    }
+  }
+}
+
+void CpuStream::embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids,
+                      int samples, const Rows& rows, int width, Buffer& x) {
+  const int32_t* index = cpu(rows.index).row<int32_t>(0);
+  over_rows(rows.count(), [&](int first, int last) {
+    for (int row = first; row < last; ++row) {
+      const int branch = index[row] / rows.positions;
+      const int position = index[row] % rows.positions;
+      float* to = cpu(x).row<float>(row);
+      std::copy_n(cpu(positions).row<float>(position), width, to);
+      if (words == nullptr) continue;
+      const int32_t* tokens = cpu(*ids).row<int32_t>(branch % samples);
+      const int32_t id = class_ids == nullptr ? tokens[position]
+                         : position == 0      ? cpu(*class_ids).row<int32_t>(0)[branch]
+                                              : tokens[position - 1];
+      for (int i = 0; i < width; ++i) to[i] += cpu(*words).weight(id, i);
+    }
+  });
+}
+
+void CpuStream::gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) {
+  const int32_t* from = cpu(index).row<int32_t>(0);
+  over_rows(count, [&](int first, int last) {
+    for (int row = first; row < last; ++row) {
+      std::copy_n(cpu(x).row<float>(from[row]), width, cpu(y).row<float>(row));
+    }
+  });
+}
+
+void CpuStream::layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) {
+  const float* weight = cpu(*norm.weight).row<float>(0);
+  const float* bias = cpu(*norm.bias).row<float>(0);
+  over_rows(rows, [&](int first, int last) {
+    for (int row = first; row < last; ++row) {
+      kernels_.layer_norm(cpu(x).row<float>(row), weight, bias, norm.epsilon, width, cpu(y).row<float>(row));
+    }
+  });
+}
+
+}  // namespace magnets::cpu

@@ -1,0 +1,97 @@
+#include "thread_pool.h"
+
+#include <utility>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace magnets::cpu {
+
+namespace {
+
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// About 0.1 ms: longer than the gap between two operations, shorter than anyone would notice as load.
+constexpr int kSpins = 2000;
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  workers_.reserve(threads - 1);
+  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    job_.fetch_add(1);
+  }
+  changed_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(int tasks, const std::function<void(int, int)>& body) {
+  tasks_ = tasks;
+  body_ = &body;
+  next_.store(0, std::memory_order_relaxed);
+  if (tasks > 1 && !workers_.empty()) {
+    inside_.store(0, std::memory_order_release);
+    job_.fetch_add(1);
+    if (asleep_.load() > 0) {
+      { const std::lock_guard lock(mutex_); }
+      changed_.notify_all();
+    }
+    take_tasks(0);
+    int nobody = 0;
+    while (!inside_.compare_exchange_weak(nobody, kClosed, std::memory_order_acq_rel)) {
+      nobody = 0;
+      pause();
+    }
+  } else {
+    take_tasks(0);
+  }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::take_tasks(int thread) {
+  try {
+    for (int task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) (*body_)(task, thread);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    error_ = std::current_exception();
+  }
+}
+
+void ThreadPool::work(int thread) {
+  for (unsigned seen = 0;;) {
+    for (int spin = 0; job_.load(std::memory_order_acquire) == seen; ++spin) {
+      if (spin < kSpins) {
+        pause();
+        continue;
+      }
+      std::unique_lock lock(mutex_);
+      asleep_.fetch_add(1);
+      changed_.wait(lock, [&] { return job_.load() != seen; });
+      asleep_.fetch_sub(1);
+    }
+    seen = job_.load(std::memory_order_acquire);
+    if (stop_) return;
+
+    int inside = inside_.load(std::memory_order_relaxed);
+    while (inside != kClosed && !inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_acq_rel)) {
+    }
+    if (inside == kClosed) continue;
+    take_tasks(thread);
+    inside_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+}  // namespace magnets::cpu
