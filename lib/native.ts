@@ -1,5 +1,9 @@
 /** The native module, typed: the only seam between TypeScript and C++. Everything here is checked by the callers. */
 
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { MagnetsError } from './errors.js';
+
 /** A tensor of a checkpoint: its bytes are read in place while a load runs. */
 export interface NativeTensor {
   dtype: 'F32' | 'F16' | 'BF16';
@@ -147,4 +151,27 @@ export interface NativeBinding {
   info(): NativeInfo;
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
+}
+
+/** The package's root: where `prebuilds`, `build` and `models` are. */
+export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+
+let binding: NativeBinding | undefined;
+
+/** The native module, loaded at first use. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
+export function native(): NativeBinding {
+  if (binding !== undefined) return binding;
+  const load = createRequire(import.meta.url)('node-gyp-build') as (root: string) => NativeBinding;
+  try {
+    binding = load(packageRoot);
+  } catch (cause) {
+    const message = [
+      `Cannot load the native module for ${process.platform}-${process.arch}, Node ${process.version}: ${String(cause)}`,
+      'Possible solutions:',
+      '- let install scripts run: npm rebuild magnets',
+      '- build it: npx cmake-js build --out build/Release (needs a C++20 compiler and CMake 3.21 or later)',
+    ].join('\n');
+    throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });
+  }
+  return binding;
 }

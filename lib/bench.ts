@@ -1,0 +1,173 @@
+/** FLOPs and time of a schedule beside the full-size baseline, in one run: random weights, the two interleaved. */
+
+import type { GeneratorConfig } from './config.js';
+import { MagnetsError } from './errors.js';
+import { Generation } from './generation.js';
+import { type LoadOptions, nativeDtype, openDevice } from './model.js';
+import type { NativeFlops, NativeGenerator } from './native.js';
+import type { ScheduleInput } from './schedule.js';
+import { type ModelShape, tokenCount } from './shape.js';
+
+export interface BenchOptions extends Pick<LoadOptions, 'threads' | 'dtype' | 'instructionSet'> {
+  readonly model: ModelShape;
+  readonly batch: number;
+  readonly steps: number;
+  readonly schedule: ScheduleInput;
+  /** w of classifier-free guidance; above 0 both halves run. */
+  readonly guidance: number;
+  /** Timed runs of each. */
+  readonly repeats: number;
+  readonly onProgress?: (done: number, of: number) => void;
+}
+
+/** Wall time in seconds. */
+export interface Timing {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly samples: readonly number[];
+}
+
+type Parts = Omit<NativeFlops, 'codec'>;
+
+export interface BenchResult {
+  readonly model: string;
+  readonly batch: number;
+  readonly steps: number;
+  readonly schedule: string;
+  readonly guidance: number;
+  readonly threads: number;
+  readonly backend: string;
+  readonly dtype: string;
+  /** Counted while it ran, and equal to the formula. */
+  readonly flops: number;
+  readonly parts: Parts;
+  readonly baselineFlops: number;
+  readonly baselineParts: Parts;
+  readonly flopsRatio: number;
+  readonly seconds: Timing;
+  readonly baselineSeconds: Timing;
+  /** Of the medians. */
+  readonly timeRatio: number;
+  /** GFLOP/s of the schedule, of the baseline, and of multiply-adds on registers alone. */
+  readonly gflops: number;
+  readonly baselineGflops: number;
+  readonly peakGflops: number;
+  /** Peak resident memory of the process. */
+  readonly rssBytes: number;
+}
+
+function timing(samples: number[]): Timing {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median =
+    sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return { median, min: sorted[0]!, max: sorted.at(-1)!, samples };
+}
+
+/** A config for random weights of this shape, with the block of MaskGIT. */
+function configOf(shape: ModelShape): GeneratorConfig {
+  return {
+    ...shape,
+    preNorm: false,
+    geluTanh: true,
+    layerNormEps: 1e-6,
+    classes: shape.vocabSize - shape.codebookSize - 2,
+    classLabels: [],
+    sampling: { steps: 12, guidanceScale: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
+  };
+}
+
+interface Run {
+  readonly schedule: string;
+  readonly flops: number;
+  readonly parts: Parts;
+  readonly seconds: number;
+}
+
+async function run(
+  config: GeneratorConfig,
+  generator: NativeGenerator,
+  options: BenchOptions,
+  schedule: ScheduleInput,
+): Promise<Run> {
+  const generation = new Generation(config, generator, undefined, {
+    labels: [0],
+    count: options.batch,
+    steps: options.steps,
+    schedule,
+    guidanceScale: options.guidance,
+  });
+  const parts = { projections: 0, attention: 0, mlp: 0, head: 0 };
+  let flops = 0;
+  const started = performance.now();
+  for await (const step of generation) {
+    flops += step.flops;
+    for (const part of Object.keys(parts) as (keyof Parts)[]) parts[part] += step.parts[part];
+  }
+  const seconds = (performance.now() - started) / 1000;
+  if (flops !== generation.plannedFlops) {
+    const message = `counted ${flops} FLOPs but the formula gives ${generation.plannedFlops}`;
+    throw new MagnetsError('ERR_INTERNAL', message);
+  }
+  return { schedule: generation.plans[0]!.schedule, flops, parts, seconds };
+}
+
+/** @throws MagnetsError ERR_INTERNAL when counted FLOPs differ from the formula's. */
+export async function bench(options: BenchOptions): Promise<BenchResult> {
+  const config = configOf(options.model);
+  const dtype = nativeDtype(options.dtype);
+  const device = openDevice(options);
+  const { backend, threads } = device;
+  const generator = await device.loadGenerator(
+    { ...config, tokens: tokenCount(config) },
+    { seed: 1 },
+    dtype,
+  );
+  try {
+    const of = 1 + 2 * options.repeats;
+    let done = 0;
+    const next = async (schedule: ScheduleInput) => {
+      const result = await run(config, generator, options, schedule);
+      options.onProgress?.(++done, of);
+      return result;
+    };
+    await next(options.schedule); // warm-up: touches every width's weights and sizes the buffers
+    const baseline: Run[] = [];
+    const scheduled: Run[] = [];
+    for (let i = 0; i < options.repeats; ++i) {
+      baseline.push(await next('full'));
+      scheduled.push(await next(options.schedule));
+    }
+    const peak = await device.measurePeak();
+    const { flops, parts, schedule } = scheduled[0]!;
+    const { flops: baselineFlops, parts: baselineParts } = baseline[0]!;
+    const seconds = timing(scheduled.map((one) => one.seconds));
+    const baselineSeconds = timing(baseline.map((one) => one.seconds));
+    return {
+      model: config.name,
+      batch: options.batch,
+      steps: options.steps,
+      schedule,
+      guidance: options.guidance,
+      threads,
+      backend,
+      dtype,
+      flops,
+      parts,
+      baselineFlops,
+      baselineParts,
+      flopsRatio: baselineFlops / flops,
+      seconds,
+      baselineSeconds,
+      timeRatio: baselineSeconds.median / seconds.median,
+      gflops: flops / seconds.median / 1e9,
+      baselineGflops: baselineFlops / baselineSeconds.median / 1e9,
+      peakGflops: peak / 1e9,
+      rssBytes: process.resourceUsage().maxRSS * 1024,
+    };
+  } finally {
+    generator.dispose();
+    device.dispose();
+  }
+}

@@ -1,0 +1,271 @@
+/** A loaded checkpoint: the door to everything else. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readCheckpoint } from './checkpoint.js';
+import type { GeneratorConfig, TokenizerConfig } from './config.js';
+import { fromNative, integer, MagnetsError, wrongType, wrongValue } from './errors.js';
+import { type GenerateOptions, Generation, labelIds, tokenIds } from './generation.js';
+import {
+  type NativeDevice,
+  type NativeGenerator,
+  type NativeTokenizer,
+  native,
+  packageRoot,
+} from './native.js';
+import { findWidth } from './schedule.js';
+import { fullWidth, tokenCount } from './shape.js';
+import { Tensor } from './tensor.js';
+
+/** How far a load is: files read, then weights placed on the device. */
+export interface LoadProgress {
+  readonly status: 'reading' | 'placing' | 'ready';
+}
+
+export interface LoadOptions {
+  /** `'auto'` (default) takes the best device at hand. */
+  readonly device?: 'auto' | 'cpu';
+  /** How weights are kept: `'f32'`, or `'bf16'` for half the memory. `'auto'` (default) is f32 on the CPU. */
+  readonly dtype?: 'auto' | 'f32' | 'bf16';
+  /** Threads that compute. Default: all of the machine's. */
+  readonly threads?: number;
+  /** One of `info().cpu.instructionSets`. Default: the MAGNETS_ISA environment variable, else the best. */
+  readonly instructionSet?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface Info {
+  readonly version: string;
+  readonly cpu: { readonly instructionSets: readonly string[]; readonly threads: number };
+  /** Backends with why one is not used. */
+  readonly backends: readonly { name: string; available: boolean; reason?: string }[];
+}
+
+/** What this machine offers. */
+export function info(): Info {
+  const { instructionSets, threads } = native().info();
+  return {
+    version: '0.1.0',
+    cpu: { instructionSets, threads },
+    backends: [
+      { name: 'cpu', available: true },
+      { name: 'cuda', available: false, reason: 'this version has no CUDA backend' },
+    ],
+  };
+}
+
+/** Opens the device that the options ask for. @throws when it cannot be had. */
+export function openDevice(
+  options: Pick<LoadOptions, 'device' | 'threads' | 'instructionSet'> = {},
+): NativeDevice {
+  const { device = 'auto', threads = native().info().threads } = options;
+  if (device !== 'auto' && device !== 'cpu') throw wrongValue('device', "'auto' or 'cpu'", device);
+  integer('threads', threads, 1, 1024);
+  const instructionSet = options.instructionSet ?? process.env.MAGNETS_ISA ?? '';
+  if (typeof instructionSet !== 'string') {
+    throw wrongType('instructionSet', 'a string', instructionSet);
+  }
+  try {
+    return native().openCpu(threads, instructionSet);
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
+export function nativeDtype(dtype: LoadOptions['dtype'] = 'auto'): 'f32' | 'bf16' {
+  if (dtype === 'auto') return 'f32';
+  if (dtype !== 'f32' && dtype !== 'bf16')
+    throw wrongValue('dtype', "'auto', 'f32' or 'bf16'", dtype);
+  return dtype;
+}
+
+/** Where a bundled name or a folder lies. */
+export function modelFolder(nameOrFolder: string): string {
+  if (typeof nameOrFolder !== 'string')
+    throw wrongType('model', 'a name or a folder', nameOrFolder);
+  const bundled = join(packageRoot, 'models', nameOrFolder);
+  const isName = /^[\w-]+$/.test(nameOrFolder) && existsSync(join(bundled, 'config.json'));
+  return isName ? bundled : nameOrFolder;
+}
+
+/** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of a video, in [0, 1]. */
+export type Pixels = Tensor<'float32'>;
+
+export class Model {
+  readonly config: GeneratorConfig;
+  readonly tokenizerConfig: TokenizerConfig | undefined;
+  /** For example `'cpu/avx2'`. */
+  readonly backend: string;
+  readonly threads: number;
+  readonly #device: NativeDevice;
+  readonly #generator: NativeGenerator;
+  readonly #tokenizer: NativeTokenizer | undefined;
+  #disposed = false;
+
+  /** Use {@link load}. */
+  constructor(
+    config: GeneratorConfig,
+    tokenizerConfig: TokenizerConfig | undefined,
+    device: NativeDevice,
+    generator: NativeGenerator,
+    tokenizer: NativeTokenizer | undefined,
+  ) {
+    this.config = config;
+    this.tokenizerConfig = tokenizerConfig;
+    this.backend = device.backend;
+    this.threads = device.threads;
+    this.#device = device;
+    this.#generator = generator;
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Tokens of one sample. */
+  get tokens(): number {
+    return tokenCount(this.config);
+  }
+
+  /**
+   * Generates samples. Nothing runs until the result is iterated (one step after the other) or its `result()` is
+   * awaited. @throws TypeError, RangeError for wrong options, at once.
+   */
+  generate(options: GenerateOptions = {}): Generation {
+    this.#alive();
+    const decode = this.#tokenizer && ((tokens: Tensor<'int32'>) => this.decode(tokens));
+    return new Generation(this.config, this.#generator, decode, options);
+  }
+
+  /**
+   * One pass of a sub-model over every row. tokens: [samples, N] with -1 where masked; labels: one a sample, as for
+   * `generate`. Returns logits [samples, N, V].
+   */
+  async forward(
+    tokens: Tensor<'int32'>,
+    labels: readonly (string | number | null)[],
+    options: { readonly width?: string | number } = {},
+  ): Promise<Tensor<'float32'>> {
+    this.#alive();
+    const { ids } = tokenIds(this.config, tokens, labels.length);
+    const width =
+      options.width === undefined ? fullWidth(this.config) : findWidth(this.config, options.width);
+    const classIds = labelIds(this.config, labels);
+    const { logits } = await this.#call(
+      this.#generator.forward(ids, classIds, width.heads, width.hidden),
+    );
+    return new Tensor('float32', logits, [labels.length, this.tokens, this.config.vocabSize]);
+  }
+
+  /** Pixels to tokens [count, N]. */
+  async encode(pixels: Pixels): Promise<Tensor<'int32'>> {
+    const { tokenizer, config } = this.#codec();
+    const shape = this.#pixelShape(config);
+    const count = pixels.dims[0] ?? 0;
+    if (pixels.type !== 'float32' || pixels.dims.slice(1).join() !== shape.join()) {
+      throw wrongValue('pixels', `a float32 tensor [count, ${shape.join(', ')}]`, pixels.dims);
+    }
+    if (count === 0) return new Tensor('int32', new Int32Array(0), [0, this.tokens]);
+    const { tokens } = await this.#call(tokenizer.encode(pixels.data, count));
+    return new Tensor('int32', tokens, [count, this.tokens]);
+  }
+
+  /** Tokens [count, N] to pixels. */
+  async decode(tokens: Tensor<'int32'>): Promise<Pixels> {
+    const { tokenizer, config } = this.#codec();
+    const [count = 0, length] = tokens.dims;
+    if (tokens.type !== 'int32' || tokens.dims.length !== 2 || length !== this.tokens) {
+      throw wrongValue('tokens', `an int32 tensor [count, ${this.tokens}]`, tokens.dims);
+    }
+    if (count === 0)
+      return new Tensor('float32', new Float32Array(0), [0, ...this.#pixelShape(config)]);
+    const { pixels } = await this.#call(tokenizer.decode(tokens.data, count));
+    return new Tensor('float32', pixels, [count, ...this.#pixelShape(config)]);
+  }
+
+  /** Frees the weights at once, or after the step that is running. Generations that are under way end with an error. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#generator.dispose();
+    this.#tokenizer?.dispose();
+    this.#device.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose();
+  }
+
+  #alive(): void {
+    if (this.#disposed) throw new MagnetsError('ERR_DISPOSED', 'this model has been disposed');
+  }
+
+  #codec(): { tokenizer: NativeTokenizer; config: TokenizerConfig } {
+    this.#alive();
+    if (this.#tokenizer === undefined || this.tokenizerConfig === undefined) {
+      throw new MagnetsError('ERR_UNSUPPORTED', `${this.config.name} has no tokenizer beside it`);
+    }
+    return { tokenizer: this.#tokenizer, config: this.tokenizerConfig };
+  }
+
+  #pixelShape({ sampleShape, channels }: TokenizerConfig): number[] {
+    const [frames, height, width] = sampleShape;
+    return frames === 1 ? [height, width, channels] : [frames, height, width, channels];
+  }
+
+  async #call<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+}
+
+/**
+ * Loads a bundled model (`'fashion'`) or a checkpoint folder (docs/checkpoints.md).
+ * @throws MagnetsError ERR_CHECKPOINT when the folder is not a sound checkpoint; the signal's reason when it aborts.
+ */
+export async function load(nameOrFolder: string, options: LoadOptions = {}): Promise<Model> {
+  const { signal, onProgress } = options;
+  const dtype = nativeDtype(options.dtype);
+  const folder = modelFolder(nameOrFolder);
+  signal?.throwIfAborted();
+  onProgress?.({ status: 'reading' });
+  const checkpoint = await readCheckpoint(folder, signal);
+
+  const { config, tensors, tokenizer } = checkpoint;
+  const device = openDevice(options);
+  let placedGenerator: NativeGenerator | undefined;
+  let placedTokenizer: NativeTokenizer | undefined;
+  try {
+    onProgress?.({ status: 'placing' });
+    placedGenerator = await device.loadGenerator(
+      { ...config, tokens: tokenCount(config) },
+      tensors,
+      dtype,
+    );
+    signal?.throwIfAborted();
+    if (tokenizer) {
+      placedTokenizer = await device.loadTokenizer(
+        {
+          ...tokenizer.config,
+          sampleShape: [...tokenizer.config.sampleShape],
+          patchShape: [...tokenizer.config.patchShape],
+        },
+        tokenizer.tensors,
+        dtype,
+      );
+      signal?.throwIfAborted();
+    }
+  } catch (error) {
+    placedGenerator?.dispose();
+    placedTokenizer?.dispose();
+    device.dispose();
+    throw fromNative(error);
+  }
+  onProgress?.({ status: 'ready' });
+  return new Model(config, tokenizer?.config, device, placedGenerator, placedTokenizer);
+}
