@@ -71,6 +71,8 @@ export interface NativeStepOptions {
   step: number;
   /** Also return the logits of the head's rows. */
   logits: boolean;
+  /** Teacher forcing: [samples, tokens] of what becomes known instead of samples, -1 where a position is left. */
+  forced?: Int32Array;
 }
 
 export interface NativeStep {

@@ -282,6 +282,7 @@ Napi::Value SessionWrap::step(const Napi::CallbackInfo& info) {
               .seed = object.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless),
               .step = static_cast<uint32_t>(to_int(object, "step")),
           },
+      .forced = object.Has("forced") ? to_vector<int32_t>(object.Get("forced")) : std::vector<int32_t>{},
   };
   const bool logits = to_bool(object, "logits");
   return queue(env).submit(env, [session = value(env), step, logits]() -> Settle {

@@ -116,15 +116,25 @@ void Session::compute(const Width& width, bool refresh, bool head_all) {
 }
 
 void Session::step(const Step& step) {
-  check_size(step.masked_after.size(), samples_, "masked counts");
-  for (int sample = 0; sample < samples_; ++sample) {
-    check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
-          "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
-              std::to_string(step.masked_after[sample]));
+  if (step.forced.empty()) {
+    check_size(step.masked_after.size(), samples_, "masked counts");
+    for (int sample = 0; sample < samples_; ++sample) {
+      check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
+            "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
+                std::to_string(step.masked_after[sample]));
+    }
+  } else {
+    check_size(step.forced.size(), static_cast<size_t>(samples_) * tokens_, "forced tokens");
   }
-
   compute(step.width, step.refresh, step.head_all);
+  if (step.forced.empty()) {
+    sample_and_reveal(step);
+  } else {
+    force(step.forced);
+  }
+}
 
+void Session::sample_and_reveal(const Step& step) {
   Sampling sampling = step.sampling;
   sampling.codebook_size = generator_->config().codebook_size;
   sampling.guided = branches_ > samples_;
@@ -140,6 +150,25 @@ void Session::step(const Step& step) {
     revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
     masked_count_[sample] = step.masked_after[sample];
   }
+}
+
+void Session::force(const std::vector<int32_t>& tokens) {
+  std::vector<int32_t> now = ids();
+  std::vector<uint8_t> state(now.size());
+  stream_->download(*state_, samples_, tokens_, state.data());
+  revealed_count_.assign(samples_, 0);
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (state[i] == kRevealed) state[i] = kKnown;
+    if (state[i] != kMasked || tokens[i] < 0) continue;
+    check(tokens[i] < generator_->config().codebook_size, "expected forced tokens of the codebook");
+    now[i] = tokens[i];
+    state[i] = kRevealed;
+    ++revealed_count_[i / tokens_];
+    --masked_count_[i / tokens_];
+  }
+  stream_->upload(now.data(), samples_, tokens_, *ids_);
+  stream_->upload(state.data(), samples_, tokens_, *state_);
+  stream_->synchronize();
 }
 
 std::vector<int32_t> Session::ids() {

@@ -26,6 +26,9 @@ struct Step {
   bool head_all;                  // run the head on every row, not only on the masked ones
   std::vector<int> masked_after;  // [samples]
   Sampling sampling;
+  // Teacher forcing: [samples, tokens] of what becomes known instead of a sample, -1 where a position is left as it is.
+  // Empty: sample.
+  std::vector<int32_t> forced = {};
 };
 
 class Session {
@@ -49,6 +52,8 @@ class Session {
 
  private:
   std::vector<int> row_starts(bool refresh) const;
+  void sample_and_reveal(const Step& step);
+  void force(const std::vector<int32_t>& tokens);
   void reserve_head(int rows);
 
   std::shared_ptr<const Generator> generator_;

@@ -1,0 +1,41 @@
+/** The checkpoints of training/fixtures.py and what PyTorch answered for them. */
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Tensor } from '../../lib/tensor.js';
+
+export const fixtureFolder = (name: 'post' | 'pre') =>
+  fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+
+/** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
+export function expectations(name: 'post' | 'pre') {
+  const bytes = readFileSync(`${fixtureFolder(name)}/expected.safetensors`);
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >;
+  const slice = (key: string) => {
+    const [begin, end] = header[key]!.data_offsets;
+    return bytes.buffer.slice(bytes.byteOffset + start + begin, bytes.byteOffset + start + end);
+  };
+  return {
+    float: (key: string) =>
+      new Tensor('float32', new Float32Array(slice(key) as ArrayBuffer), header[key]!.shape),
+    int: (key: string) =>
+      new Tensor('int32', new Int32Array(slice(key) as ArrayBuffer), header[key]!.shape),
+  };
+}
+
+export const widthNames = ['1/8', '1/4', '1/2', '1'];
+
+/** max |a - b| / max |b| */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let error = 0;
+  let scale = 0;
+  for (let i = 0; i < expected.length; ++i) {
+    error = Math.max(error, Math.abs(actual[i]! - expected[i]!));
+    scale = Math.max(scale, Math.abs(expected[i]!));
+  }
+  return actual.length === expected.length ? error / scale : Number.POSITIVE_INFINITY;
+}

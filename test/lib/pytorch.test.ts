@@ -1,0 +1,106 @@
+/** The whole model against PyTorch: every width, a cached step with stale keys and values, the tokenizer. */
+
+import t from 'tap';
+import { readCheckpoint } from '../../lib/checkpoint.js';
+import { labelIds, tokenIds } from '../../lib/generation.js';
+import { info, load } from '../../lib/index.js';
+import { native } from '../../lib/native.js';
+import { findWidth } from '../../lib/schedule.js';
+import { tokenCount } from '../../lib/shape.js';
+import { Tensor } from '../../lib/tensor.js';
+import { expectations, fixtureFolder, relativeError, widthNames } from './fixtures.js';
+
+// f32 rounds to 2^-24. Two layers chain about ten sums of up to 128 products; each loses at most sqrt(128) roundings
+// typically, LayerNorm rescales once a sum, so 10 * sqrt(128) * 2^-24 = 7e-6 of the largest logit. PyTorch loses as much.
+const f32Bound = 2 * 10 * Math.sqrt(128) * 2 ** -24;
+
+for (const name of ['post', 'pre'] as const) {
+  for (const instructionSet of info().cpu.instructionSets) {
+    t.test(`${name}, ${instructionSet}`, async (t) => {
+      const expected = expectations(name);
+      const model = await load(fixtureFolder(name), { instructionSet, threads: 2 });
+      t.teardown(() => model.dispose());
+      t.equal(model.backend, `cpu/${instructionSet}`);
+      const labels = [...expected.int('labels').data].map((label) => (label < 0 ? null : label));
+
+      for (const width of widthNames) {
+        const logits = await model.forward(expected.int('ids'), labels, { width });
+        const want = expected.float(`logits.${width}`);
+        t.same(logits.dims, want.dims);
+        const error = relativeError(logits.data, want.data);
+        t.ok(error < f32Bound, `width ${width}: error ${error} of ${f32Bound}`);
+      }
+
+      t.same(
+        (await model.encode(imagesOf(expected.float('pixels')))).data,
+        expected.int('tokens').data,
+      );
+      const decoded = await model.decode(expected.int('tokens'));
+      const error = relativeError(decoded.data, expected.float('decoded').data);
+      t.ok(error < f32Bound, `decoded: error ${error}`);
+    });
+  }
+
+  t.test(`${name}: a cached step`, async (t) => {
+    const { config, tensors } = await readCheckpoint(fixtureFolder(name));
+    const device = native().openCpu(2, '');
+    t.teardown(() => device.dispose());
+    const generator = await device.loadGenerator(
+      { ...config, tokens: tokenCount(config) },
+      tensors,
+      'f32',
+    );
+    const expected = expectations(name);
+    const labels = [...expected.int('labels').data].map((label) => (label < 0 ? null : label));
+    const before = expected.int('ids');
+    const later = expected.int('later.ids');
+    const { ids, masked } = tokenIds(config, before, labels.length);
+
+    for (const width of widthNames) {
+      const { heads, hidden } = findWidth(config, width);
+      const options = {
+        heads,
+        hidden,
+        headAll: false,
+        guidance: 0,
+        temperature: 1,
+        topK: 0,
+        choiceTemperature: 0,
+        seed: 0n,
+        step: 0,
+        logits: true,
+      };
+      const session = await generator.openSession({
+        ids,
+        masked,
+        classIds: labelIds(config, labels),
+        nullClassId: -1,
+        sampleKeys: Int32Array.of(0, 1, 2),
+      });
+      const stay = Int32Array.from(labels, (_, sample) =>
+        later.data
+          .subarray(sample * tokenCount(config), (sample + 1) * tokenCount(config))
+          .reduce((sum, id) => sum + (id < 0 ? 1 : 0), 0),
+      );
+      await session.step({ ...options, refresh: true, maskedAfter: stay, forced: later.data });
+      const second = await session.step({ ...options, refresh: false, maskedAfter: stay });
+      const want = expected.float(`later.${width}`);
+      const rows: number[] = [];
+      later.data.forEach((id, position) => {
+        if (id < 0) {
+          const { vocabSize } = config;
+          rows.push(...want.data.subarray(position * vocabSize, (position + 1) * vocabSize));
+        }
+      });
+      const error = relativeError(second.logits!, rows);
+      t.ok(error < f32Bound, `width ${width}: error ${error} of ${f32Bound}`);
+      session.dispose();
+    }
+  });
+}
+
+/** Fixtures keep the frame axis; the API leaves a single frame out. */
+function imagesOf(pixels: Tensor<'float32'>): Tensor<'float32'> {
+  const [count, , ...rest] = pixels.dims;
+  return new Tensor('float32', pixels.data, [count!, ...rest]);
+}

@@ -1,0 +1,122 @@
+"""python3 -m training.fixtures: writes test/fixtures, small random checkpoints with what PyTorch answers for them.
+
+test/fixtures/{post,pre}: a checkpoint folder each, and expected.safetensors:
+  ids, labels           I32 [samples, N] (-1 masked), [samples] (-1 no class)
+  logits.{width}        F32 [samples, N, V], one pass over every row
+  later.ids             I32 [samples, N]: ids after some of the masked tokens became known
+  later.{width}         F32 [samples, N, V]: a pass over the rows that were masked in ids, the other rows' keys and
+                        values from the pass before; zero where later.ids is known
+  pixels, tokens        F32 [2, frames, height, width, channels], I32 [2, N]: what the tokenizer makes of them
+  decoded               F32 [2, frames, height, width, channels]: tokens decoded
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import export, safetensors
+from .model import Cache, Generator, Tokenizer
+
+FOLDER = Path(__file__).parent.parent / "test" / "fixtures"
+
+
+def generator_config(norm_position: str) -> dict:
+    return {
+        "model_type": "magnets",
+        "hidden_size": 72,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "head_dim": 16,
+        "intermediate_size": 80,
+        "norm_position": norm_position,
+        "hidden_act": "gelu_tanh" if norm_position == "post" else "gelu",
+        "layer_norm_eps": 1e-6,
+        "codebook_size": 40,
+        "num_classes": 5,
+        "latent_shape": [1, 3, 4],
+        "widths": [
+            {"name": "1/8", "heads": 1, "hidden": 10},
+            {"name": "1/4", "heads": 2, "hidden": 20},
+            {"name": "1/2", "heads": 4, "hidden": 40},
+            {"name": "1", "heads": 8, "hidden": 80},
+        ],
+        "class_labels": ["a", "b", "c", "d", "e"],
+    }
+
+
+TOKENIZER = {
+    "model_type": "magnets_tokenizer",
+    "sample_shape": [1, 6, 8],
+    "channels": 3,
+    "patch_shape": [1, 2, 2],
+    "hidden_size": 48,
+    "num_attention_heads": 2,
+    "intermediate_size": 56,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-6,
+    "codebook_size": 40,
+    "codebook_dim": 6,
+}
+
+
+def randomize(model: nn.Module, scale: float) -> nn.Module:
+    """Weights large enough that an error anywhere shows in the answer."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0, scale)
+            if name.endswith("norm.weight"):
+                parameter.add_(1)
+    return model.eval().requires_grad_(False)
+
+
+def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
+    tokens = torch.randint(generator.config["codebook_size"], (3, generator.tokens))
+    masked = torch.rand(tokens.shape).argsort(1) < 8  # the same number in every sample, so that rows are rectangular
+    later_masked = masked & (torch.where(masked, torch.rand(tokens.shape), 2.0).argsort(1).argsort(1) < 5)
+    labels = torch.tensor([3, -1, 0])
+    ids, later = (torch.where(hidden, generator.mask_id, tokens) for hidden in (masked, later_masked))
+    rows = masked.nonzero()[:, 1].view(len(tokens), -1) + 1
+
+    result = {
+        "ids": torch.where(masked, -1, tokens),
+        "labels": labels,
+        "later.ids": torch.where(later_masked, -1, tokens),
+    }
+    for width, entry in zip(generator.widths, generator.config["widths"]):
+        cache = Cache()
+        features = generator.features(ids, labels, width, cache)
+        result[f"logits.{entry['name']}"] = generator.logits(features[:, 1:])
+        cache.rows = rows
+        answers = generator.logits(generator.features(later, labels, width, cache))
+        spread = torch.zeros_like(result[f"logits.{entry['name']}"])
+        spread.scatter_(1, (rows - 1)[..., None].expand_as(answers), answers)
+        result[f"later.{entry['name']}"] = spread * later_masked[..., None]
+
+    pixels = torch.rand(2, *tokenizer.config["sample_shape"], tokenizer.config["channels"])
+    result["pixels"] = pixels
+    result["tokens"] = tokenizer.encode(pixels)
+    result["decoded"] = tokenizer.decode(result["tokens"])
+    return result
+
+
+def main() -> None:
+    torch.manual_seed(20)
+    for norm_position in ("post", "pre"):
+        generator = randomize(Generator(generator_config(norm_position)), 0.15)
+        tokenizer = randomize(Tokenizer(TOKENIZER), 0.3)
+        folder = FOLDER / norm_position
+        export.write(generator, folder, np.float32)
+        export.write(tokenizer, folder / "tokenizer", np.float32)
+        arrays = {
+            name: tensor.numpy().astype(np.float32 if tensor.is_floating_point() else np.int32)
+            for name, tensor in expected(generator, tokenizer).items()
+        }
+        safetensors.write(folder / "expected.safetensors", arrays)
+
+
+if __name__ == "__main__":
+    main()
