@@ -1,0 +1,122 @@
+// Choosing rows, embeddings, gathering and LayerNorm.
+#include "check.h"
+
+using namespace magnets;
+using namespace magnets::test;
+
+namespace {
+
+void selects_rows(Backend& backend) {
+  constexpr int kSamples = 2, kTokens = 5;
+  auto stream = backend.stream();
+  const std::vector<uint8_t> states = {kKnown,  kMasked, kRevealed, kKnown,  kMasked,   // sample 0
+                                       kMasked, kMasked, kMasked,   kMasked, kMasked};  // sample 1
+  auto state = place(backend, *stream, ElementType::u8, kSamples, kTokens, states);
+  const auto select = [&](int branches, bool refresh, bool head_all, int rows, int head) {
+    auto row_buffer = place(backend, *stream, ElementType::i32, 1, 64, std::vector<int32_t>(64, -9));
+    auto head_buffer = place(backend, *stream, ElementType::i32, 1, 64, std::vector<int32_t>(64, -9));
+    stream->select_rows(*state, kSamples, kTokens, branches, refresh, head_all, *row_buffer, *head_buffer);
+    std::vector<int32_t> r(64), h(64);
+    stream->download(*row_buffer, 1, 64, r.data());
+    stream->download(*head_buffer, 1, 64, h.data());
+    check(r[rows] == -9 && h[head] == -9, "select_rows: wrote too many");
+    r.resize(rows);
+    h.resize(head);
+    return std::pair(r, h);
+  };
+  using Lists = std::pair<std::vector<int32_t>, std::vector<int32_t>>;
+  check(select(2, false, false, 8, 7) == Lists({2, 3, 5, 7, 8, 9, 10, 11}, {0, 2, 3, 4, 5, 6, 7}), "cached rows");
+  check(select(2, true, false, 12, 7) == Lists({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {2, 5, 7, 8, 9, 10, 11}),
+        "all rows");
+  const auto [rows, head] = select(4, true, true, 24, 24);
+  for (int i = 0; i < 24; ++i) check(rows[i] == i && head[i] == i, "all rows through the head");
+  check(select(4, false, false, 16, 14).first[8] == 12 + 2, "the second half of a guided batch");
+}
+
+void embeds(Backend& backend, DType dtype) {
+  constexpr int kVocabulary = 37, kWidth = 21, kTokens = 3, kPositions = 4;
+  Random random(1);
+  const auto words = random.matrix(kVocabulary, kWidth), places = random.matrix(kPositions, kWidth);
+  auto stream = backend.stream();
+  auto table = backend.linear({to_floats(words).data(), DType::f32, kVocabulary, kWidth}, nullptr, dtype);
+  auto positions = place(backend, *stream, ElementType::f32, kPositions, kWidth, to_floats(places));
+  auto ids = place(backend, *stream, ElementType::i32, 2, kTokens, std::vector<int32_t>{1, 36, 3, 15, 16, 31});
+  auto classes = place(backend, *stream, ElementType::i32, 1, 4, std::vector<int32_t>{7, 8, 32, 32});
+  const RowList list(backend, *stream, {{0, 2}, {1}, {0}, {0, 3}}, kPositions);
+  const int expected_words[] = {7, 36, 15, 32, 32, 31}, expected_positions[] = {0, 2, 1, 0, 0, 3};
+  for (const bool with_words : {true, false}) {
+    Guarded x(backend, *stream, reference::Matrix(6, kWidth));
+    stream->embed(with_words ? table.get() : nullptr, *positions, ids.get(), classes.get(), 2, list.rows(), kWidth,
+                  *x.buffer);
+    const auto values = x.read(*stream, 6, kWidth, "embed");
+    for (int row = 0; row < 6; ++row) {
+      for (int i = 0; i < kWidth; ++i) {  // exact: both terms have 8 bits
+        const double word = with_words ? words.at(expected_words[row], i) : 0;
+        check(values[row * x.columns + i] == word + places.at(expected_positions[row], i), "embed");
+      }
+    }
+  }
+}
+
+void gathers(Backend& backend) {
+  Random random(2);
+  const auto x = random.matrix(40, 19);
+  auto stream = backend.stream();
+  std::vector<int32_t> index(30);
+  for (int32_t& row : index) row = random.below(40);
+  Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(30, 19));
+  stream->gather(*input.buffer, *place(backend, *stream, ElementType::i32, 1, 30, index), 30, 19, *output.buffer);
+  const auto values = output.read(*stream, 30, 19, "gather");
+  for (int row = 0; row < 30; ++row) {
+    for (int i = 0; i < 19; ++i) check(values[row * output.columns + i] == x.at(index[row], i), "gather");
+  }
+}
+
+void normalizes(Backend& backend, int rows, int width, double offset) {
+  Random random(width);
+  auto x = random.matrix(rows, width);
+  for (double& value : x.values) value += offset;
+  std::vector<double> weight(width), bias(width);
+  for (int i = 0; i < width; ++i) weight[i] = random.value(), bias[i] = random.value();
+  auto stream = backend.stream();
+  const Norm norm{place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(weight.begin(), weight.end())),
+                  place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(bias.begin(), bias.end())),
+                  1e-6f};
+  Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(rows, width));
+  stream->layer_norm(*input.buffer, norm, rows, width, *output.buffer);
+  stream->layer_norm(*input.buffer, norm, rows, width, *input.buffer);
+  const auto values = output.read(*stream, rows, width, "layer_norm");
+  check(values == input.read(*stream, rows, width, "layer_norm in place"), "layer_norm in place");
+  reference::Matrix expected(rows, width);
+  reference::layer_norm(x, weight, bias, norm.epsilon, expected);
+  for (int row = 0; row < rows; ++row) {
+    double mean = 0, variance = 0;
+    for (int i = 0; i < width; ++i) mean += x.at(row, i) / width;
+    for (int i = 0; i < width; ++i) variance += std::pow(x.at(row, i) - mean, 2) / width;
+    const double deviation = std::sqrt(variance + norm.epsilon);
+    for (int i = 0; i < width; ++i) {
+      // The mean of n numbers errs by n units of their magnitude, divided by the deviation like everything else; the
+      // variance by n + 2 units of itself, half of it after the root.
+      const double z = std::abs(x.at(row, i) - mean) / deviation;
+      const double bound =
+          ((width + 2) * kUnit * (std::abs(offset) + 1) / deviation + (width + 8) * kUnit * z) * std::abs(weight[i]) +
+          4 * kUnit;
+      check_near(values[static_cast<size_t>(row) * output.columns + i], expected.at(row, i), bound, "layer_norm");
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const std::string& set : cpu::instruction_sets()) {
+    auto backend = cpu::open_cpu(2, set);
+    selects_rows(*backend);
+    embeds(*backend, DType::f32);
+    embeds(*backend, DType::bf16);
+    gathers(*backend);
+    for (const int width : {1, 7, 16, 33, 100}) normalizes(*backend, 19, width, 0);
+    normalizes(*backend, 3, 64, 30);
+  }
+  return report("rows");
+}
