@@ -6,10 +6,14 @@ test/fixtures/{post,pre}: a checkpoint folder each, and expected.safetensors:
   later.ids             I32 [samples, N]: ids after some of the masked tokens became known
   later.{width}         F32 [samples, N, V]: a pass over the rows that were masked in ids, the other rows' keys and
                         values from the pass before; zero where later.ids is known
+  greedy                I32 [samples, N]: decoded from all masked in 8 steps, 2 each width, with the cache, guidance
+                        1.5, the likeliest token each time and no noise on the choice
   pixels, tokens        F32 [2, frames, height, width, channels], I32 [2, N]: what the tokenizer makes of them
   decoded               F32 [2, frames, height, width, channels]: tokens decoded
+expected.json says the same with shapes, for readers of other languages.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +21,24 @@ import torch
 from torch import nn
 
 from . import export, safetensors
+from .decode import Sampling, decode
 from .model import Cache, Generator, Tokenizer
 
 FOLDER = Path(__file__).parent.parent / "test" / "fixtures"
+
+GREEDY = Sampling(guidance=1.5, temperature=0, choice_temperature=0)
+MEANING = {
+    "ids": "token ids, -1 where masked",
+    "labels": "class of each sample, -1 without",
+    "logits": "of one pass over every row, at the width named",
+    "later.ids": "ids after some of the masked tokens became known",
+    "later": "logits of a pass over the rows that were masked in ids, at the width named; keys and values of every other "
+    "row are those of the pass over ids; zero where later.ids is known",
+    "greedy": "tokens decoded from all masked: 8 steps, 2 each width, cached, guidance 1.5, temperatures 0",
+    "pixels": "pictures in [0, 1]",
+    "tokens": "what the tokenizer encodes pixels to",
+    "decoded": "what the tokenizer decodes tokens to",
+}
 
 
 def generator_config(norm_position: str) -> dict:
@@ -96,6 +115,7 @@ def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tens
         spread.scatter_(1, (rows - 1)[..., None].expand_as(answers), answers)
         result[f"later.{entry['name']}"] = spread * later_masked[..., None]
 
+    result["greedy"] = decode(generator, labels, [(width, 2) for width in generator.widths], GREEDY)
     pixels = torch.rand(2, *tokenizer.config["sample_shape"], tokenizer.config["channels"])
     result["pixels"] = pixels
     result["tokens"] = tokenizer.encode(pixels)
@@ -116,6 +136,11 @@ def main() -> None:
             for name, tensor in expected(generator, tokenizer).items()
         }
         safetensors.write(folder / "expected.safetensors", arrays)
+        described = {
+            name: {"shape": list(array.shape), "meaning": MEANING.get(name) or MEANING[name.split(".")[0]]}
+            for name, array in arrays.items()
+        }
+        (folder / "expected.json").write_text(json.dumps(described, indent=2) + "\n")
 
 
 if __name__ == "__main__":

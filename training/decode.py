@@ -1,0 +1,90 @@
+"""Masked decoding with nested widths and a key/value cache: MaskGIT's parallel decode (Chang et al., 2022,
+maskgit/libml/parallel_decode.py) as MaGNeTS runs it, plainly written. What the addon's answers are compared with."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .model import Cache, Generator, Width
+
+
+@dataclass(frozen=True)
+class Sampling:
+    guidance: float = 0.0
+    temperature: float = 1.0  # 0: the likeliest token
+    choice_temperature: float = 4.5  # of the first step; falls linearly to 0 at the last
+    top_k: int = 0  # 0: all
+
+
+def mask_counts(tokens: int, steps: int) -> list[int]:
+    """Positions still masked after each step on the cosine schedule; each step reveals at least one, the last all."""
+    left, counts = tokens, []
+    for step in range(1, steps):
+        left = max(1, min(left - 1, math.floor(tokens * math.cos(math.pi / 2 * step / steps))))
+        counts.append(left)
+    return counts + [0]
+
+
+def gumbel(shape: torch.Size, random: torch.Generator) -> torch.Tensor:
+    return -torch.log(-torch.log(torch.rand(shape, generator=random).clamp(1e-9, 1 - 1e-7)))
+
+
+def sample(
+    logits: torch.Tensor, sampling: Sampling, progress: float, random: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """logits [batch, N, C] -> tokens and the confidence in each, [batch, N]. progress is 1 in the last step."""
+    scores = logits
+    if sampling.top_k:
+        least = logits.topk(sampling.top_k).values[..., -1:]
+        scores = logits.masked_fill(logits < least, -math.inf)
+    if sampling.temperature:
+        scores = scores / sampling.temperature + gumbel(scores.shape, random)
+    tokens = scores.argmax(-1)
+    confidence = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    choice_temperature = sampling.choice_temperature * (1 - progress)
+    if choice_temperature:
+        confidence = confidence + choice_temperature * gumbel(confidence.shape, random)
+    return tokens, confidence
+
+
+@torch.no_grad()
+def decode(
+    model: Generator,
+    labels: torch.Tensor,
+    schedule: list[tuple[Width, int]],
+    sampling: Sampling,
+    cached: bool = True,
+    random: torch.Generator | None = None,
+) -> torch.Tensor:
+    """labels [batch] -> tokens [batch, N]; the schedule says how many steps each width gets, in order."""
+    widths = [width for width, steps in schedule for _ in range(steps)]
+    batch, codes = len(labels), model.config["codebook_size"]
+    branch_labels = torch.cat([labels, torch.full_like(labels, -1)]) if sampling.guidance else labels
+    branches = len(branch_labels) // batch
+    ids = torch.full((batch, model.tokens), model.mask_id)
+    masked = torch.ones_like(ids, dtype=torch.bool)
+    masked_before = masked
+    cache = Cache()
+
+    for step, (width, left) in enumerate(zip(widths, mask_counts(model.tokens, len(widths)))):
+        if not cached or step == 0 or width != widths[step - 1]:
+            cache.rows = None  # a refresh: every row, the class token's too
+            features = model.features(ids.repeat(branches, 1), branch_labels, width, cache)[:, 1:]
+            active = torch.ones_like(masked)
+        else:
+            active = masked_before  # masked now, or revealed by the step before: as many in every sample
+            cache.rows = (active.nonzero()[:, 1].view(batch, -1) + 1).repeat(branches, 1)
+            features = model.features(ids.repeat(branches, 1), branch_labels, width, cache)
+        answers = model.logits(features)[..., :codes].unflatten(0, (branches, batch))
+        if branches == 2:
+            answers = (1 + sampling.guidance) * answers[:1] - sampling.guidance * answers[1:]
+        logits = torch.zeros(batch, model.tokens, codes)
+        logits[active] = answers.flatten(0, -2)
+
+        tokens, confidence = sample(logits, sampling, (step + 1) / len(widths), random)
+        order = confidence.masked_fill(~masked, math.inf).argsort(dim=1, descending=True, stable=True)
+        still_masked = order.argsort(1) >= model.tokens - left
+        ids = torch.where(masked & ~still_masked, tokens, ids)
+        masked_before, masked = masked, still_masked
+    return ids
