@@ -3,8 +3,8 @@
 // Pictures for training/evaluate.py: raw 8-bit pixels [count, height, width], label i % classes; prints what one
 // picture cost. Names: full, paper, paper-nocache, width-1/8 and so on (that width alone at every step).
 
-import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { load } from '../dist/index.js';
 

@@ -1,12 +1,15 @@
 /** Errors of this package. Wrong arguments are TypeError or RangeError; everything else carries a stable `code`. */
 
-export type ErrorCode =
-  | 'ERR_ARGUMENT'
-  | 'ERR_CHECKPOINT'
-  | 'ERR_DISPOSED'
-  | 'ERR_INTERNAL'
-  | 'ERR_OUT_OF_MEMORY'
-  | 'ERR_UNSUPPORTED';
+const codes = [
+  'ERR_ARGUMENT',
+  'ERR_CHECKPOINT',
+  'ERR_DISPOSED',
+  'ERR_INTERNAL',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_UNSUPPORTED',
+] as const;
+
+export type ErrorCode = (typeof codes)[number];
 
 export class MagnetsError extends Error {
   override readonly name = 'MagnetsError';
@@ -56,10 +59,10 @@ export function number(name: string, value: unknown, least: number): number {
   return value;
 }
 
-/** Gives an error of the native module our class and keeps its code. */
+/** Gives an error of the native module our class and keeps its code; leaves every other as it is. */
 export function fromNative(error: unknown): unknown {
-  if (error instanceof Error && !(error instanceof MagnetsError) && 'code' in error) {
-    return new MagnetsError(error.code as ErrorCode, error.message, { cause: error });
-  }
-  return error;
+  if (!(error instanceof Error) || error instanceof MagnetsError || !('code' in error))
+    return error;
+  const code = codes.find((known) => known === error.code);
+  return code ? new MagnetsError(code, error.message, { cause: error }) : error;
 }

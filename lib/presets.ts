@@ -35,7 +35,7 @@ function preset(
   };
 }
 
-export const presets: Readonly<Record<string, ModelShape>> = {
+export const presets: Readonly<Record<'B' | 'L' | 'XL' | 'video-B' | 'video-L', ModelShape>> = {
   B: preset('B', 12, 768, 12, 'image'),
   L: preset('L', 24, 1024, 16, 'image'),
   XL: preset('XL', 28, 1152, 16, 'image'),

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from . import data
 
-EPOCHS = 5
+EPOCHS = 6
 BATCH = 128
+PEAK_LEARNING_RATE = 4e-3
 
 
 class Classifier(nn.Module):
@@ -18,15 +19,17 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
+            nn.Conv2d(1, 24, 3, padding=1, bias=False),
             nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
+            nn.BatchNorm2d(24),
             nn.ReLU(),
+            nn.Conv2d(24, 48, 3, padding=1, bias=False),
             nn.MaxPool2d(2),
+            nn.BatchNorm2d(48),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(0.25),
-            nn.Linear(32 * 7 * 7, 64),
+            nn.Linear(48 * 7 * 7, 64),
             nn.ReLU(),
         )
         self.last = nn.Linear(64, 10)
@@ -47,19 +50,19 @@ def train(seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
     model = Classifier()
     pixels, labels = data.load("train")
-    steps = EPOCHS * len(pixels) // BATCH
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    for step in range(steps):
-        if step % (len(pixels) // BATCH) == 0:
-            order = torch.randperm(len(pixels))
-            print(f"classifier: step {step} of {steps}", flush=True)
-        pick = order[step * BATCH % (len(pixels) - BATCH) :][:BATCH]
-        loss = F.cross_entropy(model(to_pictures(pixels[pick])), labels[pick])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    batches = len(pixels) // BATCH
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=EPOCHS * batches)
+    for epoch in range(EPOCHS):
+        for pick in torch.randperm(len(pixels))[: batches * BATCH].split(BATCH):
+            pictures = to_pictures(pixels[pick])
+            pictures = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, pictures.flip(-1), pictures)
+            loss = F.cross_entropy(model(pictures), labels[pick])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        print(f"classifier: epoch {epoch + 1} of {EPOCHS}, loss {loss.item():.3f}", flush=True)
     return model
 
 

@@ -5,6 +5,7 @@ generated pictures and of the 10,000 test pictures.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -67,7 +68,9 @@ def main() -> None:
     report = {
         "command": f"python3 -m training.evaluate --samples {arguments.samples} --seed {arguments.seed}",
         "model": arguments.model.name,
+        "sha256": hashlib.sha256((arguments.model / "model.safetensors").read_bytes()).hexdigest(),
         "samples": arguments.samples,
+        "seed": arguments.seed,
         "rows": rows,
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,9 @@ export function toNumber(name: string, text: string | undefined): number | undef
 
 /** A preset, a bundled model or a checkpoint folder. */
 export async function shapeOf(model: string): Promise<ModelShape> {
-  return Object.hasOwn(presets, model) ? presets[model]! : await readConfig(modelFolder(model));
+  return Object.hasOwn(presets, model)
+    ? presets[model as keyof typeof presets]
+    : await readConfig(modelFolder(model));
 }
 
 /** 1234567890 -> '1.23 GFLOP' */

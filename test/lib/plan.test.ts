@@ -1,0 +1,200 @@
+/** Plans and schedules against the formulas and tables of the method. */
+
+import t from 'tap';
+import {
+  maskCounts,
+  maskingSchedules,
+  type PlanOptions,
+  parseSchedule,
+  plan,
+  presets,
+  stepFlops,
+  totalFlops,
+} from '../../lib/index.js';
+
+const B = presets.B;
+const L = presets.L;
+const XL = presets.XL;
+const videoB = presets['video-B']!;
+const videoL = presets['video-L']!;
+
+/** GMAC, to one decimal of GMAC or two of a forward pass. */
+const gmac = (flops: number) => flops / 2e9;
+
+t.test('one full forward pass (method 7.3)', async (t) => {
+  const forward = (model: typeof L, p: number) => {
+    const a = { heads: model.heads / p, hidden: model.intermediateSize / p, name: `1/${p}` };
+    return gmac(totalFlops(stepFlops(model, a, 257, 257))).toFixed(2);
+  };
+  t.same(
+    [1, 2, 4, 8].map((p) => forward(B, p)),
+    ['23.60', '12.07', '6.31', '3.43'],
+  );
+  t.same(
+    [1, 2, 4, 8].map((p) => forward(L, p)),
+    ['81.66', '41.23', '21.02', '10.91'],
+  );
+  t.same(
+    [1, 2, 4, 8].map((p) => forward(XL, p)),
+    ['119.80', '60.37', '30.66', '15.80'],
+  );
+});
+
+t.test('whole generations (method 7.4)', async (t) => {
+  const cost = (options: Partial<PlanOptions> & Pick<PlanOptions, 'model' | 'steps'>) => {
+    const { flops, baselineFlops, ratio } = plan(options);
+    return [gmac(baselineFlops).toFixed(0), gmac(flops).toFixed(0), ratio.toFixed(2)];
+  };
+  t.same(cost({ model: L, steps: 12 }), ['980', '318', '3.08']);
+  t.same(cost({ model: L, steps: 12, cache: false }), ['980', '464', '2.11']);
+  t.same(cost({ model: L, steps: 16 }), ['1307', '388', '3.36']);
+  t.same(cost({ model: XL, steps: 12 }), ['1438', '466', '3.09']);
+  t.same(cost({ model: XL, steps: 16 }), ['1917', '569', '3.37']);
+  t.same(cost({ model: L, steps: 12, schedule: '1x3,1/2x3,1/4x3,1/8x3' }), ['980', '423', '2.32']);
+  t.equal(cost({ model: L, steps: 12, schedule: '1x12' })[2], '1.34');
+  for (const [schedule, cached, uncached] of [
+    ['1/8x4,1/4x4,1/2x2,1x2', '3.55', '2.62'],
+    ['1/8x6,1x6', '2.86', '1.76'],
+    ['1/8x2,1/4x2,1/2x4,1x4', '2.62', '1.76'],
+    ['1/4x4,1/2x4,1x4', '2.49', '1.70'],
+    ['1/8x1,1/4x2,1/2x3,1x6', '2.19', '1.47'],
+    ['1/2x6,1x6', '1.90', '1.33'],
+  ] as const) {
+    t.equal(cost({ model: L, steps: 12, schedule })[2], cached, schedule);
+    t.equal(cost({ model: L, steps: 12, schedule, cache: false })[2], uncached, schedule);
+  }
+  t.same(cost({ model: videoL, steps: 12 }), ['4361', '1415', '3.08']);
+  t.same(cost({ model: videoL, steps: 24 }), ['8723', '2335', '3.74']);
+  // B has 12 heads; the table slices 1.5 of them at 1/8, the preset takes one.
+  t.equal(cost({ model: B, steps: 12 })[0], '283');
+  t.equal(cost({ model: B, steps: 12 })[2], '3.07');
+  t.equal(cost({ model: videoB, steps: 12 })[2], '3.10');
+});
+
+t.test('L, 12 steps, row by row (method 7.4)', async (t) => {
+  const { rows, schedule } = plan({ model: L, steps: 12 });
+  t.equal(schedule, '1/8x3,1/4x3,1/2x3,1x3');
+  t.same(
+    rows.map((row) => row.masked),
+    [256, 253, 247, 236, 221, 203, 181, 155, 128, 97, 66, 33],
+  );
+  t.same(
+    rows.map((row) => row.rows),
+    [257, 256, 253, 257, 236, 221, 257, 181, 155, 257, 97, 66],
+  );
+  t.same(
+    rows.map((row) => gmac(row.flops).toFixed(1)),
+    [
+      '10.9',
+      '10.9',
+      '10.7',
+      '21.0',
+      '19.3',
+      '18.0',
+      '41.0',
+      '29.0',
+      '24.8',
+      '81.2',
+      '30.7',
+      '20.9',
+    ],
+  );
+  t.same(
+    rows.filter((row) => row.refresh).map((row) => row.step),
+    [0, 3, 6, 9],
+  );
+  t.equal(
+    rows.reduce((sum, row) => sum + row.reveal, 0),
+    256,
+  );
+  t.equal(rows.at(-1)?.choiceTemperature, 0);
+});
+
+t.test('full is the baseline', async (t) => {
+  const result = plan({ model: L, steps: 12, schedule: 'full' });
+  t.equal(result.ratio, 1);
+  t.equal(result.flops, result.baselineFlops);
+  t.ok(result.rows.every((row) => row.refresh && row.rows === 257 && row.headRows === 257));
+});
+
+t.test('mask counts', async (t) => {
+  t.equal(maskCounts(256, 12, 'cosine')[7], 128, 'float64: floor(256 cos(pi / 3))');
+  for (const schedule of Object.keys(maskingSchedules) as (keyof typeof maskingSchedules)[]) {
+    for (const masked of [0, 1, 2, 3, 11, 49, 256]) {
+      for (const steps of [1, 2, 12, 64]) {
+        const counts = [masked, ...maskCounts(masked, steps, schedule)];
+        t.equal(counts.at(-1), 0);
+        t.ok(counts.every((count, i) => i === 0 || (count <= counts[i - 1]! && count >= 0)));
+        const stalls = counts.slice(1).filter((count, i) => count === counts[i]! && count > 1);
+        t.equal(stalls.length, 0, 'something is revealed while more than one is masked');
+      }
+    }
+  }
+});
+
+t.test('schedules', async (t) => {
+  const names = (schedule: Parameters<typeof parseSchedule>[0], steps: number) =>
+    parseSchedule(schedule, L, steps).map((phase) => `${phase.width.name}x${phase.steps}`);
+  const paper = ['1/8x3', '1/4x3', '1/2x3', '1x3'];
+  t.same(names('paper', 12), paper);
+  t.same(names(' 1/8 x 3, 1/4x3,0.5x3,1x3', 12), paper);
+  t.same(
+    names(
+      [
+        ['1/8', 3],
+        [1 / 4, 3],
+        [0.5, 3],
+        [1, 3],
+      ],
+      12,
+    ),
+    paper,
+  );
+  t.same(names('paper', 10), ['1/8x2', '1/4x2', '1/2x3', '1x3']);
+  t.same(names('paper', 2), ['1/2x1', '1x1']);
+  t.throws(() => names('1/8x3', 12), {
+    message: /Expected 12 steps in all for schedule but received 3/,
+  });
+  t.throws(() => names('1/3x12', 12), { message: /one of 1\/8, 1\/4, 1\/2, 1 for width/ });
+  for (const wrong of ['', '1/8', '1/8x', 'x3', '1/8x-1', 'best', 7 as unknown as string]) {
+    t.throws(
+      () => names(wrong, 12),
+      { message: /Expected a schedule|Expected an integer/ },
+      String(wrong),
+    );
+  }
+});
+
+t.test('budgets', async (t) => {
+  for (const budget of [0.15, 0.3, 0.33, 0.5, 1]) {
+    const result = plan({ model: L, steps: 12, budget });
+    t.ok(result.flops <= budget * result.baselineFlops, `${budget}: ${result.schedule}`);
+    const values = result.rows.map((row) => row.heads);
+    t.same(
+      values,
+      [...values].sort((a, b) => a - b),
+      'ascending',
+    );
+  }
+  t.equal(plan({ model: L, steps: 12, budget: 1 }).schedule, '1x12');
+  t.throws(() => plan({ model: L, steps: 12, budget: 0.01 }), {
+    name: 'RangeError',
+    message: /at least 0\.\d+ for this model and steps for budget but received 0.01/,
+  });
+});
+
+t.test('wrong options', async (t) => {
+  const wrong = (options: object) => () => plan({ model: L, steps: 12, ...options });
+  t.throws(wrong({ steps: 0 }), {
+    name: 'RangeError',
+    message: /an integer in 1 \.\. 1000 for steps/,
+  });
+  t.throws(wrong({ steps: '12' }), { name: 'TypeError' });
+  t.throws(wrong({ maskingSchedule: 'sine' }), { name: 'RangeError', message: /cosine, linear/ });
+  t.throws(wrong({ maskingSchedule: 'toString' }), { name: 'RangeError' });
+  t.throws(wrong({ masked: 257 }), { name: 'RangeError' });
+  t.throws(wrong({ temperature: -1 }), { name: 'RangeError' });
+  t.throws(wrong({ temperature: [1, 2, 3] }), { name: 'RangeError' });
+  t.throws(wrong({ cache: 1 }), { name: 'TypeError' });
+  t.throws(wrong({ budget: 0.5, schedule: 'paper' }), { name: 'RangeError' });
+});
