@@ -18,6 +18,7 @@ Generates pictures of the given classes (names, numbers or 'none'), in turn up t
   --seed N          (0)
   --threads N, --dtype NAME                                              as for bench
   --out FILE        the pictures side by side, PNG
+  --columns N       pictures in a row (as square as the count allows)
   --strip FILE      the first picture after every step, PNG
   --json            print JSON`;
 
@@ -58,6 +59,7 @@ export async function run(args: string[]): Promise<void> {
       threads: { type: 'string' },
       dtype: { type: 'string', default: 'auto' },
       out: { type: 'string' },
+      columns: { type: 'string' },
       strip: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
@@ -98,11 +100,12 @@ export async function run(args: string[]): Promise<void> {
       first.push(step.tokens.data.slice(0, model.tokens));
     }
     const seconds = (performance.now() - started) / 1000;
-    await write(values.out, contactSheet(await model.decode(tokens!)));
+    const columns = toNumber('columns', values.columns);
+    await write(values.out, contactSheet(await model.decode(tokens!), { columns }));
     if (values.strip !== undefined) {
       const { pixels, masked } = await decodePartly(model, first);
-      const [, rows, columns] = model.config.latentShape;
-      await write(values.strip, stepStrip(pixels, masked, [rows, columns]));
+      const [, height, width] = model.config.latentShape;
+      await write(values.strip, stepStrip(pixels, masked, [height, width]));
     }
 
     const { baselineFlops } = generation;

@@ -98,8 +98,9 @@ t.test('workers', async (t) => {
 
   for (let i = 0; i < 3; ++i) {
     const workers = [start(false), start(true)];
-    for (const worker of workers)
-      t.same(await message(worker), tokens.data, 'the same tokens in a worker');
+    for (const answer of await Promise.all(workers.map(message))) {
+      t.same(answer, tokens.data, 'the same tokens in a worker');
+    }
     await new Promise((resolve) => setTimeout(resolve, 20 * i));
     await Promise.all(workers.map((worker) => worker.terminate()));
     t.pass('terminated in the middle of a step');
