@@ -93,7 +93,8 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
     normalize(V::load(x + i), V::load(weight + i), V::load(bias + i)).store(y + i);
   }
   if (const int rest = n - i; rest > 0) {
-    const V value = normalize(load_some(x + i, rest, mean), load_some(weight + i, rest, 0), load_some(bias + i, rest, 0));
+    const V value =
+        normalize(load_some(x + i, rest, mean), load_some(weight + i, rest, 0), load_some(bias + i, rest, 0));
     store_some(y + i, rest, value);
   }
 }
@@ -247,5 +248,5 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName, kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, softmax, add, gelu,
-                              gelu_tanh, gumbel, burn};
+constexpr Kernels kKernels = {kName, kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, softmax,
+                              add,   gelu,      gelu_tanh,      gumbel,          burn};

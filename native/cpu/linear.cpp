@@ -8,7 +8,7 @@ namespace magnets::cpu {
 
 namespace {
 
-constexpr int kInputBlock = 512;
+constexpr int kInputBlock = 256;
 constexpr int kRowBlock = 144;
 constexpr int kPanelGroup = 4;
 

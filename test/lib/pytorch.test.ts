@@ -99,6 +99,28 @@ for (const name of ['post', 'pre'] as const) {
   });
 }
 
+for (const name of ['post', 'pre'] as const) {
+  t.test(`${name}: a whole greedy decode`, async (t) => {
+    const expected = expectations(name);
+    const model = await load(fixtureFolder(name));
+    t.teardown(() => model.dispose());
+    const { tokens } = await model
+      .generate({
+        labels: [...expected.int('labels').data].map((label) => (label < 0 ? null : label)),
+        schedule: '1/8x2,1/4x2,1/2x2,1x2',
+        guidanceScale: 1.5,
+        temperature: 0,
+        choiceTemperature: 0,
+      })
+      .result();
+    t.same(
+      tokens.data,
+      expected.int('greedy').data,
+      'the same tokens, with the cache and guidance',
+    );
+  });
+}
+
 /** Fixtures keep the frame axis; the API leaves a single frame out. */
 function imagesOf(pixels: Tensor<'float32'>): Tensor<'float32'> {
   const [count, , ...rest] = pixels.dims;
