@@ -50,10 +50,10 @@ void ThreadPool::run(int tasks, const std::function<void(int, int)>& body) {
       changed_.notify_all();
     }
     take_tasks(0);
-    int nobody = 0;
-    while (!inside_.compare_exchange_weak(nobody, kClosed, std::memory_order_acq_rel)) {
+    for (int spin = 0, nobody = 0; !inside_.compare_exchange_weak(nobody, kClosed, std::memory_order_acq_rel); ++spin) {
       nobody = 0;
-      pause();
+      // A worker that another process has pushed off its core needs one to finish on.
+      spin < kSpins ? pause() : std::this_thread::yield();
     }
   } else {
     take_tasks(0);
