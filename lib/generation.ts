@@ -38,7 +38,7 @@ export interface GenerateOptions {
   /** The first sample's number in the noise. Default 0: samples 8 .. 15 of one seed are `count: 8, firstSample: 8`. */
   readonly firstSample?: number;
   /** Editing: [count, N], -1 where masked. Known tokens stay as they are. */
-  readonly tokens?: Tensor<'int32'>;
+  readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
   readonly signal?: AbortSignal;
 }
 
@@ -87,6 +87,23 @@ export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int
     }
     return config.codebookSize + index;
   });
+}
+
+/** Each form of tokens as a tensor [count, N]. */
+function tokenTensor(config: GeneratorConfig, tokens: GenerateOptions['tokens']) {
+  if (tokens === undefined || tokens instanceof Tensor) return tokens;
+  const length = tokenCount(config);
+  const expected = `an int32 tensor, an Int32Array or lists, [count, ${length}],`;
+  if (tokens instanceof Int32Array) {
+    if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
+    return new Tensor('int32', tokens, [tokens.length / length, length]);
+  }
+  if (!Array.isArray(tokens)) throw wrongType('tokens', expected, tokens);
+  for (const list of tokens as unknown[]) {
+    const fits = Array.isArray(list) && list.length === length;
+    if (!fits || !list.every((id) => id === (id | 0))) throw wrongValue('tokens', expected, list);
+  }
+  return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
 }
 
 /** Vocabulary ids of tokens [count, N] and which are masked (-1). */
@@ -139,7 +156,8 @@ export class Generation implements AsyncIterable<GenerationStep> {
     options: GenerateOptions,
   ) {
     const { sampling } = config;
-    const { labels = [null], tokens, maskingSchedule } = options;
+    const { labels = [null], maskingSchedule } = options;
+    const tokens = tokenTensor(config, options.tokens);
     if (!Array.isArray(labels) || labels.length === 0)
       throw wrongType('labels', 'a list of labels', labels);
     labelIds(config, labels);

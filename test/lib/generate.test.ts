@@ -93,6 +93,33 @@ t.test('editing keeps what is given, whatever each sample has masked', async (t)
   );
 });
 
+t.test('the forms of tokens', async (t) => {
+  const flat = new Int32Array(24).map((_, i) => (i % 3 ? -1 : i));
+  const lists = [[...flat.slice(0, 12)], [...flat.slice(12)]];
+  const edit = (tokens: Int32Array | number[][] | Tensor<'int32'>) =>
+    model.generate({ labels: [1], steps: 4, tokens }).result();
+  const want = (await edit(new Tensor('int32', flat, [2, 12]))).tokens;
+  t.same((await edit(flat)).tokens, want);
+  t.same((await edit(lists)).tokens, want);
+  for (const wrong of [flat.slice(1), [[1, 2]], [Array(12).fill(0.5)], [Array(12).fill(2 ** 32)]]) {
+    t.throws(() => edit(wrong), { name: 'RangeError', message: /for tokens but received/ });
+  }
+  t.throws(() => edit('x' as unknown as Int32Array), { name: 'TypeError' });
+});
+
+t.test('nothing masked: nothing changes, and more steps than tokens do no harm', async (t) => {
+  const known = new Int32Array(12).map((_, i) => i);
+  for (const guidanceScale of [0, 2]) {
+    const options = { labels: ['b'], steps: 16, guidanceScale };
+    const generation = model.generate({ ...options, tokens: known });
+    const { tokens, flops } = await generation.result();
+    t.same(tokens.data, known);
+    t.equal(flops, generation.plannedFlops);
+    const whole = model.generate(options);
+    t.equal((await whole.result()).flops, whole.plannedFlops);
+  }
+});
+
 t.test('several generations at once', async (t) => {
   const one = await model.generate(base).result();
   const many = await Promise.all(Array.from({ length: 6 }, () => model.generate(base).result()));
