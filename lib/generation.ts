@@ -39,6 +39,7 @@ export interface GenerateOptions {
   readonly firstSample?: number;
   /** Editing: [count, N], -1 where masked. Known tokens stay as they are. */
   readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
+  /** Stops before the next step and throws the signal's reason, an AbortError unless it was given another. */
   readonly signal?: AbortSignal;
 }
 
