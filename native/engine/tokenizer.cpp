@@ -29,6 +29,13 @@ struct AllRows {
 
 int sequences_at_once(int tokens) { return std::max(1, kRowsAtOnce / tokens); }
 
+void check_size(size_t actual, int count, int size) {
+  const size_t expected = static_cast<size_t>(std::max(0, count)) * size;
+  if (count > 0 && actual == expected) return;
+  throw Error("ERR_ARGUMENT",
+              "expected " + std::to_string(expected) + " values but received " + std::to_string(actual));
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& config, WeightSource& source, DType dtype)
@@ -69,6 +76,7 @@ Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& co
 }
 
 std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int count, Flops& flops) const {
+  check_size(pixels.size(), count, config_.sample_size());
   const int tokens = config_.tokens();
   const int d = config_.encoder.hidden_size;
   const int at_once = std::min(count, sequences_at_once(tokens));
@@ -108,6 +116,7 @@ std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int cou
 std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int count, Flops& flops) const {
   const int length = config_.tokens();
   const int d = config_.decoder.hidden_size;
+  check_size(tokens.size(), count, length);
   const bool valid = std::all_of(tokens.begin(), tokens.end(),
                                  [&](int32_t token) { return token >= 0 && token < config_.codebook_size; });
   if (!valid) throw Error("ERR_ARGUMENT", "expected tokens below " + std::to_string(config_.codebook_size));
