@@ -173,4 +173,13 @@ class Backend {
   virtual std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType dtype) = 0;
 };
 
+/// A new buffer that holds `values`, dense rows.
+template <class T>
+std::unique_ptr<Buffer> place(Backend& backend, Stream& stream, ElementType type, int rows, int columns,
+                              const std::vector<T>& values) {
+  auto buffer = backend.allocate(type, rows, columns);
+  stream.upload(values.data(), rows, columns, *buffer);
+  return buffer;
+}
+
 }  // namespace magnets

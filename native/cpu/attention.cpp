@@ -35,13 +35,17 @@ void CpuStream::attention(const Buffer& q, const Rows& rows, int layer, const Kv
     }
   }
   const size_t stride = static_cast<size_t>(panels) * kPanel + 16;
-  auto scores = allocate_array<float>(pool_->threads() * kQueryRows * stride);
+  const size_t size = pool_->threads() * kQueryRows * stride;
+  if (size > scores_size_) {
+    scores_ = allocate_array<float>(size);
+    scores_size_ = size;
+  }
 
   pool_->run(static_cast<int>(tasks.size()), [&](int task, int thread) {
     const auto [branch, head, first, last] = tasks[task];
     const float* keys = store.keys(layer, branch, head);
     const float* values = store.values(layer, branch, head);
-    float* score = scores.get() + thread * kQueryRows * stride;
+    float* score = scores_.get() + thread * kQueryRows * stride;
 
     for (int panel = 0; panel < panels; ++panel) {
       for (int row = first; row < last; row += kernels_.tile_rows) {

@@ -104,6 +104,8 @@ class CpuStream : public Stream {
   std::shared_ptr<ThreadPool> pool_;
   std::unique_ptr<CpuBuffer> keys_, values_;  // project_qkv's, before they go into the cache
   int projected_rows_ = 0, projected_columns_ = 0;
+  AlignedArray<float> scores_;  // attention's, of every thread
+  size_t scores_size_ = 0;
 };
 
 inline const CpuBuffer& cpu(const Buffer& buffer) { return static_cast<const CpuBuffer&>(buffer); }

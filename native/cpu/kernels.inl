@@ -3,7 +3,7 @@
 // outside that namespace is called.
 //
 // V: kLanes, load, store, broadcast, fma(a, b, c) = a * b + c, + - * /, max, min, round,
-//    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, from_bits(bits >> 9)
+//    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, from_integers, select_greater
 
 /// exp(x), relative error below 2e-7 (Cephes' polynomial); x is clamped to [-87, 88].
 inline V exp(V x) {

@@ -17,14 +17,6 @@ void check_size(size_t actual, size_t expected, const char* name) {
         "expected " + std::to_string(expected) + " " + name + " but received " + std::to_string(actual));
 }
 
-template <class T>
-std::unique_ptr<Buffer> place(Backend& backend, Stream& stream, ElementType type, int rows, int columns,
-                              const std::vector<T>& values) {
-  auto buffer = backend.allocate(type, rows, columns);
-  stream.upload(values.data(), rows, columns, *buffer);
-  return buffer;
-}
-
 }  // namespace
 
 Session::Session(std::shared_ptr<const Generator> generator, const SessionOptions& options)

@@ -84,8 +84,7 @@ std::unique_ptr<Linear> Loader::linear(const std::vector<float>& weight, const s
 
 std::unique_ptr<Buffer> Loader::matrix(const std::string& name, int rows, int columns) {
   const std::vector<float> values = host(name, rows, columns);
-  auto buffer = backend_.allocate(ElementType::f32, rows, columns);
-  stream_->upload(values.data(), rows, columns, *buffer);
+  auto buffer = place(backend_, *stream_, ElementType::f32, rows, columns, values);
   stream_->synchronize();
   return buffer;
 }

@@ -101,14 +101,6 @@ struct Guarded {
   std::unique_ptr<Buffer> buffer;
 };
 
-template <class T>
-std::unique_ptr<Buffer> place(Backend& backend, Stream& stream, ElementType type, int rows, int columns,
-                              const std::vector<T>& values) {
-  auto buffer = backend.allocate(type, rows, columns);
-  stream.upload(values.data(), rows, columns, *buffer);
-  return buffer;
-}
-
 /// Every position of `rows` per branch listed in `positions`, as a Rows needs it.
 struct RowList {
   RowList(Backend& backend, Stream& stream, const std::vector<std::vector<int>>& positions_of_branch, int positions)
