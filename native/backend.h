@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -85,6 +86,12 @@ struct Rows {
   int branches() const { return static_cast<int>(start.size()) - 1; }
 };
 
+/// Which rows of a step there are, known on the host: branch b's are row_start[b] .. row_start[b + 1], and of them
+/// head_start[b] .. head_start[b + 1] in the list of those that the head needs.
+struct Selection {
+  std::vector<int> row_start, head_start;
+};
+
 /// State of a token position.
 enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: known since the step before
 
@@ -97,7 +104,6 @@ struct Sampling {
   float temperature;         // 0: the most likely token
   int top_k;                 // 0: all
   float choice_temperature;  // of the Gumbel noise on the confidence
-  uint64_t seed;
   uint32_t step;
 };
 
@@ -106,18 +112,22 @@ class Stream {
   virtual ~Stream() = default;
   Flops flops;
 
-  /// Waits until everything asked of this stream is done.
+  /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
+  /// reads and writes must outlive it, so a stream goes before its buffers.
   virtual void synchronize() = 0;
-  /// Dense rows of host memory (activations as f32) to the first rows of a buffer, and back.
+  /// Runs `body`, which asks for operations of this stream alone, no upload and no download, and for the same ones
+  /// whenever `key` is the same: a device may record them the first time and repeat them without asking.
+  virtual void replay([[maybe_unused]] const std::string& key, const std::function<void()>& body) { body(); }
+  /// Dense rows of host memory (activations as f32) to the first rows of a buffer, and back; done on return.
   virtual void upload(const void* source, int rows, int columns, Buffer& target) = 0;
   virtual void download(const Buffer& source, int rows, int columns, void* target) = 0;
 
   /// Lists the rows to compute and, as indices into them, the rows the head needs.
   /// rows: with `refresh` every position of every branch, else positions whose state is masked or revealed.
   /// head: with `head_all` every row, else the masked ones. Position 0 is the class token, token n is position n + 1.
-  /// state: u8 [samples, tokens]; branch b reads sample b % samples; rows, head: i32 [1, *].
-  virtual void select_rows(const Buffer& state, int samples, int tokens, int branches, bool refresh, bool head_all,
-                           Buffer& rows, Buffer& head) = 0;
+  /// state: u8 [samples, tokens]; branch b reads sample b % samples; rows, head: i32 [1, *], as `selection` says.
+  virtual void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
+                           const Selection& selection, Buffer& rows, Buffer& head) = 0;
 
   /// x[r] = words[id] + positions[position]. Position 0 takes class_ids[branch] (i32 [1, branches]) and position s
   /// takes ids[branch % samples, s - 1]; with class_ids null there is no class token and position s takes ids[branch,
@@ -128,7 +138,7 @@ class Stream {
   /// y[r] = LN(x[r]) for r < rows; y may be x.
   virtual void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) = 0;
 
-  /// y[:rows, :out] = epilogue(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]).
+  /// y[:rows, :out] = epilogue(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]); y: activations, or f32.
   virtual void linear(const Linear& layer, int out, int in, const Buffer& x, int rows, Epilogue epilogue, Part part,
                       Buffer& y) = 0;
 
@@ -146,11 +156,11 @@ class Stream {
   /// For every head row whose position is masked: draws a token by Gumbel-max from
   /// softmax(top_k(guided logits) / temperature) and gives it the confidence
   /// log softmax(guided logits)[token] + choice_temperature * Gumbel (MaskGIT, parallel_decode).
-  /// logits: activation [head_count, >= C]; with guidance the second half of the rows mirrors the first.
-  /// sample_keys: i32 [1, samples], the sample's number in the noise. Noise: philox.h.
+  /// logits: f32 [head_count, >= C]; with guidance the second half of the rows mirrors the first.
+  /// noise_keys: i32 [3, samples], a sample's number in the noise and its seed's low and high half. Noise: philox.h.
   /// tokens: i32, confidence: f32, both [samples, tokens]; entries that are not masked are left alone.
   virtual void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-                      const Buffer& sample_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
+                      const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
                       Buffer& confidence) = 0;
 
   /// Revealed becomes known. Of each sample's masked positions all but masked_after[sample] become revealed, highest
@@ -158,7 +168,7 @@ class Stream {
   virtual void reveal(const Buffer& tokens, const Buffer& confidence, const std::vector<int>& masked_after,
                       int token_count, Buffer& ids, Buffer& state) = 0;
 
-  /// index[0, r] = argmax over the first `columns` of x[r] (ties: lowest).
+  /// index[0, r] = argmax over the first `columns` of x[r], f32 (ties: lowest).
   virtual void argmax(const Buffer& x, int rows, int columns, Buffer& index) = 0;
 };
 

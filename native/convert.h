@@ -27,6 +27,19 @@ inline float from_f16(uint16_t value) {
   return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
+/// Round to nearest, ties to even. A value that rounds past the largest f16 becomes infinite.
+inline uint16_t to_f16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00);
+  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);
+  // Adding 0.5 to a subnormal f16 moves its last bit to the last bit of an f32.
+  if (magnitude < 0x38800000) {
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) & 0x7fff));
+  }
+  return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
+}
+
 /// matrix[row, column] as f32; the memory need not be aligned.
 inline float element(const HostMatrix& matrix, int row, int column) {
   const size_t index = static_cast<size_t>(row) * matrix.columns + column;

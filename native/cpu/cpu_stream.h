@@ -70,7 +70,7 @@ class CpuStream : public Stream {
   void synchronize() override {}
   void upload(const void* source, int rows, int columns, Buffer& target) override;
   void download(const Buffer& source, int rows, int columns, void* target) override;
-  void select_rows(const Buffer& state, int samples, int tokens, int branches, bool refresh, bool head_all,
+  void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all, const Selection& selection,
                    Buffer& rows, Buffer& head) override;
   void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
              const Rows& rows, int width, Buffer& x) override;
@@ -83,7 +83,7 @@ class CpuStream : public Stream {
                  Buffer& out) override;
   void gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) override;
   void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-              const Buffer& sample_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
+              const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
               Buffer& confidence) override;
   void reveal(const Buffer& tokens, const Buffer& confidence, const std::vector<int>& masked_after, int token_count,
               Buffer& ids, Buffer& state) override;

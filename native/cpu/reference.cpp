@@ -61,7 +61,7 @@ void attention(const Matrix& q, const Matrix& keys, const Matrix& values, int he
 }
 
 Scores sample(const std::vector<double>& with, const std::vector<double>& without, const Sampling& sampling,
-              uint32_t position, uint32_t sample_key) {
+              uint32_t position, uint32_t sample_key, uint64_t seed) {
   const int n = sampling.codebook_size;
   const double w = sampling.guided ? sampling.guidance : 0;
   std::vector<double> logits(n);
@@ -79,11 +79,11 @@ Scores sample(const std::vector<double>& with, const std::vector<double>& withou
   const double least = sampling.top_k > 0 && sampling.top_k < n ? sorted[sampling.top_k - 1] : -INFINITY;
   for (int i = 0; i < n; ++i) {
     const uint32_t bits =
-        philox({static_cast<uint32_t>(i / 4), position, sampling.step, sample_key}, sampling.seed)[i % 4];
+        philox({static_cast<uint32_t>(i / 4), position, sampling.step, sample_key}, seed)[i % 4];
     const double score = sampling.temperature == 0 ? logits[i] : logits[i] / sampling.temperature + gumbel(bits);
     scores.choice.push_back(logits[i] >= least ? score : -INFINITY);
   }
-  scores.choice_noise = gumbel(philox({kChoiceBlock, position, sampling.step, sample_key}, sampling.seed)[0]);
+  scores.choice_noise = gumbel(philox({kChoiceBlock, position, sampling.step, sample_key}, seed)[0]);
   return scores;
 }
 

@@ -39,6 +39,6 @@ struct Scores {
   double choice_noise;
 };
 Scores sample(const std::vector<double>& with, const std::vector<double>& without, const Sampling& sampling,
-              uint32_t position, uint32_t sample_key);
+              uint32_t position, uint32_t sample_key, uint64_t seed);
 
 }  // namespace magnets::reference

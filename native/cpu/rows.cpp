@@ -5,8 +5,9 @@
 
 namespace magnets::cpu {
 
-void CpuStream::select_rows(const Buffer& state, int samples, int tokens, int branches, bool refresh, bool head_all,
-                            Buffer& rows, Buffer& head) {
+void CpuStream::select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
+                            const Selection& selection, Buffer& rows, Buffer& head) {
+  const int branches = static_cast<int>(selection.row_start.size()) - 1;
   int32_t* row = cpu(rows).row<int32_t>(0);
   int32_t* needed = cpu(head).row<int32_t>(0);
   int32_t count = 0;

@@ -67,11 +67,11 @@ Choice choose(const Kernels& kernels, const Sampling& sampling, const NoiseKey& 
 }  // namespace
 
 void CpuStream::sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-                       const Buffer& sample_keys, int samples, int, const Sampling& sampling, Buffer& tokens,
+                       const Buffer& noise_keys, int samples, int, const Sampling& sampling, Buffer& tokens,
                        Buffer& confidence) {
   const int32_t* index = cpu(rows.index).row<int32_t>(0);
   const int32_t* needed = cpu(head).row<int32_t>(0);
-  const int32_t* keys = cpu(sample_keys).row<int32_t>(0);
+  const CpuBuffer& keys = cpu(noise_keys);
   const int conditional = sampling.guided ? head_count / 2 : head_count;
   const int n = sampling.codebook_size;
 
@@ -91,8 +91,8 @@ void CpuStream::sample(const Buffer& logits, const Rows& rows, const Buffer& hea
         const float w = sampling.guidance;
         for (int j = 0; j < n; ++j) guided[j] = (1 + w) * with[j] - w * without[j];
       }
-      const NoiseKey key{sampling.seed, static_cast<uint32_t>(token), sampling.step,
-                         static_cast<uint32_t>(keys[sample])};
+      const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;
+      const NoiseKey key{seed, static_cast<uint32_t>(token), sampling.step, keys.row<uint32_t>(0)[sample]};
       const Choice choice = choose(kernels_, sampling, key, guided.data(), scratch.data(), bits.data());
       cpu(tokens).row<int32_t>(sample)[token] = choice.token;
       cpu(confidence).row<float>(sample)[token] = choice.confidence;

@@ -17,6 +17,7 @@ struct SessionOptions {
   std::vector<int32_t> class_ids;  // [samples] vocabulary ids
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
   std::vector<int32_t> sample_keys;      // [samples] the sample's number in the noise
+  uint64_t seed = 0;                     // of the noise
 };
 
 /// One row of a decode plan: finished numbers, nothing is recomputed here.
@@ -33,15 +34,23 @@ struct Step {
 
 class Session {
  public:
+  /// Memory for a batch; nothing can be computed before start.
+  Session(std::shared_ptr<const Generator> generator, int samples, bool guided);
   /// Throws ERR_ARGUMENT when sizes or ids do not fit the generator.
   Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
 
+  /// Begins with a new batch of as many samples and branches. What a device recorded for the batches before stays
+  /// good. Throws ERR_ARGUMENT like the constructor.
+  void start(const SessionOptions& options);
+
   int samples() const { return samples_; }
+  bool guided() const { return branches_ > samples_; }
 
   /// Logits of the masked positions (with `head_all` of every row) under the sub-model `width`.
   void compute(const Width& width, bool refresh, bool head_all);
 
-  /// compute, then samples the masked positions and reveals all but masked_after of them.
+  /// compute, then samples the masked positions and reveals all but masked_after of them. On a device that runs by
+  /// itself the step may still be under way on return; ids, masked and logits wait for it.
   void step(const Step& step);
 
   std::vector<int32_t> ids();     // [samples, tokens]
@@ -51,13 +60,15 @@ class Session {
   const Flops& flops() const { return stream_->flops; }
 
  private:
-  std::vector<int> row_starts(bool refresh) const;
+  void check_compute(const Width& width, bool refresh) const;
+  void select(bool refresh, bool head_all);
+  std::string key_of(const Width& width, bool refresh, bool head_all) const;
+  void run(const Width& width, bool refresh, bool head_all);
   void sample_and_reveal(const Step& step);
   void force(const std::vector<int32_t>& tokens);
-  void reserve_head(int rows);
+  Rows rows() const { return {*row_index_, selection_.row_start, tokens_ + 1}; }
 
   std::shared_ptr<const Generator> generator_;
-  std::unique_ptr<Stream> stream_;
   int samples_;
   int branches_;
   int tokens_;
@@ -65,17 +76,18 @@ class Session {
   std::vector<int> masked_count_;    // per sample
   std::vector<int> revealed_count_;  // per sample, in the step before
   std::optional<Width> cached_width_;
+  Selection selection_;
   int head_rows_ = 0;
-  std::vector<int> row_start_;
 
   std::unique_ptr<Buffer> ids_, state_;               // [samples, tokens]
-  std::unique_ptr<Buffer> class_ids_, sample_keys_;   // [1, branches], [1, samples]
+  std::unique_ptr<Buffer> class_ids_, noise_keys_;    // [1, branches], [3, samples]
   std::unique_ptr<Buffer> sampled_, confidence_;      // [samples, tokens]
   std::unique_ptr<Buffer> row_index_, head_index_;    // [1, branches * S]
   std::unique_ptr<Buffer> head_a_, head_b_, logits_;  // [head capacity, d], [.., d], [.., V]
   int head_capacity_ = 0;
   std::unique_ptr<KvCache> cache_;
   Workspace workspace_;
+  std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more
 };
 
 struct ForwardResult {

@@ -13,18 +13,25 @@ namespace {
 /// Sequences of a batch that run at once: enough rows to fill the device, little enough memory.
 constexpr int kRowsAtOnce = 4096;
 
-/// Every position of `count` sequences, as the rows of one pass.
-struct AllRows {
-  AllRows(Backend& backend, Stream& stream, int count, int positions)
-      : index(backend.allocate(ElementType::i32, 1, count * positions)), start(count + 1) {
-    std::vector<int32_t> values(static_cast<size_t>(count) * positions);
-    std::iota(values.begin(), values.end(), 0);
-    stream.upload(values.data(), 1, count * positions, *index);
-    stream.synchronize();
-    for (int i = 0; i <= count; ++i) start[i] = i * positions;
+/// Every position of up to `most` sequences, as the rows of one pass.
+class AllRows {
+ public:
+  AllRows(Backend& backend, int most, int positions) : positions_(positions) {
+    std::vector<int32_t> index(static_cast<size_t>(most) * positions);
+    std::iota(index.begin(), index.end(), 0);
+    index_ = place(backend, *backend.stream(), ElementType::i32, 1, most * positions, index);
   }
-  std::unique_ptr<Buffer> index;
-  std::vector<int> start;
+  /// Valid until the next call.
+  Rows of(int count) {
+    start_.resize(count + 1);
+    for (int i = 0; i <= count; ++i) start_[i] = i * positions_;
+    return {*index_, start_, positions_};
+  }
+
+ private:
+  std::unique_ptr<Buffer> index_;
+  std::vector<int> start_;
+  int positions_;
 };
 
 int sequences_at_once(int tokens) { return std::max(1, kRowsAtOnce / tokens); }
@@ -81,19 +88,19 @@ std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int cou
   const int d = config_.encoder.hidden_size;
   const int at_once = std::min(count, sequences_at_once(tokens));
   const int capacity = at_once * tokens;
-  auto stream = backend_->stream();
   Workspace workspace(*backend_, config_.encoder, capacity);
   auto patches = backend_->allocate(ElementType::activation, capacity, config_.patch_size());
   auto codes = backend_->allocate(ElementType::activation, capacity, config_.codebook_dim);
-  auto scores = backend_->allocate(ElementType::activation, capacity, config_.codebook_size);
+  auto scores = backend_->allocate(ElementType::f32, capacity, config_.codebook_size);
   auto nearest = backend_->allocate(ElementType::i32, 1, capacity);
   auto cache = encoder_->cache(*backend_, at_once, tokens);
+  AllRows all(*backend_, at_once, tokens);
+  auto stream = backend_->stream();
   std::vector<int32_t> result(static_cast<size_t>(count) * tokens);
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first);
-    const AllRows all(*backend_, *stream, sequences, tokens);
-    const Rows rows{*all.index, all.start, tokens};
+    const Rows rows = all.of(sequences);
     const int n = rows.count();
     const std::vector<float> flat =
         to_patches(config_, &pixels[static_cast<size_t>(first) * config_.sample_size()], sequences);
@@ -123,17 +130,17 @@ std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int cou
 
   const int at_once = std::min(count, sequences_at_once(length));
   const int capacity = at_once * length;
-  auto stream = backend_->stream();
   Workspace workspace(*backend_, config_.decoder, capacity);
   auto ids = backend_->allocate(ElementType::i32, at_once, length);
-  auto patches = backend_->allocate(ElementType::activation, capacity, config_.patch_size());
+  auto patches = backend_->allocate(ElementType::f32, capacity, config_.patch_size());
   auto cache = decoder_->cache(*backend_, at_once, length);
+  AllRows all(*backend_, at_once, length);
+  auto stream = backend_->stream();
   std::vector<float> result(static_cast<size_t>(count) * config_.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first);
-    const AllRows all(*backend_, *stream, sequences, length);
-    const Rows rows{*all.index, all.start, length};
+    const Rows rows = all.of(sequences);
     const int n = rows.count();
     stream->upload(&tokens[static_cast<size_t>(first) * length], sequences, length, *ids);
 

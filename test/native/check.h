@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "../../native/backend.h"
-#include "../../native/cpu/cpu_backend.h"
 #include "../../native/cpu/reference.h"
+#include "subjects.h"
 
 namespace magnets::test {
 
@@ -37,10 +37,7 @@ inline void check_near(double actual, double expected, double bound, const std::
   }
 }
 
-/// Unit roundoff of f32.
-constexpr double kUnit = 0x1p-24;
-
-/// Numbers in [-1, 1) that are exact in f32 and in bf16's 8 bits.
+/// Numbers in [-1, 1) that are exact in every type of activations: they have 8 bits.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
@@ -64,17 +61,17 @@ inline std::vector<float> to_floats(const reference::Matrix& matrix) {
   return {matrix.values.begin(), matrix.values.end()};
 }
 
-/// Whatever an operation must not touch holds this.
-constexpr float kGuard = -12345.0f;
+/// Whatever an operation must not touch holds this; exact in every type.
+constexpr float kGuard = -12288.0f;
 
 /// A buffer with `matrix` in its first rows and columns, guard values in two more rows and some more columns.
 struct Guarded {
   static constexpr int kMoreRows = 2, kMoreColumns = 37;
 
-  Guarded(Backend& backend, Stream& stream, const reference::Matrix& matrix)
+  Guarded(Backend& backend, Stream& stream, const reference::Matrix& matrix, ElementType type = ElementType::activation)
       : rows(matrix.rows + kMoreRows),
         columns(matrix.columns + kMoreColumns),
-        buffer(backend.allocate(ElementType::activation, rows, columns)) {
+        buffer(backend.allocate(type, rows, columns)) {
     std::vector<float> values(static_cast<size_t>(rows) * columns, kGuard);
     for (int row = 0; row < matrix.rows; ++row) {
       for (int i = 0; i < matrix.columns; ++i) values[static_cast<size_t>(row) * columns + i] = matrix.at(row, i);

@@ -1,5 +1,5 @@
-// Linear layers on each instruction set against the reference: odd sizes, every prefix, f32 and bf16 weights, guard
-// values, and a row's result independent of its surroundings and of threads.
+// Linear layers against the reference: odd sizes, every prefix, each way to keep weights, guard values, activations and
+// f32 as output, and a row's result independent of its surroundings and of threads.
 #include "check.h"
 
 using namespace magnets;
@@ -15,10 +15,12 @@ struct Case {
 constexpr Case kCases[] = {
     {1, 32, 16, 32, 16},   {5, 33, 7, 33, 7},         {6, 64, 48, 16, 48},      {7, 96, 100, 24, 100},
     {11, 70, 31, 48, 13},  {12, 128, 64, 128, 8},     {13, 128, 600, 128, 513}, {49, 40, 72, 17, 72},
-    {257, 65, 33, 65, 33}, {150, 48, 1030, 48, 1030},
+    {257, 65, 33, 65, 33}, {150, 48, 1030, 48, 1030},  {3, 20, 640, 20, 640},    {260, 260, 70, 260, 70},
+    {300, 520, 130, 400, 130},
 };
 
-void compare(Backend& backend, const Case& c, DType dtype, Epilogue epilogue, const std::string& what) {
+void compare(const Subject& subject, Backend& backend, const Case& c, DType dtype, Epilogue epilogue, ElementType type,
+             const std::string& what) {
   Random random(c.rows + c.out + c.in);
   const auto weight = random.matrix(c.out, c.in);
   const auto x = random.matrix(c.rows, c.used_in);
@@ -29,7 +31,7 @@ void compare(Backend& backend, const Case& c, DType dtype, Epilogue epilogue, co
 
   auto stream = backend.stream();
   auto layer = backend.linear({weights.data(), DType::f32, c.out, c.in}, biases.data(), dtype);
-  Guarded input(backend, *stream, x), output(backend, *stream, y);
+  Guarded input(backend, *stream, x), output(backend, *stream, y, type);
   stream->linear(*layer, c.used_out, c.used_in, *input.buffer, c.rows, epilogue, Part::mlp, *output.buffer);
   const auto actual = output.read(*stream, c.rows, c.used_out, what);
   check(stream->flops.by_part[static_cast<size_t>(Part::mlp)] == uint64_t{2} * c.rows * c.used_out * c.used_in,
@@ -47,20 +49,21 @@ void compare(Backend& backend, const Case& c, DType dtype, Epilogue epilogue, co
       if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_tanh) {
         bound = 1.13 * bound + 2e-7 * magnitude + 8 * kUnit * magnitude;
       }
+      if (type == ElementType::activation) bound += subject.roundoff(std::abs(y.at(row, o)) + bound);
       check_near(actual[static_cast<size_t>(row) * output.columns + o], y.at(row, o), bound, what);
     }
   }
 }
 
 /// The same rows alone, at another place of a larger batch, and with other numbers of threads: the same bits.
-void same_bits(const std::string& set) {
+void same_bits(const Subject& subject) {
   constexpr int kRows = 61, kOut = 96, kIn = 700;
   Random random(3);
   const auto weights = to_floats(random.matrix(kOut, kIn));
   const auto x = random.matrix(kRows, kIn);
   std::vector<std::vector<float>> results;
   for (const int threads : {1, 2, 3}) {
-    auto backend = cpu::open_cpu(threads, set);
+    auto backend = subject.open(threads);
     auto stream = backend->stream();
     auto layer = backend->linear({weights.data(), DType::f32, kOut, kIn}, nullptr, DType::f32);
     for (const int first : {0, 1, 7, 60}) {
@@ -73,15 +76,15 @@ void same_bits(const std::string& set) {
                            values.begin() + (part.rows - 1) * output.columns + kOut);
     }
   }
-  for (const auto& result : results) check(result == results[0], set + ": a row depends on batch or threads");
+  for (const auto& result : results) check(result == results[0], subject.name() + ": a row depends on batch or threads");
 }
 
-void refuses_what_is_not_finite(Backend& backend) {
+void refuses_what_is_not_finite(Backend& backend, DType dtype) {
   std::vector<float> weights(40 * 3);
   weights[7 * 3 + 1] = NAN;
   std::string message;
   try {
-    backend.linear({weights.data(), DType::f32, 40, 3}, nullptr, DType::f32);
+    backend.linear({weights.data(), DType::f32, 40, 3}, nullptr, dtype);
   } catch (const Error& error) {
     message = error.code + " " + error.what();
   }
@@ -91,19 +94,21 @@ void refuses_what_is_not_finite(Backend& backend) {
 }  // namespace
 
 int main() {
-  for (const std::string& set : cpu::instruction_sets()) {
-    auto backend = cpu::open_cpu(2, set);
+  for (const auto& subject : subjects()) {
+    auto backend = subject->open();
     for (const Case& c : kCases) {
-      for (const DType dtype : {DType::f32, DType::bf16}) {
+      for (const DType dtype : subject->dtypes()) {
         for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu, Epilogue::gelu_tanh}) {
-          compare(*backend, c, dtype, epilogue,
-                  set + " " + std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
-                      std::to_string(c.used_in));
+          for (const ElementType type : {ElementType::activation, ElementType::f32}) {
+            compare(*subject, *backend, c, dtype, epilogue, type,
+                    subject->name() + " " + std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
+                        std::to_string(c.used_in));
+          }
         }
       }
     }
-    same_bits(set);
-    refuses_what_is_not_finite(*backend);
+    if (subject->same_bits()) same_bits(*subject);
+    refuses_what_is_not_finite(*backend, subject->dtypes()[0]);
   }
   return report("linear");
 }

@@ -1,6 +1,9 @@
 // Noise, drawing, revealing. What is drawn must be what the reference would draw, up to ties within rounding; and its
 // frequencies must be those of the softmax.
 #include "../../native/philox.h"
+
+#include <algorithm>
+
 #include "check.h"
 
 using namespace magnets;
@@ -27,29 +30,37 @@ struct Drawn {
 
 /// logits [branches * tokens, n] of samples whose `state` says which rows there are.
 Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<uint8_t>& state, int samples,
-           int tokens, const std::vector<int32_t>& keys, const Sampling& sampling) {
+           int tokens, const std::vector<int32_t>& keys, uint64_t seed, const Sampling& sampling) {
   auto stream = backend.stream();
   const int branches = sampling.guided ? 2 * samples : samples;
   auto states = place(backend, *stream, ElementType::u8, samples, tokens, state);
   const int most = branches * (tokens + 1);
   auto index = backend.allocate(ElementType::i32, 1, most), head = backend.allocate(ElementType::i32, 1, most);
-  stream->select_rows(*states, samples, tokens, branches, true, false, *index, *head);
-  std::vector<int> start;
-  for (int branch = 0; branch <= branches; ++branch) start.push_back(branch * (tokens + 1));
-  Guarded buffer(backend, *stream, logits);
+  Selection selection{{0}, {0}};
+  for (int branch = 0; branch < branches; ++branch) {
+    const auto own = state.begin() + branch % samples * tokens;
+    const int masked = static_cast<int>(std::count(own, own + tokens, uint8_t{kMasked}));
+    selection.row_start.push_back(selection.row_start.back() + tokens + 1);
+    selection.head_start.push_back(selection.head_start.back() + masked);
+  }
+  stream->select_rows(*states, samples, tokens, true, false, selection, *index, *head);
+  Guarded buffer(backend, *stream, logits, ElementType::f32);
   const size_t size = state.size();
   auto drawn = place(backend, *stream, ElementType::i32, samples, tokens, std::vector<int32_t>(size, -7));
   auto confidence = place(backend, *stream, ElementType::f32, samples, tokens, std::vector<float>(size, kGuard));
-  auto key = place(backend, *stream, ElementType::i32, 1, samples, keys);
-  stream->sample(*buffer.buffer, {*index, start, tokens + 1}, *head, logits.rows, *states, *key, samples, tokens,
-                 sampling, *drawn, *confidence);
+  std::vector<int32_t> noise = keys;
+  noise.resize(2 * samples, static_cast<int32_t>(seed));
+  noise.resize(3 * samples, static_cast<int32_t>(seed >> 32));
+  auto noise_keys = place(backend, *stream, ElementType::i32, 3, samples, noise);
+  stream->sample(*buffer.buffer, {*index, selection.row_start, tokens + 1}, *head, logits.rows, *states, *noise_keys,
+                 samples, tokens, sampling, *drawn, *confidence);
   Drawn result{std::vector<int32_t>(size), std::vector<float>(size)};
   stream->download(*drawn, samples, tokens, result.tokens.data());
   stream->download(*confidence, samples, tokens, result.confidence.data());
   return result;
 }
 
-void agrees_with_reference(Backend& backend, const Sampling& base, int n) {
+void agrees_with_reference(Backend& backend, const Sampling& base, uint64_t seed, int n) {
   constexpr int kSamples = 3, kTokens = 11;
   Random random(n + base.top_k);
   std::vector<uint8_t> state(kSamples * kTokens);
@@ -61,7 +72,7 @@ void agrees_with_reference(Backend& backend, const Sampling& base, int n) {
   for (double& value : logits.values) value *= 4;
   for (int row = 0; row < logits.rows; ++row) logits.at(row, n) = 100;
   const std::vector<int32_t> keys = {5, 0, 1000000};
-  const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, keys, sampling);
+  const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, keys, seed, sampling);
 
   for (int i = 0, row = 0; i < kSamples * kTokens; ++i) {
     if (state[i] != kMasked) {
@@ -74,7 +85,7 @@ void agrees_with_reference(Backend& backend, const Sampling& base, int n) {
       if (sampling.guided) without[j] = logits.at(masked + row, j);
     }
     ++row;
-    const auto scores = reference::sample(with, without, sampling, i % kTokens, keys[i / kTokens]);
+    const auto scores = reference::sample(with, without, sampling, i % kTokens, keys[i / kTokens], seed);
     double best = -INFINITY;
     for (const double score : scores.choice) best = std::max(best, score);
     const int token = drawn.tokens[i];
@@ -87,12 +98,12 @@ void agrees_with_reference(Backend& backend, const Sampling& base, int n) {
   }
 }
 
-/// 20,000 draws against the softmax by a chi-square test; 6 standard deviations would be one chance in 10^9.
-void has_the_right_frequencies(Backend& backend) {
-  constexpr int kTokens = 2000, kSamples = 10, n = 8;
+/// Ten times `tokens` draws against the softmax by a chi-square test; 6 standard deviations would be one chance in 10^9.
+void has_the_right_frequencies(Backend& backend, int tokens) {
+  constexpr int kSamples = 10, n = 8;
   for (const int top_k : {0, 3}) {
-    const Sampling sampling{n, false, 0, 0.7f, top_k, 0, 99, 4};
-    reference::Matrix logits(kSamples * kTokens, n);
+    const Sampling sampling{n, false, 0, 0.7f, top_k, 0, 4};
+    reference::Matrix logits(kSamples * tokens, n);
     double probability[n], sum = 0;
     for (int j = 0; j < n; ++j) {
       for (int row = 0; row < logits.rows; ++row) logits.at(row, j) = 0.25 * j;
@@ -101,7 +112,7 @@ void has_the_right_frequencies(Backend& backend) {
     std::vector<int32_t> keys(kSamples);
     for (int i = 0; i < kSamples; ++i) keys[i] = i;
     const auto drawn =
-        draw(backend, logits, std::vector<uint8_t>(kSamples * kTokens, kMasked), kSamples, kTokens, keys, sampling);
+        draw(backend, logits, std::vector<uint8_t>(kSamples * tokens, kMasked), kSamples, tokens, keys, 99, sampling);
     int counts[n] = {};
     for (const int32_t token : drawn.tokens) ++counts[token];
     double chi_square = 0;
@@ -115,6 +126,38 @@ void has_the_right_frequencies(Backend& backend) {
       }
     }
     check(chi_square < freedom + 6 * std::sqrt(2.0 * freedom), "chi-square " + std::to_string(chi_square));
+  }
+}
+
+/// Many tokens, many equal confidences, some known: against a sort.
+void reveals_many(Backend& backend, int tokens) {
+  Random random(tokens);
+  auto stream = backend.stream();
+  std::vector<uint8_t> states(tokens);
+  std::vector<float> confidence(tokens);
+  std::vector<int32_t> drawn(tokens), order;
+  for (int i = 0; i < tokens; ++i) {
+    states[i] = static_cast<uint8_t>(random.below(3));
+    confidence[i] = static_cast<float>(random.below(7) - 3) * (random.below(2) ? 0.5f : 1e30f);
+    drawn[i] = i;
+    if (states[i] == kMasked) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return confidence[a] > confidence[b]; });
+  for (const int left : {0, 1, static_cast<int>(order.size()) / 2, static_cast<int>(order.size())}) {
+    auto state = place(backend, *stream, ElementType::u8, 1, tokens, states);
+    auto ids = place(backend, *stream, ElementType::i32, 1, tokens, std::vector<int32_t>(tokens, -1));
+    stream->reveal(*place(backend, *stream, ElementType::i32, 1, tokens, drawn),
+                   *place(backend, *stream, ElementType::f32, 1, tokens, confidence), {left}, tokens, *ids, *state);
+    std::vector<uint8_t> expected = states, after(tokens);
+    std::vector<int32_t> expected_ids(tokens, -1), now(tokens);
+    for (uint8_t& one : expected) one = one == kRevealed ? uint8_t{kKnown} : one;
+    for (size_t i = 0; i + left < order.size(); ++i) {
+      expected[order[i]] = kRevealed;
+      expected_ids[order[i]] = order[i];
+    }
+    stream->download(*state, 1, tokens, after.data());
+    stream->download(*ids, 1, tokens, now.data());
+    check(after == expected && now == expected_ids, "reveal all but " + std::to_string(left));
   }
 }
 
@@ -145,7 +188,7 @@ void finds_the_largest(Backend& backend) {
   auto stream = backend.stream();
   reference::Matrix x(2, 5);
   x.values = {1, 7, 7, 2, 9, -3, -2, -2, -5, 0};
-  Guarded buffer(backend, *stream, x);
+  Guarded buffer(backend, *stream, x, ElementType::f32);
   auto index = backend.allocate(ElementType::i32, 1, 2);
   stream->argmax(*buffer.buffer, 2, 4, *index);
   std::vector<int32_t> largest(2);
@@ -157,16 +200,17 @@ void finds_the_largest(Backend& backend) {
 
 int main() {
   known_answers();
-  for (const std::string& set : cpu::instruction_sets()) {
-    auto backend = cpu::open_cpu(2, set);
+  for (const auto& subject : subjects()) {
+    auto backend = subject->open();
     for (const int n : {1, 5, 64, 1021}) {
-      agrees_with_reference(*backend, {n, false, 0, 1, 0, 4.5f, 7, 0}, n);
-      agrees_with_reference(*backend, {n, true, 1.5f, 0.8f, 0, 2, 7, 11}, n);
-      agrees_with_reference(*backend, {n, true, 3, 1.3f, 4, 0, ~uint64_t{0}, 3}, n);
-      agrees_with_reference(*backend, {n, false, 0, 0, 0, 1, 1, 1}, n);
+      agrees_with_reference(*backend, {n, false, 0, 1, 0, 4.5f, 0}, 7, n);
+      agrees_with_reference(*backend, {n, true, 1.5f, 0.8f, 0, 2, 11}, 7, n);
+      agrees_with_reference(*backend, {n, true, 3, 1.3f, 4, 0, 3}, ~uint64_t{0}, n);
+      agrees_with_reference(*backend, {n, false, 0, 0, 0, 1, 1}, 1, n);
     }
-    has_the_right_frequencies(*backend);
+    has_the_right_frequencies(*backend, subject->slow() ? 100 : 2000);
     reveals(*backend);
+    for (const int tokens : {1, 31, 257, 1030}) reveals_many(*backend, tokens);
     finds_the_largest(*backend);
   }
   return report("sampling");

@@ -3,7 +3,8 @@
 #include <functional>
 #include <numeric>
 
-#include "../../native/engine/session.h"
+#include "../../native/cpu/cpu_backend.h"
+#include "../../native/engine/session_pool.h"
 #include "check.h"
 
 using namespace magnets;
@@ -64,6 +65,7 @@ SessionOptions options_of(int samples, int first, bool guided) {
     options.sample_keys.push_back(i);
   }
   if (guided) options.null_class_id = kNull;
+  options.seed = 42;
   return options;
 }
 
@@ -84,7 +86,6 @@ Step step_of(int step, int samples, Caching caching, bool full_width = false) {
                        .temperature = 1,
                        .top_k = 0,
                        .choice_temperature = 2.0f * (6 - step),
-                       .seed = 42,
                        .step = static_cast<uint32_t>(step)}};
 }
 
@@ -133,7 +134,7 @@ void full_width_without_a_cache_is_maskgit() {
     for (int i = 0; i < kTokens; ++i) {
       if (ids[i] != kMask) continue;
       const auto row = logits.begin() + i * (kMask + 1);
-      const auto scores = reference::sample({row, row + kCodebook}, {}, sampling, i, 0);
+      const auto scores = reference::sample({row, row + kCodebook}, {}, sampling, i, 0, options.seed);
       drawn[i] =
           static_cast<int32_t>(std::max_element(scores.choice.begin(), scores.choice.end()) - scores.choice.begin());
       order.push_back({-scores.log_probability[drawn[i]] - sampling.choice_temperature * scores.choice_noise, i});
@@ -245,6 +246,26 @@ void nothing_masked_is_nothing_to_do() {
   check(session.ids() == options.ids && session.head_rows() == 0, "nothing masked");
 }
 
+/// A session that was used before, left in the middle and taken up again gives what a new one gives.
+void a_session_can_be_used_again() {
+  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, false)));
+  const auto expected = decode(pool->generator(), options_of(3, 5, true), Caching::cached);
+  const Session* first;
+  {
+    const auto session = pool->open(options_of(3, 0, true));
+    first = session.get();
+    session->step(step_of(0, 3, Caching::cached));
+    session->step(step_of(1, 3, Caching::cached));
+  }
+  {
+    const auto again = pool->open(options_of(3, 5, true));
+    check(again.get() == first, "an idle session of the size is taken");
+    check(pool->open(options_of(3, 5, true)).get() != first, "a session in use is not");
+    check(decode(*again, Caching::cached) == expected, "a session used again");
+  }
+  check(pool->open(options_of(3, 0, false)).get() != first, "one without guidance is another");
+}
+
 std::string error_of(const std::function<void()>& body) {
   try {
     body();
@@ -292,6 +313,7 @@ int main() {
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   nothing_masked_is_nothing_to_do();
+  a_session_can_be_used_again();
   misuse_is_refused();
   return report("session");
 }

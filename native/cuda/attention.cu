@@ -1,0 +1,284 @@
+// softmax(q Kᵀ / sqrt(head_dim)) V for the active rows alone, keys and values from the cache: online softmax in
+// registers (FlashAttention-2, Dao 2023, algorithm 1), mma.sync m16n8k16, the next keys and values on their way by
+// cp.async while these are multiplied. One launch for every row tile, head and branch; guidance halves are branches.
+#include <cmath>
+
+#include "cuda_stream.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+constexpr int kWarps = 4, kThreads = kWarps * 32, kKeys = 64;  // keys at once
+
+struct Attention {
+  const void* q;  // [rows, heads * head_dim]
+  int q_stride;
+  const int* row_start;  // [branches + 1]
+  const void *keys, *values;
+  int positions, cache_heads, head_dim;
+  float scale;  // log2(e) / sqrt(head_dim)
+  void* out;
+  int out_stride;
+};
+
+/// kDim: head_dim rounded up to what the tensor cores multiply; the rest is zeros. A row of a tile has an odd number of
+/// 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
+template <int kDim>
+constexpr int kStride = (kDim / 8 | 1) * 8;
+
+template <class T, int kDim, int kRows>
+struct Shared {
+  T q[kRows * kStride<kDim>];
+  T keys[2][kKeys * kStride<kDim>];
+  T values[2][kKeys * kStride<kDim>];
+};
+
+/// Rows 0 .. kRows of a matrix [rows, head_dim]; zeros outside. Rows from kRows' next multiple of 16 on are left out:
+/// nobody reads them.
+template <class T, int kDim, int kRows>
+__device__ __forceinline__ void load_tile(T* tile, const T* matrix, size_t stride, int rows, int head_dim) {
+#pragma unroll
+  for (int i = threadIdx.x; i < kRows * (kDim / 8); i += kThreads) {
+    const int row = i / (kDim / 8), chunk = i % (kDim / 8);
+    if (row >= (rows + 15) / 16 * 16) break;
+    const bool inside = row < rows && chunk * 8 < head_dim;
+    copy_async(tile + row * kStride<kDim> + chunk * 8, inside ? matrix + row * stride + chunk * 8 : matrix, inside ? 16 : 0);
+  }
+}
+
+/// A block: 64 * kFragments rows of one branch and head; a warp: 16 * kFragments of them.
+template <class T, int kDim, int kFragments>
+__global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ Attention a) {
+  constexpr int kRows = 16 * kWarps * kFragments;
+  auto& shared = shared_as<Shared<T, kDim, kRows>>();
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
+  const int head = blockIdx.y, branch = blockIdx.z;
+  wait_for_previous_grid();
+  let_next_grid_start();
+
+  const int first_row = a.row_start[branch] + blockIdx.x * kRows;
+  const int rows = a.row_start[branch + 1] - first_row;
+  if (rows <= 0) return;
+  const T* q = static_cast<const T*>(a.q) + static_cast<size_t>(first_row) * a.q_stride + head * a.head_dim;
+  const size_t cached = (static_cast<size_t>(branch) * a.cache_heads + head) * a.positions * a.head_dim;
+  const T* keys = static_cast<const T*>(a.keys) + cached;
+  const T* values = static_cast<const T*>(a.values) + cached;
+
+  const auto load_keys = [&](int first) {
+    const size_t at = static_cast<size_t>(first) * a.head_dim;
+    const int slot = first / kKeys % 2, left = a.positions - first;
+    load_tile<T, kDim, kKeys>(shared.keys[slot], keys + at, a.head_dim, left, a.head_dim);
+    load_tile<T, kDim, kKeys>(shared.values[slot], values + at, a.head_dim, left, a.head_dim);
+    copy_async_commit();
+  };
+  load_tile<T, kDim, kRows>(shared.q, q, a.q_stride, rows, a.head_dim);
+  load_keys(0);
+
+  uint32_t query[kFragments][kDim / 16][4];
+  float mixed[kFragments][kDim / 8][4] = {};
+  // Of the two rows that a thread holds a part of, in each fragment: largest score so far, sum of this thread's powers.
+  float largest[kFragments][2], sum[kFragments][2];
+#pragma unroll
+  for (int f = 0; f < kFragments; ++f) largest[f][0] = largest[f][1] = -INFINITY, sum[f][0] = sum[f][1] = 0.0f;
+  const bool active = warp * 16 * kFragments < rows;  // this warp has rows
+
+  for (int first = 0; first < a.positions; first += kKeys) {
+    if (first + kKeys < a.positions) {
+      load_keys(first + kKeys);
+      copy_async_wait<1>();
+    } else {
+      copy_async_wait<0>();
+    }
+    __syncthreads();
+    if (active) {
+      if (first == 0) {
+#pragma unroll
+        for (int f = 0; f < kFragments; ++f) {
+#pragma unroll
+          for (int d = 0; d < kDim / 16; ++d) {
+            const int row = (warp * kFragments + f) * 16 + lane % 16;
+            load_matrices(query[f][d], shared.q + row * kStride<kDim> + d * 16 + lane / 16 * 8);
+          }
+        }
+      }
+      const T* key_tile = shared.keys[first / kKeys % 2];
+      const T* value_tile = shared.values[first / kKeys % 2];
+      const int left = a.positions - first;  // keys of this tile and after it
+
+      float score[kFragments][kKeys / 8][4] = {};
+#pragma unroll
+      for (int k = 0; k < kKeys / 16; ++k) {
+        if (k * 16 < left) {
+#pragma unroll
+          for (int d = 0; d < kDim / 16; ++d) {
+            uint32_t b[4];
+            const int row = k * 16 + lane % 8 + lane / 16 * 8;
+            load_matrices(b, key_tile + row * kStride<kDim> + d * 16 + lane / 8 % 2 * 8);
+#pragma unroll
+            for (int f = 0; f < kFragments; ++f) {
+              mma<T>(score[f][2 * k], query[f][d], b[0], b[1]);
+              mma<T>(score[f][2 * k + 1], query[f][d], b[2], b[3]);
+            }
+          }
+        }
+      }
+      if (left < kKeys) {
+#pragma unroll
+        for (int f = 0; f < kFragments; ++f) {
+#pragma unroll
+          for (int k = 0; k < kKeys / 8; ++k) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+              if (k * 8 + thread * 2 + i % 2 >= left) score[f][k][i] = -INFINITY;
+            }
+          }
+        }
+      }
+
+#pragma unroll
+      for (int f = 0; f < kFragments; ++f) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          float most = largest[f][half];
+#pragma unroll
+          for (int k = 0; k < kKeys / 8; ++k) {
+            most = fmaxf(most, fmaxf(score[f][k][2 * half], score[f][k][2 * half + 1]));
+          }
+          most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+          most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+          const float rescale = exp2_approximate((largest[f][half] - most) * a.scale);
+          largest[f][half] = most;
+          const float offset = most * a.scale;
+          float powers = 0.0f;
+#pragma unroll
+          for (int k = 0; k < kKeys / 8; ++k) {
+#pragma unroll
+            for (int i = 2 * half; i < 2 * half + 2; ++i) {
+              score[f][k][i] = exp2_approximate(score[f][k][i] * a.scale - offset);
+              powers += score[f][k][i];
+            }
+          }
+          sum[f][half] = sum[f][half] * rescale + powers;
+#pragma unroll
+          for (int d = 0; d < kDim / 8; ++d) {
+            mixed[f][d][2 * half] *= rescale;
+            mixed[f][d][2 * half + 1] *= rescale;
+          }
+        }
+      }
+
+      // Accumulators of the scores are laid out as the left operand of the next product.
+#pragma unroll
+      for (int k = 0; k < kKeys / 16; ++k) {
+        if (k * 16 < left) {
+          uint32_t probability[kFragments][4];
+#pragma unroll
+          for (int f = 0; f < kFragments; ++f) {
+            probability[f][0] = pack<T>(score[f][2 * k][0], score[f][2 * k][1]);
+            probability[f][1] = pack<T>(score[f][2 * k][2], score[f][2 * k][3]);
+            probability[f][2] = pack<T>(score[f][2 * k + 1][0], score[f][2 * k + 1][1]);
+            probability[f][3] = pack<T>(score[f][2 * k + 1][2], score[f][2 * k + 1][3]);
+          }
+#pragma unroll
+          for (int d = 0; d < kDim / 16; ++d) {
+            uint32_t b[4];
+            load_matrices_transposed(b, value_tile + (k * 16 + lane % 16) * kStride<kDim> + d * 16 + lane / 16 * 8);
+#pragma unroll
+            for (int f = 0; f < kFragments; ++f) {
+              mma<T>(mixed[f][2 * d], probability[f], b[0], b[1]);
+              mma<T>(mixed[f][2 * d + 1], probability[f], b[2], b[3]);
+            }
+          }
+        }
+      }
+    }
+    __syncthreads();  // the next load but one overwrites these keys
+  }
+  if (!active) return;
+
+#pragma unroll
+  for (int f = 0; f < kFragments; ++f) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float all = sum[f][half];
+      all += __shfl_xor_sync(~0u, all, 1);
+      all += __shfl_xor_sync(~0u, all, 2);
+      const float inverse = __fdividef(1.0f, all);
+      const int row = (warp * kFragments + f) * 16 + group + 8 * half;
+      if (row >= rows) continue;
+      T* out = static_cast<T*>(a.out) + static_cast<size_t>(first_row + row) * a.out_stride + head * a.head_dim;
+#pragma unroll
+      for (int d = 0; d < kDim / 8; ++d) {
+        if (d * 8 >= a.head_dim) break;
+        *reinterpret_cast<uint32_t*>(out + d * 8 + thread * 2) =
+            pack<T>(mixed[f][d][2 * half] * inverse, mixed[f][d][2 * half + 1] * inverse);
+      }
+    }
+  }
+}
+
+struct Kernel {
+  void (*function)(Attention);
+  int rows;
+  size_t shared;
+};
+
+template <class T, int kDim, int kFragments>
+constexpr Kernel kernel_of() {
+  constexpr int kRows = 16 * kWarps * kFragments;
+  return {attention_kernel<T, kDim, kFragments>, kRows, sizeof(Shared<T, kDim, kRows>)};
+}
+
+/// Two fragments a warp halve the reads of keys and values; they need the registers of a small head, and the rows.
+template <class T, int kDim>
+Kernel kernel_for_rows(int most_rows) {
+  if constexpr (kDim <= 64) {
+    if (most_rows > 16 * kWarps) return kernel_of<T, kDim, 2>();
+  }
+  return kernel_of<T, kDim, 1>();
+}
+
+template <class T>
+Kernel kernel_for(int head_dim, int most_rows) {
+  if (head_dim <= 16) return kernel_for_rows<T, 16>(most_rows);
+  if (head_dim <= 32) return kernel_for_rows<T, 32>(most_rows);
+  if (head_dim <= 64) return kernel_for_rows<T, 64>(most_rows);
+  if (head_dim <= 80) return kernel_for_rows<T, 80>(most_rows);
+  if (head_dim <= 96) return kernel_for_rows<T, 96>(most_rows);
+  return kernel_for_rows<T, 128>(most_rows);
+}
+
+}  // namespace
+
+void CudaStream::attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
+                           Part part, Buffer& out) {
+  int most_rows = 0;
+  for (int branch = 0; branch < rows.branches(); ++branch) {
+    const int own = rows.start[branch + 1] - rows.start[branch];
+    if (own > most_rows) most_rows = own;
+  }
+  if (most_rows == 0) return;
+  const CudaKvCache& store = cuda(cache);
+  const Attention arguments{
+      .q = cuda(q).as<void>(),
+      .q_stride = cuda(q).stride(),
+      .row_start = constants(rows.start),
+      .keys = store.keys(layer),
+      .values = store.values(layer),
+      .positions = store.positions(),
+      .cache_heads = store.heads(),
+      .head_dim = head_dim,
+      .scale = 1.44269504f / std::sqrt(static_cast<float>(head_dim)),
+      .out = cuda(out).as<void>(),
+      .out_stride = cuda(out).stride(),
+  };
+  with_element([&]<class T>(T) {
+    const Kernel kernel = kernel_for<T>(head_dim, most_rows);
+    launch(kernel.function, grid_of(divide_up(most_rows, kernel.rows), heads, rows.branches()), kThreads, kernel.shared,
+           arguments);
+  });
+  flops.add(part, uint64_t{4} * rows.count() * heads * head_dim * store.positions());
+}
+
+}  // namespace magnets::cuda

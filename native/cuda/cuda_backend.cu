@@ -1,0 +1,45 @@
+#include "cuda_backend.h"
+
+#include "cuda_stream.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+constexpr int kMostHeadDim = 128;
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(int index, DType dtype) : device_(std::make_shared<Device>(index)), dtype_(dtype) {}
+
+  std::string name() const override { return "cuda:" + std::to_string(device_->index()); }
+  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, dtype_); }
+  std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
+    return std::make_unique<CudaBuffer>(device_, type, rows, columns);
+  }
+  std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
+    if (head_dim % 8 != 0 || head_dim > kMostHeadDim) {
+      throw Error("ERR_UNSUPPORTED", "expected a head_dim that divides by 8 and is at most " +
+                                         std::to_string(kMostHeadDim) + " on a CUDA device but received " +
+                                         std::to_string(head_dim));
+    }
+    return std::make_unique<CudaKvCache>(device_, layers, branches, heads, head_dim, positions);
+  }
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType dtype) override {
+    if (dtype != dtype_) throw Error("ERR_UNSUPPORTED", "expected weights of the dtype that the device was opened for");
+    return std::make_unique<CudaLinear>(device_, weight, bias, dtype);
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  DType dtype_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> open(int index, DType dtype) {
+  if (dtype == DType::f32) throw Error("ERR_UNSUPPORTED", "expected bf16 or f16 on a CUDA device but received f32");
+  return std::make_unique<CudaBackend>(index, dtype);
+}
+
+}  // namespace magnets::cuda

@@ -1,0 +1,35 @@
+// Rows by their numbers: the head's, out of all that were computed.
+#include "cuda_stream.h"
+#include "rows.cuh"
+
+namespace magnets::cuda {
+
+namespace {
+
+template <class T>
+__global__ void __launch_bounds__(kWarpsOfRows * 32)
+    gather_kernel(const T* x, int x_stride, const int* index, int count, int width, T* y, int y_stride) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int row = row_of_warp(), lane = threadIdx.x % 32;
+  if (row >= count) return;
+  x += static_cast<size_t>(index[row]) * x_stride;
+  y += static_cast<size_t>(row) * y_stride;
+  for (int first = lane * 8; first < width; first += 256) {
+    float v[8];
+    load8(x + first, v);
+    store8(y + first, v, width - first);
+  }
+}
+
+}  // namespace
+
+void CudaStream::gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) {
+  if (count == 0) return;
+  with_element([&]<class T>(T) {
+    launch(gather_kernel<T>, grid_of(divide_up(count, kWarpsOfRows)), kWarpsOfRows * 32, 0, cuda(x).as<T>(),
+           cuda(x).stride(), cuda(index).as<int>(), count, width, cuda(y).as<T>(), cuda(y).stride());
+  });
+}
+
+}  // namespace magnets::cuda

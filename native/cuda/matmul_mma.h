@@ -1,0 +1,31 @@
+// The kernels of matmul_mma.cu.
+#pragma once
+
+#include <cstddef>
+
+#include "matmul.h"
+
+namespace magnets::cuda {
+
+enum class MmaTile { large, medium, small };
+
+struct TileSize {
+  int rows, columns;
+};
+
+constexpr TileSize size_of(MmaTile tile) {
+  if (tile == MmaTile::large) return {128, 128};
+  if (tile == MmaTile::medium) return {64, 64};
+  return {32, 64};
+}
+
+/// For a grid of (column tiles, row tiles, products * splits) blocks.
+struct MmaKernel {
+  void (*function)(Matmul);
+  int threads;
+  size_t shared;  // bytes
+};
+
+MmaKernel mma_kernel(MmaTile tile, DType dtype);
+
+}  // namespace magnets::cuda

@@ -1,0 +1,72 @@
+#include "storage.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "../convert.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+size_t size_of(ElementType type) {
+  switch (type) {
+    case ElementType::activation:
+      return 2;
+    case ElementType::u8:
+      return 1;
+    default:
+      return 4;
+  }
+}
+
+int stride_of(int columns, size_t element_size) {
+  return static_cast<int>(round_up(columns * element_size, kRowAlignment) / element_size);
+}
+
+uint16_t rounded(const HostMatrix& weight, int row, int column, DType dtype) {
+  const float value = element(weight, row, column);
+  const uint16_t bits = dtype == DType::f16 ? to_f16(value) : to_bf16(value);
+  if (!std::isfinite(dtype == DType::f16 ? from_f16(bits) : from_bf16(bits))) {
+    const char* expected = std::isfinite(value) ? "expected values within the dtype's range" : "expected finite values";
+    throw Error("ERR_CHECKPOINT", std::string(expected) + " but [" + std::to_string(row) + ", " +
+                                      std::to_string(column) + "] is not");
+  }
+  return bits;
+}
+
+}  // namespace
+
+CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns)
+    : type_(type),
+      element_size_(size_of(type)),
+      stride_(stride_of(columns, element_size_)),
+      memory_(device, static_cast<size_t>(rows) * stride_ * element_size_) {}
+
+CudaLinear::CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, DType dtype)
+    : out_(weight.rows),
+      in_(weight.columns),
+      stride_(stride_of(weight.columns, 2)),
+      weight_(device, static_cast<size_t>(weight.rows) * stride_ * 2) {
+  std::vector<uint16_t> values(static_cast<size_t>(weight.rows) * stride_);
+  for (int row = 0; row < weight.rows; ++row) {
+    for (int column = 0; column < weight.columns; ++column) {
+      values[static_cast<size_t>(row) * stride_ + column] = rounded(weight, row, column, dtype);
+    }
+  }
+  device->upload(values.data(), values.size() * sizeof(uint16_t), weight_.get());
+  if (bias == nullptr) return;
+  bias_ = std::make_unique<DeviceMemory>(device, weight.rows * sizeof(float));
+  device->upload(bias, weight.rows * sizeof(float), bias_->get());
+}
+
+CudaKvCache::CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim,
+                         int positions)
+    : heads_(heads),
+      positions_(positions),
+      layer_bytes_(static_cast<size_t>(branches) * heads * positions * head_dim * 2),
+      keys_(device, layers * layer_bytes_),
+      values_(device, layers * layer_bytes_) {}
+
+}  // namespace magnets::cuda

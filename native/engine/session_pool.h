@@ -1,0 +1,32 @@
+// Sessions that ended wait here for the next batch of their size: its memory is there, and what a device recorded.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+#include "session.h"
+
+namespace magnets {
+
+class SessionPool : public std::enable_shared_from_this<SessionPool> {
+ public:
+  explicit SessionPool(std::shared_ptr<const Generator> generator) : generator_(std::move(generator)) {}
+
+  const std::shared_ptr<const Generator>& generator() const { return generator_; }
+
+  /// A session that has started with `options`; it comes back here when the last owner lets go. Thread-safe.
+  /// Throws what Session does.
+  std::shared_ptr<Session> open(const SessionOptions& options);
+
+ private:
+  std::unique_ptr<Session> take(int samples, bool guided);
+  void keep(std::unique_ptr<Session> session);
+  void drop_idle();
+
+  std::shared_ptr<const Generator> generator_;
+  std::mutex mutex_;
+  std::list<std::unique_ptr<Session>> idle_;  // the one that ended last comes first
+};
+
+}  // namespace magnets

@@ -1,0 +1,561 @@
+#include "emulator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <random>
+
+#include "fiber.h"
+#include "sanitizers.h"
+
+namespace emulator {
+
+Options options;
+Device device;
+Counters counters;
+Thread* current;
+dim3 thread_index, block_index, block_size, grid_size;
+unsigned char* shared_memory;
+size_t shared_bytes;
+
+namespace {
+
+constexpr size_t kStack = 256 << 10, kGuardPage = 4096;
+
+struct Barrier {
+  int arrived = 0, needed = 0;
+  unsigned generation = 0;
+  char tags[2];
+};
+
+std::vector<Fiber*>& fibers = *new std::vector<Fiber*>;  // never freed: sanitizers may look at them at exit
+int alive;
+void* main_stack_pointer;
+[[maybe_unused]] void *main_tsan, *main_asan_stack;
+[[maybe_unused]] const void* main_stack;
+[[maybe_unused]] size_t main_stack_size;
+const std::function<void()>* kernel;
+bool kernel_waits_for_grid;
+Barrier barriers[16];
+std::mt19937 random_numbers;
+char launched, finished;
+std::vector<char> warp_tags;
+std::vector<unsigned> warp_generations;
+
+int threads() { return static_cast<int>(block_size.x * block_size.y * block_size.z); }
+
+// ---- fibers
+
+extern "C" void emulator_switch(void** save, void* to);
+asm(R"(.text
+.globl emulator_switch
+.type emulator_switch,@function
+emulator_switch:
+  pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
+  movq %rsp,(%rdi); movq %rsi,%rsp
+  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
+  ret
+.size emulator_switch,.-emulator_switch
+.section .note.GNU-stack,"",@progbits
+.text)");
+
+void to_main() {
+  Fiber* fiber = self();
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(fiber->state == State::done ? nullptr : &fiber->asan_stack, main_stack,
+                                 main_stack_size);
+#endif
+#ifdef EMULATOR_TSAN
+  __tsan_switch_to_fiber(main_tsan, 1);
+#endif
+  emulator_switch(&fiber->stack_pointer, main_stack_pointer);
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(fiber->asan_stack, nullptr, nullptr);
+#endif
+}
+
+void fiber_main() {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(nullptr, &main_stack, &main_stack_size);
+#endif
+  acquire(&launched);
+  (*kernel)();
+  Fiber* fiber = self();
+  if (!fiber->copies.empty() || !fiber->copy_groups.empty()) fail("ended with cp.async not waited for");
+  if (!fiber->wgmmas.empty() || !fiber->wgmma_groups.empty()) fail("ended with wgmma not waited for");
+  if (kernel_waits_for_grid && !fiber->waited_for_grid) fail("ended without waiting for the grid before");
+  release(&finished);
+  fiber->state = State::done;
+  --alive;
+  to_main();
+  std::abort();
+}
+
+void resume(Fiber* fiber) {
+  const unsigned i = fiber->linear;
+  current = fiber;
+  thread_index = dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y);
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(&main_asan_stack, fiber->stack, kStack);
+#endif
+#ifdef EMULATOR_TSAN
+  __tsan_switch_to_fiber(fiber->tsan, 1);
+#endif
+  emulator_switch(&main_stack_pointer, fiber->stack_pointer);
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(main_asan_stack, nullptr, nullptr);
+#endif
+  current = nullptr;
+}
+
+void new_stack(Fiber* fiber) {
+  if (fiber->stack != nullptr) munmap(fiber->stack - kGuardPage, kStack + kGuardPage);
+  char* memory = static_cast<char*>(
+      mmap(nullptr, kStack + kGuardPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mprotect(memory, kGuardPage, PROT_NONE);
+  fiber->stack = memory + kGuardPage;
+}
+
+void start(int i) {
+  Fiber* fiber = fibers[i];
+  char* stack = fiber->stack;
+  *fiber = Fiber();
+  fiber->stack = stack;
+  fiber->linear = i;
+  fiber->warp = i / 32;
+  fiber->lane = i % 32;
+  fiber->state = State::ready;
+#ifdef EMULATOR_TSAN
+  new_stack(fiber);  // fresh memory: no false race with the block before
+  fiber->tsan = __tsan_create_fiber(0);
+  fiber->tsan_async = __tsan_create_fiber(0);
+#endif
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(fiber->stack, kStack);
+#endif
+  void** top = reinterpret_cast<void**>(fiber->stack + kStack);
+  *--top = nullptr;
+  *--top = reinterpret_cast<void*>(fiber_main);
+  top -= 6;  // the registers that emulator_switch restores
+  std::fill(top, top + 6, nullptr);
+  fiber->stack_pointer = top;
+}
+
+[[noreturn]] void report_deadlock() {
+  const char* names[] = {"ready", "at a block barrier", "in a warp collective", "at an mbarrier", "done"};
+  std::map<std::pair<int, int>, int> where;
+  for (int i = 0; i < threads(); ++i) {
+    ++where[{static_cast<int>(fibers[i]->state), fibers[i]->state == State::done ? 0 : fibers[i]->line}];
+  }
+  for (const auto& [place, count] : where) {
+    std::fprintf(stderr, "  %d threads %s, line %d\n", count, names[place.first], place.second);
+  }
+  fail("deadlock");
+}
+
+void run_block() {
+  std::vector<int> order(threads());
+  for (int i = 0; i < threads(); ++i) order[i] = options.order == Order::reverse ? threads() - 1 - i : i;
+  alive = threads();
+  while (alive > 0) {
+    bool any = false;
+    if (options.order == Order::random) std::shuffle(order.begin(), order.end(), random_numbers);
+    for (const int i : order) {
+      Fiber* fiber = fibers[i];
+      if (fiber->state == State::mbarrier && fiber->poll()) fiber->state = State::ready;
+      if (fiber->state != State::ready) continue;
+      any = true;
+      resume(fiber);
+    }
+    if (hopper_progress(!any, random_numbers())) any = true;
+    if (!any && alive > 0) report_deadlock();
+  }
+}
+
+std::vector<dim3> blocks_in_order(dim3 grid) {
+  std::vector<dim3> blocks;
+  for (unsigned z = 0; z < grid.z; ++z) {
+    for (unsigned y = 0; y < grid.y; ++y) {
+      for (unsigned x = 0; x < grid.x; ++x) blocks.emplace_back(x, y, z);
+    }
+  }
+  if (options.order == Order::reverse) std::reverse(blocks.begin(), blocks.end());
+  if (options.order == Order::random) std::shuffle(blocks.begin(), blocks.end(), random_numbers);
+  return blocks;
+}
+
+}  // namespace
+
+void fail(const char* format, ...) {
+  std::fprintf(stderr, "emulator: block (%u, %u, %u), thread %d: ", block_index.x, block_index.y, block_index.z,
+               current != nullptr ? current->linear : -1);
+  va_list arguments;
+  va_start(arguments, format);
+  std::vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  std::fputc('\n', stderr);
+  std::fflush(stderr);
+  std::_Exit(3);
+}
+
+void yield() { to_main(); }
+
+void block_on(State state, int line) {
+  self()->state = state;
+  self()->line = line;
+  to_main();
+}
+
+void* emulator_identity() { return main_tsan; }
+
+#ifdef EMULATOR_TSAN
+ActAs::ActAs(void* tsan_fiber) { __tsan_switch_to_fiber(tsan_fiber, 1); }
+ActAs::~ActAs() { __tsan_switch_to_fiber(current != nullptr ? self()->tsan : main_tsan, 1); }
+#else
+ActAs::ActAs(void*) {}
+ActAs::~ActAs() {}
+#endif
+
+void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const std::function<void()>& body) {
+  const int count = static_cast<int>(block.x * block.y * block.z);
+  random_numbers.seed(options.seed);
+  kernel = &body;
+  kernel_waits_for_grid = waits_for_grid;
+  grid_size = grid;
+  block_size = block;
+  shared_bytes = shared;
+  while (static_cast<int>(fibers.size()) < count) {
+    fibers.push_back(new Fiber);
+    new_stack(fibers.back());
+  }
+  warp_tags.resize(count / 32 * 2 + 2);
+  warp_generations.resize(fibers.size());
+#ifdef EMULATOR_TSAN
+  main_tsan = __tsan_get_current_fiber();
+#endif
+  ++counters.launches;
+  for (const dim3& at : blocks_in_order(grid)) {
+    block_index = at;
+    // Without TSan the exact size, so that AddressSanitizer sees one past the end; with it fresh memory.
+    void* memory = nullptr;
+    if (kTsan) {
+      memory = mmap(nullptr, shared + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    } else if (posix_memalign(&memory, 1024, shared) != 0) {
+      fail("no memory for the block's shared memory");
+    }
+    shared_memory = static_cast<unsigned char*>(memory);
+    raw_fill(shared_memory, 0xff, shared);  // NaN
+    for (Barrier& barrier : barriers) barrier = Barrier();
+    hopper_block_starts();
+    release(&launched);
+    for (int i = 0; i < count; ++i) start(i);
+    run_block();
+    hopper_block_ends();
+#ifdef EMULATOR_TSAN
+    for (int i = 0; i < count; ++i) {
+      __tsan_destroy_fiber(fibers[i]->tsan);
+      __tsan_destroy_fiber(fibers[i]->tsan_async);
+    }
+    munmap(memory, shared + 1);
+#else
+    std::free(memory);
+#endif
+    shared_memory = nullptr;
+  }
+  acquire(&finished);
+}
+
+// ---- barriers
+
+namespace {
+
+bool arrive(int id, int count) {
+  Barrier& barrier = barriers[id];
+  const int needed = count > 0 ? count : threads();
+  if (barrier.arrived > 0 && barrier.needed != needed) {
+    fail("barrier %d: %d and %d threads expected", id, barrier.needed, needed);
+  }
+  barrier.needed = needed;
+  release(&barrier.tags[barrier.generation & 1]);
+  if (++barrier.arrived < needed) return false;
+  barrier.arrived = 0;
+  ++barrier.generation;
+  for (int i = 0; i < threads(); ++i) {
+    if (fibers[i]->state == State::block_barrier && fibers[i]->operation == id) fibers[i]->state = State::ready;
+  }
+  return true;
+}
+
+}  // namespace
+
+void block_barrier(int id, int count, int line) {
+  const unsigned generation = barriers[id].generation;
+  self()->operation = id;
+  if (arrive(id, count)) {
+    yield();
+  } else {
+    block_on(State::block_barrier, line);
+  }
+  acquire(&barriers[id].tags[generation & 1]);
+}
+
+void wait_for_previous_grid() { self()->waited_for_grid = true; }
+
+// ---- warp collectives
+
+void collective(int operation, unsigned mask, void* argument, int line, bool aligned,
+                const std::function<void(void**)>& work) {
+  Fiber* fiber = self();
+  Fiber** warp = &fibers[fiber->warp * 32];
+  const int lanes = std::min(32, threads() - fiber->warp * 32);
+  if (lanes < 32) mask &= (1u << lanes) - 1;
+  if ((mask >> fiber->lane & 1) == 0) fail("line %d: lane %d is not in its own mask %08x", line, fiber->lane, mask);
+  fiber->operation = operation;
+  fiber->mask = mask;
+  fiber->argument = argument;
+  fiber->line = line;
+  for (int i = 0; i < 32; ++i) {
+    if ((mask >> i & 1) == 0 || i == fiber->lane) continue;
+    const Fiber* other = warp[i];
+    if (other->state == State::done) fail("line %d: lane %d named in the mask has ended", line, i);
+    if (other->state == State::block_barrier) {
+      fail("line %d: lane %d waits at a block barrier (line %d)", line, i, other->line);
+    }
+    if (other->state != State::warp_collective) return block_on(State::warp_collective, line);
+    if (other->operation != operation || other->mask != mask || (aligned && other->line != line)) {
+      fail("a warp disagrees: lane %d at line %d (mask %08x), lane %d at line %d (mask %08x)", fiber->lane, line, mask,
+           i, other->line, other->mask);
+    }
+  }
+  void* arguments[32];
+  for (int i = 0; i < 32; ++i) arguments[i] = (mask >> i & 1) ? warp[i]->argument : nullptr;
+  work(arguments);
+  for (int i = 0; i < 32; ++i) {
+    if ((mask >> i & 1) && i != fiber->lane) warp[i]->state = State::ready;
+  }
+}
+
+namespace {
+
+enum Operation { kWarpBarrier = 1, kShuffle, kBallot = 8, kMma, kLdmatrix, kLdmatrixTransposed };
+
+struct Exchange {
+  uint64_t value, result;
+  int source;
+};
+
+}  // namespace
+
+void warp_barrier(unsigned mask, int line) {
+  const int warp = self()->warp;
+  const unsigned generation = warp_generations[warp];
+  char* tag = &warp_tags[warp * 2 + (generation & 1)];
+  release(tag);
+  collective(kWarpBarrier, mask, nullptr, line, false, [&](void**) { ++warp_generations[warp]; });
+  acquire(tag);
+}
+
+uint64_t shuffle(unsigned mask, uint64_t value, int argument, Shuffle mode, int line) {
+  const int lane = self()->lane;
+  int source = lane;
+  if (mode == Shuffle::index) source = argument & 31;
+  if (mode == Shuffle::up && lane - argument >= 0) source = lane - argument;
+  if (mode == Shuffle::down && lane + argument < 32) source = lane + argument;
+  if (mode == Shuffle::butterfly) source = lane ^ argument;
+  if ((mask >> source & 1) == 0) fail("line %d: a shuffle reads lane %d, not in its mask %08x", line, source, mask);
+  Exchange exchange{value, 0, source};
+  collective(kShuffle + static_cast<int>(mode), mask, &exchange, line, false, [](void** lanes) {
+    for (int i = 0; i < 32; ++i) {
+      if (lanes[i] == nullptr) continue;
+      auto* one = static_cast<Exchange*>(lanes[i]);
+      one->result = static_cast<Exchange*>(lanes[one->source])->value;
+    }
+  });
+  return exchange.result;
+}
+
+uint32_t ballot(unsigned mask, bool predicate, int line) {
+  Exchange exchange{predicate, 0, 0};
+  collective(kBallot, mask, &exchange, line, false, [](void** lanes) {
+    uint32_t votes = 0;
+    for (int i = 0; i < 32; ++i) {
+      if (lanes[i] != nullptr && static_cast<Exchange*>(lanes[i])->value) votes |= 1u << i;
+    }
+    for (int i = 0; i < 32; ++i) {
+      if (lanes[i] != nullptr) static_cast<Exchange*>(lanes[i])->result = votes;
+    }
+  });
+  return static_cast<uint32_t>(exchange.result);
+}
+
+// ---- tensor cores
+
+float to_float(uint16_t bits, Element element) {
+  if (element == Element::bf16) {
+    const uint32_t wide = uint32_t{bits} << 16;
+    float value;
+    std::memcpy(&value, &wide, sizeof value);
+    return value;
+  }
+  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  float value;
+  if (exponent == 31) {
+    value = mantissa != 0 ? NAN : INFINITY;
+  } else if (exponent == 0) {
+    value = std::ldexp(static_cast<float>(mantissa), -24);
+  } else {
+    value = std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
+  }
+  return bits >> 15 ? -value : value;
+}
+
+uint16_t from_float(float value, Element element) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (element == Element::bf16) {
+    if (magnitude > 0x7f800000) return 0x7fff;
+    return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+  if (magnitude > 0x7f800000) return 0x7fff;
+  const float absolute = std::abs(value);
+  if (absolute >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);
+  int exponent = 0;
+  std::frexp(absolute, &exponent);                   // absolute = m 2^exponent, m in [0.5, 1)
+  const int step = std::max(exponent - 11, -24);     // the value of the last bit is 2^step
+  const float scaled = std::ldexp(absolute, -step);  // rounds to nearest even below
+  const auto rounded = static_cast<uint32_t>(std::nearbyint(scaled));
+  // Normal numbers have their leading bit at 1024; a carry goes into the exponent by itself.
+  return static_cast<uint16_t>(sign | (step == -24 ? rounded : ((step + 25) << 10) + (rounded - 1024)));
+}
+
+namespace {
+
+struct MmaArguments {
+  float* d;
+  const uint32_t *a, *b;
+};
+
+struct LdmatrixArguments {
+  uint32_t* registers;
+  uint16_t row[8];
+  unsigned bank;
+};
+
+}  // namespace
+
+// Fragments as in the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+void mma_m16n8k16(float* d, const uint32_t* a, const uint32_t* b, Element element, int line) {
+  MmaArguments arguments{d, a, b};
+  collective(kMma, ~0u, &arguments, line, true, [element](void** lanes) {
+    ++counters.mma;
+    float A[16][16], B[16][8], D[16][8] = {};
+    const auto half = [element](uint32_t word, int i) {
+      return to_float(static_cast<uint16_t>(word >> (16 * i)), element);
+    };
+    for (int lane = 0; lane < 32; ++lane) {
+      const auto* own = static_cast<MmaArguments*>(lanes[lane]);
+      const int group = lane / 4, thread = lane % 4;
+      for (int i = 0; i < 8; ++i) {
+        A[group + (i / 2 % 2) * 8][thread * 2 + i % 2 + (i / 4) * 8] = half(own->a[i / 2], i % 2);
+      }
+      for (int i = 0; i < 4; ++i) B[thread * 2 + i % 2 + (i / 2) * 8][group] = half(own->b[i / 2], i % 2);
+    }
+    for (int row = 0; row < 16; ++row) {
+      for (int k = 0; k < 16; ++k) {
+        for (int column = 0; column < 8; ++column) D[row][column] += A[row][k] * B[k][column];
+      }
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+      float* own = static_cast<MmaArguments*>(lanes[lane])->d;
+      for (int i = 0; i < 4; ++i) own[i] += D[lane / 4 + (i / 2) * 8][lane % 4 * 2 + i % 2];
+    }
+  });
+}
+
+void check_shared(const void* at, size_t bytes, size_t alignment, int line, const char* what) {
+  const size_t offset = static_cast<const unsigned char*>(at) - shared_memory;
+  if (offset > shared_bytes || offset + bytes > shared_bytes) {
+    fail("line %d: %s outside shared memory (offset %ld of %zu)", line, what, static_cast<long>(offset), shared_bytes);
+  }
+  if (offset % alignment != 0) fail("line %d: %s not aligned to %zu (offset %zu)", line, what, alignment, offset);
+}
+
+void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line) {
+  LdmatrixArguments arguments{registers, {}, 0};
+  check_shared(row, 16, 16, line, "ldmatrix row");
+  saw_read(row, 16);
+  raw_copy(arguments.row, row, 16);
+  arguments.bank = static_cast<unsigned>((static_cast<const unsigned char*>(row) - shared_memory) / 16 % 8);
+  collective(transposed ? kLdmatrixTransposed : kLdmatrix, ~0u, &arguments, line, true, [transposed](void** lanes) {
+    const auto at = [&](int lane) { return static_cast<LdmatrixArguments*>(lanes[lane]); };
+    for (int matrix = 0; matrix < 4; ++matrix) {
+      int used[8] = {}, most = 0;
+      for (int i = 0; i < 8; ++i) most = std::max(most, ++used[at(matrix * 8 + i)->bank]);
+      ++counters.ldmatrix;
+      counters.bank_conflicts += most - 1;
+      for (int lane = 0; lane < 32; ++lane) {
+        uint16_t low, high;
+        if (transposed) {
+          low = at(matrix * 8 + lane % 4 * 2)->row[lane / 4];
+          high = at(matrix * 8 + lane % 4 * 2 + 1)->row[lane / 4];
+        } else {
+          low = at(matrix * 8 + lane / 4)->row[lane % 4 * 2];
+          high = at(matrix * 8 + lane / 4)->row[lane % 4 * 2 + 1];
+        }
+        at(lane)->registers[matrix] = low | uint32_t{high} << 16;
+      }
+    }
+  });
+}
+
+// ---- cp.async
+
+namespace {
+
+void land(const Copy& copy) {
+  saw_write(copy.target, 16);
+  if (copy.source_bytes > 0) {
+    saw_read(copy.source, copy.source_bytes);
+#ifdef __SANITIZE_ADDRESS__
+    if (__asan_region_is_poisoned(const_cast<void*>(copy.source), copy.source_bytes) != nullptr) {
+      fail("cp.async reads outside an allocation");
+    }
+#endif
+    raw_copy(copy.target, copy.source, copy.source_bytes);
+  }
+  raw_fill(static_cast<char*>(copy.target) + copy.source_bytes, 0, 16 - copy.source_bytes);
+}
+
+}  // namespace
+
+void copy_async(void* target, const void* source, int source_bytes, int line) {
+  check_shared(target, 16, 16, line, "cp.async target");
+  if (reinterpret_cast<uintptr_t>(source) % 16 != 0) fail("line %d: cp.async source not aligned to 16", line);
+  if (source_bytes < 0 || source_bytes > 16) fail("line %d: cp.async of %d bytes", line, source_bytes);
+  const Copy copy{target, source, source_bytes};
+  if (!options.lazy) return land(copy);
+  saw_write(target, 16);
+  raw_fill(target, 0xff, 16);
+  self()->copies.push_back(copy);
+}
+
+void copy_async_commit() {
+  self()->copy_groups.push_back(std::move(self()->copies));
+  self()->copies.clear();
+}
+
+void copy_async_wait(int groups) {
+  auto& pending = self()->copy_groups;
+  while (static_cast<int>(pending.size()) > groups) {
+    for (const Copy& copy : pending.front()) land(copy);
+    pending.erase(pending.begin());
+  }
+}
+
+}  // namespace emulator

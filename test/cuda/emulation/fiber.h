@@ -1,0 +1,74 @@
+// The emulator's inside: a CUDA thread as a fiber, and what emulator.cpp and hopper.cpp share.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "emulator.h"
+
+namespace emulator {
+
+enum class State { ready, block_barrier, warp_collective, mbarrier, done };
+
+struct Copy {
+  void* target;
+  const void* source;
+  int source_bytes;
+};
+
+struct Wgmma {
+  float* d;
+  int columns;
+  uint64_t descriptor_a, descriptor_b;
+  bool accumulate;
+  Element element;
+  std::vector<float> before;  // d, where it was hidden from the thread
+};
+
+struct Fiber : Thread {
+  void* stack_pointer = nullptr;
+  char* stack = nullptr;
+  void* tsan = nullptr;        // TSan's identity of the thread
+  void* tsan_async = nullptr;  // and of its async proxy: wgmma's reads and TMA's writes
+  void* asan_stack = nullptr;
+  State state = State::done;
+  int line = 0;       // where it waits
+  int operation = 0;  // the collective, or the barrier, that it waits in
+  unsigned mask = 0;
+  void* argument = nullptr;
+  bool waited_for_grid = false;
+  std::function<bool()> poll;  // of an mbarrier
+  std::vector<Copy> copies;    // not committed yet
+  std::vector<std::vector<Copy>> copy_groups;
+  std::vector<Wgmma> wgmmas;
+  std::vector<std::vector<Wgmma>> wgmma_groups;
+};
+
+inline Fiber* self() { return static_cast<Fiber*>(current); }
+
+/// Lets others run until somebody makes this thread ready again (or, with a poll, until that holds).
+void block_on(State state, int line);
+void yield();
+void check_shared(const void* at, size_t bytes, size_t alignment, int line, const char* what);
+
+/// The lanes of `mask` meet; the last to arrive does `work` on everyone's arguments ([32], null for the absent).
+/// `aligned`: all must come from the same line.
+void collective(int operation, unsigned mask, void* argument, int line, bool aligned,
+                const std::function<void(void**)>& work);
+
+// hopper.cpp's part of a block.
+void hopper_block_starts();
+void hopper_block_ends();
+/// Lets one TMA load land, if one is under way and (unless nothing else can run) chance wants it.
+bool hopper_progress(bool nothing_else, unsigned random);
+
+/// Makes accesses count as those of the thread's async proxy, or of the emulator, for as long as it lives.
+class ActAs {
+ public:
+  explicit ActAs(void* tsan_fiber);
+  ~ActAs();
+  ActAs(const ActAs&) = delete;
+};
+void* emulator_identity();
+
+}  // namespace emulator

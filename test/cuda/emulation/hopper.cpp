@@ -1,0 +1,263 @@
+// sm_90: mbarriers, TMA loads and wgmma. Each thread has a second identity under ThreadSanitizer, its async proxy:
+// wgmma reads shared memory and TMA writes it under that name. The async proxy learns of ordinary stores through
+// fence.proxy.async alone, and of TMA's through the mbarrier that counts their bytes.
+#include <algorithm>
+#include <map>
+
+#include "fiber.h"
+#include "sanitizers.h"
+
+namespace emulator {
+
+namespace {
+
+struct MBarrier {
+  int count, pending;
+  long bytes;
+  unsigned phase;
+  char tags[2];
+};
+
+std::map<uint64_t*, MBarrier>& mbarriers = *new std::map<uint64_t*, MBarrier>;
+std::vector<std::function<void()>>& in_flight = *new std::vector<std::function<void()>>;  // TMA loads
+char fenced, waited;
+
+constexpr int kWgmmaOperation = 32;
+constexpr int kBoxBytes = 128;
+
+MBarrier& mbarrier_at(uint64_t* at, int line) {
+  check_shared(at, 8, 8, line, "mbarrier");
+  const auto found = mbarriers.find(at);
+  if (found == mbarriers.end()) fail("line %d: an mbarrier used before its init", line);
+  return found->second;
+}
+
+void complete_phase(MBarrier& barrier) {
+  if (barrier.pending > 0 || barrier.bytes != 0) return;
+  ++barrier.phase;
+  barrier.pending = barrier.count;
+}
+
+/// 128-byte swizzle: bits 4-6 of an address are xored with bits 7-9.
+size_t swizzled(size_t offset) { return offset ^ (offset >> 3 & 0x70); }
+
+/// Where element (row, k) of a K-major operand lies: rows of 128 bytes, in groups of eight that are `stride` apart.
+size_t operand_offset(uint64_t descriptor, int row, int k) {
+  const size_t start = (descriptor & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
+  const size_t offset = swizzled(start + row / 8 * stride + row % 8 * 128 + k * 2);
+  if (offset + 2 > shared_bytes) fail("a wgmma operand outside shared memory (offset %zu of %zu)", offset, shared_bytes);
+  return offset;
+}
+
+void saw_operands(const Fiber& fiber, const Wgmma& wgmma) {
+  const int row = fiber.linear % 128 / 32 * 16 + fiber.lane / 4;
+  for (int k = 0; k < 16; k += 8) {
+    saw_read(shared_memory + operand_offset(wgmma.descriptor_a, row, k), 16);
+    saw_read(shared_memory + operand_offset(wgmma.descriptor_a, row + 8, k), 16);
+    for (int column = 0; column < wgmma.columns; column += 8) {
+      for (int i = 0; i < 2; ++i) {
+        saw_read(shared_memory + operand_offset(wgmma.descriptor_b, column + fiber.lane % 4 * 2 + i, k), 16);
+      }
+    }
+  }
+}
+
+/// This thread's part of D += A Bᵀ (PTX ISA, "Register Fragments for wgmma.mma_async.m64nNk16").
+void multiply(Fiber* fiber, const Wgmma& wgmma) {
+  if (kTsan) {
+    saw_operands(*fiber, wgmma);  // as the thread: is there a barrier?
+    ActAs async(fiber->tsan_async);
+    acquire(&fenced);
+    saw_operands(*fiber, wgmma);  // as its async proxy: was it fenced, or TMA's?
+  }
+  if (!wgmma.before.empty()) raw_copy(wgmma.d, wgmma.before.data(), wgmma.before.size() * sizeof(float));
+  const auto operand = [&](uint64_t descriptor, int row, int k) {
+    uint16_t bits;
+    raw_copy(&bits, shared_memory + operand_offset(descriptor, row, k), 2);
+    return to_float(bits, wgmma.element);
+  };
+  const int row = fiber->linear % 128 / 32 * 16 + fiber->lane / 4;
+  float a[2][16];
+  for (int half = 0; half < 2; ++half) {
+    for (int k = 0; k < 16; ++k) a[half][k] = operand(wgmma.descriptor_a, row + half * 8, k);
+  }
+  for (int first = 0; first < wgmma.columns; first += 8) {
+    for (int i = 0; i < 2; ++i) {
+      const int column = first + fiber->lane % 4 * 2 + i;
+      float sums[2] = {};
+      for (int k = 0; k < 16; ++k) {
+        const float b = operand(wgmma.descriptor_b, column, k);
+        for (int half = 0; half < 2; ++half) sums[half] += a[half][k] * b;
+      }
+      for (int half = 0; half < 2; ++half) {
+        float& d = wgmma.d[first / 2 + half * 2 + i];
+        d = (wgmma.accumulate ? d : 0) + sums[half];
+      }
+    }
+  }
+}
+
+/// Nobody may look at the accumulators until the wait.
+void hide(Wgmma& wgmma) {
+  wgmma.before.assign(wgmma.d, wgmma.d + wgmma.columns / 2);
+  raw_fill(wgmma.d, 0xff, wgmma.columns / 2 * sizeof(float));
+}
+
+/// Hides the accumulators `d` on behalf of the first wgmma of `groups` that uses them.
+void hide_next_use(std::vector<std::vector<Wgmma>>& groups, const float* d) {
+  for (auto& group : groups) {
+    for (Wgmma& wgmma : group) {
+      if (d == nullptr || wgmma.d != d) continue;
+      if (wgmma.before.empty()) hide(wgmma);
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+void hopper_block_starts() { mbarriers.clear(); }
+
+void hopper_block_ends() {
+  if (!in_flight.empty()) fail("a block ended with a TMA load under way");
+}
+
+bool hopper_progress(bool nothing_else, unsigned random) {
+  if (in_flight.empty()) return false;
+  if (!nothing_else && !(options.order == Order::random && random % 4 == 0)) return false;
+  size_t i = 0;
+  if (options.order == Order::random) i = random / 4 % in_flight.size();
+  if (options.order == Order::reverse) i = in_flight.size() - 1;
+  const auto load = std::move(in_flight[i]);
+  in_flight.erase(in_flight.begin() + static_cast<long>(i));
+  load();
+  return true;
+}
+
+void mbarrier_init(uint64_t* at, int count, int line) {
+  check_shared(at, 8, 8, line, "mbarrier");
+  saw_write(at, 8);
+  const uint64_t zero = 0;
+  raw_copy(at, &zero, 8);
+  mbarriers[at] = {count, count, 0, 0, {}};
+}
+
+void mbarrier_arrive(uint64_t* at, int expected_bytes, int line) {
+  MBarrier& barrier = mbarrier_at(at, line);
+  saw_read(at, 8);
+  if (barrier.pending == 0) fail("line %d: more arrivals than the mbarrier's count", line);
+  release(&barrier.tags[barrier.phase & 1]);
+  barrier.bytes += expected_bytes;
+  --barrier.pending;
+  complete_phase(barrier);
+}
+
+void mbarrier_wait(uint64_t* at, int parity, int line) {
+  MBarrier* barrier = &mbarrier_at(at, line);
+  saw_read(at, 8);
+  const auto passed = [barrier, parity] { return static_cast<int>(barrier->phase & 1) != parity; };
+  if (passed()) {
+    yield();
+  } else {
+    self()->poll = passed;
+    block_on(State::mbarrier, line);
+  }
+  acquire(&barrier->tags[parity]);
+  ActAs async(self()->tsan_async);
+  acquire(&barrier->tags[parity]);
+}
+
+void proxy_fence() { release(&fenced); }
+
+void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, int row, int line) {
+  const TensorMap map = *pointer;
+  const int total = kBoxBytes * static_cast<int>(map.box_rows);
+  if (map.box_columns * 2 != kBoxBytes) fail("line %d: a TMA box of %u columns", line, map.box_columns);
+  check_shared(target, total, 1024, line, "TMA target");
+  MBarrier* barrier = &mbarrier_at(at, line);
+  Fiber* fiber = self();
+  ++counters.tma_loads;
+  const auto load = [=] {
+    ActAs async(fiber->tsan_async);
+    const size_t base = static_cast<unsigned char*>(target) - shared_memory;
+    for (int r = 0; r < static_cast<int>(map.box_rows); ++r) {
+      for (int chunk = 0; chunk < kBoxBytes; chunk += 16) {
+        const long y = row + r, x = column + chunk / 2;
+        unsigned char values[16] = {};  // outside the matrix: zeros
+        const bool inside = y >= 0 && y < static_cast<long>(map.rows) && x >= 0 && x < static_cast<long>(map.columns);
+        if (inside) {
+          const long bytes = std::min<long>(16, (static_cast<long>(map.columns) - x) * 2);
+          const unsigned char* source = map.base + y * map.stride + x * 2;
+          saw_read(source, bytes);
+          raw_copy(values, source, bytes);
+        }
+        unsigned char* to = shared_memory + swizzled(base + static_cast<size_t>(r) * kBoxBytes + chunk);
+        saw_write(to, 16);
+        raw_copy(to, values, 16);
+      }
+    }
+    release(&barrier->tags[barrier->phase & 1]);
+    barrier->bytes -= total;
+    complete_phase(*barrier);
+  };
+  if (!options.lazy) return load();
+  {
+    ActAs async(fiber->tsan_async);
+    saw_write(target, total);
+    raw_fill(target, 0xff, total);
+  }
+  ActAs emulator(emulator_identity());
+  in_flight.push_back(load);
+}
+
+void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, bool accumulate, Element element,
+           int line) {
+  Fiber* fiber = self();
+  if (fiber->linear % 128 == 0) ++counters.wgmma;
+  uint64_t descriptors[2] = {descriptor_a, descriptor_b};
+  if (descriptor_a >> 62 != 1 || descriptor_b >> 62 != 1) fail("line %d: a swizzle other than 128 bytes", line);
+  collective(kWgmmaOperation, ~0u, descriptors, line, true, [line](void** lanes) {
+    const auto* first = static_cast<uint64_t*>(lanes[0]);
+    for (int i = 1; i < 32; ++i) {
+      const auto* own = static_cast<uint64_t*>(lanes[i]);
+      if (own[0] != first[0] || own[1] != first[1]) fail("line %d: wgmma descriptors differ within a warp", line);
+    }
+  });
+  Wgmma one{d, columns, descriptor_a, descriptor_b, accumulate, element, {}};
+  if (!options.lazy) {
+    multiply(fiber, one);
+    one.d = nullptr;  // done
+  } else {
+    const auto same = [d](const Wgmma& other) { return other.d == d; };
+    bool pending = std::any_of(fiber->wgmmas.begin(), fiber->wgmmas.end(), same);
+    for (const auto& group : fiber->wgmma_groups) pending |= std::any_of(group.begin(), group.end(), same);
+    if (!pending) hide(one);
+  }
+  fiber->wgmmas.push_back(std::move(one));
+}
+
+void wgmma_commit() {
+  self()->wgmma_groups.push_back(std::move(self()->wgmmas));
+  self()->wgmmas.clear();
+}
+
+void wgmma_wait(int groups) {
+  Fiber* fiber = self();
+  auto& pending = fiber->wgmma_groups;
+  while (static_cast<int>(pending.size()) > groups) {
+    const std::vector<Wgmma> done = std::move(pending.front());
+    pending.erase(pending.begin());
+    for (const Wgmma& wgmma : done) {
+      if (wgmma.d != nullptr) multiply(fiber, wgmma);
+    }
+    // Accumulators that a later group goes on with are hidden again.
+    for (const Wgmma& wgmma : done) hide_next_use(pending, wgmma.d);
+  }
+  {
+    ActAs async(fiber->tsan_async);
+    release(&waited);
+  }
+  acquire(&waited);  // the reads that were waited for are over
+}
+
+}  // namespace emulator

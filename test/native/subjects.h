@@ -1,0 +1,39 @@
+// The backends under test, and what their arithmetic promises. Test programs are linked with subjects_cpu.cpp or with
+// test/cuda/subjects_cuda.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../../native/backend.h"
+
+namespace magnets::test {
+
+/// Unit roundoff of f32, in which every backend accumulates.
+constexpr double kUnit = 0x1p-24;
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual std::string name() const = 0;
+  /// A backend of its own. `threads` is a wish.
+  virtual std::unique_ptr<Backend> open(int threads = 2) const = 0;
+  /// How linear layers may be kept.
+  virtual std::vector<DType> dtypes() const = 0;
+  /// `value` as an activation holds it: nearest, ties to even.
+  virtual double rounded(double value) const = 0;
+  /// Roundoff of an activation, relative, and where that is smaller than the spacing of its smallest numbers.
+  virtual double unit() const = 0;
+  virtual double tiny() const = 0;
+  /// A row's result is the same bits whatever else is computed beside it, by however many threads.
+  virtual bool same_bits() const = 0;
+  /// Slow enough that statistics have to do with fewer samples.
+  virtual bool slow() const = 0;
+
+  double roundoff(double value) const { return unit() * (value < 0 ? -value : value) + tiny(); }
+};
+
+const std::vector<std::unique_ptr<Subject>>& subjects();
+
+}  // namespace magnets::test
