@@ -34,6 +34,8 @@ class Subject {
   double roundoff(double value) const { return unit() * (value < 0 ? -value : value) + tiny(); }
 };
 
-const std::vector<std::unique_ptr<Subject>>& subjects();
+/// What a test depends on: on a GPU kernels are chosen by device, others differ by the type of activations alone.
+enum class Variety { devices, types, none };
+const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety);
 
 }  // namespace magnets::test

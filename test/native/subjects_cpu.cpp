@@ -24,7 +24,7 @@ class CpuSubject : public Subject {
 
 }  // namespace
 
-const std::vector<std::unique_ptr<Subject>>& subjects() {
+const std::vector<std::unique_ptr<Subject>>& subjects(Variety) {
   static const auto all = [] {
     std::vector<std::unique_ptr<Subject>> made;
     for (const std::string& set : cpu::instruction_sets()) made.push_back(std::make_unique<CpuSubject>(set));

@@ -102,11 +102,12 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
 }  // namespace
 
 int main() {
-  for (const auto& subject : subjects()) {
+  for (const auto& subject : subjects(Variety::types)) {
+    const bool slow = subject->slow();
     auto backend = subject->open();
     for (const int head_dim : {8, 16, 24, 32, 48, 64, 72, 96, 128}) {
-      for (const int positions : {1, 5, 32, 50, 65}) {
-        for (const int heads : {1, 2, 3}) {
+      for (const int positions : slow ? std::vector{1, 65} : std::vector{1, 5, 32, 50, 65}) {
+        for (const int heads : slow ? std::vector{2} : std::vector{1, 2, 3}) {
           for (const int active : {1, std::max(1, positions / 3), positions}) {
             compare(*subject, *backend, 3, heads, head_dim, positions, active,
                     subject->name() + " head_dim " + std::to_string(head_dim) + ", " + std::to_string(heads) +
@@ -116,7 +117,7 @@ int main() {
       }
     }
     compare(*subject, *backend, 1, 1, 16, 257, 100, subject->name() + " 257 positions, 100 rows");
-    compare(*subject, *backend, 2, 1, 64, 257, 257, subject->name() + " 257 positions");
+    compare(*subject, *backend, 2, 1, 64, 130, 130, subject->name() + " 130 positions");
   }
   return report("attention");
 }

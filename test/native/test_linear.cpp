@@ -16,7 +16,7 @@ constexpr Case kCases[] = {
     {1, 32, 16, 32, 16},   {5, 33, 7, 33, 7},         {6, 64, 48, 16, 48},      {7, 96, 100, 24, 100},
     {11, 70, 31, 48, 13},  {12, 128, 64, 128, 8},     {13, 128, 600, 128, 513}, {49, 40, 72, 17, 72},
     {257, 65, 33, 65, 33}, {150, 48, 1030, 48, 1030},  {3, 20, 640, 20, 640},    {260, 260, 70, 260, 70},
-    {300, 520, 130, 400, 130},
+    {300, 520, 130, 300, 130},
 };
 
 void compare(const Subject& subject, Backend& backend, const Case& c, DType dtype, Epilogue epilogue, ElementType type,
@@ -94,12 +94,13 @@ void refuses_what_is_not_finite(Backend& backend, DType dtype) {
 }  // namespace
 
 int main() {
-  for (const auto& subject : subjects()) {
+  for (const auto& subject : subjects(Variety::devices)) {
     auto backend = subject->open();
     for (const Case& c : kCases) {
       for (const DType dtype : subject->dtypes()) {
         for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu, Epilogue::gelu_tanh}) {
           for (const ElementType type : {ElementType::activation, ElementType::f32}) {
+            if (subject->slow() && type == ElementType::f32 && epilogue != Epilogue::add) continue;
             compare(*subject, *backend, c, dtype, epilogue, type,
                     subject->name() + " " + std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
                         std::to_string(c.used_in));

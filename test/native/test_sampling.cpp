@@ -143,11 +143,13 @@ void reveals_many(Backend& backend, int tokens) {
     if (states[i] == kMasked) order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return confidence[a] > confidence[b]; });
-  for (const int left : {0, 1, static_cast<int>(order.size()) / 2, static_cast<int>(order.size())}) {
+  const int masked = static_cast<int>(order.size());
+  for (const int left : {0, std::min(1, masked), masked / 2, masked}) {
     auto state = place(backend, *stream, ElementType::u8, 1, tokens, states);
     auto ids = place(backend, *stream, ElementType::i32, 1, tokens, std::vector<int32_t>(tokens, -1));
-    stream->reveal(*place(backend, *stream, ElementType::i32, 1, tokens, drawn),
-                   *place(backend, *stream, ElementType::f32, 1, tokens, confidence), {left}, tokens, *ids, *state);
+    auto drawn_tokens = place(backend, *stream, ElementType::i32, 1, tokens, drawn);
+    auto confidences = place(backend, *stream, ElementType::f32, 1, tokens, confidence);
+    stream->reveal(*drawn_tokens, *confidences, {left}, tokens, *ids, *state);
     std::vector<uint8_t> expected = states, after(tokens);
     std::vector<int32_t> expected_ids(tokens, -1), now(tokens);
     for (uint8_t& one : expected) one = one == kRevealed ? uint8_t{kKnown} : one;
@@ -200,17 +202,17 @@ void finds_the_largest(Backend& backend) {
 
 int main() {
   known_answers();
-  for (const auto& subject : subjects()) {
+  for (const auto& subject : subjects(Variety::none)) {
     auto backend = subject->open();
-    for (const int n : {1, 5, 64, 1021}) {
+    for (const int n : {1, 5, 64, subject->slow() ? 601 : 1021}) {
       agrees_with_reference(*backend, {n, false, 0, 1, 0, 4.5f, 0}, 7, n);
       agrees_with_reference(*backend, {n, true, 1.5f, 0.8f, 0, 2, 11}, 7, n);
       agrees_with_reference(*backend, {n, true, 3, 1.3f, 4, 0, 3}, ~uint64_t{0}, n);
       agrees_with_reference(*backend, {n, false, 0, 0, 0, 1, 1}, 1, n);
     }
-    has_the_right_frequencies(*backend, subject->slow() ? 100 : 2000);
+    has_the_right_frequencies(*backend, subject->slow() ? 20 : 2000);
     reveals(*backend);
-    for (const int tokens : {1, 31, 257, 1030}) reveals_many(*backend, tokens);
+    for (const int tokens : {1, 31, 256, 300}) reveals_many(*backend, tokens);
     finds_the_largest(*backend);
   }
   return report("sampling");

@@ -25,7 +25,10 @@ size_t shared_bytes;
 
 namespace {
 
-constexpr size_t kStack = 256 << 10, kGuardPage = 4096;
+constexpr size_t kStack = 64 << 10, kGuardPage = 4096;
+// Blocks are not ordered among each other, but what one thread of ThreadSanitizer's does is, and whatever acquires a tag
+// that another released. Blocks take turns with sets of fibers and tags, so that those near each other share none.
+constexpr int kSets = kTsan ? 4 : 1;
 
 struct Barrier {
   int arrived = 0, needed = 0;
@@ -33,7 +36,22 @@ struct Barrier {
   char tags[2];
 };
 
-std::vector<Fiber*>& fibers = *new std::vector<Fiber*>;  // never freed: sanitizers may look at them at exit
+struct WarpBarrier {
+  unsigned generation = 0;
+  char tags[2];
+};
+
+constexpr int kMostThreads = 1024;
+
+struct Set {
+  std::vector<Fiber*> fibers;
+  Barrier barriers[16];
+  WarpBarrier warp_barriers[kMostThreads / 32];
+};
+
+Set* sets = new Set[kSets];  // never freed: sanitizers may look at them at exit
+Set* set = sets;             // this block's
+unsigned blocks_run;
 int alive;
 void* main_stack_pointer;
 [[maybe_unused]] void *main_tsan, *main_asan_stack;
@@ -41,11 +59,8 @@ void* main_stack_pointer;
 [[maybe_unused]] size_t main_stack_size;
 const std::function<void()>* kernel;
 bool kernel_waits_for_grid;
-Barrier barriers[16];
 std::mt19937 random_numbers;
 char launched, finished;
-std::vector<char> warp_tags;
-std::vector<unsigned> warp_generations;
 
 int threads() { return static_cast<int>(block_size.x * block_size.y * block_size.z); }
 
@@ -83,9 +98,13 @@ void fiber_main() {
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(nullptr, &main_stack, &main_stack_size);
 #endif
-  acquire(&launched);
-  (*kernel)();
   Fiber* fiber = self();
+  acquire(&launched);
+  {
+    ActAs async(fiber->tsan_async);
+    acquire(&launched);
+  }
+  (*kernel)();
   if (!fiber->copies.empty() || !fiber->copy_groups.empty()) fail("ended with cp.async not waited for");
   if (!fiber->wgmmas.empty() || !fiber->wgmma_groups.empty()) fail("ended with wgmma not waited for");
   if (kernel_waits_for_grid && !fiber->waited_for_grid) fail("ended without waiting for the grid before");
@@ -113,28 +132,26 @@ void resume(Fiber* fiber) {
   current = nullptr;
 }
 
-void new_stack(Fiber* fiber) {
-  if (fiber->stack != nullptr) munmap(fiber->stack - kGuardPage, kStack + kGuardPage);
+Fiber* new_fiber(int i) {
+  auto* fiber = new Fiber;
+  fiber->linear = i;
+  fiber->warp = i / 32;
+  fiber->lane = i % 32;
   char* memory = static_cast<char*>(
       mmap(nullptr, kStack + kGuardPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   mprotect(memory, kGuardPage, PROT_NONE);
   fiber->stack = memory + kGuardPage;
-}
-
-void start(int i) {
-  Fiber* fiber = fibers[i];
-  char* stack = fiber->stack;
-  *fiber = Fiber();
-  fiber->stack = stack;
-  fiber->linear = i;
-  fiber->warp = i / 32;
-  fiber->lane = i % 32;
-  fiber->state = State::ready;
 #ifdef EMULATOR_TSAN
-  new_stack(fiber);  // fresh memory: no false race with the block before
   fiber->tsan = __tsan_create_fiber(0);
   fiber->tsan_async = __tsan_create_fiber(0);
 #endif
+  return fiber;
+}
+
+void start(Fiber* fiber) {
+  fiber->state = State::ready;
+  fiber->waited_for_grid = false;
+  fiber->asan_stack = nullptr;
 #ifdef __SANITIZE_ADDRESS__
   __asan_unpoison_memory_region(fiber->stack, kStack);
 #endif
@@ -150,7 +167,7 @@ void start(int i) {
   const char* names[] = {"ready", "at a block barrier", "in a warp collective", "at an mbarrier", "done"};
   std::map<std::pair<int, int>, int> where;
   for (int i = 0; i < threads(); ++i) {
-    ++where[{static_cast<int>(fibers[i]->state), fibers[i]->state == State::done ? 0 : fibers[i]->line}];
+    ++where[{static_cast<int>(set->fibers[i]->state), set->fibers[i]->state == State::done ? 0 : set->fibers[i]->line}];
   }
   for (const auto& [place, count] : where) {
     std::fprintf(stderr, "  %d threads %s, line %d\n", count, names[place.first], place.second);
@@ -166,7 +183,7 @@ void run_block() {
     bool any = false;
     if (options.order == Order::random) std::shuffle(order.begin(), order.end(), random_numbers);
     for (const int i : order) {
-      Fiber* fiber = fibers[i];
+      Fiber* fiber = set->fibers[i];
       if (fiber->state == State::mbarrier && fiber->poll()) fiber->state = State::ready;
       if (fiber->state != State::ready) continue;
       any = true;
@@ -229,18 +246,17 @@ void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const s
   grid_size = grid;
   block_size = block;
   shared_bytes = shared;
-  while (static_cast<int>(fibers.size()) < count) {
-    fibers.push_back(new Fiber);
-    new_stack(fibers.back());
+  for (int i = 0; i < kSets; ++i) {
+    auto& fibers = sets[i].fibers;
+    while (static_cast<int>(fibers.size()) < count) fibers.push_back(new_fiber(static_cast<int>(fibers.size())));
   }
-  warp_tags.resize(count / 32 * 2 + 2);
-  warp_generations.resize(fibers.size());
 #ifdef EMULATOR_TSAN
   main_tsan = __tsan_get_current_fiber();
 #endif
   ++counters.launches;
   for (const dim3& at : blocks_in_order(grid)) {
     block_index = at;
+    set = &sets[blocks_run++ % kSets];
     // Without TSan the exact size, so that AddressSanitizer sees one past the end; with it fresh memory.
     void* memory = nullptr;
     if (kTsan) {
@@ -250,21 +266,17 @@ void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const s
     }
     shared_memory = static_cast<unsigned char*>(memory);
     raw_fill(shared_memory, 0xff, shared);  // NaN
-    for (Barrier& barrier : barriers) barrier = Barrier();
+    for (Barrier& barrier : set->barriers) barrier = Barrier();
     hopper_block_starts();
     release(&launched);
-    for (int i = 0; i < count; ++i) start(i);
+    for (int i = 0; i < count; ++i) start(set->fibers[i]);
     run_block();
     hopper_block_ends();
-#ifdef EMULATOR_TSAN
-    for (int i = 0; i < count; ++i) {
-      __tsan_destroy_fiber(fibers[i]->tsan);
-      __tsan_destroy_fiber(fibers[i]->tsan_async);
+    if (kTsan) {
+      munmap(memory, shared + 1);
+    } else {
+      std::free(memory);
     }
-    munmap(memory, shared + 1);
-#else
-    std::free(memory);
-#endif
     shared_memory = nullptr;
   }
   acquire(&finished);
@@ -275,7 +287,7 @@ void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const s
 namespace {
 
 bool arrive(int id, int count) {
-  Barrier& barrier = barriers[id];
+  Barrier& barrier = set->barriers[id];
   const int needed = count > 0 ? count : threads();
   if (barrier.arrived > 0 && barrier.needed != needed) {
     fail("barrier %d: %d and %d threads expected", id, barrier.needed, needed);
@@ -286,7 +298,7 @@ bool arrive(int id, int count) {
   barrier.arrived = 0;
   ++barrier.generation;
   for (int i = 0; i < threads(); ++i) {
-    if (fibers[i]->state == State::block_barrier && fibers[i]->operation == id) fibers[i]->state = State::ready;
+    if (set->fibers[i]->state == State::block_barrier && set->fibers[i]->operation == id) set->fibers[i]->state = State::ready;
   }
   return true;
 }
@@ -294,14 +306,14 @@ bool arrive(int id, int count) {
 }  // namespace
 
 void block_barrier(int id, int count, int line) {
-  const unsigned generation = barriers[id].generation;
+  const unsigned generation = set->barriers[id].generation;
   self()->operation = id;
   if (arrive(id, count)) {
     yield();
   } else {
     block_on(State::block_barrier, line);
   }
-  acquire(&barriers[id].tags[generation & 1]);
+  acquire(&set->barriers[id].tags[generation & 1]);
 }
 
 void wait_for_previous_grid() { self()->waited_for_grid = true; }
@@ -311,7 +323,7 @@ void wait_for_previous_grid() { self()->waited_for_grid = true; }
 void collective(int operation, unsigned mask, void* argument, int line, bool aligned,
                 const std::function<void(void**)>& work) {
   Fiber* fiber = self();
-  Fiber** warp = &fibers[fiber->warp * 32];
+  Fiber** warp = &set->fibers[fiber->warp * 32];
   const int lanes = std::min(32, threads() - fiber->warp * 32);
   if (lanes < 32) mask &= (1u << lanes) - 1;
   if ((mask >> fiber->lane & 1) == 0) fail("line %d: lane %d is not in its own mask %08x", line, fiber->lane, mask);
@@ -352,11 +364,10 @@ struct Exchange {
 }  // namespace
 
 void warp_barrier(unsigned mask, int line) {
-  const int warp = self()->warp;
-  const unsigned generation = warp_generations[warp];
-  char* tag = &warp_tags[warp * 2 + (generation & 1)];
+  WarpBarrier& barrier = set->warp_barriers[self()->warp];
+  char* tag = &barrier.tags[barrier.generation & 1];
   release(tag);
-  collective(kWarpBarrier, mask, nullptr, line, false, [&](void**) { ++warp_generations[warp]; });
+  collective(kWarpBarrier, mask, nullptr, line, false, [&](void**) { ++barrier.generation; });
   acquire(tag);
 }
 
@@ -425,6 +436,7 @@ uint16_t from_float(float value, Element element) {
   if (magnitude > 0x7f800000) return 0x7fff;
   const float absolute = std::abs(value);
   if (absolute >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);
+  if (absolute == 0) return static_cast<uint16_t>(sign);
   int exponent = 0;
   std::frexp(absolute, &exponent);                   // absolute = m 2^exponent, m in [0.5, 1)
   const int step = std::max(exponent - 11, -24);     // the value of the last bit is 2^step

@@ -42,6 +42,7 @@ struct Fiber : Thread {
   std::vector<std::vector<Copy>> copy_groups;
   std::vector<Wgmma> wgmmas;
   std::vector<std::vector<Wgmma>> wgmma_groups;
+  char waited_tag = 0;  // its async proxy's reads are over
 };
 
 inline Fiber* self() { return static_cast<Fiber*>(current); }

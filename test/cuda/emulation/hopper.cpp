@@ -20,7 +20,7 @@ struct MBarrier {
 
 std::map<uint64_t*, MBarrier>& mbarriers = *new std::map<uint64_t*, MBarrier>;
 std::vector<std::function<void()>>& in_flight = *new std::vector<std::function<void()>>;  // TMA loads
-char fenced, waited;
+char fenced;
 
 constexpr int kWgmmaOperation = 32;
 constexpr int kBoxBytes = 128;
@@ -255,9 +255,9 @@ void wgmma_wait(int groups) {
   }
   {
     ActAs async(fiber->tsan_async);
-    release(&waited);
+    release(&fiber->waited_tag);
   }
-  acquire(&waited);  // the reads that were waited for are over
+  acquire(&fiber->waited_tag);  // the reads that were waited for are over
 }
 
 }  // namespace emulator

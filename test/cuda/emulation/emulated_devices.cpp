@@ -1,0 +1,70 @@
+// The CUDA backend on emulated devices, so that together they take every path: few multiprocessors choose large tiles,
+// many choose small ones and split them, and sm_90 has kernels of its own.
+//
+// EMULATOR_ORDER: forward, reverse or random; EMULATOR_ASYNC: lazy or eager; EMULATOR_SEED: of the random order.
+#include <cstdlib>
+#include <string>
+
+#include "../../../native/cuda/cuda_backend.h"
+#include "../../native/subjects.h"
+#include "../types.h"
+#include "emulator.h"
+
+namespace magnets::test {
+
+namespace {
+
+class EmulatedSubject : public Subject {
+ public:
+  EmulatedSubject(emulator::Device device, DType dtype) : device_(device), dtype_(dtype) {}
+  std::string name() const override {
+    return "sm_" + std::to_string(10 * device_.major + device_.minor) + " with " +
+           std::to_string(device_.multiprocessors) + " multiprocessors, " + name_of(dtype_);
+  }
+  std::unique_ptr<Backend> open(int) const override {
+    emulator::device = device_;
+    return cuda::open(0, dtype_);
+  }
+  std::vector<DType> dtypes() const override { return {dtype_}; }
+  double rounded(double value) const override { return round_to(dtype_, value); }
+  double unit() const override { return unit_of(dtype_); }
+  double tiny() const override { return tiny_of(dtype_); }
+  bool same_bits() const override { return false; }
+  bool slow() const override { return true; }
+
+ private:
+  emulator::Device device_;
+  DType dtype_;
+};
+
+void read_environment() {
+  const auto variable = [](const char* name, const char* otherwise) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr ? value : otherwise);
+  };
+  const std::string order = variable("EMULATOR_ORDER", "forward");
+  emulator::options.order = order == "reverse"  ? emulator::Order::reverse
+                            : order == "random" ? emulator::Order::random
+                                                : emulator::Order::forward;
+  emulator::options.lazy = variable("EMULATOR_ASYNC", "lazy") != "eager";
+  emulator::options.seed = static_cast<unsigned>(std::stoul(variable("EMULATOR_SEED", "1")));
+}
+
+}  // namespace
+
+const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
+  static const auto all = [&] {
+    read_environment();
+    std::vector<std::unique_ptr<Subject>> made;
+    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 0, 1}, DType::bf16));
+    if (variety == Variety::none) return made;
+    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 9, 40}, DType::f16));
+    if (variety == Variety::types) return made;
+    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 1}, DType::f16));
+    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 4}, DType::bf16));
+    return made;
+  }();
+  return all;
+}
+
+}  // namespace magnets::test
