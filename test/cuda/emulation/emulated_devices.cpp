@@ -7,8 +7,9 @@
 
 #include "../../../native/cuda/cuda_backend.h"
 #include "../../native/subjects.h"
+#include "../device_hooks.h"
 #include "../types.h"
-#include "emulator.h"
+#include "cuda_runtime.h"
 
 namespace magnets::test {
 
@@ -51,6 +52,13 @@ void read_environment() {
 }
 
 }  // namespace
+
+LittleMemory::LittleMemory() : taken_(new size_t(emulator::free_memory)) { emulator::free_memory = 20000; }
+LittleMemory::~LittleMemory() {
+  auto* before = static_cast<size_t*>(taken_);
+  emulator::free_memory = *before;
+  delete before;
+}
 
 const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
   static const auto all = [&] {

@@ -139,6 +139,7 @@ void mbarrier_init(uint64_t* at, int count, int line) {
   saw_write(at, 8);
   const uint64_t zero = 0;
   raw_copy(at, &zero, 8);
+  ActAs emulator(emulator_identity());  // the map is the emulator's, its memory outlives the thread
   mbarriers[at] = {count, count, 0, 0, {}};
 }
 
