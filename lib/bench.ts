@@ -2,13 +2,14 @@
 
 import type { GeneratorConfig } from './config.js';
 import { MagnetsError } from './errors.js';
+import type { FlopsByPart } from './flops.js';
 import { Generation } from './generation.js';
-import { type LoadOptions, nativeDtype, openDevice } from './model.js';
-import type { NativeFlops, NativeGenerator } from './native.js';
+import { type LoadOptions, openDevice } from './model.js';
+import type { NativeGenerator } from './native.js';
 import type { ScheduleInput } from './schedule.js';
 import { type ModelShape, tokenCount } from './shape.js';
 
-export interface BenchOptions extends Pick<LoadOptions, 'threads' | 'dtype' | 'instructionSet'> {
+export interface BenchOptions extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
   readonly model: ModelShape;
   readonly batch: number;
   readonly steps: number;
@@ -28,8 +29,6 @@ export interface Timing {
   readonly samples: readonly number[];
 }
 
-type Parts = Omit<NativeFlops, 'codec'>;
-
 export interface BenchResult {
   readonly model: string;
   readonly batch: number;
@@ -41,15 +40,15 @@ export interface BenchResult {
   readonly dtype: string;
   /** Counted while it ran, and equal to the formula. */
   readonly flops: number;
-  readonly parts: Parts;
+  readonly parts: FlopsByPart;
   readonly baselineFlops: number;
-  readonly baselineParts: Parts;
+  readonly baselineParts: FlopsByPart;
   readonly flopsRatio: number;
   readonly seconds: Timing;
   readonly baselineSeconds: Timing;
   /** Of the medians. */
   readonly timeRatio: number;
-  /** GFLOP/s of the schedule, of the baseline, and of multiply-adds on registers alone. */
+  /** GFLOP/s of the schedule, of the baseline, and what the device reaches at its best (see NativeDevice). */
   readonly gflops: number;
   readonly baselineGflops: number;
   readonly peakGflops: number;
@@ -81,7 +80,7 @@ function configOf(shape: ModelShape): GeneratorConfig {
 interface Run {
   readonly schedule: string;
   readonly flops: number;
-  readonly parts: Parts;
+  readonly parts: FlopsByPart;
   readonly seconds: number;
 }
 
@@ -98,13 +97,8 @@ async function run(
     schedule,
     guidanceScale: options.guidance,
   });
-  const parts = { projections: 0, attention: 0, mlp: 0, head: 0 };
-  let flops = 0;
   const started = performance.now();
-  for await (const step of generation) {
-    flops += step.flops;
-    for (const part of Object.keys(parts) as (keyof Parts)[]) parts[part] += step.parts[part];
-  }
+  const { flops, parts } = await generation.result();
   const seconds = (performance.now() - started) / 1000;
   if (flops !== generation.plannedFlops) {
     const message = `counted ${flops} FLOPs but the formula gives ${generation.plannedFlops}`;
@@ -116,8 +110,7 @@ async function run(
 /** @throws MagnetsError ERR_INTERNAL when counted FLOPs differ from the formula's. */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const config = configOf(options.model);
-  const dtype = nativeDtype(options.dtype);
-  const device = openDevice(options);
+  const { device, dtype } = openDevice(options);
   const { backend, threads } = device;
   const generator = await device.loadGenerator(
     { ...config, tokens: tokenCount(config) },

@@ -3,6 +3,7 @@
 const codes = [
   'ERR_ARGUMENT',
   'ERR_CHECKPOINT',
+  'ERR_DEVICE',
   'ERR_DISPOSED',
   'ERR_INTERNAL',
   'ERR_OUT_OF_MEMORY',

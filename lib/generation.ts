@@ -2,7 +2,8 @@
 
 import type { GeneratorConfig } from './config.js';
 import { fromNative, integer, MagnetsError, number, wrongType, wrongValue } from './errors.js';
-import type { NativeFlops, NativeGenerator, NativeSession } from './native.js';
+import { type FlopsByPart, totalFlops } from './flops.js';
+import type { NativeGenerator, NativeSession, NativeStep } from './native.js';
 import { type DecodePlan, type MaskingSchedule, plan } from './plan.js';
 import { type ScheduleInput, scheduleSteps } from './schedule.js';
 import { tokenCount } from './shape.js';
@@ -56,7 +57,7 @@ export interface GenerationStep {
   readonly masked: number;
   /** What this step really did. */
   readonly flops: number;
-  readonly parts: NativeFlops;
+  readonly parts: FlopsByPart;
   /** [count, N], -1 where still masked. */
   readonly tokens: Tensor<'int32'>;
 }
@@ -69,6 +70,7 @@ export interface GenerationResult {
   readonly labels: readonly Label[];
   /** The transformer's FLOPs, counted while it ran. */
   readonly flops: number;
+  readonly parts: FlopsByPart;
   /** The full-size baseline's for the same samples, steps and guidance. */
   readonly baselineFlops: number;
   /** Wall time of the decode steps. */
@@ -224,23 +226,72 @@ export class Generation implements AsyncIterable<GenerationStep> {
 
   /** Runs one step at a time, the next when it is asked for. Leaving the loop frees the session. */
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {
+    const branches = this.#guidance > 0 ? 2 : 1;
+    const { rows } = this.plans[0]!;
+    for await (const [step, done] of this.#run('every step')) {
+      const own = this.plans.map((one) => one.rows[step]!);
+      const { width, refresh } = rows[step]!;
+      yield {
+        step,
+        of: rows.length,
+        width,
+        refresh,
+        rows: branches * own.reduce((sum, one) => sum + one.rows, 0),
+        masked: own.reduce((sum, one) => sum + one.masked - one.reveal, 0),
+        flops: totalFlops(done.flops),
+        parts: done.flops,
+        tokens: this.#tokens(done),
+      };
+    }
+  }
+
+  /** Runs every step, without a look between them, and decodes the pixels where there is a tokenizer. */
+  async result(): Promise<GenerationResult> {
+    const parts = { projections: 0, attention: 0, mlp: 0, head: 0 };
+    let last: NativeStep | undefined;
+    const started = performance.now();
+    for await (const [, done] of this.#run('last step')) {
+      last = done;
+      for (const part of Object.keys(parts) as (keyof typeof parts)[]) {
+        parts[part] += done.flops[part];
+      }
+    }
+    const seconds = (performance.now() - started) / 1000;
+    const tokens = this.#tokens(last!);
+    const result = {
+      tokens,
+      labels: this.labels,
+      flops: totalFlops(parts),
+      parts,
+      baselineFlops: this.baselineFlops,
+      seconds,
+    };
+    return this.#decode ? { ...result, pixels: await this.#decode(tokens) } : result;
+  }
+
+  /** -1 where masked. */
+  #tokens({ ids, masked }: NativeStep): Tensor<'int32'> {
+    const tokens = ids!.map((id, i) => (masked![i] ? -1 : id));
+    return new Tensor('int32', tokens, [this.labels.length, tokenCount(this.#config)]);
+  }
+
+  /** The steps by number; `read` says of which the tokens come back. */
+  async *#run(read: 'every step' | 'last step'): AsyncGenerator<[number, NativeStep]> {
     if (this.#started) throw new MagnetsError('ERR_ARGUMENT', 'this generation has run already');
     this.#started = true;
     this.#signal?.throwIfAborted();
     const config = this.#config;
-    const count = this.labels.length;
-    const dims = [count, tokenCount(config)];
-    const branches = this.#guidance > 0 ? 2 : 1;
     let session: NativeSession | undefined;
     try {
       session = await this.#native.openSession({
         ids: this.#ids,
         masked: this.#masked,
         classIds: labelIds(config, this.labels),
-        nullClassId: branches === 2 ? config.codebookSize + config.classes : -1,
+        nullClassId: this.#guidance > 0 ? config.codebookSize + config.classes : -1,
         sampleKeys: Int32Array.from(this.labels, (_, i) => this.#firstSample + i),
+        seed: this.#seed,
       });
-      const { rows } = this.plans[0]!;
+      const { rows, cache } = this.plans[0]!;
       for (const row of rows) {
         this.#signal?.throwIfAborted();
         const own = this.plans.map((one) => one.rows[row.step]!);
@@ -248,58 +299,23 @@ export class Generation implements AsyncIterable<GenerationStep> {
           heads: row.heads,
           hidden: row.hidden,
           refresh: row.refresh,
-          headAll: !this.plans[0]!.cache,
+          headAll: !cache,
           maskedAfter: Int32Array.from(own, ({ masked, reveal }) => masked - reveal),
           guidance: this.#guidance,
           temperature: row.temperature,
           topK: this.#topK,
           choiceTemperature: row.choiceTemperature,
-          seed: this.#seed,
           step: row.step,
+          read: read === 'every step' || row.step === rows.length - 1,
           logits: false,
         });
-        const { projections, attention, mlp, head } = done.flops;
-        yield {
-          step: row.step,
-          of: rows.length,
-          width: row.width,
-          refresh: row.refresh,
-          rows: branches * own.reduce((sum, one) => sum + one.rows, 0),
-          masked: own.reduce((sum, one) => sum + one.masked - one.reveal, 0),
-          flops: projections + attention + mlp + head,
-          parts: done.flops,
-          tokens: new Tensor(
-            'int32',
-            done.ids.map((id, i) => (done.masked[i] ? -1 : id)),
-            dims,
-          ),
-        };
+        yield [row.step, done];
       }
     } catch (error) {
       throw fromNative(error);
     } finally {
       session?.dispose();
     }
-  }
-
-  /** Runs every step and decodes the pixels where there is a tokenizer. */
-  async result(): Promise<GenerationResult> {
-    let tokens: Tensor<'int32'> | undefined;
-    let flops = 0;
-    const started = performance.now();
-    for await (const step of this) {
-      ({ tokens } = step);
-      flops += step.flops;
-    }
-    const seconds = (performance.now() - started) / 1000;
-    const result = {
-      tokens: tokens!,
-      labels: this.labels,
-      flops,
-      baselineFlops: this.baselineFlops,
-      seconds,
-    };
-    return this.#decode ? { ...result, pixels: await this.#decode(tokens!) } : result;
   }
 }
 

@@ -11,7 +11,16 @@ export type {
   Label,
 } from './generation.js';
 export { contactSheet, type SheetOptions, stepStrip } from './image.js';
-export { type Info, info, type LoadOptions, type LoadProgress, load, type Model } from './model.js';
+export {
+  type CudaDevice,
+  type Device,
+  type Info,
+  info,
+  type LoadOptions,
+  type LoadProgress,
+  load,
+  type Model,
+} from './model.js';
 export {
   type DecodePlan,
   type MaskingSchedule,

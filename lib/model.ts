@@ -8,6 +8,7 @@ import { fromNative, integer, MagnetsError, wrongType, wrongValue } from './erro
 import { type GenerateOptions, Generation, labelIds, tokenIds } from './generation.js';
 import {
   type NativeDevice,
+  type NativeDtype,
   type NativeGenerator,
   type NativeTokenizer,
   native,
@@ -22,12 +23,20 @@ export interface LoadProgress {
   readonly status: 'reading' | 'placing' | 'ready';
 }
 
+export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+
 export interface LoadOptions {
-  /** `'auto'` (default) takes the best device at hand. */
-  readonly device?: 'auto' | 'cpu';
-  /** How weights are kept: `'f32'`, or `'bf16'` for half the memory. `'auto'` (default) is f32 on the CPU. */
-  readonly dtype?: 'auto' | 'f32' | 'bf16';
-  /** Threads that compute. Default: all of the machine's. */
+  /**
+   * `'auto'` (default) takes the first CUDA device, or the CPU where there is none (`info()` says why), or where
+   * `dtype` is `'f32'`. `'cuda'` is `'cuda:0'`.
+   */
+  readonly device?: Device;
+  /**
+   * `'f32'` (CPU), `'bf16'` (either) or `'f16'` (CUDA). On the CPU it says how weights are kept, arithmetic is f32; on a
+   * CUDA device weights and activations have it, sums are f32. `'auto'` (default) is f32 on the CPU, else bf16.
+   */
+  readonly dtype?: 'auto' | NativeDtype;
+  /** Threads of the CPU that compute. Default: all of the machine's. */
   readonly threads?: number;
   /** One of `info().cpu.instructionSets`. Default: the MAGNETS_ISA environment variable, else the best. */
   readonly instructionSet?: string;
@@ -38,46 +47,76 @@ export interface LoadOptions {
 export interface Info {
   readonly version: string;
   readonly cpu: { readonly instructionSets: readonly string[]; readonly threads: number };
+  readonly cuda: { readonly devices: readonly CudaDevice[] };
   /** Backends with why one is not used. */
   readonly backends: readonly { name: string; available: boolean; reason?: string }[];
 }
 
+export interface CudaDevice {
+  readonly name: string;
+  /** For example `'9.0'`. */
+  readonly computeCapability: string;
+}
+
 /** What this machine offers. */
 export function info(): Info {
-  const { instructionSets, threads } = native().info();
+  const { instructionSets, threads, cudaDevices, cudaReason } = native().info();
+  const devices = cudaDevices.map(({ name, capability }) => ({
+    name,
+    computeCapability: (capability / 10).toFixed(1),
+  }));
   return {
     version: '0.1.0',
     cpu: { instructionSets, threads },
+    cuda: { devices },
     backends: [
       { name: 'cpu', available: true },
-      { name: 'cuda', available: false, reason: 'this version has no CUDA backend' },
+      devices.length > 0
+        ? { name: 'cuda', available: true }
+        : { name: 'cuda', available: false, reason: cudaReason },
     ],
   };
 }
 
-/** Opens the device that the options ask for. @throws when it cannot be had. */
+/** Number of the CUDA device, or undefined for the CPU. */
+function cudaIndex(device: Device, dtype: LoadOptions['dtype']): number | undefined {
+  if (device === 'cpu') return undefined;
+  if (device === 'auto') {
+    return dtype !== 'f32' && native().info().cudaDevices.length > 0 ? 0 : undefined;
+  }
+  const match = /^cuda(?::(\d{1,3}))?$/.exec(device);
+  if (match === null) throw wrongValue('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
+  return Number(match[1] ?? 0);
+}
+
+/** Opens the device that the options ask for, and the dtype to load weights with. @throws when it cannot be had. */
 export function openDevice(
-  options: Pick<LoadOptions, 'device' | 'threads' | 'instructionSet'> = {},
-): NativeDevice {
+  options: Pick<LoadOptions, 'device' | 'dtype' | 'threads' | 'instructionSet'> = {},
+): { device: NativeDevice; dtype: NativeDtype } {
   const { device = 'auto', threads = native().info().threads } = options;
-  if (device !== 'auto' && device !== 'cpu') throw wrongValue('device', "'auto' or 'cpu'", device);
+  if (typeof device !== 'string') throw wrongType('device', 'a string', device);
+  const index = cudaIndex(device, options.dtype);
+  const [dtypes, usual]: [NativeDtype[], NativeDtype] =
+    index === undefined ? [['f32', 'bf16'], 'f32'] : [['bf16', 'f16'], 'bf16'];
+  const dtype = (options.dtype ?? 'auto') === 'auto' ? usual : (options.dtype as NativeDtype);
+  if (!dtypes.includes(dtype)) {
+    const where = index === undefined ? 'on the CPU' : 'on a CUDA device';
+    throw wrongValue('dtype', `'auto', '${dtypes.join("' or '")}' ${where}`, dtype);
+  }
   integer('threads', threads, 1, 1024);
   const instructionSet = options.instructionSet ?? process.env.MAGNETS_ISA ?? '';
   if (typeof instructionSet !== 'string') {
     throw wrongType('instructionSet', 'a string', instructionSet);
   }
   try {
-    return native().openCpu(threads, instructionSet);
+    const opened =
+      index === undefined
+        ? native().openCpu(threads, instructionSet)
+        : native().openCuda(index, dtype);
+    return { device: opened, dtype };
   } catch (error) {
     throw fromNative(error);
   }
-}
-
-export function nativeDtype(dtype: LoadOptions['dtype'] = 'auto'): 'f32' | 'bf16' {
-  if (dtype === 'auto') return 'f32';
-  if (dtype !== 'f32' && dtype !== 'bf16')
-    throw wrongValue('dtype', "'auto', 'f32' or 'bf16'", dtype);
-  return dtype;
 }
 
 /** Where a bundled name or a folder lies. */
@@ -95,7 +134,7 @@ export type Pixels = Tensor<'float32'>;
 export class Model {
   readonly config: GeneratorConfig;
   readonly tokenizerConfig: TokenizerConfig | undefined;
-  /** For example `'cpu/avx2'`. */
+  /** For example `'cpu/avx2'` or `'cuda:0'`. */
   readonly backend: string;
   readonly threads: number;
   readonly #device: NativeDevice;
@@ -230,14 +269,13 @@ export class Model {
  */
 export async function load(nameOrFolder: string, options: LoadOptions = {}): Promise<Model> {
   const { signal, onProgress } = options;
-  const dtype = nativeDtype(options.dtype);
   const folder = modelFolder(nameOrFolder);
   signal?.throwIfAborted();
   onProgress?.({ status: 'reading' });
   const checkpoint = await readCheckpoint(folder, signal);
 
   const { config, tensors, tokenizer } = checkpoint;
-  const device = openDevice(options);
+  const { device, dtype } = openDevice(options);
   let placedGenerator: NativeGenerator | undefined;
   let placedTokenizer: NativeTokenizer | undefined;
   try {

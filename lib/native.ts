@@ -67,8 +67,9 @@ export interface NativeStepOptions {
   temperature: number;
   topK: number;
   choiceTemperature: number;
-  seed: bigint;
   step: number;
+  /** Return ids and masked. Without, a device that runs by itself need not have finished the step. */
+  read: boolean;
   /** Also return the logits of the head's rows. */
   logits: boolean;
   /** Teacher forcing: [samples, tokens] of what becomes known instead of samples, -1 where a position is left. */
@@ -76,11 +77,11 @@ export interface NativeStepOptions {
 }
 
 export interface NativeStep {
-  /** [samples, tokens] vocabulary ids; only meaningful where masked is 0. */
-  ids: Int32Array;
-  /** [samples, tokens] 1 where still masked. */
-  masked: Uint8Array;
   flops: NativeFlops;
+  /** With `read`: [samples, tokens] vocabulary ids; only meaningful where masked is 0. */
+  ids?: Int32Array;
+  /** With `read`: [samples, tokens] 1 where still masked. */
+  masked?: Uint8Array;
   /** [headRows, vocabSize] */
   logits?: Float32Array;
 }
@@ -95,6 +96,8 @@ export interface NativeSessionOptions {
   nullClassId: number;
   /** [samples] each sample's number in the noise. */
   sampleKeys: Int32Array;
+  /** Of the noise, below 2^64. */
+  seed: bigint;
 }
 
 export interface NativeSession {
@@ -122,22 +125,31 @@ export interface NativeTokenizer {
   dispose(): void;
 }
 
-/** A backend with its own job thread; jobs of everything loaded on it run one after another. */
+export type NativeDtype = 'f32' | 'bf16' | 'f16';
+
+/**
+ * A backend with its own job thread; jobs of everything loaded on it run one after another, but sessions of a CUDA
+ * device have a thread of their own each.
+ */
 export interface NativeDevice {
-  /** For example "cpu/avx512". */
+  /** For example "cpu/avx512" or "cuda:0". */
   readonly backend: string;
+  /** Threads that compute; 1 on a CUDA device. */
   readonly threads: number;
   loadGenerator(
     config: NativeGeneratorConfig,
     weights: NativeWeights,
-    dtype: 'f32' | 'bf16',
+    dtype: NativeDtype,
   ): Promise<NativeGenerator>;
   loadTokenizer(
     config: NativeTokenizerConfig,
     weights: NativeWeights,
-    dtype: 'f32' | 'bf16',
+    dtype: NativeDtype,
   ): Promise<NativeTokenizer>;
-  /** Measured f32 multiply-add rate of all threads in FLOP/s: the peak that bench compares with. */
+  /**
+   * The measured rate that bench compares with, in FLOP/s: on the CPU multiply-adds on registers by all threads, on a
+   * CUDA device a large matrix product.
+   */
   measurePeak(): Promise<number>;
   dispose(): void;
 }
@@ -147,12 +159,18 @@ export interface NativeInfo {
   instructionSets: string[];
   /** Hardware threads. */
   threads: number;
+  /** CUDA devices; capability 80 is 8.0. */
+  cudaDevices: { name: string; capability: number }[];
+  /** Why there are none, else ''. */
+  cudaReason: string;
 }
 
 export interface NativeBinding {
   info(): NativeInfo;
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
+  /** dtype: of weights and activations. */
+  openCuda(index: number, dtype: NativeDtype): NativeDevice;
 }
 
 /** The package's root: where `prebuilds`, `build` and `models` are. */

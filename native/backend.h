@@ -175,7 +175,11 @@ class Stream {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string name() const = 0;  // "cpu/avx512"
+  virtual std::string name() const = 0;  // "cpu/avx512", "cuda:0"
+  /// Streams run by themselves: they may be used side by side, each by one thread at a time.
+  virtual bool concurrent() const = 0;
+  /// Measures the rate of multiply-adds that the device reaches at its best, in FLOP/s.
+  virtual double measure_peak() = 0;
   virtual std::unique_ptr<Stream> stream() = 0;
   virtual std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) = 0;
   virtual std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) = 0;

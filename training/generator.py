@@ -1,76 +1,118 @@
-"""Training of the nested generator: masked tokens, a sampled sub-model each step, distilled from the full model."""
+"""Training of the nested generator: masked tokens, a sampled sub-model each step, distilled from a larger one."""
 
-import math
-from pathlib import Path
-
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from . import data, export
-from .model import Generator
+from . import masking
+from .batches import Batch, Random
+from .model import Cache, Generator, Width
+from .tokens import Tokens
+
+TEST_SAMPLES = 2000  # at most, of an evaluation while training
 
 
-@torch.no_grad()
-def tokenize(tokenizer, pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 pictures -> tokens [count, N]"""
-    return torch.cat([tokenizer.encode(data.to_float(part)) for part in pixels.split(1000)])
+class GeneratorTask(nn.Module):
+    """MaskGIT's loss on masked positions (class dropped for guidance) and MaGNeTS' nested training:
 
+    L = GT(full) + λ GT(sub) + (1 - λ) CE(teacher, detached -> sub), λ from 1 to 0 (as in ELT, arXiv 2604.09168).
+    The teacher is the full model or the next larger one than the sub-model (options["teacher"]: "full" or "next").
 
-class GeneratorTask:
-    """MaskGIT's loss on masked positions (cosine mask ratio, class dropped for guidance), and MaGNeTS' nested training:
+    COMMIT (MAGVIT, section 3.2) in a share of the samples, options["prediction_share"]: the masked positions of the given
+    frames show what those frames alone are tokenized to, and are predicted like the others. These samples have no class.
 
-    L = GT(full) + λ GT(sub) + (1 - λ) CE(full, detached -> sub), λ from 1 to 0 (method as in ELT, arXiv 2604.09168).
+    Stale caches in a share of the steps, options["stale_share"]: keys and values of known tokens are those of an
+    earlier pass, when fewer were known, as in decoding with the cache.
     """
 
-    def __init__(self, config: dict, options: dict, tokenizer_folder: Path):
+    def __init__(self, config: dict, options: dict, train: Tokens, test: Tokens):
+        super().__init__()
         self.model = Generator(config)
         self.options = options
-        tokenizer = export.read(tokenizer_folder)
-        pixels, labels = data.load("train")
-        self.tokens = torch.cat([tokenize(tokenizer, pixels), tokenize(tokenizer, pixels.flip(-1))])
-        self.labels = labels.repeat(2)
-        pixels, self.test_labels = data.load("test")
-        self.test_tokens = tokenize(tokenizer, pixels)
+        self.train_tokens, self.test_tokens = train, test
+        self.stale_reach = 1 / len(self.model.widths)  # the cache is refreshed at every change of width
 
-    def mask(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Which positions to hide: a share cos(πr/2), r uniform, of random ones; at least one."""
-        share = torch.cos(torch.rand(len(tokens), 1) * math.pi / 2)
-        count = (share * tokens.shape[1]).ceil().clamp(min=1)
-        return torch.rand(tokens.shape).argsort(1).argsort(1) < count
+    def batch(self, random: Random, size: int) -> Batch:
+        own, shared, options = random.own, random.shared, self.options
+        items = np.sort(own.integers(len(self.train_tokens.labels), size=size))
+        tokens = self.model.tokens
+        stale = shared.random() < options["stale_share"]
+        hiding = masking.draw_stale(own, size, tokens, self.stale_reach) if stale else masking.draw(own, size, tokens)
+        predicting = own.random(size) < options["prediction_share"]
+        dropped = own.random(size) < options["label_dropout"]
+        batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
+        return batch | {"sub": torch.tensor(shared.integers(len(self.model.widths) - 1))}
 
-    def loss(self, progress: float) -> tuple[torch.Tensor, dict]:
-        model, options = self.model, self.options
-        pick = torch.randint(len(self.tokens), (options["batch"],))
-        tokens, labels = self.tokens[pick], self.labels[pick]
-        labels = torch.where(torch.rand(len(labels)) < options["label_dropout"], -1, labels)
-        masked = self.mask(tokens)
-        ids = torch.where(masked, model.mask_id, tokens)
-        target = tokens[masked]
+    def samples(
+        self, source: Tokens, items: np.ndarray, hiding: masking.Masking, predicting: np.ndarray, unlabelled: np.ndarray
+    ) -> Batch:
+        """tokens, ids, masked [size, N], labels [size]; if the cache is stale also what it was computed on:
+        before [size, N], and rows [size, n], the positions (the class token is 0) that are computed again."""
+        tokens = source.tokens[items].astype(np.int64)
+        shown = np.full_like(tokens, self.model.mask_id)
+        region = source.condition.shape[1]
+        shown[:, :region] = np.where(predicting[:, None], source.condition[items], shown[:, :region])
+        batch = {
+            "tokens": tokens,
+            "ids": np.where(hiding.masked, shown, tokens),
+            "masked": hiding.masked,
+            "labels": np.where(unlabelled, -1, source.labels[items]),
+        }
+        if hiding.before is not hiding.masked:
+            batch["before"] = np.where(hiding.before, shown, tokens)
+            batch["rows"] = 1 + hiding.before.nonzero()[1].reshape(len(items), -1)
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
 
-        def logits(width):
-            features = model.features(ids, labels, width)[:, 1:]
-            return model.logits(features[masked])[:, : model.config["codebook_size"]]
+    def logits(self, batch: Batch, width: Width) -> torch.Tensor:
+        """[masked positions, codes], in order of sample and position"""
+        model, masked = self.model, batch["masked"]
+        if "before" in batch:
+            cache = Cache()
+            with torch.no_grad():
+                model.features(batch["before"], batch["labels"], width, cache)
+            cache.rows = batch["rows"]
+            features = model.features(batch["ids"], batch["labels"], width, cache)
+            features = features[masked.gather(1, cache.rows - 1)]
+        else:
+            features = model.features(batch["ids"], batch["labels"], width)[:, 1:][masked]
+        return model.logits(features)[:, : model.config["codebook_size"]]
 
-        full = logits(model.widths[-1])
-        smoothing = options["label_smoothing"]
-        total = truth = F.cross_entropy(full, target, label_smoothing=smoothing)
-        student = logits(model.widths[int(torch.randint(len(model.widths) - 1, ()))])
-        teacher_weight = progress
-        total = total + (1 - teacher_weight) * F.cross_entropy(student, target, label_smoothing=smoothing)
-        total = total + teacher_weight * F.cross_entropy(student, full.detach().softmax(-1))
-        return total, {"full": truth.item(), "sub": F.cross_entropy(student.detach(), target).item()}
+    def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
+        widths, sub = self.model.widths, int(batch["sub"])
+        target = batch["tokens"][batch["masked"]]
+        smoothing = self.options["label_smoothing"]
+        full = self.logits(batch, widths[-1])
+        student = self.logits(batch, widths[sub])
+        teacher = full.detach()
+        if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
+            with torch.no_grad():
+                teacher = self.logits(batch, widths[sub + 1])
+        truth = F.cross_entropy(full, target, label_smoothing=smoothing)
+        student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
+        distilled = F.cross_entropy(student, teacher.float().softmax(-1))
+        total = truth + (1 - progress) * student_truth + progress * distilled
+        return total, {"full": truth.detach(), "sub": student_truth.detach()}
 
     @torch.no_grad()
-    def evaluate(self, model: Generator) -> dict:
-        """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training."""
-        state = torch.get_rng_state()
-        torch.manual_seed(0)
-        tokens, labels = self.test_tokens[:2000], self.test_labels[:2000]
-        masked = self.mask(tokens)
-        torch.set_rng_state(state)
-        ids = torch.where(masked, model.mask_id, tokens)
+    def evaluate(self, model: Generator) -> dict[str, float]:
+        """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training; of class-conditional
+        generation and, where the model predicts frames, of that."""
+        test, device = self.test_tokens, model.embeddings.word.weight.device
+        count = min(TEST_SAMPLES, len(test.labels))
         result = {}
-        for width in model.widths:
-            logits = model(ids, labels, width)[masked][:, : model.config["codebook_size"]]
-            result[f"heads {width.heads}"] = round(F.cross_entropy(logits, tokens[masked]).item(), 4)
+        for name, predicting in [("", False)] + [("predicting ", True)] * (test.condition.shape[1] > 0):
+            sums, masked = np.zeros(len(model.widths)), 0
+            for items in np.array_split(np.arange(count), max(1, count // self.options["batch"])):
+                flags = np.full(len(items), predicting)
+                hiding = masking.draw(np.random.default_rng(items), len(items), model.tokens)
+                batch = self.samples(test, items, hiding, flags, flags)
+                batch = {key: part.to(device) for key, part in batch.items()}
+                target = batch["tokens"][batch["masked"]]
+                masked += len(target)
+                for i, width in enumerate(model.widths):
+                    logits = model(batch["ids"], batch["labels"], width)[batch["masked"]]
+                    sums[i] += F.cross_entropy(logits[:, : model.config["codebook_size"]], target, reduction="sum").item()
+            for entry, total in zip(model.config["widths"], sums):
+                result[name + entry["name"]] = round(total / masked, 4)
         return result

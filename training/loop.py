@@ -1,35 +1,57 @@
-"""The training loop that tokenizer and generator share: progress, EMA, resumable checkpoints."""
+"""The training loop that tokenizer and generator share: progress, checkpoints, metrics."""
 
-import copy
 import json
-import math
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
 
-
-class Ema:
-    """Exponential moving average of a model's weights, quick at first (Adam's bias correction in spirit)."""
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for average, value in zip(self.model.state_dict().values(), model.state_dict().values()):
-            average.lerp_(value, 1 - decay)
+from .batches import Batch, Random, ahead
+from .optimizer import Ema, learning_rate, optimizer_of
+from .processes import Processes
 
 
-def learning_rate(progress: float, peak: float, warmup: float) -> float:
-    """Linear warm-up over the first `warmup` of the training, then half a cosine to zero."""
-    if progress < warmup:
-        return peak * progress / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+class Task(Protocol):
+    """An nn.Module whose forward(batch, progress) gives the loss and metrics to show; progress goes from 0 to 1."""
+
+    model: nn.Module  # what is trained, averaged and exported
+
+    def batch(self, random: Random, size: int) -> Batch: ...
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]: ...
+
+
+class Progress:
+    """Lines for people, and folder/metrics.jsonl for `curves.py`. A resumed training drops the lines after its checkpoint."""
+
+    def __init__(self, folder: Path, step: int, steps: int, seconds: float):
+        self.file, self.first_step, self.steps, self.seconds_before = folder / "metrics.jsonl", step, steps, seconds
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        self.file.write_text("".join(line + "\n" for line in kept))
+        self.started = time.monotonic()
+        self.averages: dict[str, float] = {}
+
+    def seconds(self) -> float:
+        """Of training, those before the resumption included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def add(self, metrics: dict[str, torch.Tensor]) -> None:
+        for name, value in metrics.items():
+            self.averages[name] = 0.98 * self.averages.get(name, value.item()) + 0.02 * value.item()
+
+    def show(self, step: int) -> None:
+        left = (time.monotonic() - self.started) / (step - self.first_step) * (self.steps - step)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in self.averages.items())
+        print(f"step {step}/{self.steps}  {shown}  {self.seconds():.0f} s, {left:.0f} s left", flush=True)
+        self.write(step, self.averages)
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        with self.file.open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": round(self.seconds()), **metrics}) + "\n")
 
 
 def save(path: Path, state: dict) -> None:
@@ -39,47 +61,37 @@ def save(path: Path, state: dict) -> None:
     os.replace(temporary, path)
 
 
-def optimizer_of(model: nn.Module, options: dict) -> torch.optim.Optimizer:
-    """AdamW; biases, norms and embeddings without weight decay."""
-    decayed, others = [], []
-    for name, parameter in model.named_parameters():
-        matrix = parameter.ndim > 1 and not any(word in name for word in ("position", "word", "codebook"))
-        (decayed if matrix else others).append(parameter)
-    groups = [{"params": decayed, "weight_decay": options["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, betas=tuple(options["betas"]))
+def train(task: Task, options: dict, reader_threads: int, folder: Path, processes: Processes) -> nn.Module:
+    """Runs `task` for options["steps"] steps of options["batch"] samples, all processes together, and returns the averaged model.
 
-
-def train(task, options: dict, folder: Path) -> nn.Module:
-    """Runs `task` for options["steps"] steps and returns the averaged model.
-
-    A task has `model`, `loss(progress) -> (loss, metrics)` and `evaluate(model) -> metrics`. State goes to
-    folder/checkpoint.pt every `save_seconds`; started again, the training goes on from there.
+    State goes to folder/checkpoint.pt every `save_seconds`; started again, the training goes on from there.
     """
+    if options["batch"] % processes.count:
+        raise SystemExit(f"batch: expected a multiple of {processes.count}, one share a process, but received {options['batch']}")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    torch.manual_seed(options["seed"])
-    model = task.model
+    model = task.to(processes.device).model
     optimizer = optimizer_of(model, options)
     ema = Ema(model, options["ema_decay"])
-    step, seconds_before = 0, 0.0
+    step, seconds, steps = 0, 0.0, options["steps"]
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location="cpu")
-        model.load_state_dict(state["model"])
-        ema.model.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        step, seconds_before = state["step"], state["seconds"]
-        print(f"resumed at step {step}", flush=True)
+        state = torch.load(checkpoint, map_location=processes.device)
+        for part, name in ((model, "model"), (ema.model, "ema"), (optimizer, "optimizer")):
+            part.load_state_dict(state[name])
+        step, seconds = state["step"], state["seconds"]
+    processes.wait()  # nobody writes before everybody has read
+    progress = Progress(folder, step, steps, seconds) if processes.first else None
+    parallel = processes.parallel(task)
 
-    steps = options["steps"]
-    started = last_save = time.monotonic()
-    first_step = step
-    averages: dict[str, float] = {}
-    while step < steps:
-        progress = step / steps
+    def make(step: int) -> Batch:
+        return task.batch(Random.of(options["seed"], step, processes.rank), options["batch"] // processes.count)
+
+    last_save = time.monotonic()
+    for batch in ahead(make, range(step, steps), reader_threads):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(progress, options["learning_rate"], options["warmup"])
-        loss, metrics = task.loss(progress)
+            group["lr"] = learning_rate(step / steps, options)
+        with processes.autocast():
+            loss, metrics = parallel({name: part.to(processes.device) for name, part in batch.items()}, step / steps)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), options["clip"])
@@ -87,17 +99,17 @@ def train(task, options: dict, folder: Path) -> nn.Module:
         step += 1
         ema.update(model, step)
 
-        for name, value in metrics.items():
-            averages[name] = value if name not in averages else 0.98 * averages[name] + 0.02 * value
-        elapsed = time.monotonic() - started
+        if not processes.first:
+            continue
+        progress.add(metrics)
         if step % options["log_every"] == 0 or step == steps:
-            left = elapsed / (step - first_step) * (steps - step)
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in averages.items())
-            print(f"step {step}/{steps}  {shown}  {seconds_before + elapsed:.0f} s, {left:.0f} s left", flush=True)
+            progress.show(step)
         if step % options["evaluate_every"] == 0 or step == steps:
-            print("  evaluated " + json.dumps(task.evaluate(ema.model)), flush=True)
+            evaluated = task.evaluate(ema.model)
+            print("  evaluated " + json.dumps(evaluated), flush=True)
+            progress.write(step, {f"test {name}": value for name, value in evaluated.items()})
         if time.monotonic() - last_save > options["save_seconds"] or step == steps:
             last_save = time.monotonic()
             state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
-            save(checkpoint, state | {"random": torch.get_rng_state(), "step": step, "seconds": seconds_before + elapsed})
+            save(checkpoint, state | {"step": step, "seconds": progress.seconds()})
     return ema.model

@@ -2,66 +2,76 @@
 
 import math
 
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from . import data
+from .batches import Batch, Random
+from .data import open_source, to_float
 from .model import Tokenizer
+from .processes import from_first, summed
+
+TEST_SAMPLES = 2000  # at most, of an evaluation while training
 
 
-class TokenizerTask:
+class TokenizerTask(nn.Module):
     """VQ-VAE (van den Oord et al., 2017): straight-through gradient, codebook by moving averages, dead codes restarted."""
 
-    def __init__(self, config: dict, options: dict):
+    def __init__(self, config: dict, options: dict, data: dict):
+        super().__init__()
         self.model = Tokenizer(config)
         self.options = options
-        self.pixels = data.load("train")[0]
-        self.test = data.load("test")[0]
-        table = self.model.codebook.weight
-        table.requires_grad_(False)
-        self.model.register_buffer("code_count", torch.ones(len(table)), persistent=True)
-        self.model.register_buffer("code_sum", table.detach().clone(), persistent=True)
+        self.train_source = open_source(data, config["sample_shape"], "train")
+        self.test_source = open_source(data, config["sample_shape"], "test")
+        table = self.model.codebook.weight.requires_grad_(False)
+        self.model.register_buffer("code_count", torch.ones(len(table)))
+        self.model.register_buffer("code_sum", table.detach().clone())
 
-    def batch(self) -> torch.Tensor:
-        pixels = self.pixels[torch.randint(len(self.pixels), (self.options["batch"],))]
-        flipped = torch.where(torch.rand(len(pixels), 1, 1) < 0.5, pixels.flip(-1), pixels)
-        return data.to_float(flipped)
+    def batch(self, random: Random, size: int) -> Batch:
+        """pixels uint8 [size, frames, height, width, channels]"""
+        items = random.own.integers(len(self.train_source.labels), size=size)
+        return {"pixels": torch.from_numpy(np.stack([self.train_source.read(item, random.own) for item in items]))}
 
     @torch.no_grad()
     def update_codebook(self, codes: torch.Tensor, tokens: torch.Tensor) -> None:
+        """codes [count, codebook_dim] of this batch and the nearest entry of each, [count]."""
         model, decay = self.model, self.options["code_decay"]
         one_hot = F.one_hot(tokens, len(model.codebook.weight)).to(codes.dtype)
-        model.code_count.lerp_(one_hot.sum(0), 1 - decay)
-        model.code_sum.lerp_(one_hot.T @ codes, 1 - decay)
-        dead = model.code_count < self.options["dead_below"]
-        if dead.any():  # restart on codes of this batch
-            model.code_sum[dead] = codes[torch.randint(len(codes), (int(dead.sum()),))]
-            model.code_count[dead] = 1.0
+        model.code_count.lerp_(summed(one_hot.sum(0)), 1 - decay)
+        model.code_sum.lerp_(summed(one_hot.T @ codes), 1 - decay)
+        dead = (model.code_count < self.options["dead_below"]).nonzero()[:, 0]
+        # Restarted on codes of this batch, far from one another in it.
+        model.code_sum[dead] = codes[torch.arange(len(dead), device=codes.device) * len(codes) // max(1, len(dead))]
+        model.code_count[dead] = 1.0
+        from_first(model.code_sum)
         model.codebook.weight.copy_(model.code_sum / model.code_count[:, None])
 
-    def loss(self, progress: float) -> tuple[torch.Tensor, dict]:
+    def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
         model = self.model
-        pixels = self.batch()
-        codes = model.codes(pixels)
+        pixels = to_float(batch["pixels"])
+        codes = model.codes(pixels).float()
         flat = codes.detach().flatten(0, 1)
-        tokens = model.nearest(flat)
-        quantized = model.codebook(tokens).view_as(codes).detach()
+        with torch.autocast(pixels.device.type, enabled=False):
+            tokens = model.nearest(flat)
+            quantized = model.codebook(tokens).view_as(codes).detach()
+            if progress < self.options["codebook_until"]:  # later it stands still and the decoder settles on it
+                self.update_codebook(flat, tokens)
         commitment = F.mse_loss(codes, quantized)
-        rebuilt = model.decode_codes(codes + (quantized - codes).detach())
+        rebuilt = model.decode_codes(codes + (quantized - codes).detach()).float()
         squared = F.mse_loss(rebuilt, pixels)
         absolute = F.l1_loss(rebuilt, pixels)
-        if progress < self.options["codebook_until"]:  # later the codebook stands still and the decoder settles on it
-            self.update_codebook(flat, tokens)
         total = squared + self.options["absolute"] * absolute + self.options["commitment"] * commitment
-        return total, {"psnr": -10 * math.log10(squared.item()), "commitment": commitment.item()}
+        return total, {"psnr": -10 * squared.detach().log10(), "commitment": commitment.detach()}
 
     @torch.no_grad()
-    def evaluate(self, model: Tokenizer) -> dict:
-        """PSNR in dB over all test pixels, and how many codes the test set uses."""
-        squared, used = 0.0, set()
-        for pixels in self.test.split(1000):
-            pixels = data.to_float(pixels)
+    def evaluate(self, model: Tokenizer) -> dict[str, float]:
+        """PSNR in dB over test samples, and how many codes they use."""
+        squared, used, source = [], set(), self.test_source
+        for items in torch.arange(min(TEST_SAMPLES, len(source.labels))).split(self.options["batch"]):
+            pixels = np.stack([source.read(item, np.random.default_rng(item)) for item in items.tolist()])
+            pixels = to_float(pixels).to(model.codebook.weight.device)
             tokens = model.encode(pixels)
             used.update(tokens.unique().tolist())
-            squared += F.mse_loss(model.decode(tokens), pixels, reduction="sum").item()
-        return {"psnr": -10 * math.log10(squared / self.test.numel()), "codes_used": len(used)}
+            squared += (model.decode(tokens) - pixels).square().flatten(1).mean(1).tolist()
+        return {"psnr": -10 * math.log10(np.mean(squared)), "codes used": len(used)}

@@ -1,4 +1,7 @@
-"""python3 -m training.train --config training/configs/fashion-tokenizer.json --out FOLDER [--tokenizer FOLDER]"""
+"""python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER] [--data FOLDER]
+
+Under torchrun on several GPUs: torchrun --nproc_per_node 8 -m training.train ...
+"""
 
 import argparse
 import json
@@ -9,7 +12,9 @@ import torch
 from . import export
 from .generator import GeneratorTask
 from .loop import train
+from .processes import Processes
 from .tokenizer import TokenizerTask
+from .tokens import prepare
 
 
 def main() -> None:
@@ -17,18 +22,28 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints while training, and the exported model")
     parser.add_argument("--tokenizer", type=Path, help="the exported tokenizer that a generator is trained on")
+    parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")
+    parser.add_argument("--data", help="the data set's folder, instead of the config's")
     arguments = parser.parse_args()
     config = json.loads(arguments.config.read_text())
-    torch.manual_seed(config["train"]["seed"])
-    if config["model"]["model_type"] == "magnets_tokenizer":
-        task = TokenizerTask(config["model"], config["train"])
+    model, options, data = config["model"], config["train"], config["data"]
+    if arguments.data:
+        data["folder"] = arguments.data
+    processes = Processes()
+    torch.manual_seed(options["seed"])
+    if model["model_type"] == "magnets_tokenizer":
+        task = TokenizerTask(model, options, data)
     else:
         if arguments.tokenizer is None:
             parser.error("a generator needs --tokenizer")
-        task = GeneratorTask(config["model"], config["train"], arguments.tokenizer)
-    model = train(task, config["train"], arguments.out)
-    export.write(model, arguments.out)
-    print(f"exported {arguments.out}")
+        tokenizer = export.read(arguments.tokenizer).to(processes.device)
+        folder = arguments.tokens or arguments.out / "tokens"
+        sets = [prepare(tokenizer, data, model.get("prediction"), split, folder, processes) for split in ("train", "test")]
+        task = GeneratorTask(model, options, *sets)
+    trained = train(task, options, data["reader_threads"], arguments.out, processes)
+    if processes.first:
+        export.write(trained, arguments.out)
+        print(f"exported {arguments.out}")
 
 
 if __name__ == "__main__":

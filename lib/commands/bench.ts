@@ -11,8 +11,9 @@ FLOPs and time beside the full-size baseline: random weights, the two interleave
   --steps N         decode steps (12)
   --schedule S      as for plan ('paper')
   --guidance W      classifier-free guidance; above 0 both halves run (0)
-  --threads N       threads that compute (all)
-  --dtype NAME      how weights are kept: f32 or bf16 (f32)
+  --device NAME     auto, cpu, cuda or cuda:N (auto)
+  --threads N       threads of the CPU that compute (all)
+  --dtype NAME      f32 or bf16 on the CPU (f32), bf16 or f16 on a CUDA device (bf16)
   --repeats N       timed runs of each (3)
   --json            print JSON`;
 
@@ -23,6 +24,7 @@ export async function run(args: string[]): Promise<void> {
     steps: { type: 'string', default: '12' },
     schedule: { type: 'string', default: 'paper' },
     guidance: { type: 'string', default: '0' },
+    device: { type: 'string', default: 'auto' },
     threads: { type: 'string' },
     dtype: { type: 'string', default: 'auto' },
     repeats: { type: 'string', default: '3' },
@@ -35,6 +37,7 @@ export async function run(args: string[]): Promise<void> {
     schedule: values.schedule,
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
     threads: toNumber('threads', values.threads),
+    device: values.device as 'auto',
     dtype: values.dtype as 'auto',
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
     onProgress: (done, of) => progress('bench', done, of),

@@ -16,7 +16,7 @@ Generates pictures of the given classes (names, numbers or 'none'), in turn up t
   --guidance W      classifier-free guidance (the model's default)
   --temperature T, --choice-temperature T, --top-k K                     (the model's defaults)
   --seed N          (0)
-  --threads N, --dtype NAME                                              as for bench
+  --device NAME, --threads N, --dtype NAME                               as for bench
   --out FILE        the pictures side by side, PNG
   --columns N       pictures in a row (as square as the count allows)
   --strip FILE      the first picture after every step, PNG
@@ -56,6 +56,7 @@ export async function run(args: string[]): Promise<void> {
       'choice-temperature': { type: 'string' },
       'top-k': { type: 'string' },
       seed: { type: 'string' },
+      device: { type: 'string', default: 'auto' },
       threads: { type: 'string' },
       dtype: { type: 'string', default: 'auto' },
       out: { type: 'string' },
@@ -71,6 +72,7 @@ export async function run(args: string[]): Promise<void> {
     return /^\d+$/.test(label) ? Number(label) : label;
   });
   const model = await load(values.model, {
+    device: values.device as 'auto',
     threads: toNumber('threads', values.threads),
     dtype: values.dtype as 'auto',
   });

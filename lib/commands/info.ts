@@ -13,6 +13,9 @@ export async function run(args: string[]): Promise<void> {
   for (const { name, available, reason } of result.backends) {
     console.log(`${name}: ${available ? 'available' : `not used: ${reason}`}`);
   }
+  for (const [i, { name, computeCapability }] of result.cuda.devices.entries()) {
+    console.log(`cuda:${i}: ${name}, compute capability ${computeCapability}`);
+  }
   console.log(`instruction sets: ${result.cpu.instructionSets.join(', ')} (the first is used)`);
   console.log(`threads: ${result.cpu.threads}`);
 }

@@ -5,9 +5,10 @@
 
 #include "../cpu/cpu_backend.h"
 #include "../engine/generator.h"
-#include "../engine/session.h"
+#include "../engine/session_pool.h"
 #include "../engine/tokenizer.h"
 #include "convert.h"
+#include "cuda_library.h"
 #include "job_queue.h"
 
 namespace magnets::addon {
@@ -75,7 +76,7 @@ class SessionWrap : public Wrap<SessionWrap, Session> {
   Napi::Value step(const Napi::CallbackInfo& info);
 };
 
-class GeneratorWrap : public Wrap<GeneratorWrap, const Generator> {
+class GeneratorWrap : public Wrap<GeneratorWrap, SessionPool> {
  public:
   using Wrap::Wrap;
   static Napi::Function define(Napi::Env env) {
@@ -123,13 +124,19 @@ class DeviceWrap : public Wrap<DeviceWrap, DeviceState> {
     return Napi::Number::New(info.Env(), value(info.Env())->threads);
   }
   Napi::Value load_generator(const Napi::CallbackInfo& info) {
-    return load<GeneratorWrap, Generator>(info, to_generator_config(info[0].As<Napi::Object>()));
+    const GeneratorConfig config = to_generator_config(info[0].As<Napi::Object>());
+    return load<GeneratorWrap>(info, [config](const DeviceState& device, WeightSource& source, DType dtype) {
+      return std::make_shared<SessionPool>(std::make_shared<const Generator>(device.backend, config, source, dtype));
+    });
   }
   Napi::Value load_tokenizer(const Napi::CallbackInfo& info) {
-    return load<TokenizerWrap, Tokenizer>(info, to_tokenizer_config(info[0].As<Napi::Object>()));
+    const TokenizerConfig config = to_tokenizer_config(info[0].As<Napi::Object>());
+    return load<TokenizerWrap>(info, [config](const DeviceState& device, WeightSource& source, DType dtype) {
+      return std::make_shared<const Tokenizer>(device.backend, config, source, dtype);
+    });
   }
-  template <class ModelWrap, class Model, class Config>
-  Napi::Value load(const Napi::CallbackInfo& info, const Config& config);
+  template <class ModelWrap, class Make>
+  Napi::Value load(const Napi::CallbackInfo& info, const Make& make);
   Napi::Value measure_peak(const Napi::CallbackInfo& info);
 };
 
@@ -140,11 +147,13 @@ struct Addon : public Napi::Addon<Addon> {
         generator(Napi::Persistent(GeneratorWrap::define(env))),
         tokenizer(Napi::Persistent(TokenizerWrap::define(env))),
         device(Napi::Persistent(DeviceWrap::define(env))) {
-    DefineAddon(exports, {InstanceMethod<&Addon::info>("info"), InstanceMethod<&Addon::open_cpu>("openCpu")});
+    DefineAddon(exports, {InstanceMethod<&Addon::info>("info"), InstanceMethod<&Addon::open_cpu>("openCpu"),
+                            InstanceMethod<&Addon::open_cuda>("openCuda")});
   }
 
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value open_cpu(const Napi::CallbackInfo& info);
+  Napi::Value open_cuda(const Napi::CallbackInfo& info);
 
   Napi::FunctionReference session, generator, tokenizer, device;
 
@@ -169,25 +178,54 @@ Napi::Value Addon::info(const Napi::CallbackInfo& info) {
   const std::vector<std::string> sets = cpu::instruction_sets();
   auto names = Napi::Array::New(env, sets.size());
   for (uint32_t i = 0; i < sets.size(); ++i) names.Set(i, sets[i]);
+  const CudaDevices cuda = cuda_devices();
+  auto devices = Napi::Array::New(env, cuda.devices.size());
+  for (uint32_t i = 0; i < cuda.devices.size(); ++i) {
+    auto device = Napi::Object::New(env);
+    device.Set("name", cuda.devices[i].name);
+    device.Set("capability", cuda.devices[i].capability);
+    devices.Set(i, device);
+  }
   auto result = Napi::Object::New(env);
+  result.Set("cudaDevices", devices);
+  result.Set("cudaReason", cuda.reason);
   result.Set("instructionSets", names);
   result.Set("threads", std::max(1u, std::thread::hardware_concurrency()));
   return result;
 }
 
-Napi::Value Addon::open_cpu(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const int threads = info[0].As<Napi::Number>().Int32Value();
-  const std::string instruction_set = info[1].ToString();
+/// `open` makes the backend.
+template <class Open>
+Napi::Value open_device(Napi::Env env, int threads, const Open& open) {
   try {
     auto state = std::make_shared<DeviceState>();
-    state->backend = cpu::open_cpu(threads, instruction_set);
+    state->backend = open();
     state->queue = JobQueue::create(env);
     state->threads = threads;
     return DeviceWrap::wrap(env, state, state);
   } catch (const magnets::Error&) {
     throw to_js_error(env, std::current_exception());
   }
+}
+
+Napi::Value Addon::open_cpu(const Napi::CallbackInfo& info) {
+  const int threads = info[0].As<Napi::Number>().Int32Value();
+  const std::string instruction_set = info[1].ToString();
+  return open_device(info.Env(), threads, [&] { return cpu::open_cpu(threads, instruction_set); });
+}
+
+Napi::Value Addon::open_cuda(const Napi::CallbackInfo& info) {
+  const int index = info[0].As<Napi::Number>().Int32Value();
+  const DType dtype = to_dtype(info[1]);
+  return open_device(info.Env(), 1, [&] { return magnets::addon::open_cuda(index, dtype); });
+}
+
+/// The device as a session sees it: where sessions can run side by side, each has a thread that waits for it alone.
+std::shared_ptr<DeviceState> device_of_session(Napi::Env env, const std::shared_ptr<DeviceState>& device) {
+  if (!device->backend->concurrent()) return device;
+  auto own = std::make_shared<DeviceState>(*device);
+  own->queue = JobQueue::create(env);
+  return own;
 }
 
 /// The weights argument: tensors by name (whose memory `keep` holds), or a seed.
@@ -208,14 +246,14 @@ std::unique_ptr<WeightSource> to_weights(const Napi::Object& weights) {
   return std::make_unique<NamedWeights>(std::move(tensors));
 }
 
-template <class ModelWrap, class Model, class Config>
-Napi::Value DeviceWrap::load(const Napi::CallbackInfo& info, const Config& config) {
+template <class ModelWrap, class Make>
+Napi::Value DeviceWrap::load(const Napi::CallbackInfo& info, const Make& make) {
   const Napi::Env env = info.Env();
   const Napi::Object weights = info[1].As<Napi::Object>();
   std::shared_ptr<WeightSource> source = to_weights(weights);
   auto keep = std::make_shared<Napi::ObjectReference>(Napi::Persistent(weights));
-  return queue(env).submit(env, [device = device(env), config, source, keep, dtype = to_dtype(info[2])]() -> Settle {
-    auto model = std::make_shared<const Model>(device->backend, config, *source, dtype);
+  return queue(env).submit(env, [device = device(env), make, source, keep, dtype = to_dtype(info[2])]() -> Settle {
+    auto model = make(*device, *source, dtype);
     return [device, model](Napi::Env env) { return ModelWrap::wrap(env, model, device); };
   });
 }
@@ -223,7 +261,7 @@ Napi::Value DeviceWrap::load(const Napi::CallbackInfo& info, const Config& confi
 Napi::Value DeviceWrap::measure_peak(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return queue(env).submit(env, [device = device(env)]() -> Settle {
-    const double peak = cpu::measure_peak(*device->backend);
+    const double peak = device->backend->measure_peak();
     return [peak](Napi::Env env) { return Napi::Number::New(env, peak); };
   });
 }
@@ -237,11 +275,13 @@ Napi::Value GeneratorWrap::open_session(const Napi::CallbackInfo& info) {
       .class_ids = to_vector<int32_t>(object.Get("classIds")),
       .null_class_id = std::nullopt,
       .sample_keys = to_vector<int32_t>(object.Get("sampleKeys")),
+      .seed = to_uint64(object, "seed"),
   };
   const int null_class_id = to_int(object, "nullClassId");
   if (null_class_id >= 0) options.null_class_id = null_class_id;
-  return queue(env).submit(env, [device = device(env), generator = value(env), options]() -> Settle {
-    auto session = std::make_shared<Session>(generator, options);
+  const auto device = device_of_session(env, this->device(env));
+  return device->queue->submit(env, [device, sessions = value(env), options]() -> Settle {
+    auto session = sessions->open(options);
     return [device, session](Napi::Env env) { return SessionWrap::wrap(env, session, device); };
   });
 }
@@ -251,8 +291,9 @@ Napi::Value GeneratorWrap::forward(const Napi::CallbackInfo& info) {
   auto ids = to_vector<int32_t>(info[0]);
   auto class_ids = to_vector<int32_t>(info[1]);
   const Width width{info[2].As<Napi::Number>().Int32Value(), info[3].As<Napi::Number>().Int32Value()};
-  return queue(env).submit(env, [generator = value(env), ids, class_ids, width]() -> Settle {
-    auto result = std::make_shared<ForwardResult>(magnets::forward(generator, ids, class_ids, width));
+  return queue(env).submit(env, [sessions = value(env), ids, class_ids, width]() -> Settle {
+    auto result =
+        std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
     return [result](Napi::Env env) {
       auto object = Napi::Object::New(env);
       object.Set("logits", to_array(env, result->logits));
@@ -265,7 +306,6 @@ Napi::Value GeneratorWrap::forward(const Napi::CallbackInfo& info) {
 Napi::Value SessionWrap::step(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto object = info[0].As<Napi::Object>();
-  bool lossless = true;
   const Step step{
       .width = {to_int(object, "heads"), to_int(object, "hidden")},
       .refresh = to_bool(object, "refresh"),
@@ -279,13 +319,12 @@ Napi::Value SessionWrap::step(const Napi::CallbackInfo& info) {
               .temperature = to_float(object, "temperature"),
               .top_k = to_int(object, "topK"),
               .choice_temperature = to_float(object, "choiceTemperature"),
-              .seed = object.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless),
               .step = static_cast<uint32_t>(to_int(object, "step")),
           },
       .forced = object.Has("forced") ? to_vector<int32_t>(object.Get("forced")) : std::vector<int32_t>{},
   };
-  const bool logits = to_bool(object, "logits");
-  return queue(env).submit(env, [session = value(env), step, logits]() -> Settle {
+  const bool logits = to_bool(object, "logits"), read = to_bool(object, "read");
+  return queue(env).submit(env, [session = value(env), step, read, logits]() -> Settle {
     const Flops before = session->flops();
     session->step(step);
     struct Result {
@@ -294,13 +333,16 @@ Napi::Value SessionWrap::step(const Napi::CallbackInfo& info) {
       std::vector<float> logits;
       Flops flops;
     };
-    auto result = std::make_shared<Result>(Result{session->ids(), session->masked(), {}, session->flops() - before});
+    auto result = std::make_shared<Result>();
+    result->flops = session->flops() - before;
+    if (read) result->ids = session->ids();
+    if (read) result->masked = session->masked();
     if (logits) result->logits = session->logits();
-    return [result, logits](Napi::Env env) {
+    return [result, read, logits](Napi::Env env) {
       auto object = Napi::Object::New(env);
-      object.Set("ids", to_array(env, result->ids));
-      object.Set("masked", to_array(env, result->masked));
       object.Set("flops", to_object(env, result->flops));
+      if (read) object.Set("ids", to_array(env, result->ids));
+      if (read) object.Set("masked", to_array(env, result->masked));
       if (logits) object.Set("logits", to_array(env, result->logits));
       return object;
     };

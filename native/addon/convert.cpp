@@ -32,6 +32,13 @@ TransformerConfig to_transformer_config(const Napi::Object& object, int layers, 
 
 int to_int(const Napi::Object& object, const char* key) { return number(object, key).Int32Value(); }
 
+uint64_t to_uint64(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsBigInt()) throw Napi::TypeError::New(object.Env(), std::string("expected a bigint for ") + key);
+  bool lossless = true;
+  return value.As<Napi::BigInt>().Uint64Value(&lossless);
+}
+
 float to_float(const Napi::Object& object, const char* key) { return number(object, key).FloatValue(); }
 
 bool to_bool(const Napi::Object& object, const char* key) {

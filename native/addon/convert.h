@@ -31,6 +31,7 @@ Napi::TypedArrayOf<T> to_array(Napi::Env env, const std::vector<T>& values) {
 }
 
 int to_int(const Napi::Object& object, const char* key);
+uint64_t to_uint64(const Napi::Object& object, const char* key);  // from a BigInt
 float to_float(const Napi::Object& object, const char* key);
 bool to_bool(const Napi::Object& object, const char* key);
 Shape3 to_shape(const Napi::Object& object, const char* key);

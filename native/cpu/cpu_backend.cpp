@@ -14,6 +14,8 @@ class CpuBackend : public Backend {
   CpuBackend(const Kernels& kernels, int threads) : kernels_(kernels), pool_(std::make_shared<ThreadPool>(threads)) {}
 
   std::string name() const override { return std::string("cpu/") + kernels_.name; }
+  bool concurrent() const override { return false; }  // its threads work for one at a time
+  double measure_peak() override;
   std::unique_ptr<Stream> stream() override { return std::make_unique<CpuStream>(kernels_, pool_); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CpuBuffer>(type, rows, columns);
@@ -25,13 +27,22 @@ class CpuBackend : public Backend {
     return std::make_unique<PackedLinear>(weight, bias, dtype, *pool_);
   }
 
-  const Kernels& kernels() const { return kernels_; }
-  ThreadPool& pool() { return *pool_; }
-
  private:
   const Kernels& kernels_;
   std::shared_ptr<ThreadPool> pool_;
 };
+
+/// Multiply-adds on registers by all threads.
+double CpuBackend::measure_peak() {
+  constexpr int kIterations = 4'000'000;
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<double> flops(pool_->threads());
+  pool_->run(pool_->threads(), [&](int task, int) { flops[task] = kernels_.burn(kIterations); });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+  double total = 0;
+  for (const double part : flops) total += part;
+  return total / seconds.count();
+}
 
 }  // namespace
 
@@ -51,18 +62,6 @@ std::unique_ptr<Backend> open_cpu(int threads, const std::string& instruction_se
   }
   throw Error("ERR_UNSUPPORTED",
               "expected an instruction set of this processor (" + names + ") but received " + instruction_set);
-}
-
-double measure_peak(Backend& backend) {
-  auto& device = static_cast<CpuBackend&>(backend);
-  constexpr int kIterations = 4'000'000;
-  const auto started = std::chrono::steady_clock::now();
-  std::vector<double> flops(device.pool().threads());
-  device.pool().run(device.pool().threads(), [&](int task, int) { flops[task] = device.kernels().burn(kIterations); });
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-  double total = 0;
-  for (const double part : flops) total += part;
-  return total / seconds.count();
 }
 
 }  // namespace magnets::cpu

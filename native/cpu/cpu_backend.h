@@ -16,7 +16,4 @@ std::vector<std::string> instruction_sets();
 /// Throws ERR_UNSUPPORTED for another.
 std::unique_ptr<Backend> open_cpu(int threads, const std::string& instruction_set);
 
-/// Multiply-adds on registers by all threads of a backend that open_cpu made, in FLOP/s.
-double measure_peak(Backend& backend);
-
 }  // namespace magnets::cpu

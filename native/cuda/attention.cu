@@ -49,7 +49,7 @@ __device__ __forceinline__ void load_tile(T* tile, const T* matrix, size_t strid
 
 /// A block: 64 * kFragments rows of one branch and head; a warp: 16 * kFragments of them.
 template <class T, int kDim, int kFragments>
-__global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ Attention a) {
+__global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_constant__ Attention a) {
   constexpr int kRows = 16 * kWarps * kFragments;
   auto& shared = shared_as<Shared<T, kDim, kRows>>();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;

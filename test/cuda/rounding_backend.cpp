@@ -92,6 +92,8 @@ class RoundingBackend : public Backend {
  public:
   explicit RoundingBackend(DType dtype) : cpu_(cpu::open_cpu(1, "")), dtype_(dtype) {}
   std::string name() const override { return "cpu, rounding"; }
+  bool concurrent() const override { return false; }
+  double measure_peak() override { return cpu_->measure_peak(); }
   std::unique_ptr<Stream> stream() override { return std::make_unique<RoundingStream>(*cpu_, dtype_); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return cpu_->allocate(type, rows, columns);

@@ -1,7 +1,7 @@
 /** Generation through the public API: counts, editing, guidance, determinism, aborting. */
 
 import t from 'tap';
-import { load, type Model, Tensor } from '../../lib/index.js';
+import { info, load, type Model, Tensor } from '../../lib/index.js';
 import { fixtureFolder } from './fixtures.js';
 
 const model: Model = await load(fixtureFolder('post'), { threads: 2 });
@@ -186,7 +186,23 @@ t.test('wrong arguments are refused at once', async (t) => {
     code: 'ERR_CHECKPOINT',
     message: /no-such-model.config\.json: expected a readable file/,
   });
-  await t.rejects(load(fixtureFolder('post'), { device: 'cuda' as 'cpu' }), { name: 'RangeError' });
+  await t.rejects(load(fixtureFolder('post'), { device: 'tpu' as 'cpu' }), { name: 'RangeError' });
+  await t.rejects(load(fixtureFolder('post'), { device: 'cuda:x' as 'cpu' }), {
+    name: 'RangeError',
+    message: /'auto', 'cpu', 'cuda' or 'cuda:N'/,
+  });
+  await t.rejects(load(fixtureFolder('post'), { device: 'cpu', dtype: 'f16' }), {
+    name: 'RangeError',
+    message: /'f32' or 'bf16' on the CPU/,
+  });
+  await t.rejects(load(fixtureFolder('post'), { device: 'cuda', dtype: 'f32' }), {
+    name: 'RangeError',
+    message: /'bf16' or 'f16' on a CUDA device/,
+  });
+  await t.rejects(load(fixtureFolder('post'), { device: 'cuda:99' }), {
+    code: 'ERR_UNSUPPORTED',
+    message: /cuda:99/,
+  });
   await t.rejects(load(fixtureFolder('post'), { dtype: 'f64' as 'f32' }), { name: 'RangeError' });
   await t.rejects(load(fixtureFolder('post'), { threads: 0 }), { name: 'RangeError' });
   await t.rejects(load(fixtureFolder('post'), { instructionSet: 'mmx' }), {
@@ -206,4 +222,37 @@ t.test('tensors', async (t) => {
   t.throws(() => new Tensor('float32', data, [7]), { name: 'RangeError' });
   t.throws(() => new Tensor('int32', data as unknown as Int32Array, [6]), { name: 'TypeError' });
   t.throws(() => new Tensor('text' as 'int32', new Int32Array(0), [0]), { name: 'RangeError' });
+});
+
+t.test('without a CUDA device there is a reason, and auto takes the CPU', async (t) => {
+  const { cuda, backends } = info();
+  if (cuda.devices.length > 0) return t.pass(`there is ${cuda.devices[0]!.name}`);
+  const { reason } = backends.find(({ name }) => name === 'cuda')!;
+  t.ok(reason, reason);
+  await t.rejects(load(fixtureFolder('post'), { device: 'cuda' }), {
+    code: 'ERR_UNSUPPORTED',
+    message: `cannot open cuda:0: ${reason}`,
+  });
+  const model = await load(fixtureFolder('post'));
+  t.match(model.backend, /^cpu\//);
+  model.dispose();
+});
+
+t.test('a result is what the steps give', async (t) => {
+  const model = await load(fixtureFolder('post'));
+  t.teardown(() => model.dispose());
+  const options = { labels: [0, 1], seed: 3 };
+  let last: Tensor<'int32'> | undefined;
+  let flops = 0;
+  for await (const step of model.generate(options)) {
+    last = step.tokens;
+    flops += step.flops;
+  }
+  const result = await model.generate(options).result();
+  t.same(result.tokens.data, last!.data);
+  t.equal(result.flops, flops);
+  t.equal(
+    Object.values(result.parts).reduce((sum, part) => sum + part, 0),
+    flops,
+  );
 });

@@ -66,8 +66,8 @@ for (const name of ['post', 'pre'] as const) {
         temperature: 1,
         topK: 0,
         choiceTemperature: 0,
-        seed: 0n,
         step: 0,
+        read: false,
         logits: true,
       };
       const session = await generator.openSession({
@@ -76,6 +76,7 @@ for (const name of ['post', 'pre'] as const) {
         classIds: labelIds(config, labels),
         nullClassId: -1,
         sampleKeys: Int32Array.of(0, 1, 2),
+        seed: 0n,
       });
       const stay = Int32Array.from(labels, (_, sample) =>
         later.data

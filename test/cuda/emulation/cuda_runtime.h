@@ -91,6 +91,8 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
@@ -130,6 +132,7 @@ struct cudaLaunchConfig_t {
 };
 struct cudaDeviceProp {
   char name[256];
+  int major, minor;
 };
 
 const char* cudaGetErrorString(cudaError_t error);

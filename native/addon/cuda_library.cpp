@@ -1,0 +1,61 @@
+#include "cuda_library.h"
+
+#include "../cuda/library.h"
+
+#ifndef _WIN32
+#include <dlfcn.h>
+#endif
+
+namespace magnets::addon {
+
+namespace {
+
+struct Opened {
+  const cuda::Library* library = nullptr;
+  std::string reason;
+};
+
+/// Never closed: the CUDA runtime does not like to be unloaded.
+const Opened& opened() {
+  static const Opened result = []() -> Opened {
+#ifdef _WIN32
+    return {nullptr, "there is no CUDA library for this platform"};
+#else
+    Dl_info self{};
+    dladdr(reinterpret_cast<const void*>(&cuda_devices), &self);
+    const std::string addon = self.dli_fname;
+    const std::string path = addon.substr(0, addon.find_last_of('/') + 1) + "libmagnets_cuda.so";
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) return {nullptr, std::string("built without it: ") + dlerror()};
+    const void* symbol = dlsym(handle, "magnets_cuda_library");
+    if (symbol == nullptr) return {nullptr, path + " is of another version"};
+    return {static_cast<const cuda::Library*>(symbol), ""};
+#endif
+  }();
+  return result;
+}
+
+}  // namespace
+
+CudaDevices cuda_devices() {
+  const auto& [library, reason] = opened();
+  CudaDevices result;
+  result.reason = reason;
+  if (library == nullptr) return result;
+  char why[512] = "";
+  const int count = library->count(why, sizeof why);
+  result.reason = why;
+  for (int i = 0; i < count; ++i) {
+    const cuda::DeviceInfo info = library->describe(i);
+    result.devices.push_back({info.name, info.capability});
+  }
+  return result;
+}
+
+std::unique_ptr<Backend> open_cuda(int index, DType dtype) {
+  const CudaDevices found = cuda_devices();
+  if (found.devices.empty()) throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + found.reason);
+  return std::unique_ptr<Backend>(opened().library->open(index, dtype));
+}
+
+}  // namespace magnets::addon

@@ -1,0 +1,66 @@
+"""Pictures and clips of one's own: folder/split/class/file, classes numbered in alphabetical order.
+
+ImageNet, UCF101 and Kinetics-600 come in this form or are one move away from it. Pictures need Pillow, clips the
+program `ffmpeg`.
+"""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+
+class Files:
+    """Training samples are cropped at random and mirrored half of the time, test samples cropped in the middle."""
+
+    def __init__(self, folder: Path, split: str, sample_shape: list[int]):
+        classes = sorted(entry for entry in (folder / split).glob("*") if entry.is_dir())
+        self.files = [file for entry in classes for file in sorted(entry.iterdir())]
+        if not self.files:
+            raise SystemExit(f"{folder / split}: expected a folder for every class, with files")
+        numbers = {entry: number for number, entry in enumerate(classes)}
+        self.labels = np.array([numbers[file.parent] for file in self.files], np.int64)
+        self.frames, self.height, self.width = sample_shape
+        self.random = split == "train"
+
+    def crop(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """[frames, at least height, at least width, 3] -> [frames, height, width, 3]"""
+        room = np.array(pixels.shape[1:3]) - (self.height, self.width)
+        y, x = random.integers(0, room + 1) if self.random else room // 2
+        pixels = pixels[:, y : y + self.height, x : x + self.width]
+        return pixels[:, :, ::-1] if self.random and random.random() < 0.5 else pixels
+
+
+class Pictures(Files):
+    """Scaled so that they just cover the sample's height and width."""
+
+    def read(self, item: int, random: np.random.Generator) -> np.ndarray:
+        from PIL import Image  # only those who train on pictures need it
+
+        with Image.open(self.files[item]) as picture:
+            scale = max(self.width / picture.width, self.height / picture.height)
+            size = round(picture.width * scale), round(picture.height * scale)
+            pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=3))
+        return self.crop(pixels[None], random)
+
+
+class Clips(Files):
+    """`frames` of a file, `fps` a second, from anywhere in it (test: from its middle); the last frame again if it is short."""
+
+    def __init__(self, folder: Path, split: str, sample_shape: list[int], fps: float):
+        super().__init__(folder, split, sample_shape)
+        self.fps = fps
+
+    def read(self, item: int, random: np.random.Generator) -> np.ndarray:
+        file = self.files[item]
+        probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "format=duration:stream=width,height"]
+        width, height, seconds = map(float, subprocess.check_output([*probe, "-of", "csv=p=0", file], text=True).split())
+        scale = max(self.width / width, self.height / height)
+        width, height = round(width * scale), round(height * scale)
+        start = max(0, seconds - self.frames / self.fps) * (random.random() if self.random else 0.5)
+        command = ["ffmpeg", "-v", "error", "-ss", f"{start:.3f}", "-i", file, "-vf", f"fps={self.fps},scale={width}:{height}"]
+        command += ["-frames:v", str(self.frames), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
+        pixels = np.frombuffer(subprocess.check_output(command), np.uint8).reshape(-1, height, width, 3)
+        if len(pixels) == 0:
+            raise SystemExit(f"{file}: expected a video that ffmpeg decodes")
+        return self.crop(pixels[np.minimum(np.arange(self.frames), len(pixels) - 1)], random)

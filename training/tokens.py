@@ -1,0 +1,94 @@
+"""The tokens that a generator is trained on: each split of a data set, tokenized once and kept in files."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .batches import ahead
+from .data import Source, open_source, to_float
+from .model import Tokenizer
+from .processes import Processes
+
+CHUNK = 256  # samples at a time
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A split: `tokens` [count, N]; `condition` [count, n]: what its given frames alone are tokenized to (`given`);
+    n is 0 where the model predicts no frames; `labels` int64 [count]."""
+
+    tokens: np.ndarray
+    condition: np.ndarray
+    labels: np.ndarray
+
+
+def given(pixels: torch.Tensor, frames: int) -> torch.Tensor:
+    """[batch, T, ...] -> the first `frames` frames, then the last of them again and again (COMMIT: MAGVIT, section 3.2)."""
+    return torch.cat([pixels[:, :frames], pixels[:, frames - 1 : frames].expand(-1, pixels.shape[1] - frames, -1, -1, -1)], 1)
+
+
+def condition_tokens(tokenizer: Tokenizer, frames: int) -> int:
+    """The region's size: the positions of all latent frames that given frames reach into, the first of the sequence."""
+    time, height, width = tokenizer.grid
+    return min(time, math.ceil(frames / tokenizer.config["patch_shape"][0])) * height * width
+
+
+@torch.no_grad()
+def tokenize(
+    tokenizer: Tokenizer, source: Source, views: int, rows: range, frames: int, threads: int, tokens, condition
+) -> None:
+    """Fills `rows` of tokens and condition; row r is view r % views of sample r // views."""
+    device = tokenizer.codebook.weight.device
+
+    def read(first: int) -> np.ndarray:
+        chunk = rows[first : first + CHUNK]
+        return np.stack([source.read(row // views, np.random.default_rng(row)) for row in chunk])
+
+    starts = range(0, len(rows), CHUNK)
+    for first, samples in zip(starts, ahead(read, starts, threads)):
+        pixels, places = to_float(samples).to(device), np.array(rows[first : first + CHUNK])
+        tokens[places] = tokenizer.encode(pixels).cpu().numpy()
+        if frames:
+            condition[places] = tokenizer.encode(given(pixels, frames))[:, : condition.shape[1]].cpu().numpy()
+
+
+def prepare(
+    tokenizer: Tokenizer, data: dict, prediction: dict | None, split: str, folder: Path, processes: Processes
+) -> Tokens:
+    """The tokens in folder/split; made first, each process its share, if they are not there.
+
+    A training sample is kept in data["views"] views, a test sample in one.
+    """
+    weights = tokenizer.codebook.weight.detach().cpu().numpy().tobytes()
+    maker = {"data": data, "prediction": prediction, "codebook": hashlib.sha256(weights).hexdigest()}
+    folder = folder / split
+    done = folder / "made-from.json"
+    if not done.exists():
+        source = open_source(data, tokenizer.config["sample_shape"], split)
+        frames = prediction["frames"] if prediction else 0
+        views = data["views"] if split == "train" else 1
+        count = len(source.labels) * views
+        shapes = {"tokens": (count, tokenizer.tokens), "condition": (count, condition_tokens(tokenizer, frames))}
+        folder.mkdir(parents=True, exist_ok=True)
+        if processes.first:
+            for name, shape in shapes.items():
+                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint16, shape)
+            np.save(folder / "labels.npy", source.labels.repeat(views))
+        processes.wait()
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes]
+        rows = range(processes.rank, count, processes.count)
+        tokenize(tokenizer, source, views, rows, frames, data["reader_threads"], *arrays)
+        for array in arrays:
+            array.flush()
+        processes.wait()
+        if processes.first:
+            done.write_text(json.dumps(maker, indent=2) + "\n")
+        processes.wait()
+    if json.loads(done.read_text()) != maker:
+        raise SystemExit(f"{folder}: expected tokens of this data set and tokenizer; they are of {done.read_text()}")
+    return Tokens(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "condition", "labels")))
