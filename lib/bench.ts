@@ -9,7 +9,8 @@ import type { NativeGenerator } from './native.js';
 import type { ScheduleInput } from './schedule.js';
 import { type ModelShape, tokenCount } from './shape.js';
 
-export interface BenchOptions extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
+export interface BenchOptions
+  extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
   readonly model: ModelShape;
   readonly batch: number;
   readonly steps: number;

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import data
+from .data.fashion import load
 
 EPOCHS = 6
 BATCH = 128
@@ -49,7 +49,7 @@ def to_pictures(pixels: torch.Tensor) -> torch.Tensor:
 def train(seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
     model = Classifier()
-    pixels, labels = data.load("train")
+    pixels, labels = load("train")
     batches = len(pixels) // BATCH
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=EPOCHS * batches)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, export
-from .classifier import frechet_distance, judge, load_or_train
+from . import export
+from .classifier import frechet_distance, judge, load_or_train, to_pictures
+from .data.fashion import load
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["full", "paper", "paper-nocache", "width-1/8", "width-1/4", "width-1/2", "width-1"]
@@ -33,7 +34,7 @@ def generate(name: str, arguments: argparse.Namespace) -> tuple[torch.Tensor, di
 def reconstruct(model: Path, pixels: torch.Tensor) -> torch.Tensor:
     tokenizer = export.read(model / "tokenizer")
     with torch.no_grad():
-        parts = [tokenizer.decode(tokenizer.encode(data.to_float(part))) for part in pixels.split(1000)]
+        parts = [tokenizer.decode(tokenizer.encode(to_pictures(part)[..., None])) for part in pixels.split(1000)]
     return torch.cat(parts)[:, 0, :, :, 0].mul(255).round().to(torch.uint8)
 
 
@@ -50,7 +51,7 @@ def main() -> None:
 
     arguments.cache.mkdir(parents=True, exist_ok=True)
     classifier = load_or_train(arguments.cache / "classifier.pt")
-    pixels, test_labels = data.load("test")
+    pixels, test_labels = load("test")
     real, accuracy = judge(classifier, pixels, test_labels)
     rows = [{"name": "test-pictures", "frechet": 0.0, "accuracy": accuracy}]
     features, accuracy = judge(classifier, reconstruct(arguments.model, pixels), test_labels)

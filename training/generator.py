@@ -81,18 +81,18 @@ class GeneratorTask(nn.Module):
     def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
         widths, sub = self.model.widths, int(batch["sub"])
         target = batch["tokens"][batch["masked"]]
-        smoothing = self.options["label_smoothing"]
         full = self.logits(batch, widths[-1])
         student = self.logits(batch, widths[sub])
         teacher = full.detach()
         if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
             with torch.no_grad():
                 teacher = self.logits(batch, widths[sub + 1])
-        truth = F.cross_entropy(full, target, label_smoothing=smoothing)
-        student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
+        truth, student_truth = (
+            F.cross_entropy(logits, target, label_smoothing=self.options["label_smoothing"]) for logits in (full, student)
+        )
         distilled = F.cross_entropy(student, teacher.float().softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled
-        return total, {"full": truth.detach(), "sub": student_truth.detach()}
+        return total, {name: F.cross_entropy(logits.detach(), target) for name, logits in (("full", full), ("sub", student))}
 
     @torch.no_grad()
     def evaluate(self, model: Generator) -> dict[str, float]:

@@ -27,13 +27,13 @@ class Task(Protocol):
 class Progress:
     """Lines for people, and folder/metrics.jsonl for `curves.py`. A resumed training drops the lines after its checkpoint."""
 
-    def __init__(self, folder: Path, step: int, steps: int, seconds: float):
-        self.file, self.first_step, self.steps, self.seconds_before = folder / "metrics.jsonl", step, steps, seconds
+    def __init__(self, folder: Path, step: int, steps: int, seconds: float, averages: dict[str, float]):
+        self.file, self.first_step, self.steps = folder / "metrics.jsonl", step, steps
+        self.seconds_before, self.averages = seconds, averages
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= step]
         self.file.write_text("".join(line + "\n" for line in kept))
         self.started = time.monotonic()
-        self.averages: dict[str, float] = {}
 
     def seconds(self) -> float:
         """Of training, those before the resumption included."""
@@ -73,14 +73,14 @@ def train(task: Task, options: dict, reader_threads: int, folder: Path, processe
     model = task.to(processes.device).model
     optimizer = optimizer_of(model, options)
     ema = Ema(model, options["ema_decay"])
-    step, seconds, steps = 0, 0.0, options["steps"]
+    steps, step, seconds, averages = options["steps"], 0, 0.0, {}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=processes.device)
         for part, name in ((model, "model"), (ema.model, "ema"), (optimizer, "optimizer")):
             part.load_state_dict(state[name])
-        step, seconds = state["step"], state["seconds"]
+        step, seconds, averages = state["step"], state["seconds"], state["averages"]
     processes.wait()  # nobody writes before everybody has read
-    progress = Progress(folder, step, steps, seconds) if processes.first else None
+    progress = Progress(folder, step, steps, seconds, averages) if processes.first else None
     parallel = processes.parallel(task)
 
     def make(step: int) -> Batch:
@@ -111,5 +111,5 @@ def train(task: Task, options: dict, reader_threads: int, folder: Path, processe
         if time.monotonic() - last_save > options["save_seconds"] or step == steps:
             last_save = time.monotonic()
             state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
-            save(checkpoint, state | {"step": step, "seconds": progress.seconds()})
+            save(checkpoint, state | {"step": step, "seconds": progress.seconds(), "averages": progress.averages})
     return ema.model

@@ -15,6 +15,14 @@ class Width:
     hidden: int
 
 
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """softmax(q k^T / sqrt(head_dim)) v of [batch, heads, rows, head_dim]; by PyTorch 2 without the matrix of scores."""
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(query, key, value)
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    return scores.softmax(-1) @ value
+
+
 class Attention(nn.Module):
     def __init__(self, size: int, heads: int, head_dim: int, eps: float):
         super().__init__()
@@ -35,8 +43,7 @@ class Attention(nn.Module):
         query, key, value = project(self.query), project(self.key), project(self.value)
         if cache is not None:
             key, value = cache.update(self, key, value)
-        scores = query @ key.transpose(-1, -2) * self.head_dim**-0.5
-        mixed = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+        mixed = attend(query, key, value).transpose(1, 2).flatten(2)
         return F.linear(mixed, self.output.weight[:, :inner], self.output.bias)
 
 

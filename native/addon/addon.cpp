@@ -148,7 +148,7 @@ struct Addon : public Napi::Addon<Addon> {
         tokenizer(Napi::Persistent(TokenizerWrap::define(env))),
         device(Napi::Persistent(DeviceWrap::define(env))) {
     DefineAddon(exports, {InstanceMethod<&Addon::info>("info"), InstanceMethod<&Addon::open_cpu>("openCpu"),
-                            InstanceMethod<&Addon::open_cuda>("openCuda")});
+                          InstanceMethod<&Addon::open_cuda>("openCuda")});
   }
 
   Napi::Value info(const Napi::CallbackInfo& info);
@@ -292,8 +292,7 @@ Napi::Value GeneratorWrap::forward(const Napi::CallbackInfo& info) {
   auto class_ids = to_vector<int32_t>(info[1]);
   const Width width{info[2].As<Napi::Number>().Int32Value(), info[3].As<Napi::Number>().Int32Value()};
   return queue(env).submit(env, [sessions = value(env), ids, class_ids, width]() -> Settle {
-    auto result =
-        std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
+    auto result = std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
     return [result](Napi::Env env) {
       auto object = Napi::Object::New(env);
       object.Set("logits", to_array(env, result->logits));

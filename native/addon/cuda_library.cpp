@@ -54,7 +54,8 @@ CudaDevices cuda_devices() {
 
 std::unique_ptr<Backend> open_cuda(int index, DType dtype) {
   const CudaDevices found = cuda_devices();
-  if (found.devices.empty()) throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + found.reason);
+  if (found.devices.empty())
+    throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + found.reason);
   return std::unique_ptr<Backend>(opened().library->open(index, dtype));
 }
 

@@ -70,8 +70,8 @@ class CpuStream : public Stream {
   void synchronize() override {}
   void upload(const void* source, int rows, int columns, Buffer& target) override;
   void download(const Buffer& source, int rows, int columns, void* target) override;
-  void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all, const Selection& selection,
-                   Buffer& rows, Buffer& head) override;
+  void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
+                   const Selection& selection, Buffer& rows, Buffer& head) override;
   void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
              const Rows& rows, int width, Buffer& x) override;
   void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) override;

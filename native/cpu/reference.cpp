@@ -78,8 +78,7 @@ Scores sample(const std::vector<double>& with, const std::vector<double>& withou
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   const double least = sampling.top_k > 0 && sampling.top_k < n ? sorted[sampling.top_k - 1] : -INFINITY;
   for (int i = 0; i < n; ++i) {
-    const uint32_t bits =
-        philox({static_cast<uint32_t>(i / 4), position, sampling.step, sample_key}, seed)[i % 4];
+    const uint32_t bits = philox({static_cast<uint32_t>(i / 4), position, sampling.step, sample_key}, seed)[i % 4];
     const double score = sampling.temperature == 0 ? logits[i] : logits[i] / sampling.temperature + gumbel(bits);
     scores.choice.push_back(logits[i] >= least ? score : -INFINITY);
   }

@@ -3,6 +3,7 @@
 // cp.async while these are multiplied. One launch for every row tile, head and branch; guidance halves are branches.
 #include <cmath>
 
+#include "attention.h"
 #include "cuda_stream.h"
 
 namespace magnets::cuda {
@@ -10,17 +11,6 @@ namespace magnets::cuda {
 namespace {
 
 constexpr int kWarps = 4, kThreads = kWarps * 32, kKeys = 64;  // keys at once
-
-struct Attention {
-  const void* q;  // [rows, heads * head_dim]
-  int q_stride;
-  const int* row_start;  // [branches + 1]
-  const void *keys, *values;
-  int positions, cache_heads, head_dim;
-  float scale;  // log2(e) / sqrt(head_dim)
-  void* out;
-  int out_stride;
-};
 
 /// kDim: head_dim rounded up to what the tensor cores multiply; the rest is zeros. A row of a tile has an odd number of
 /// 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
@@ -43,7 +33,8 @@ __device__ __forceinline__ void load_tile(T* tile, const T* matrix, size_t strid
     const int row = i / (kDim / 8), chunk = i % (kDim / 8);
     if (row >= (rows + 15) / 16 * 16) break;
     const bool inside = row < rows && chunk * 8 < head_dim;
-    copy_async(tile + row * kStride<kDim> + chunk * 8, inside ? matrix + row * stride + chunk * 8 : matrix, inside ? 16 : 0);
+    copy_async(tile + row * kStride<kDim> + chunk * 8, inside ? matrix + row * stride + chunk * 8 : matrix,
+               inside ? 16 : 0);
   }
 }
 
@@ -218,21 +209,15 @@ __global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_con
   }
 }
 
-struct Kernel {
-  void (*function)(Attention);
-  int rows;
-  size_t shared;
-};
-
 template <class T, int kDim, int kFragments>
-constexpr Kernel kernel_of() {
+constexpr AttentionKernel kernel_of() {
   constexpr int kRows = 16 * kWarps * kFragments;
-  return {attention_kernel<T, kDim, kFragments>, kRows, sizeof(Shared<T, kDim, kRows>)};
+  return {attention_kernel<T, kDim, kFragments>, kRows, kThreads, sizeof(Shared<T, kDim, kRows>)};
 }
 
 /// Two fragments a warp halve the reads of keys and values; they need the registers of a small head, and the rows.
 template <class T, int kDim>
-Kernel kernel_for_rows(int most_rows) {
+AttentionKernel kernel_for_rows(int most_rows) {
   if constexpr (kDim <= 64) {
     if (most_rows > 16 * kWarps) return kernel_of<T, kDim, 2>();
   }
@@ -240,7 +225,7 @@ Kernel kernel_for_rows(int most_rows) {
 }
 
 template <class T>
-Kernel kernel_for(int head_dim, int most_rows) {
+AttentionKernel kernel_for(int head_dim, int most_rows) {
   if (head_dim <= 16) return kernel_for_rows<T, 16>(most_rows);
   if (head_dim <= 32) return kernel_for_rows<T, 32>(most_rows);
   if (head_dim <= 64) return kernel_for_rows<T, 64>(most_rows);
@@ -250,6 +235,10 @@ Kernel kernel_for(int head_dim, int most_rows) {
 }
 
 }  // namespace
+
+AttentionKernel attention_kernel_for(int head_dim, int most_rows, DType dtype) {
+  return dtype == DType::f16 ? kernel_for<f16>(head_dim, most_rows) : kernel_for<bf16>(head_dim, most_rows);
+}
 
 void CudaStream::attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
                            Part part, Buffer& out) {
@@ -273,11 +262,9 @@ void CudaStream::attention(const Buffer& q, const Rows& rows, int layer, const K
       .out = cuda(out).as<void>(),
       .out_stride = cuda(out).stride(),
   };
-  with_element([&]<class T>(T) {
-    const Kernel kernel = kernel_for<T>(head_dim, most_rows);
-    launch(kernel.function, grid_of(divide_up(most_rows, kernel.rows), heads, rows.branches()), kThreads, kernel.shared,
-           arguments);
-  });
+  const AttentionKernel kernel = attention_kernel_for(head_dim, most_rows, dtype_);
+  launch(kernel.function, grid_of(divide_up(most_rows, kernel.rows), heads, rows.branches()), kernel.threads,
+         kernel.shared, arguments);
   flops.add(part, uint64_t{4} * rows.count() * heads * head_dim * store.positions());
 }
 

@@ -1,8 +1,7 @@
-#include "cuda_backend.h"
-
 #include <chrono>
 #include <vector>
 
+#include "cuda_backend.h"
 #include "cuda_stream.h"
 
 namespace magnets::cuda {

@@ -1,7 +1,7 @@
-#include "device.h"
-
 #include <algorithm>
 #include <cstdint>
+
+#include "device.h"
 
 namespace magnets::cuda {
 
@@ -16,8 +16,8 @@ Device::Device(int index) : index_(index) {
   int count = 0;
   check(cudaGetDeviceCount(&count), "counting devices");
   if (index < 0 || index >= count) {
-    throw Error("ERR_UNSUPPORTED", "expected a device below cuda:" + std::to_string(count) + " but received cuda:" +
-                                       std::to_string(index));
+    throw Error("ERR_UNSUPPORTED", "expected a device below cuda:" + std::to_string(count) +
+                                       " but received cuda:" + std::to_string(index));
   }
   make_current();
   int major = 0, minor = 0;
@@ -26,9 +26,9 @@ Device::Device(int index) : index_(index) {
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "reading the device");
   capability_ = 10 * major + minor;
   if (capability_ < 80) {
-    throw Error("ERR_UNSUPPORTED", "expected a device of compute capability 8.0 or later but cuda:" +
-                                       std::to_string(index) + " has " + std::to_string(major) + "." +
-                                       std::to_string(minor));
+    throw Error("ERR_UNSUPPORTED",
+                "expected a device of compute capability 8.0 or later but cuda:" + std::to_string(index) + " has " +
+                    std::to_string(major) + "." + std::to_string(minor));
   }
   // Memory that was freed stays with the process for the next session.
   cudaMemPool_t pool = nullptr;
@@ -54,9 +54,9 @@ void* Device::allocate(size_t bytes) {
     cudaGetLastError();
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
-    throw Error("ERR_OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes) + " bytes on cuda:" +
-                                         std::to_string(index_) + ", where " + std::to_string(free) + " of " +
-                                         std::to_string(total) + " are free");
+    throw Error("ERR_OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes) +
+                                         " bytes on cuda:" + std::to_string(index_) + ", where " +
+                                         std::to_string(free) + " of " + std::to_string(total) + " are free");
   }
   check(error, "allocating");
   check(cudaStreamSynchronize(stream_), "allocating");

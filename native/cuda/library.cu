@@ -1,5 +1,3 @@
-#include "library.h"
-
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -7,6 +5,7 @@
 
 #include "cuda_backend.h"
 #include "device.h"
+#include "library.h"
 
 namespace magnets::cuda {
 

@@ -1,9 +1,8 @@
-// Matrix products by mma.sync m16n8k16, for every device from sm_80: tiles of x and W come in by cp.async, some steps of
-// 64 inputs ahead, into rows of 128 bytes whose 16-byte chunks are xored with the row, so that ldmatrix meets no bank
-// twice.
-#include "matmul_mma.h"
-
+// Matrix products by mma.sync m16n8k16, for every device from sm_80: tiles of x and W come in by cp.async, some steps
+// of 64 inputs ahead, into rows of 128 bytes whose 16-byte chunks are xored with the row, so that ldmatrix meets no
+// bank twice.
 #include "matmul_epilogue.cuh"
+#include "matmul_mma.h"
 
 namespace magnets::cuda {
 
@@ -30,7 +29,8 @@ __device__ __forceinline__ void load_tile(T* tile, const T* matrix, int stride, 
     const int row = i / 8, chunk = i % 8;
     const int left = first_row + row < rows ? in - first_in - chunk * 8 : 0;
     const int count = left <= 0 ? 0 : left < 8 ? left : 8;
-    const T* source = count > 0 ? matrix + static_cast<size_t>(first_row + row) * stride + first_in + chunk * 8 : matrix;
+    const T* source =
+        count > 0 ? matrix + static_cast<size_t>(first_row + row) * stride + first_in + chunk * 8 : matrix;
     copy_async(tile + swizzled(row, chunk), source, count * static_cast<int>(sizeof(T)));
   }
 }
@@ -97,7 +97,8 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32) multiply_kernel(
 #pragma unroll
       for (int i = 0; i < kRowFragments; ++i) {
 #pragma unroll
-        for (int j = 0; j < kColumnFragments; ++j) mma<T>(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        for (int j = 0; j < kColumnFragments; ++j)
+          mma<T>(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
       }
     }
   }

@@ -1,9 +1,9 @@
 // Matrix products on sm_90a: one warpgroup brings tiles in by TMA, two compute on them by wgmma, 64 rows each; blocks
-// stay and take one tile of outputs after the other, so that the next tile's inputs come in while this one's sums go out.
-#include "matmul_wgmma.h"
-
+// stay and take one tile of outputs after the other, so that the next tile's inputs come in while this one's sums go
+// out.
 #include "device.h"
 #include "matmul_epilogue.cuh"
+#include "matmul_wgmma.h"
 
 namespace magnets::cuda {
 
@@ -154,9 +154,9 @@ CUtensorMap map_of(const void* matrix, int rows, int columns, int stride, int bo
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(stride) * 2};
   const cuuint32_t box[] = {kStep, static_cast<cuuint32_t>(box_rows)}, steps[] = {1, 1};
   CUtensorMap map;
-  const CUresult result = encoder()(&map, type, 2, const_cast<void*>(matrix), sizes, strides, box, steps,
-                                    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                                    CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      encoder()(&map, type, 2, const_cast<void*>(matrix), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) throw Error("ERR_DEVICE", "encoding a tensor map: error " + std::to_string(result));
   return map;
 }

@@ -66,14 +66,16 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const __grid_constant_
   const auto logit = [&](int i) {
     return d.guided ? (1.0f + d.guidance) * with[i] - d.guidance * without[i] : with[i];
   };
-  const uint64_t seed = d.noise_keys[d.noise_stride + sample] | uint64_t{d.noise_keys[2 * d.noise_stride + sample]} << 32;
+  const uint64_t seed = d.noise_keys[d.noise_stride + sample] | uint64_t{d.noise_keys[2 * d.noise_stride + sample]}
+                                                                    << 32;
   const auto noise = [&](uint32_t block) {
     return philox({block, static_cast<uint32_t>(position), d.step, d.noise_keys[sample]}, seed);
   };
 
   uint32_t least = 0;  // of the top k
   if (d.top_k > 0 && d.top_k < d.codebook_size) {
-    least = kth_largest<kThreads>(d.codebook_size, d.top_k, [&](int i) { return order_of(logit(i)); }, shared.sums);
+    least = kth_largest<kThreads>(
+        d.codebook_size, d.top_k, [&](int i) { return order_of(logit(i)); }, shared.sums);
   }
 
   Best best{-INFINITY, 0.0f, 0x7fffffff, -INFINITY, 0.0f};

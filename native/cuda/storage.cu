@@ -1,10 +1,9 @@
-#include "storage.h"
-
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "../convert.h"
+#include "storage.h"
 
 namespace magnets::cuda {
 
@@ -30,8 +29,8 @@ uint16_t rounded(const HostMatrix& weight, int row, int column, DType dtype) {
   const uint16_t bits = dtype == DType::f16 ? to_f16(value) : to_bf16(value);
   if (!std::isfinite(dtype == DType::f16 ? from_f16(bits) : from_bf16(bits))) {
     const char* expected = std::isfinite(value) ? "expected values within the dtype's range" : "expected finite values";
-    throw Error("ERR_CHECKPOINT", std::string(expected) + " but [" + std::to_string(row) + ", " +
-                                      std::to_string(column) + "] is not");
+    throw Error("ERR_CHECKPOINT",
+                std::string(expected) + " but [" + std::to_string(row) + ", " + std::to_string(column) + "] is not");
   }
   return bits;
 }

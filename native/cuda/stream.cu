@@ -114,7 +114,8 @@ void CudaStream::upload(const void* source, int rows, int columns, Buffer& targe
   if (to.type() == ElementType::activation) {
     const auto* values = static_cast<const float*>(source);
     halves.resize(static_cast<size_t>(rows) * columns);
-    for (size_t i = 0; i < halves.size(); ++i) halves[i] = dtype_ == DType::f16 ? to_f16(values[i]) : to_bf16(values[i]);
+    for (size_t i = 0; i < halves.size(); ++i)
+      halves[i] = dtype_ == DType::f16 ? to_f16(values[i]) : to_bf16(values[i]);
     source = halves.data();
   }
   const size_t width = columns * to.element_size();

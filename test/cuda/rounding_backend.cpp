@@ -70,9 +70,7 @@ class RoundingStream : public Stream {
               Buffer& ids, Buffer& state) override {
     cpu_->reveal(tokens, confidence, masked_after, token_count, ids, state);
   }
-  void argmax(const Buffer& x, int rows, int columns, Buffer& index) override {
-    cpu_->argmax(x, rows, columns, index);
-  }
+  void argmax(const Buffer& x, int rows, int columns, Buffer& index) override { cpu_->argmax(x, rows, columns, index); }
 
  private:
   static constexpr int kPanel = 32;

@@ -249,7 +249,8 @@ void runs_out_of_memory_politely(const Subject& subject) {
       message = error.what();
     }
   }
-  check(code == "ERR_OUT_OF_MEMORY" && message.find("bytes on cuda:0") != std::string::npos, "out of memory: " + message);
+  check(code == "ERR_OUT_OF_MEMORY" && message.find("bytes on cuda:0") != std::string::npos,
+        "out of memory: " + message);
   check(decode(*pool->open(options_of(1, 0, false))) == expected, "goes on after it ran out of memory");
 }
 

@@ -228,7 +228,7 @@ t.test('without a CUDA device there is a reason, and auto takes the CPU', async 
   const { cuda, backends } = info();
   if (cuda.devices.length > 0) return t.pass(`there is ${cuda.devices[0]!.name}`);
   const { reason } = backends.find(({ name }) => name === 'cuda')!;
-  t.ok(reason, reason);
+  t.ok(reason, String(reason));
   await t.rejects(load(fixtureFolder('post'), { device: 'cuda' }), {
     code: 'ERR_UNSUPPORTED',
     message: `cannot open cuda:0: ${reason}`,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,9 @@ inline int passed = 0, failed = 0;
 
 inline void check(bool condition, const std::string& what) {
   ++(condition ? passed : failed);
-  if (!condition) std::printf("failed: %s\n", what.c_str());
+  if (condition) return;
+  std::printf("failed: %s\n", what.c_str());
+  if (std::getenv("MAGNETS_STOP_AT_FAILURE") != nullptr) std::exit(1);
 }
 
 /// The last line of main.

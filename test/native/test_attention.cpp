@@ -1,5 +1,5 @@
-// Projection into the cache and attention from it, against the reference: few and all rows, every width, head dimensions
-// from 8 to 128, keys and values of other rows left from a pass before.
+// Projection into the cache and attention from it, against the reference: few and all rows, every width, head
+// dimensions from 8 to 128, keys and values of other rows left from a pass before.
 #include <algorithm>
 
 #include "check.h"
@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kLayers = 2, kBranches = 2, kIn = 40;
 
-void compare(const Subject& subject, Backend& backend, int full_heads, int heads, int head_dim, int positions, int active,
-             const std::string& what) {
+void compare(const Subject& subject, Backend& backend, int full_heads, int heads, int head_dim, int positions,
+             int active, const std::string& what) {
   const int full = full_heads * head_dim;
   const int inner = heads * head_dim;
   Random random(positions + head_dim);
@@ -80,9 +80,9 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
         for (int i = 0; i < inner; ++i) queries.at(row - first, i) = projected[0].at(row, i);
       }
       reference::attention(queries, keys[branch], values[branch], heads, expected);
-      // A score adds head_dim products in f32, scaled; softmax turns its absolute error into a relative one of the power,
-      // which has a few units of its own; the mix adds as many products as there are positions, and is bounded by the
-      // largest value. The power, as the mix's factor, and the mix are rounded to activations.
+      // A score adds head_dim products in f32, scaled; softmax turns its absolute error into a relative one of the
+      // power, which has a few units of its own; the mix adds as many products as there are positions, and is bounded
+      // by the largest value. The power, as the mix's factor, and the mix are rounded to activations.
       double most = 0;
       for (const reference::Matrix* m : {&queries, &keys[branch], &values[branch]}) {
         for (const double value : m->values) most = std::max(most, std::abs(value));

@@ -13,9 +13,9 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {1, 32, 16, 32, 16},   {5, 33, 7, 33, 7},         {6, 64, 48, 16, 48},      {7, 96, 100, 24, 100},
-    {11, 70, 31, 48, 13},  {12, 128, 64, 128, 8},     {13, 128, 600, 128, 513}, {49, 40, 72, 17, 72},
-    {257, 65, 33, 65, 33}, {150, 48, 1030, 48, 1030},  {3, 20, 640, 20, 640},    {260, 260, 70, 260, 70},
+    {1, 32, 16, 32, 16},       {5, 33, 7, 33, 7},         {6, 64, 48, 16, 48},      {7, 96, 100, 24, 100},
+    {11, 70, 31, 48, 13},      {12, 128, 64, 128, 8},     {13, 128, 600, 128, 513}, {49, 40, 72, 17, 72},
+    {257, 65, 33, 65, 33},     {150, 48, 1030, 48, 1030}, {3, 20, 640, 20, 640},    {260, 260, 70, 260, 70},
     {300, 520, 130, 300, 130},
 };
 
@@ -76,7 +76,8 @@ void same_bits(const Subject& subject) {
                            values.begin() + (part.rows - 1) * output.columns + kOut);
     }
   }
-  for (const auto& result : results) check(result == results[0], subject.name() + ": a row depends on batch or threads");
+  for (const auto& result : results)
+    check(result == results[0], subject.name() + ": a row depends on batch or threads");
 }
 
 void refuses_what_is_not_finite(Backend& backend, DType dtype) {

@@ -1,9 +1,8 @@
 // Noise, drawing, revealing. What is drawn must be what the reference would draw, up to ties within rounding; and its
 // frequencies must be those of the softmax.
-#include "../../native/philox.h"
-
 #include <algorithm>
 
+#include "../../native/philox.h"
 #include "check.h"
 
 using namespace magnets;
@@ -98,7 +97,8 @@ void agrees_with_reference(Backend& backend, const Sampling& base, uint64_t seed
   }
 }
 
-/// Ten times `tokens` draws against the softmax by a chi-square test; 6 standard deviations would be one chance in 10^9.
+/// Ten times `tokens` draws against the softmax by a chi-square test; 6 standard deviations would be one chance in
+/// 10^9.
 void has_the_right_frequencies(Backend& backend, int tokens) {
   constexpr int kSamples = 10, n = 8;
   for (const int top_k : {0, 3}) {

@@ -54,7 +54,7 @@ class Clips(Files):
     def read(self, item: int, random: np.random.Generator) -> np.ndarray:
         file = self.files[item]
         probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "format=duration:stream=width,height"]
-        width, height, seconds = map(float, subprocess.check_output([*probe, "-of", "csv=p=0", file], text=True).split())
+        width, height, seconds = map(float, subprocess.check_output([*probe, "-of", "default=nw=1:nk=1", file], text=True).split())
         scale = max(self.width / width, self.height / height)
         width, height = round(width * scale), round(height * scale)
         start = max(0, seconds - self.frames / self.fps) * (random.random() if self.random else 0.5)

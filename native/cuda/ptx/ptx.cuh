@@ -1,5 +1,5 @@
-// Inline PTX, and nothing else: one thin function an instruction. Kernels include this file as <ptx.cuh>; where they are
-// built for the emulator (test/cuda/emulation), a file of the same name and the same functions is found instead.
+// Inline PTX, and nothing else: one thin function an instruction. Kernels include this file as <ptx.cuh>; where they
+// are built for the emulator (test/cuda/emulation), a file of the same name and the same functions is found instead.
 //
 // Shapes of fragments: PTX ISA, "Matrix Fragments for mma.m16n8k16" and "Register Fragments for wgmma.mma_async".
 #pragma once

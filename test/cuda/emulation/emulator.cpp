@@ -26,8 +26,8 @@ size_t shared_bytes;
 namespace {
 
 constexpr size_t kStack = 64 << 10, kGuardPage = 4096;
-// Blocks are not ordered among each other, but what one thread of ThreadSanitizer's does is, and whatever acquires a tag
-// that another released. Blocks take turns with sets of fibers and tags, so that those near each other share none.
+// Blocks are not ordered among each other, but what one thread of ThreadSanitizer's does is, and whatever acquires a
+// tag that another released. Blocks take turns with sets of fibers and tags, so that those near each other share none.
 constexpr int kSets = kTsan ? 4 : 1;
 
 struct Barrier {
@@ -298,7 +298,8 @@ bool arrive(int id, int count) {
   barrier.arrived = 0;
   ++barrier.generation;
   for (int i = 0; i < threads(); ++i) {
-    if (set->fibers[i]->state == State::block_barrier && set->fibers[i]->operation == id) set->fibers[i]->state = State::ready;
+    if (set->fibers[i]->state == State::block_barrier && set->fibers[i]->operation == id)
+      set->fibers[i]->state = State::ready;
   }
   return true;
 }

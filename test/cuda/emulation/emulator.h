@@ -35,7 +35,7 @@ extern Device device;
 
 /// What kernels did, for tests that want to know that a path was taken and how well it uses shared memory.
 struct Counters {
-  uint64_t mma, wgmma, tma_loads, ldmatrix, bank_conflicts, launches, graph_launches;
+  uint64_t mma, wgmma, tma_loads, ldmatrix, bank_conflicts, launches, recordings, graph_launches;
 };
 extern Counters counters;
 

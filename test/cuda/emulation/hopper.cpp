@@ -45,7 +45,8 @@ size_t swizzled(size_t offset) { return offset ^ (offset >> 3 & 0x70); }
 size_t operand_offset(uint64_t descriptor, int row, int k) {
   const size_t start = (descriptor & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
   const size_t offset = swizzled(start + row / 8 * stride + row % 8 * 128 + k * 2);
-  if (offset + 2 > shared_bytes) fail("a wgmma operand outside shared memory (offset %zu of %zu)", offset, shared_bytes);
+  if (offset + 2 > shared_bytes)
+    fail("a wgmma operand outside shared memory (offset %zu of %zu)", offset, shared_bytes);
   return offset;
 }
 

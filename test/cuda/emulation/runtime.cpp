@@ -45,9 +45,8 @@ void drain(cudaStream_t stream) {
 CUresult encode(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* base, const cuuint64_t* size,
                 const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t*, CUtensorMapInterleave,
                 CUtensorMapSwizzle swizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
-  const bool valid = rank == 2 && reinterpret_cast<uintptr_t>(base) % 16 == 0 && strides[0] % 16 == 0 &&
-                     size[0] > 0 && size[1] > 0 && box[0] * 2 <= 128 && box[1] <= 256 &&
-                     swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
+  const bool valid = rank == 2 && reinterpret_cast<uintptr_t>(base) % 16 == 0 && strides[0] % 16 == 0 && size[0] > 0 &&
+                     size[1] > 0 && box[0] * 2 <= 128 && box[1] <= 256 && swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
   if (!valid) return CUDA_ERROR_INVALID_VALUE;
   *map = {static_cast<const unsigned char*>(base), size[0], size[1], strides[0], box[0], box[1]};
   return CUDA_SUCCESS;
@@ -182,6 +181,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  ++counters.recordings;
   *executable = new EmulatedGraph(*graph);
   return cudaSuccess;
 }

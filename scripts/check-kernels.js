@@ -1,0 +1,117 @@
+// node scripts/check-kernels.js [--write]: what the compiler made of the CUDA kernels, read from the cubins that
+// `MAGNETS_KEEP_CUBINS=1 npm run build:native` leaves. Fails where a kernel spills, where one that should use tensor
+// cores does not, and where registers or shared memory differ from bench/results/kernels.json (--write renews it).
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+
+const folder = 'build/Release/cubins';
+const table = 'bench/results/kernels.json';
+const listKernels = 'build/test/test/cuda/list_kernels';
+
+/** Low 12 bits of a SASS instruction of 16 bytes. */
+const opcodes = {
+  mma: [0x23c],
+  wgmma: [0x9f0],
+  ldmatrix: [0x83b],
+  cpAsync: [0xfae],
+  tma: [0x5b4],
+  localLoads: [0x983],
+  localStores: [0x387, 0x987],
+};
+
+/** Sections of a 64-bit ELF file: name, info and bytes. */
+function sections(file) {
+  const elf = readFileSync(file);
+  const [offset, size, count] = [
+    Number(elf.readBigUInt64LE(40)),
+    elf.readUInt16LE(58),
+    elf.readUInt16LE(60),
+  ];
+  const headers = Array.from({ length: count }, (_, i) => elf.subarray(offset + i * size));
+  const bytes = (header) => {
+    const start = Number(header.readBigUInt64LE(24));
+    return elf.subarray(start, start + Number(header.readBigUInt64LE(32)));
+  };
+  const names = bytes(headers[elf.readUInt16LE(62)]);
+  const nameAt = (at) => names.toString('latin1', at, names.indexOf(0, at));
+  return headers.map((header) => ({
+    name: nameAt(header.readUInt32LE(0)),
+    info: header.readUInt32LE(44),
+    bytes: () => bytes(header),
+  }));
+}
+
+/** '…attention_kernelINS0_4bf16ELi64ELi2EEE…' -> 'attention_kernel<bf16, 64, 2>' */
+function demangled(symbol) {
+  const [, name, parameters = ''] = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
+  const values = [...parameters.matchAll(/(bf16|f16)|Li(\d+)/g)].map(
+    ([, type, number]) => type ?? number,
+  );
+  return values.length > 0 ? `${name}<${values.join(', ')}>` : name;
+}
+
+function kernelsOf(file) {
+  const [, source, target] = /^(\w+)\.compute_(\w+)\.cubin$/.exec(file);
+  return sections(join(folder, file))
+    .filter(({ name }) => name.startsWith('.text.'))
+    .map(({ name, info, bytes }) => {
+      const counts = Object.fromEntries(Object.keys(opcodes).map((key) => [key, 0]));
+      const code = bytes();
+      for (let at = 0; at < code.length; at += 16) {
+        const opcode = code.readUInt16LE(at) & 0xfff;
+        for (const [key, codes] of Object.entries(opcodes)) counts[key] += codes.includes(opcode);
+      }
+      return {
+        kernel: `${source}/${demangled(name)}`,
+        target: `sm_${target}`,
+        registers: info >>> 24,
+        ...counts,
+      };
+    });
+}
+
+function faults({ kernel, target, localLoads, localStores, mma, wgmma, tma }) {
+  const found = [];
+  if (localLoads + localStores > 0) found.push('uses local memory');
+  if (/^(matmul_mma|attention)/.test(kernel) && mma === 0) found.push('has no HMMA');
+  if (/^matmul_wgmma/.test(kernel) && (wgmma === 0 || tma === 0))
+    found.push('has no HGMMA or no UTMALDG');
+  return found.map((fault) => `${kernel} for ${target} ${fault}`);
+}
+
+if (!existsSync(folder)) {
+  console.log(
+    'kernels: skipped, no cubins (MAGNETS_KEEP_CUBINS=1 npm run build:native, with nvcc 12.8 or later)',
+  );
+  process.exit(0);
+}
+const nvcc = /release ([\d.]+), V([\d.]+)/.exec(
+  execFileSync('nvcc', ['--version'], { encoding: 'utf8' }),
+)[2];
+const shared = JSON.parse(execFileSync(listKernels, { encoding: 'utf8' }));
+const kernels = readdirSync(folder)
+  .filter((file) => file.endsWith('.cubin'))
+  .flatMap(kernelsOf)
+  .map((row) => ({ ...row, shared: shared[row.kernel.replace(/<b?f16/, '<T')] ?? 0 }))
+  .sort((a, b) => (a.kernel + a.target < b.kernel + b.target ? -1 : 1));
+const problems = kernels.flatMap(faults);
+
+if (process.argv.includes('--write')) {
+  const rows = kernels.map((row) => JSON.stringify(row)).join(',\n  ');
+  writeFileSync(table, `{ "nvcc": "${nvcc}", "kernels": [\n  ${rows}\n] }\n`);
+} else {
+  const committed = JSON.parse(readFileSync(table, 'utf8'));
+  if (committed.nvcc !== nvcc) {
+    console.log(
+      `kernels: ${table} is of nvcc ${committed.nvcc}, here is ${nvcc}: registers not compared`,
+    );
+  } else if (!isDeepStrictEqual(committed.kernels, kernels)) {
+    problems.push(`${table} differs from what was compiled: node scripts/check-kernels.js --write`);
+  }
+}
+for (const problem of problems) console.log(problem);
+console.log(`kernels: ${kernels.length - problems.length} passed, ${problems.length} failed`);
+process.exitCode = problems.length > 0 ? 1 : 0;

@@ -1,0 +1,170 @@
+// What each function of ptx.cuh does on random inputs, as lines of hexadecimal words. Built for the emulator and for a GPU;
+// `conformance FILE` writes the lines, `conformance --compare FILE` compares this build's with those of the other:
+// conversions, copies and layouts to the bit, sums of products within the roundings of 16 products in f32.
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <ptx.cuh>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../../native/convert.h"
+#include "../../native/cuda/device.h"
+
+using namespace magnets;
+using namespace magnets::cuda;
+
+namespace {
+
+constexpr int kWords = 1024;  // of input and of output
+
+struct Words {
+  uint32_t at[kWords];
+};
+
+template <class T>
+__global__ void conversions(const uint32_t* in, uint32_t* out) {
+  const int i = threadIdx.x;
+  out[4 * i] = __float_as_uint(low<T>(in[i]));
+  out[4 * i + 1] = __float_as_uint(high<T>(in[i]));
+  out[4 * i + 2] = pack<T>(__uint_as_float(in[i] % 0x7f000000), -__uint_as_float(in[i + 32] % 0x7f000000));
+  out[4 * i + 3] = pack<T>(low<T>(in[i]), high<T>(in[i + 64]));
+}
+
+/// 32 chunks of 16 bytes, of which lane i takes i % 17 bytes; read back by ldmatrix, plain and transposed.
+__global__ void copies(const uint32_t* in, uint32_t* out) {
+  auto& shared = shared_as<Words>();
+  const int lane = threadIdx.x;
+  copy_async(shared.at + 4 * lane, in + 4 * lane, lane % 17);
+  copy_async_commit();
+  copy_async_wait<0>();
+  __syncthreads();
+  uint32_t plain[4], transposed[4];
+  load_matrices(plain, shared.at + 4 * lane);
+  load_matrices_transposed(transposed, shared.at + 4 * lane);
+  for (int i = 0; i < 4; ++i) {
+    out[12 * lane + i] = shared.at[4 * lane + i];
+    out[12 * lane + 4 + i] = plain[i];
+    out[12 * lane + 8 + i] = transposed[i];
+  }
+}
+
+template <class T>
+__global__ void products(const uint32_t* in, uint32_t* out) {
+  const int lane = threadIdx.x;
+  uint32_t a[4];
+  float d[4];
+  for (int i = 0; i < 4; ++i) {
+    a[i] = in[lane * 4 + i];
+    d[i] = low<T>(in[512 + lane * 4 + i]);
+  }
+  mma<T>(d, a, in[256 + lane], in[320 + lane]);
+  for (int i = 0; i < 4; ++i) out[4 * lane + i] = __float_as_uint(d[i]);
+}
+
+__global__ void powers(const uint32_t* in, uint32_t* out) {
+  out[threadIdx.x] = __float_as_uint(exp2_approximate(-20.0f * (in[threadIdx.x] >> 8) * 0x1p-24f));
+}
+
+__global__ void tickets(const uint32_t*, uint32_t* out) {
+  atomic_add_acquire_release(out, 3);
+  barrier_sync(1, 32);
+  if (threadIdx.x == 0) out[1] = atomic_add_acquire_release(out, 1);
+}
+
+struct Case {
+  const char* name;
+  void (*kernel)(const uint32_t*, uint32_t*);
+  bool exact;
+};
+
+const Case kCases[] = {
+    {"conversions bf16", conversions<bf16>, true}, {"conversions f16", conversions<f16>, true},
+    {"copies", copies, true},                      {"products bf16", products<bf16>, false},
+    {"products f16", products<f16>, false},        {"powers", powers, false},
+    {"tickets", tickets, true},
+};
+
+/// Pairs of moderate 16-bit floats.
+std::vector<uint32_t> inputs(int seed) {
+  std::mt19937 random(seed);
+  std::vector<uint32_t> words(kWords);
+  for (uint32_t& word : words) {
+    const auto half = [&] { return (random() & 0x83ff) | (12 + random() % 6) << 10; };
+    word = half() | half() << 16;
+  }
+  return words;
+}
+
+std::vector<uint32_t> outputs(const Case& one, int seed) {
+  auto device = std::make_shared<Device>(0);
+  const DeviceMemory in(device, kWords * 4), out(device, kWords * 4);
+  std::vector<uint32_t> words = inputs(seed);
+  device->upload(words.data(), kWords * 4, in.get());
+  const std::vector<uint32_t> zeros(kWords);
+  device->upload(zeros.data(), kWords * 4, out.get());
+  cudaStream_t stream;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(1);
+  config.blockDim = dim3(32);
+  config.dynamicSmemBytes = sizeof(Words);
+  config.stream = stream;
+  check(cudaLaunchKernelEx(&config, one.kernel, static_cast<const uint32_t*>(in.get()),
+                           static_cast<uint32_t*>(out.get())),
+        "launching");
+  check(cudaMemcpyAsync(words.data(), out.get(), kWords * 4, cudaMemcpyDeviceToHost, stream), "downloading");
+  check(cudaStreamSynchronize(stream), "running");
+  cudaStreamDestroy(stream);
+  return words;
+}
+
+bool agree(const Case& one, uint32_t a, uint32_t b) {
+  if (a == b) return true;
+  float x, y;
+  std::memcpy(&x, &a, 4);
+  std::memcpy(&y, &b, 4);
+  if (std::isnan(x) && std::isnan(y)) return true;
+  // 16 products below 64, and powers to 2^-22 of themselves.
+  return !one.exact && std::abs(x - y) <= (std::strcmp(one.name, "powers") == 0 ? 0x1p-21 * std::abs(x) : 17 * 1024 * 0x1p-23);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const bool compare = count == 3 && std::string(arguments[1]) == "--compare";
+  if (count != 2 && !compare) {
+    std::fprintf(stderr, "expected conformance FILE or conformance --compare FILE\n");
+    return 2;
+  }
+  std::fstream file(arguments[count - 1], compare ? std::ios::in : std::ios::out);
+  int passed = 0, failed = 0;
+  for (const Case& one : kCases) {
+    for (int seed = 0; seed < 20; ++seed) {
+      const std::vector<uint32_t> own = outputs(one, seed);
+      if (!compare) {
+        for (const uint32_t word : own) file << std::hex << word << ' ';
+        file << '\n';
+        continue;
+      }
+      std::string line;
+      std::getline(file, line);
+      std::istringstream other(line);
+      bool same = true;
+      for (const uint32_t word : own) {
+        uint32_t expected = 0;
+        other >> std::hex >> expected;
+        same = same && other && agree(one, word, expected);
+      }
+      ++(same ? passed : failed);
+      if (!same) std::printf("failed: %s, seed %d\n", one.name, seed);
+    }
+  }
+  if (compare) std::printf("conformance: %d passed, %d failed\n", passed, failed);
+  return failed > 0;
+}

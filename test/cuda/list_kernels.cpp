@@ -1,0 +1,30 @@
+// Prints the shared memory that each kernel of matrix products and attention is launched with, for check-kernels.js.
+#include <cstdio>
+
+#include "../../native/cuda/attention.h"
+#include "../../native/cuda/matmul_mma.h"
+#include "../../native/cuda/matmul_wgmma.h"
+
+using namespace magnets;
+using namespace magnets::cuda;
+
+int main() {
+  std::printf("{\n");
+  for (const auto& [tile, name] :
+       {std::pair(MmaTile::large, "128, 128, 2, 4, 3"), std::pair(MmaTile::medium, "64, 64, 2, 2, 4"),
+        std::pair(MmaTile::small, "32, 64, 1, 4, 4")}) {
+    std::printf("  \"matmul_mma/multiply_kernel<T, %s>\": %zu,\n", name, mma_kernel(tile, DType::bf16).shared);
+  }
+  for (const bool wide : {false, true}) {
+    std::printf("  \"matmul_wgmma/multiply_kernel<T, %d>\": %zu,\n", wide ? 256 : 128,
+                wgmma_kernel(wide, DType::bf16).shared);
+  }
+  for (const int dim : {16, 32, 64, 80, 96, 128}) {
+    for (const int fragments : {1, 2}) {
+      if (fragments == 2 && dim > 64) continue;
+      std::printf("  \"attention/attention_kernel<T, %d, %d>\": %zu%s\n", dim, fragments,
+                  attention_kernel_for(dim, fragments == 2 ? 128 : 16, DType::bf16).shared, dim == 128 ? "" : ",");
+    }
+  }
+  std::printf("}\n");
+}
