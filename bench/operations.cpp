@@ -1,6 +1,7 @@
-// bench_operations [cpu|cuda:N] [--json FILE]: the parts of a generation one by one, at the sizes of preset L (d 1024, 16
-// heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64 with guidance. Beside each the
-// rate of the device at its best (Backend::measure_peak). Seconds are those of one call of many that follow each other.
+// bench_operations [cpu|cuda:N] [--json FILE]: the parts of a generation one by one, at the sizes of preset L (d 1024,
+// 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64 with guidance. Beside each
+// the rate of the device at its best (Backend::measure_peak). Seconds are those of one call of many that follow each
+// other.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -49,8 +50,8 @@ struct Bench {
 
   void report(const std::string& name, int batch, int heads, const std::string& shape, double flops, Timing seconds) {
     const double rate = flops / seconds.median;
-    std::printf("%-10s batch %-3d width %2d/16  %-22s %10.2f us  %8.2f TFLOP/s  %5.1f %% of the best\n", name.c_str(), batch,
-                heads, shape.c_str(), seconds.median * 1e6, rate / 1e12, 100 * rate / peak);
+    std::printf("%-10s batch %-3d width %2d/16  %-22s %10.2f us  %8.2f TFLOP/s  %5.1f %% of the best\n", name.c_str(),
+                batch, heads, shape.c_str(), seconds.median * 1e6, rate / 1e12, 100 * rate / peak);
     if (!json.is_open()) return;
     json << (first ? "" : ",") << "\n  {\"name\": \"" << name << "\", \"batch\": " << batch << ", \"heads\": " << heads
          << ", \"shape\": \"" << shape << "\", \"flops\": " << flops << ", \"seconds\": {\"median\": " << seconds.median
@@ -87,12 +88,13 @@ void products(Bench& bench, int batch, int heads, int rows) {
     auto stream = bench.backend.stream();
     const auto weights = noise(static_cast<size_t>(p.full_out) * p.full_in);
     const std::vector<float> bias(p.full_out);
-    const auto layer = bench.backend.linear({weights.data(), DType::f32, p.full_out, p.full_in}, bias.data(), bench.dtype);
+    const auto layer =
+        bench.backend.linear({weights.data(), DType::f32, p.full_out, p.full_in}, bias.data(), bench.dtype);
     const auto x = bench.backend.allocate(ElementType::activation, rows, p.in);
     const auto y = bench.backend.allocate(p.type, rows, p.out);
     stream->upload(noise(static_cast<size_t>(rows) * p.in).data(), rows, p.in, *x);
-    const Timing seconds = bench.time(
-        *stream, [&] { stream->linear(*layer, p.out, p.in, *x, rows, p.epilogue, Part::mlp, *y); });
+    const Timing seconds =
+        bench.time(*stream, [&] { stream->linear(*layer, p.out, p.in, *x, rows, p.epilogue, Part::mlp, *y); });
     bench.report(p.name, batch, heads,
                  std::to_string(rows) + " x " + std::to_string(p.out) + " x " + std::to_string(p.in),
                  2.0 * rows * p.out * p.in, seconds);
@@ -119,12 +121,13 @@ void attention(Bench& bench, int batch, int heads, int rows) {
     const auto places = place(bench.backend, *stream, ElementType::i32, 1, static_cast<int>(index.size()), index);
     const Rows active{*places, start, kPositions};
     const auto project = [&] {
-      stream->project_qkv(*layer, *layer, *layer, heads, kHeadDim, kWidth, *x, active, 0, Part::projections, *cache, *q);
+      stream->project_qkv(*layer, *layer, *layer, heads, kHeadDim, kWidth, *x, active, 0, Part::projections, *cache,
+                          *q);
     };
     const std::string shape = std::to_string(branches) + " x " + std::to_string(own) + " rows";
     bench.report("qkv", batch, heads, shape, 6.0 * active.count() * inner * kWidth, bench.time(*stream, project));
-    const Timing seconds = bench.time(
-        *stream, [&] { stream->attention(*q, active, 0, *cache, heads, kHeadDim, Part::attention, *out); });
+    const Timing seconds =
+        bench.time(*stream, [&] { stream->attention(*q, active, 0, *cache, heads, kHeadDim, Part::attention, *out); });
     bench.report("attention", batch, heads, shape, 4.0 * active.count() * inner * kPositions, seconds);
   }
 }
@@ -156,7 +159,8 @@ int main(int count, char** arguments) {
     std::printf("%s: at its best %.2f TFLOP/s\n", backend->name().c_str(), bench.peak / 1e12);
     if (!file.empty()) {
       bench.json.open(file);
-      bench.json << "{\"backend\": \"" << backend->name() << "\", \"peakTflops\": " << bench.peak / 1e12 << ", \"rows\": [";
+      bench.json << "{\"backend\": \"" << backend->name() << "\", \"peakTflops\": " << bench.peak / 1e12
+                 << ", \"rows\": [";
     }
     for (const int batch : quick ? std::vector{1} : std::vector{1, 64}) {
       for (const int heads : {2, 4, 8, 16}) {

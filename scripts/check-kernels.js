@@ -44,6 +44,18 @@ function sections(file) {
   }));
 }
 
+/** Registers by the number of the kernel's symbol: attribute 0x2f of .nv.info, (format, attribute, size, symbol, value). */
+function registerCounts(info) {
+  const counts = new Map();
+  for (let at = 0; at < info.length; ) {
+    const sized = info[at] === 4;
+    if (sized && info[at + 1] === 0x2f)
+      counts.set(info.readUInt32LE(at + 4), info.readUInt32LE(at + 8));
+    at += 4 + (sized ? info.readUInt16LE(at + 2) : 0);
+  }
+  return counts;
+}
+
 /** '…attention_kernelINS0_4bf16ELi64ELi2EEE…' -> 'attention_kernel<bf16, 64, 2>' */
 function demangled(symbol) {
   const [, name, parameters = ''] = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
@@ -54,8 +66,13 @@ function demangled(symbol) {
 }
 
 function kernelsOf(file) {
-  const [, source, target] = /^(\w+)\.compute_(\w+)\.cubin$/.exec(file);
-  return sections(join(folder, file))
+  // A file that is built for one target, sm_90a, has no target in its name.
+  const [, source, target = '90a'] = /^(\w+?)(?:\.compute_(\w+?))?(?:\.sm_\w+)?\.cubin$/.exec(file);
+  const all = sections(join(folder, file));
+  const registers = registerCounts(
+    all.find(({ name }) => name === '.nv.info')?.bytes() ?? Buffer.alloc(0),
+  );
+  return all
     .filter(({ name }) => name.startsWith('.text.'))
     .map(({ name, info, bytes }) => {
       const counts = Object.fromEntries(Object.keys(opcodes).map((key) => [key, 0]));
@@ -67,14 +84,15 @@ function kernelsOf(file) {
       return {
         kernel: `${source}/${demangled(name)}`,
         target: `sm_${target}`,
-        registers: info >>> 24,
+        registers: registers.get(info & 0xffffff),
         ...counts,
       };
     });
 }
 
-function faults({ kernel, target, localLoads, localStores, mma, wgmma, tma }) {
+function faults({ kernel, target, registers, localLoads, localStores, mma, wgmma, tma }) {
   const found = [];
+  if (registers === undefined) found.push('has no count of registers');
   if (localLoads + localStores > 0) found.push('uses local memory');
   if (/^(matmul_mma|attention)/.test(kernel) && mma === 0) found.push('has no HMMA');
   if (/^matmul_wgmma/.test(kernel) && (wgmma === 0 || tma === 0))

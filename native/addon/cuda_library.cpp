@@ -53,10 +53,9 @@ CudaDevices cuda_devices() {
 }
 
 std::unique_ptr<Backend> open_cuda(int index, DType dtype) {
-  const CudaDevices found = cuda_devices();
-  if (found.devices.empty())
-    throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + found.reason);
-  return std::unique_ptr<Backend>(opened().library->open(index, dtype));
+  const auto& [library, reason] = opened();
+  if (library == nullptr) throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
+  return std::unique_ptr<Backend>(library->open(index, dtype));
 }
 
 }  // namespace magnets::addon

@@ -43,9 +43,16 @@ DeviceInfo describe(int index) {
   return info;
 }
 
+Backend* open_device(int index, DType dtype) {
+  char reason[512];
+  if (count(reason, sizeof reason) == 0) {
+    throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
+  }
+  return open(index, dtype).release();
+}
+
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const Library magnets_cuda_library = {
-    count, describe, [](int index, DType dtype) { return open(index, dtype).release(); }};
+extern "C" __attribute__((visibility("default"))) const Library magnets_cuda_library = {count, describe, open_device};
 
 }  // namespace magnets::cuda

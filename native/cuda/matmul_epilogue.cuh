@@ -23,16 +23,28 @@ struct MatmulOutput {
   const Matmul& m;
   int which;  // product
 
-  /// The cache's row for this row of x, without its head.
-  __device__ __forceinline__ size_t cache_offset(int row) const {
-    const int at = m.cache.row_index[row];
-    const int branch = at / m.cache.positions, position = at % m.cache.positions;
-    return (static_cast<size_t>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
+  /// A lane's two rows of a 16 x 8 fragment that begins at `row`, and where the cache keeps them, without their head.
+  struct Rows {
+    int row[2];
+    size_t cached[2];
+  };
+  __device__ __forceinline__ Rows rows_at(int row) const {
+    const int group = threadIdx.x % 32 / 4;
+    Rows rows{{row + group, row + group + 8}, {0, 0}};
+    if (which == 0) return rows;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (rows.row[half] >= m.rows) continue;
+      const int at = m.cache.row_index[rows.row[half]];
+      const int branch = at / m.cache.positions, position = at % m.cache.positions;
+      rows.cached[half] =
+          (static_cast<size_t>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
+    }
+    return rows;
   }
 
-  /// Columns column .. column + 3 (column divides by 4) of a row; those outside are left out. `cache_offset` is the
-  /// row's, of keys and values.
-  __device__ __forceinline__ void store(int row, size_t cache_offset, int column, float (&v)[4]) const {
+  /// Columns column .. column + 3 (column divides by 4) of a row; those outside are left out.
+  __device__ __forceinline__ void store(int row, size_t cached, int column, float (&v)[4]) const {
     const int columns = m.out - column < 4 ? m.out - column : 4;
     if (columns <= 0) return;
     const float* bias = m.product[which].bias;
@@ -63,7 +75,7 @@ struct MatmulOutput {
       y += static_cast<size_t>(row) * m.y_stride + column;
     } else {
       const int head = column / m.cache.head_dim;
-      y += cache_offset + (static_cast<size_t>(head) * m.cache.positions - head) * m.cache.head_dim + column;
+      y += cached + (static_cast<size_t>(head) * m.cache.positions - head) * m.cache.head_dim + column;
     }
     if (columns == 4) {
       auto* words = reinterpret_cast<uint2*>(y);
@@ -80,11 +92,11 @@ struct MatmulOutput {
     }
   }
 
-  /// Two neighbouring 16 x 8 fragments of one warp at (row, column). A lane holds two columns of each; it trades one
+  /// Two neighbouring 16 x 8 fragments of one warp, from `column` on. A lane holds two columns of each; it trades one
   /// pair with its neighbour, so that each stores four columns of one fragment and a warp's stores fill sectors.
-  __device__ __forceinline__ void store_fragments(int row, int column, const float (&left)[4],
+  __device__ __forceinline__ void store_fragments(const Rows& rows, int column, const float (&left)[4],
                                                   const float (&right)[4]) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32, group = lane / 4, thread = lane % 4;
+    const int thread = threadIdx.x % 4;
     const bool odd = thread % 2 != 0;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -93,9 +105,8 @@ struct MatmulOutput {
       const float other0 = __shfl_xor_sync(~0u, odd ? left[2 * half] : right[2 * half], 1);
       const float other1 = __shfl_xor_sync(~0u, odd ? left[2 * half + 1] : right[2 * half + 1], 1);
       float v[4] = {odd ? other0 : mine0, odd ? other1 : mine1, odd ? mine0 : other0, odd ? mine1 : other1};
-      const int at = row + group + 8 * half;
-      if (at < m.rows) {
-        store(at, which == 0 ? 0 : cache_offset(at), column + (odd ? 8 : 0) + thread / 2 * 4, v);
+      if (rows.row[half] < m.rows) {
+        store(rows.row[half], rows.cached[half], column + (odd ? 8 : 0) + thread / 2 * 4, v);
       }
     }
   }

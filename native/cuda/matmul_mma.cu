@@ -135,10 +135,10 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32) multiply_kernel(
   const MatmulOutput<T> output{m, which};
 #pragma unroll
   for (int i = 0; i < kRowFragments; ++i) {
+    const auto rows = output.rows_at(first_row + warp_row + i * 16);
 #pragma unroll
     for (int j = 0; j < kColumnFragments; j += 2) {
-      output.store_fragments(first_row + warp_row + i * 16, first_column + warp_column + j * 8, sums[i][j],
-                             sums[i][j + 1]);
+      output.store_fragments(rows, first_column + warp_column + j * 8, sums[i][j], sums[i][j + 1]);
     }
   }
 }

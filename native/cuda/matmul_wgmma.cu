@@ -90,12 +90,12 @@ __device__ __forceinline__ void multiply_tiles(Shared<T, kColumns>& shared, cons
     if (lane == 0) mbarrier_arrive(&shared.empty[before]);
 
     const MatmulOutput<T> output{m, tile.which};
-    const int row = tile.row + consumer * 64 + warp * 16;
+    const auto rows = output.rows_at(tile.row + consumer * 64 + warp * 16);
 #pragma unroll
     for (int j = 0; j < kColumns / 8; j += 2) {
       const float left[4] = {sums[4 * j], sums[4 * j + 1], sums[4 * j + 2], sums[4 * j + 3]};
       const float right[4] = {sums[4 * j + 4], sums[4 * j + 5], sums[4 * j + 6], sums[4 * j + 7]};
-      output.store_fragments(row, tile.column + j * 8, left, right);
+      output.store_fragments(rows, tile.column + j * 8, left, right);
     }
   }
 }

@@ -1,5 +1,5 @@
-// What each function of ptx.cuh does on random inputs, as lines of hexadecimal words. Built for the emulator and for a GPU;
-// `conformance FILE` writes the lines, `conformance --compare FILE` compares this build's with those of the other:
+// What each function of ptx.cuh does on random inputs, as lines of hexadecimal words. Built for the emulator and for a
+// GPU; `conformance FILE` writes the lines, `conformance --compare FILE` compares this build's with those of the other:
 // conversions, copies and layouts to the bit, sums of products within the roundings of 16 products in f32.
 #include <cuda_runtime.h>
 
@@ -84,9 +84,12 @@ struct Case {
 };
 
 const Case kCases[] = {
-    {"conversions bf16", conversions<bf16>, true}, {"conversions f16", conversions<f16>, true},
-    {"copies", copies, true},                      {"products bf16", products<bf16>, false},
-    {"products f16", products<f16>, false},        {"powers", powers, false},
+    {"conversions bf16", conversions<bf16>, true},
+    {"conversions f16", conversions<f16>, true},
+    {"copies", copies, true},
+    {"products bf16", products<bf16>, false},
+    {"products f16", products<f16>, false},
+    {"powers", powers, false},
     {"tickets", tickets, true},
 };
 
@@ -131,7 +134,8 @@ bool agree(const Case& one, uint32_t a, uint32_t b) {
   std::memcpy(&y, &b, 4);
   if (std::isnan(x) && std::isnan(y)) return true;
   // 16 products below 64, and powers to 2^-22 of themselves.
-  return !one.exact && std::abs(x - y) <= (std::strcmp(one.name, "powers") == 0 ? 0x1p-21 * std::abs(x) : 17 * 1024 * 0x1p-23);
+  return !one.exact &&
+         std::abs(x - y) <= (std::strcmp(one.name, "powers") == 0 ? 0x1p-21 * std::abs(x) : 17 * 1024 * 0x1p-23);
 }
 
 }  // namespace

@@ -34,18 +34,37 @@ async function compile(folder, { file, source = file, test }, kind) {
   const object = join(folder, `${kind}.o`);
   const program = join(folder, kind);
   await run('g++', [
-    ...['-std=c++20', '-g', '-O1', '-w', ...flags, '-Itest/cuda/emulation', '-iquote', 'native/cuda'],
+    ...[
+      '-std=c++20',
+      '-g',
+      '-O1',
+      '-w',
+      ...flags,
+      '-Itest/cuda/emulation',
+      '-iquote',
+      'native/cuda',
+    ],
     ...['-x', 'c++', '-c', join(folder, 'cuda', source), '-o', object],
   ]);
   const tests = `${build}/test/cuda/CMakeFiles/emulated_${test}_${kind === 'plain' || test !== 'paths' ? kind : 'plain'}.dir`;
   const objects = sources[test].map((path) =>
-    path.startsWith('test/cuda') ? `${tests}/${path.slice('test/cuda/'.length)}.o` : `${tests}/__/${path.slice('test/'.length)}.o`,
+    path.startsWith('test/cuda')
+      ? `${tests}/${path.slice('test/cuda/'.length)}.o`
+      : `${tests}/__/${path.slice('test/'.length)}.o`,
   );
   const library = (name) => `${build}/${name}`;
   await run('g++', [
     ...[...flags, object, ...objects, '-o', program],
-    ...[library(`test/cuda/libmagnets_emulated_${kind}.a`), library(`test/cuda/libmagnets_emulator_${kind}.a`)],
-    ...[library('libmagnets_engine.a'), library('libmagnets_cpu.a'), library('test/native/libmagnets_reference.a'), '-lpthread'],
+    ...[
+      library(`test/cuda/libmagnets_emulated_${kind}.a`),
+      library(`test/cuda/libmagnets_emulator_${kind}.a`),
+    ],
+    ...[
+      library('libmagnets_engine.a'),
+      library('libmagnets_cpu.a'),
+      library('test/native/libmagnets_reference.a'),
+      '-lpthread',
+    ],
   ]);
   return program;
 }
@@ -58,14 +77,24 @@ async function caught(number, mutant) {
   cpSync('native/cuda', join(folder, 'cuda'), { recursive: true });
   const path = join(folder, 'cuda', mutant.file);
   const text = readFileSync(path, 'utf8');
-  if (text.split(mutant.from).length !== 2) throw new Error(`mutant ${number}: expected once in ${mutant.file}: ${mutant.from}`);
-  writeFileSync(path, text.replace(mutant.from, () => mutant.to));
+  if (text.split(mutant.from).length !== 2)
+    throw new Error(`mutant ${number}: expected once in ${mutant.file}: ${mutant.from}`);
+  writeFileSync(
+    path,
+    text.replace(mutant.from, () => mutant.to),
+  );
   for (const [kind, { runs }] of Object.entries(kinds)) {
     if (kind !== 'plain' && mutant.test === 'paths') break;
     const program = await compile(folder, mutant, kind);
     for (const one of runs) {
       const [EMULATOR_ORDER, EMULATOR_ASYNC] = one.split(' ');
-      const env = { ...process.env, EMULATOR_ORDER, EMULATOR_ASYNC, MAGNETS_STOP_AT_FAILURE: '1', TSAN_OPTIONS: 'halt_on_error=1' };
+      const env = {
+        ...process.env,
+        EMULATOR_ORDER,
+        EMULATOR_ASYNC,
+        MAGNETS_STOP_AT_FAILURE: '1',
+        TSAN_OPTIONS: 'halt_on_error=1',
+      };
       try {
         await run(program, [], { env, timeout: 600_000, maxBuffer: 2 ** 26 });
       } catch {
@@ -77,7 +106,9 @@ async function caught(number, mutant) {
 }
 
 const chosen = process.argv.slice(2).map(Number);
-const numbers = mutants.map((_, i) => i + 1).filter((i) => chosen.length === 0 || chosen.includes(i));
+const numbers = mutants
+  .map((_, i) => i + 1)
+  .filter((i) => chosen.length === 0 || chosen.includes(i));
 const planted = numbers.length;
 let found = 0;
 await Promise.all(
@@ -86,7 +117,9 @@ await Promise.all(
       const mutant = mutants[number - 1];
       const how = await caught(number, mutant);
       if (how !== undefined) ++found;
-      console.log(`${number}: ${mutant.file}: ${JSON.stringify(mutant.from)}: ${how ?? 'NOT CAUGHT'}`);
+      console.log(
+        `${number}: ${mutant.file}: ${JSON.stringify(mutant.from)}: ${how ?? 'NOT CAUGHT'}`,
+      );
       rmSync(join('build/mutants', String(number)), { recursive: true });
     }
   }),

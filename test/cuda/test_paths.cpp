@@ -15,7 +15,8 @@ emulator::Counters of_linear(const Subject& subject, int rows, int out, int in) 
   Random random(1);
   const DType dtype = subject.dtypes()[0];
   auto layer = backend->linear({to_floats(random.matrix(out, in)).data(), DType::f32, out, in}, nullptr, dtype);
-  auto x = backend->allocate(ElementType::activation, rows, in), y = backend->allocate(ElementType::activation, rows, out);
+  auto x = backend->allocate(ElementType::activation, rows, in),
+       y = backend->allocate(ElementType::activation, rows, out);
   stream->upload(to_floats(random.matrix(rows, in)).data(), rows, in, *x);
   emulator::counters = {};
   stream->linear(*layer, out, in, *x, rows, Epilogue::store, Part::mlp, *y);
@@ -54,8 +55,8 @@ void records_steps_once(const Subject& subject) {
                                  .layer_norm_eps = 1e-6f};
   RandomWeights weights(1);
   const auto generator = std::make_shared<const Generator>(
-      subject.open(), GeneratorConfig{.transformer = layers, .codebook_size = 8, .vocab_size = 10, .tokens = 6}, weights,
-      subject.dtypes()[0]);
+      subject.open(), GeneratorConfig{.transformer = layers, .codebook_size = 8, .vocab_size = 10, .tokens = 6},
+      weights, subject.dtypes()[0]);
   const auto pool = std::make_shared<SessionPool>(generator);
   const auto launches = [&](uint64_t seed, float temperature) {
     emulator::counters = {};
