@@ -131,9 +131,9 @@ class Stream {
 
   /// x[r] = words[id] + positions[position]. Position 0 takes class_ids[branch] (i32 [1, branches]) and position s
   /// takes ids[branch % samples, s - 1]; with class_ids null there is no class token and position s takes ids[branch,
-  /// s]. With words null, x[r] = positions[position].
+  /// s]. With words null, x[r] = positions[position]. With a norm, LN of that.
   virtual void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids,
-                     int samples, const Rows& rows, int width, Buffer& x) = 0;
+                     int samples, const Rows& rows, const Norm* norm, int width, Buffer& x) = 0;
 
   /// y[r] = LN(x[r]) for r < rows; y may be x.
   virtual void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) = 0;
@@ -150,8 +150,8 @@ class Stream {
   virtual void attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
                          Part part, Buffer& out) = 0;
 
-  /// y[i] = x[index[i]].
-  virtual void gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) = 0;
+  /// y[i] = x[index[i]], or with a norm LN of that.
+  virtual void gather(const Buffer& x, const Buffer& index, int count, const Norm* norm, int width, Buffer& y) = 0;
 
   /// For every head row whose position is masked: draws a token by Gumbel-max from
   /// softmax(top_k(guided logits) / temperature) and gives it the confidence

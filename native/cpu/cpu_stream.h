@@ -73,7 +73,7 @@ class CpuStream : public Stream {
   void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
                    const Selection& selection, Buffer& rows, Buffer& head) override;
   void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
-             const Rows& rows, int width, Buffer& x) override;
+             const Rows& rows, const Norm* norm, int width, Buffer& x) override;
   void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) override;
   void linear(const Linear& layer, int out, int in, const Buffer& x, int rows, Epilogue epilogue, Part part,
               Buffer& y) override;
@@ -81,7 +81,7 @@ class CpuStream : public Stream {
                    const Buffer& x, const Rows& rows, int layer, Part part, KvCache& cache, Buffer& q) override;
   void attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim, Part part,
                  Buffer& out) override;
-  void gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) override;
+  void gather(const Buffer& x, const Buffer& index, int count, const Norm* norm, int width, Buffer& y) override;
   void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
               const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
               Buffer& confidence) override;
@@ -99,6 +99,8 @@ class CpuStream : public Stream {
       body(first, first + kRowsAtOnce < count ? first + kRowsAtOnce : count);
     });
   }
+
+  void normalize(const float* x, const Norm& norm, int width, float* y) const;  // one row
 
   const Kernels& kernels_;
   std::shared_ptr<ThreadPool> pool_;

@@ -1,4 +1,4 @@
-// Token and position embeddings of the active rows.
+// Token and position embeddings of the active rows, and the norm after them.
 #include "cuda_stream.h"
 #include "rows.cuh"
 
@@ -15,6 +15,7 @@ struct Embedding {
   int ids_stride, samples;
   const int* row_index;
   int rows, sequence;  // S
+  RowNorm norm;
   int width, x_stride;
   void* x;
 };
@@ -23,7 +24,7 @@ template <class T>
 __global__ void __launch_bounds__(kWarpsOfRows * 32) embed_kernel(const __grid_constant__ Embedding e) {
   wait_for_previous_grid();
   let_next_grid_start();
-  const int row = row_of_warp(), lane = threadIdx.x % 32;
+  const int row = row_of_warp();
   if (row >= e.rows) return;
   const int branch = e.row_index[row] / e.sequence, position = e.row_index[row] % e.sequence;
   const T* word = nullptr;
@@ -34,21 +35,20 @@ __global__ void __launch_bounds__(kWarpsOfRows * 32) embed_kernel(const __grid_c
   }
   const float* place = e.positions + static_cast<size_t>(position) * e.position_stride;
   T* x = static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride;
-  for (int first = lane * 8; first < e.width; first += 256) {
-    float v[8] = {};
+  const auto load = [&](int first, float(&v)[8]) {
     if (word != nullptr) load8(word + first, v);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      if (first + i < e.width) v[i] += place[first + i];
+      if (first + i < e.width) v[i] = (word != nullptr ? v[i] : 0.0f) + place[first + i];
     }
-    store8(x + first, v, e.width - first);
-  }
+  };
+  write_row(load, e.norm, e.width, x);
 }
 
 }  // namespace
 
 void CudaStream::embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids,
-                       int samples, const Rows& rows, int width, Buffer& x) {
+                       int samples, const Rows& rows, const Norm* norm, int width, Buffer& x) {
   if (rows.count() == 0) return;
   const Embedding arguments{
       .words = words != nullptr ? cuda(*words).weight() : nullptr,
@@ -62,6 +62,7 @@ void CudaStream::embed(const Linear* words, const Buffer& positions, const Buffe
       .row_index = cuda(rows.index).as<int>(),
       .rows = rows.count(),
       .sequence = rows.positions,
+      .norm = on_device(norm),
       .width = width,
       .x_stride = cuda(x).stride(),
       .x = cuda(x).as<void>(),

@@ -3,6 +3,8 @@
 
 #include <ptx.cuh>
 
+#include "../backend.h"
+
 namespace magnets::cuda {
 
 constexpr int kWarpsOfRows = 4;  // rows of a block
@@ -35,6 +37,47 @@ __device__ __forceinline__ float sum_of_warp(float value) {
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;
+}
+
+/// A norm's weights on the device; weight null: no norm.
+struct RowNorm {
+  const float *weight, *bias;
+  float epsilon;
+};
+
+RowNorm on_device(const Norm* norm);
+
+/// y = load(first, v) for eight columns at once, normalized where there is a norm: mean and variance in f32. The row is
+/// loaded three times then, from L1 but for the first.
+template <class T, class Load>
+__device__ __forceinline__ void write_row(const Load& load, const RowNorm& norm, int width, T* y) {
+  const int lane = threadIdx.x % 32;
+  float v[8], mean = 0.0f, scale = 1.0f;
+  if (norm.weight != nullptr) {
+    float sum = 0.0f, squares = 0.0f;
+    for (int first = lane * 8; first < width; first += 256) {
+      load(first, v);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sum += first + i < width ? v[i] : 0.0f;
+    }
+    mean = sum_of_warp(sum) / static_cast<float>(width);
+    for (int first = lane * 8; first < width; first += 256) {
+      load(first, v);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) squares += first + i < width ? (v[i] - mean) * (v[i] - mean) : 0.0f;
+    }
+    scale = rsqrtf(sum_of_warp(squares) / static_cast<float>(width) + norm.epsilon);
+  }
+  for (int first = lane * 8; first < width; first += 256) {
+    load(first, v);
+    if (norm.weight != nullptr) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        if (first + i < width) v[i] = (v[i] - mean) * scale * norm.weight[first + i] + norm.bias[first + i];
+      }
+    }
+    store8(y + first, v, width - first);
+  }
 }
 
 }  // namespace magnets::cuda

@@ -17,17 +17,15 @@ Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& co
 
 void Generator::embed(const Buffer& ids, const Buffer& class_ids, int samples, const Rows& rows, Buffer& x,
                       Stream& stream) const {
-  const int d = config_.transformer.hidden_size;
-  stream.embed(words_.get(), *positions_, &ids, &class_ids, samples, rows, d, x);
-  stream.layer_norm(x, embedding_norm_, rows.count(), d, x);
+  stream.embed(words_.get(), *positions_, &ids, &class_ids, samples, rows, &embedding_norm_,
+               config_.transformer.hidden_size, x);
 }
 
 void Generator::head(const Buffer& x, const Buffer& index, int count, Buffer& scratch_a, Buffer& scratch_b,
                      Buffer& logits, Stream& stream) const {
   const int d = config_.transformer.hidden_size;
   const Epilogue gelu = config_.transformer.gelu_tanh ? Epilogue::gelu_tanh : Epilogue::gelu;
-  stream.gather(x, index, count, d, scratch_a);
-  transformer_->final_norm(count, scratch_a, stream);
+  stream.gather(x, index, count, transformer_->final_norm(), d, scratch_a);
   stream.linear(*dense_, d, d, scratch_a, count, gelu, Part::head, scratch_b);
   stream.layer_norm(scratch_b, head_norm_, count, d, scratch_b);
   stream.linear(*words_, config_.vocab_size, d, scratch_b, count, Epilogue::store, Part::head, logits);

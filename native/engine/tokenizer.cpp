@@ -106,10 +106,10 @@ std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int cou
         to_patches(config_, &pixels[static_cast<size_t>(first) * config_.sample_size()], sequences);
     stream->upload(flat.data(), n, config_.patch_size(), *patches);
 
-    stream->embed(nullptr, *encoder_positions_, nullptr, nullptr, sequences, rows, d, *workspace.x);
+    stream->embed(nullptr, *encoder_positions_, nullptr, nullptr, sequences, rows, nullptr, d, *workspace.x);
     stream->linear(*encoder_input_, d, config_.patch_size(), *patches, n, Epilogue::add, Part::codec, *workspace.x);
     encoder_->run(config_.encoder.full_width(), rows, *cache, workspace, *stream, true);
-    encoder_->final_norm(n, *workspace.x, *stream);
+    if (const Norm* norm = encoder_->final_norm()) stream->layer_norm(*workspace.x, *norm, n, d, *workspace.x);
     stream->linear(*encoder_output_, config_.codebook_dim, d, *workspace.x, n, Epilogue::store, Part::codec, *codes);
     stream->linear(*nearest_code_, config_.codebook_size, config_.codebook_dim, *codes, n, Epilogue::store, Part::codec,
                    *scores);
@@ -144,9 +144,10 @@ std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int cou
     const int n = rows.count();
     stream->upload(&tokens[static_cast<size_t>(first) * length], sequences, length, *ids);
 
-    stream->embed(code_input_.get(), *decoder_positions_, ids.get(), nullptr, sequences, rows, d, *workspace.x);
+    stream->embed(code_input_.get(), *decoder_positions_, ids.get(), nullptr, sequences, rows, nullptr, d,
+                  *workspace.x);
     decoder_->run(config_.decoder.full_width(), rows, *cache, workspace, *stream, true);
-    decoder_->final_norm(n, *workspace.x, *stream);
+    if (const Norm* norm = decoder_->final_norm()) stream->layer_norm(*workspace.x, *norm, n, d, *workspace.x);
     stream->linear(*decoder_output_, config_.patch_size(), d, *workspace.x, n, Epilogue::store, Part::codec, *patches);
     std::vector<float> flat(static_cast<size_t>(n) * config_.patch_size());
     stream->download(*patches, n, config_.patch_size(), flat.data());

@@ -64,10 +64,6 @@ void Transformer::run(const Width& width, const Rows& rows, KvCache& cache, Work
   }
 }
 
-void Transformer::final_norm(int rows, Buffer& x, Stream& stream) const {
-  if (config_.pre_norm) stream.layer_norm(x, norm_, rows, config_.hidden_size, x);
-}
-
 std::unique_ptr<KvCache> Transformer::cache(Backend& backend, int branches, int positions) const {
   return backend.kv_cache(config_.layers, branches, config_.heads, config_.head_dim, positions);
 }

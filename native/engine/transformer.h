@@ -34,8 +34,8 @@ class Transformer {
   void run(const Width& width, const Rows& rows, KvCache& cache, Workspace& workspace, Stream& stream,
            bool codec = false) const;
 
-  /// The norm after the last layer (pre-LN only): rows of x in place.
-  void final_norm(int rows, Buffer& x, Stream& stream) const;
+  /// The norm after the last layer; null with post-LN, which has none.
+  const Norm* final_norm() const { return config_.pre_norm ? &norm_ : nullptr; }
 
   std::unique_ptr<KvCache> cache(Backend& backend, int branches, int positions) const;
 

@@ -228,7 +228,8 @@ export const mutants = [
   { file: 'reveal.cu', test: 'sampling', from: '    ties_left -= ties;\n', to: '' },
   // Rows
   {
-    file: 'layer_norm.cu',
+    file: 'rows.cuh',
+    source: 'layer_norm.cu',
     test: 'rows',
     from: 'sum += first + i < width ? v[i] : 0.0f;',
     to: 'sum += v[i];',
@@ -240,7 +241,8 @@ export const mutants = [
     to: 'const unsigned before = (2u << lane) - 1;',
   },
   {
-    file: 'gather.cu',
+    file: 'rows.cuh',
+    source: 'gather.cu',
     test: 'rows',
     from: 'store8(y + first, v, width - first);',
     to: 'store8(y + first, v, 8);',

@@ -26,8 +26,8 @@ class RoundingStream : public Stream {
     cpu_->select_rows(state, samples, tokens, refresh, head_all, selection, rows, head);
   }
   void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
-             const Rows& rows, int width, Buffer& x) override {
-    cpu_->embed(words, positions, ids, class_ids, samples, rows, width, x);
+             const Rows& rows, const Norm* norm, int width, Buffer& x) override {
+    cpu_->embed(words, positions, ids, class_ids, samples, rows, norm, width, x);
     round(x, rows.count(), width);
   }
   void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) override {
@@ -58,8 +58,9 @@ class RoundingStream : public Stream {
     cpu_->attention(q, rows, layer, cache, heads, head_dim, part, out);
     round(out, rows.count(), heads * head_dim);
   }
-  void gather(const Buffer& x, const Buffer& index, int count, int width, Buffer& y) override {
-    cpu_->gather(x, index, count, width, y);
+  void gather(const Buffer& x, const Buffer& index, int count, const Norm* norm, int width, Buffer& y) override {
+    cpu_->gather(x, index, count, norm, width, y);
+    round(y, count, width);
   }
   void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
               const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,

@@ -57,8 +57,8 @@ void embeds(const Subject& subject, Backend& backend, DType dtype) {
   const int expected_words[] = {7, 36, 15, 32, 32, 31}, expected_positions[] = {0, 2, 1, 0, 0, 3};
   for (const bool with_words : {true, false}) {
     Guarded x(backend, *stream, reference::Matrix(6, kWidth));
-    stream->embed(with_words ? table.get() : nullptr, *positions, ids.get(), classes.get(), 2, list.rows(), kWidth,
-                  *x.buffer);
+    stream->embed(with_words ? table.get() : nullptr, *positions, ids.get(), classes.get(), 2, list.rows(), nullptr,
+                  kWidth, *x.buffer);
     const auto values = x.read(*stream, 6, kWidth, "embed");
     for (int row = 0; row < 6; ++row) {
       for (int i = 0; i < kWidth; ++i) {  // exact in f32: both terms have 8 bits
@@ -66,6 +66,39 @@ void embeds(const Subject& subject, Backend& backend, DType dtype) {
         const double sum = subject.rounded(word + places.at(expected_positions[row], i));
         check(values[row * x.columns + i] == sum, "embed");
       }
+    }
+  }
+}
+
+/// The norm after an embedding: of the sum before it is rounded, or after.
+void embeds_with_norm(const Subject& subject, Backend& backend, int width) {
+  constexpr int kVocabulary = 5, kPositions = 4;
+  Random random(width);
+  const auto words = random.matrix(kVocabulary, width), places = random.matrix(kPositions, width);
+  std::vector<double> weight(width), bias(width);
+  for (int i = 0; i < width; ++i) weight[i] = random.value(), bias[i] = random.value();
+  auto stream = backend.stream();
+  const Norm norm{place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(weight.begin(), weight.end())),
+                  place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(bias.begin(), bias.end())),
+                  1e-6f};
+  auto table = backend.linear({to_floats(words).data(), DType::f32, kVocabulary, width}, nullptr, subject.dtypes()[0]);
+  auto positions = place(backend, *stream, ElementType::f32, kPositions, width, to_floats(places));
+  auto ids = place(backend, *stream, ElementType::i32, 1, kPositions, std::vector<int32_t>{4, 0, 3, 3});
+  const int expected_words[] = {4, 0, 3, 3};
+  const RowList list(backend, *stream, {{0, 1, 2, 3}}, kPositions);
+  Guarded x(backend, *stream, reference::Matrix(kPositions, width));
+  stream->embed(table.get(), *positions, ids.get(), nullptr, 1, list.rows(), &norm, width, *x.buffer);
+  const auto values = x.read(*stream, kPositions, width, "embed with a norm");
+  reference::Matrix sums(kPositions, width), expected(kPositions, width);
+  for (int row = 0; row < kPositions; ++row) {
+    for (int i = 0; i < width; ++i) sums.at(row, i) = words.at(expected_words[row], i) + places.at(row, i);
+  }
+  reference::layer_norm(sums, weight, bias, norm.epsilon, expected);
+  for (int row = 0; row < kPositions; ++row) {
+    for (int i = 0; i < width; ++i) {
+      // Sums below 2 whose deviation is about 0.8, normalized below 2 / 0.5.
+      const double bound = (width + 10) * kUnit * 2 / 0.5 + 2 * subject.roundoff(4);
+      check_near(values[static_cast<size_t>(row) * x.columns + i], expected.at(row, i), bound, "embed with a norm");
     }
   }
 }
@@ -78,7 +111,7 @@ void gathers(Backend& backend) {
   for (int32_t& row : index) row = random.below(40);
   Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(30, 19));
   auto indices = place(backend, *stream, ElementType::i32, 1, 30, index);
-  stream->gather(*input.buffer, *indices, 30, 19, *output.buffer);
+  stream->gather(*input.buffer, *indices, 30, nullptr, 19, *output.buffer);
   const auto values = output.read(*stream, 30, 19, "gather");
   for (int row = 0; row < 30; ++row) {
     for (int i = 0; i < 19; ++i) check(values[row * output.columns + i] == x.at(index[row], i), "gather");
@@ -99,6 +132,17 @@ void normalizes(const Subject& subject, Backend& backend, int rows, int width, d
   stream->layer_norm(*input.buffer, norm, rows, width, *output.buffer);
   stream->layer_norm(*input.buffer, norm, rows, width, *input.buffer);
   const auto values = output.read(*stream, rows, width, "layer_norm");
+  std::vector<int32_t> turned(rows);
+  for (int row = 0; row < rows; ++row) turned[row] = rows - 1 - row;
+  auto index = place(backend, *stream, ElementType::i32, 1, rows, turned);
+  Guarded original(backend, *stream, x), gathered(backend, *stream, reference::Matrix(rows, width));
+  stream->gather(*original.buffer, *index, rows, &norm, width, *gathered.buffer);
+  const auto from_gather = gathered.read(*stream, rows, width, "gather with a norm");
+  for (int row = 0; row < rows; ++row) {
+    const auto own = values.begin() + static_cast<long>(row) * output.columns;
+    check(std::equal(own, own + width, from_gather.begin() + static_cast<long>(turned[row]) * output.columns),
+          "gather with a norm is layer_norm");
+  }
   check(values == input.read(*stream, rows, width, "layer_norm in place"), "layer_norm in place");
   reference::Matrix expected(rows, width);
   reference::layer_norm(x, weight, bias, norm.epsilon, expected);
@@ -126,6 +170,7 @@ int main() {
     auto backend = subject->open();
     selects_rows(*backend);
     for (const DType dtype : subject->dtypes()) embeds(*subject, *backend, dtype);
+    for (const int width : {16, 33, 300}) embeds_with_norm(*subject, *backend, width);
     gathers(*backend);
     for (const int width : {1, 7, 16, 33, 100, 260}) normalizes(*subject, *backend, 19, width, 0);
     normalizes(*subject, *backend, 3, 64, 30);
