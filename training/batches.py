@@ -26,7 +26,7 @@ class Random:
 
 
 def ahead(make: Callable[[int], Made], steps: range, threads: int) -> Iterator[Made]:
-    """make(step) for each step, in order; made by `threads` threads a few steps ahead, or when asked for without any."""
+    """make(step) for each step, in order, by `threads` threads a few steps ahead; without any, when it is asked for."""
     if threads == 0:
         yield from map(make, steps)
         return

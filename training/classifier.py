@@ -1,86 +1,98 @@
-"""The judge of generated pictures: a small CNN trained on the real training set."""
+"""The judge of generated samples: a small CNN trained on the real training set."""
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .data.fashion import load
+from .data import Source, to_float
 
-EPOCHS = 6
+FEATURES = 64
+EPOCHS = {"picture": 6, "video": 3}
 BATCH = 128
 PEAK_LEARNING_RATE = 4e-3
+PART = 500  # samples at a time where nothing is learned
 
 
 class Classifier(nn.Module):
-    """Pictures [count, 1, 28, 28] in [0, 1]; `features` are the 64 numbers before the last layer."""
+    """Samples [count, frames, height, width, 1] in [0, 1]; `features` are the 64 numbers before the last layers.
 
-    def __init__(self) -> None:
+    For a video they tell more than its class: where the middle of what is bright is in each frame, so that a Fréchet
+    distance in them sees how it moves.
+    """
+
+    def __init__(self, sample_shape: list[int], classes: int):
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, 24, 3, padding=1, bias=False),
-            nn.MaxPool2d(2),
-            nn.BatchNorm2d(24),
-            nn.ReLU(),
-            nn.Conv2d(24, 48, 3, padding=1, bias=False),
-            nn.MaxPool2d(2),
-            nn.BatchNorm2d(48),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(0.25),
-            nn.Linear(48 * 7 * 7, 64),
-            nn.ReLU(),
+        self.video = sample_shape[0] > 1
+        conv, pool, norm = (
+            (nn.Conv3d, nn.MaxPool3d, nn.BatchNorm3d) if self.video else (nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d)
         )
-        self.last = nn.Linear(64, 10)
+        sizes = (1, 12, 24, 48) if self.video else (1, 24, 48)
+        layers = []
+        for inputs, outputs in zip(sizes, sizes[1:]):
+            layers += [conv(inputs, outputs, 3, padding=1, bias=False), pool(2), norm(outputs), nn.ReLU()]
+        extents = sample_shape if self.video else sample_shape[1:]
+        flat = sizes[-1] * int(np.prod([extent // 2 ** (len(sizes) - 1) for extent in extents]))
+        self.stem = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.25), nn.Linear(flat, FEATURES), nn.ReLU())
+        self.last = nn.Linear(FEATURES, classes)
+        self.way = nn.Linear(FEATURES, 2 * sample_shape[0])
 
-    def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.stem(pictures)
+    def features(self, samples: torch.Tensor) -> torch.Tensor:
+        return self.stem(samples.movedim(-1, 1) if self.video else samples[:, 0].movedim(-1, 1))
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.last(self.features(pictures))
+    def loss(self, samples: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        features = self.features(samples)
+        loss = F.cross_entropy(self.last(features), labels)
+        if self.video:
+            loss = loss + F.mse_loss(self.way(features), middles(samples).flatten(1))
+        return loss
 
 
-def to_pictures(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 [count, 28, 28] -> [count, 1, 28, 28]"""
-    return pixels.float().div(255)[:, None]
+def middles(videos: torch.Tensor) -> torch.Tensor:
+    """[count, frames, height, width, 1] -> [count, frames, 2]: row and column of the centre of mass, -1 ... 1"""
+    mass = videos[..., 0] + 1e-6
+    mass = mass / mass.sum((2, 3), keepdim=True)
+    rows, columns = (torch.linspace(-1, 1, extent) for extent in mass.shape[2:])
+    return torch.stack([mass.sum(3) @ rows, mass.sum(2) @ columns], -1)
 
 
-def train(seed: int = 0) -> Classifier:
+def train(source: Source, sample_shape: list[int], seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
-    model = Classifier()
-    pixels, labels = load("train")
-    batches = len(pixels) // BATCH
+    random = np.random.default_rng(seed)
+    model = Classifier(sample_shape, int(source.labels.max()) + 1)
+    labels, epochs = torch.from_numpy(source.labels), EPOCHS["video" if model.video else "picture"]
+    batches = len(labels) // BATCH
     optimizer = torch.optim.Adam(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=EPOCHS * batches)
-    for epoch in range(EPOCHS):
-        for pick in torch.randperm(len(pixels))[: batches * BATCH].split(BATCH):
-            pictures = to_pictures(pixels[pick])
-            pictures = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, pictures.flip(-1), pictures)
-            loss = F.cross_entropy(model(pictures), labels[pick])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=epochs * batches)
+    for epoch in range(epochs):
+        for items in random.permutation(len(labels))[: batches * BATCH].reshape(batches, BATCH):
+            samples = to_float(np.stack([source.read(item, random) for item in items]))
+            loss = model.loss(samples, labels[items])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.step()
-        print(f"classifier: epoch {epoch + 1} of {EPOCHS}, loss {loss.item():.3f}", flush=True)
+        print(f"classifier: epoch {epoch + 1} of {epochs}, loss {loss.item():.3f}", flush=True)
     return model
 
 
-def load_or_train(file: Path) -> Classifier:
+def load_or_train(file: Path, source: Source, sample_shape: list[int]) -> Classifier:
     """The classifier in `file`, trained first if there is none."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(train().state_dict(), file)
-    model = Classifier()
+        torch.save(train(source, sample_shape).state_dict(), file)
+    model = Classifier(sample_shape, int(source.labels.max()) + 1)
     model.load_state_dict(torch.load(file, map_location="cpu"))
     return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def judge(model: Classifier, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Features [count, 64] in f64 and class accuracy of uint8 pictures."""
-    features = torch.cat([model.features(to_pictures(part)) for part in pixels.split(1000)])
-    accuracy = (model.last(features).argmax(1) == labels).double().mean().item()
+def judge(model: Classifier, samples: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, float]:
+    """Features [count, 64] in f64 and class accuracy of uint8 samples [count, frames, height, width, 1]."""
+    features = torch.cat([model.features(to_float(samples[i : i + PART])) for i in range(0, len(samples), PART)])
+    accuracy = (model.last(features).argmax(1) == torch.from_numpy(labels)).double().mean().item()
     return features.double(), accuracy
 
 

@@ -56,13 +56,20 @@ def decode(
     sampling: Sampling,
     cached: bool = True,
     random: torch.Generator | None = None,
+    condition: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """labels [batch] -> tokens [batch, N]; the schedule says how many steps each width gets, in order."""
+    """labels [batch] -> tokens [batch, N]; the schedule says how many steps each width gets, in order.
+
+    Frame prediction (COMMIT: MAGVIT 3.2): the first n positions show `condition` [batch, n] while they are masked; they
+    are predicted like all others.
+    """
     widths = [width for width, steps in schedule for _ in range(steps)]
     batch, codes = len(labels), model.config["codebook_size"]
     branch_labels = torch.cat([labels, torch.full_like(labels, -1)]) if sampling.guidance else labels
     branches = len(branch_labels) // batch
     ids = torch.full((batch, model.tokens), model.mask_id)
+    if condition is not None:
+        ids[:, : condition.shape[1]] = condition
     masked = torch.ones_like(ids, dtype=torch.bool)
     masked_before = masked
     cache = Cache()

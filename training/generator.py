@@ -19,11 +19,11 @@ class GeneratorTask(nn.Module):
     L = GT(full) + λ GT(sub) + (1 - λ) CE(teacher, detached -> sub), λ from 1 to 0 (as in ELT, arXiv 2604.09168).
     The teacher is the full model or the next larger one than the sub-model (options["teacher"]: "full" or "next").
 
-    COMMIT (MAGVIT, section 3.2) in a share of the samples, options["prediction_share"]: the masked positions of the given
-    frames show what those frames alone are tokenized to, and are predicted like the others. These samples have no class.
+    COMMIT (MAGVIT 3.2) in a share of the samples, options["prediction_share"]: masked positions of the given frames show
+    what those frames alone are tokenized to, and are predicted like the others. These samples have no class.
 
-    Stale caches in a share of the steps, options["stale_share"]: keys and values of known tokens are those of an
-    earlier pass, when fewer were known, as in decoding with the cache.
+    Stale caches in a share of the steps, options["stale_share"]: keys and values of known tokens are those of an earlier
+    pass, when fewer were known, as in decoding with the cache.
     """
 
     def __init__(self, config: dict, options: dict, train: Tokens, test: Tokens):
@@ -31,14 +31,14 @@ class GeneratorTask(nn.Module):
         self.model = Generator(config)
         self.options = options
         self.train_tokens, self.test_tokens = train, test
-        self.stale_reach = 1 / len(self.model.widths)  # the cache is refreshed at every change of width
+        self.reach = 1 / len(self.model.widths)  # in progress; the cache is refreshed at every change of width
 
     def batch(self, random: Random, size: int) -> Batch:
         own, shared, options = random.own, random.shared, self.options
         items = np.sort(own.integers(len(self.train_tokens.labels), size=size))
         tokens = self.model.tokens
         stale = shared.random() < options["stale_share"]
-        hiding = masking.draw_stale(own, size, tokens, self.stale_reach) if stale else masking.draw(own, size, tokens)
+        hiding = masking.draw_stale(own, size, tokens, self.reach) if stale else masking.draw(own, size, tokens)
         predicting = own.random(size) < options["prediction_share"]
         dropped = own.random(size) < options["label_dropout"]
         batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
@@ -87,18 +87,17 @@ class GeneratorTask(nn.Module):
         if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
             with torch.no_grad():
                 teacher = self.logits(batch, widths[sub + 1])
-        truth, student_truth = (
-            F.cross_entropy(logits, target, label_smoothing=self.options["label_smoothing"]) for logits in (full, student)
-        )
+        smoothing = self.options["label_smoothing"]
+        truth, student_truth = (F.cross_entropy(x, target, label_smoothing=smoothing) for x in (full, student))
         distilled = F.cross_entropy(student, teacher.float().softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled
-        return total, {name: F.cross_entropy(logits.detach(), target) for name, logits in (("full", full), ("sub", student))}
+        return total, {name: F.cross_entropy(x.detach(), target) for name, x in (("full", full), ("sub", student))}
 
     @torch.no_grad()
     def evaluate(self, model: Generator) -> dict[str, float]:
-        """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training; of class-conditional
-        generation and, where the model predicts frames, of that."""
-        test, device = self.test_tokens, model.embeddings.word.weight.device
+        """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training: given the class
+        and, where the model predicts frames, given those."""
+        test, device, codes = self.test_tokens, model.embeddings.word.weight.device, model.config["codebook_size"]
         count = min(TEST_SAMPLES, len(test.labels))
         result = {}
         for name, predicting in [("", False)] + [("predicting ", True)] * (test.condition.shape[1] > 0):
@@ -111,8 +110,8 @@ class GeneratorTask(nn.Module):
                 target = batch["tokens"][batch["masked"]]
                 masked += len(target)
                 for i, width in enumerate(model.widths):
-                    logits = model(batch["ids"], batch["labels"], width)[batch["masked"]]
-                    sums[i] += F.cross_entropy(logits[:, : model.config["codebook_size"]], target, reduction="sum").item()
+                    logits = model(batch["ids"], batch["labels"], width)[batch["masked"]][:, :codes]
+                    sums[i] += F.cross_entropy(logits, target, reduction="sum").item()
             for entry, total in zip(model.config["widths"], sums):
                 result[name + entry["name"]] = round(total / masked, 4)
         return result

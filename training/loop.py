@@ -25,7 +25,7 @@ class Task(Protocol):
 
 
 class Progress:
-    """Lines for people, and folder/metrics.jsonl for `curves.py`. A resumed training drops the lines after its checkpoint."""
+    """Lines for people, and folder/metrics.jsonl for `curves.py`; lines after the checkpoint resumed from are dropped."""
 
     def __init__(self, folder: Path, step: int, steps: int, seconds: float, averages: dict[str, float]):
         self.file, self.first_step, self.steps = folder / "metrics.jsonl", step, steps
@@ -62,12 +62,13 @@ def save(path: Path, state: dict) -> None:
 
 
 def train(task: Task, options: dict, reader_threads: int, folder: Path, processes: Processes) -> nn.Module:
-    """Runs `task` for options["steps"] steps of options["batch"] samples, all processes together, and returns the averaged model.
+    """Runs `task` for options["steps"] steps of options["batch"] samples over all processes; returns the averaged model.
 
     State goes to folder/checkpoint.pt every `save_seconds`; started again, the training goes on from there.
     """
-    if options["batch"] % processes.count:
-        raise SystemExit(f"batch: expected a multiple of {processes.count}, one share a process, but received {options['batch']}")
+    size, rest = divmod(options["batch"], processes.count)
+    if rest:
+        raise SystemExit(f"batch: expected a multiple of the {processes.count} processes but received {options['batch']}")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     model = task.to(processes.device).model
@@ -84,7 +85,7 @@ def train(task: Task, options: dict, reader_threads: int, folder: Path, processe
     parallel = processes.parallel(task)
 
     def make(step: int) -> Batch:
-        return task.batch(Random.of(options["seed"], step, processes.rank), options["batch"] // processes.count)
+        return task.batch(Random.of(options["seed"], step, processes.rank), size)
 
     last_save = time.monotonic()
     for batch in ahead(make, range(step, steps), reader_threads):

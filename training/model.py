@@ -16,7 +16,7 @@ class Width:
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """softmax(q k^T / sqrt(head_dim)) v of [batch, heads, rows, head_dim]; by PyTorch 2 without the matrix of scores."""
+    """softmax(q kᵀ / √head_dim) v of [batch, heads, rows, head_dim]; PyTorch 2 needs no matrix of the scores for it."""
     if hasattr(F, "scaled_dot_product_attention"):
         return F.scaled_dot_product_attention(query, key, value)
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5

@@ -16,7 +16,7 @@ TEST_SAMPLES = 2000  # at most, of an evaluation while training
 
 
 class TokenizerTask(nn.Module):
-    """VQ-VAE (van den Oord et al., 2017): straight-through gradient, codebook by moving averages, dead codes restarted."""
+    """VQ-VAE (van den Oord et al., 2017): straight-through gradient; codebook by moving averages, dead codes restarted."""
 
     def __init__(self, config: dict, options: dict, data: dict):
         super().__init__()

@@ -19,8 +19,8 @@ CHUNK = 256  # samples at a time
 
 @dataclass(frozen=True)
 class Tokens:
-    """A split: `tokens` [count, N]; `condition` [count, n]: what its given frames alone are tokenized to (`given`);
-    n is 0 where the model predicts no frames; `labels` int64 [count]."""
+    """A split: `tokens` [count, N]; `condition` [count, n], what the given frames alone are tokenized to, n = 0 where the
+    model predicts no frames; `labels` int64 [count]."""
 
     tokens: np.ndarray
     condition: np.ndarray
@@ -28,12 +28,13 @@ class Tokens:
 
 
 def given(pixels: torch.Tensor, frames: int) -> torch.Tensor:
-    """[batch, T, ...] -> the first `frames` frames, then the last of them again and again (COMMIT: MAGVIT, section 3.2)."""
-    return torch.cat([pixels[:, :frames], pixels[:, frames - 1 : frames].expand(-1, pixels.shape[1] - frames, -1, -1, -1)], 1)
+    """[batch, T, height, width, channels]: the first `frames` frames, then the last of them again (COMMIT: MAGVIT 3.2)"""
+    first = torch.arange(pixels.shape[1], device=pixels.device).clamp(max=frames - 1)
+    return pixels[:, first]
 
 
 def condition_tokens(tokenizer: Tokenizer, frames: int) -> int:
-    """The region's size: the positions of all latent frames that given frames reach into, the first of the sequence."""
+    """How many: the positions of all latent frames that given frames reach into, the first ones of the sequence."""
     time, height, width = tokenizer.grid
     return min(time, math.ceil(frames / tokenizer.config["patch_shape"][0])) * height * width
 
@@ -58,19 +59,18 @@ def tokenize(
 
 
 def prepare(
-    tokenizer: Tokenizer, data: dict, prediction: dict | None, split: str, folder: Path, processes: Processes
+    tokenizer: Tokenizer, data: dict, frames: int, split: str, folder: Path, processes: Processes
 ) -> Tokens:
     """The tokens in folder/split; made first, each process its share, if they are not there.
 
-    A training sample is kept in data["views"] views, a test sample in one.
+    A training sample is kept in data["views"] views, a test sample in one; `frames` are given (0: no prediction).
     """
     weights = tokenizer.codebook.weight.detach().cpu().numpy().tobytes()
-    maker = {"data": data, "prediction": prediction, "codebook": hashlib.sha256(weights).hexdigest()}
+    maker = {"data": data, "frames": frames, "codebook": hashlib.sha256(weights).hexdigest()}
     folder = folder / split
     done = folder / "made-from.json"
     if not done.exists():
         source = open_source(data, tokenizer.config["sample_shape"], split)
-        frames = prediction["frames"] if prediction else 0
         views = data["views"] if split == "train" else 1
         count = len(source.labels) * views
         shapes = {"tokens": (count, tokenizer.tokens), "condition": (count, condition_tokens(tokenizer, frames))}

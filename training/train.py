@@ -38,8 +38,9 @@ def main() -> None:
             parser.error("a generator needs --tokenizer")
         tokenizer = export.read(arguments.tokenizer).to(processes.device)
         folder = arguments.tokens or arguments.out / "tokens"
-        sets = [prepare(tokenizer, data, model.get("prediction"), split, folder, processes) for split in ("train", "test")]
-        task = GeneratorTask(model, options, *sets)
+        frames = model.get("prediction", {"frames": 0})["frames"]
+        splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
+        task = GeneratorTask(model, options, *splits)
     trained = train(task, options, data["reader_threads"], arguments.out, processes)
     if processes.first:
         export.write(trained, arguments.out)

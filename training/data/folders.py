@@ -40,26 +40,32 @@ class Pictures(Files):
         with Image.open(self.files[item]) as picture:
             scale = max(self.width / picture.width, self.height / picture.height)
             size = round(picture.width * scale), round(picture.height * scale)
-            pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=3))
+            pixels = np.asarray(picture.convert("RGB").resize(size, Image.BICUBIC, reducing_gap=3))
         return self.crop(pixels[None], random)
 
 
 class Clips(Files):
-    """`frames` of a file, `fps` a second, from anywhere in it (test: from its middle); the last frame again if it is short."""
+    """`fps` frames a second from anywhere in a file (test: from its middle); of a short one the last frame again."""
 
     def __init__(self, folder: Path, split: str, sample_shape: list[int], fps: float):
         super().__init__(folder, split, sample_shape)
         self.fps = fps
 
+    def probe(self, file: Path) -> list[float]:
+        """width and height in pixels, duration in seconds"""
+        command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "default=nw=1:nk=1"]
+        command += ["-show_entries", "format=duration:stream=width,height", str(file)]
+        return [float(line) for line in subprocess.check_output(command, text=True).split()]
+
     def read(self, item: int, random: np.random.Generator) -> np.ndarray:
         file = self.files[item]
-        probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "format=duration:stream=width,height"]
-        width, height, seconds = map(float, subprocess.check_output([*probe, "-of", "default=nw=1:nk=1", file], text=True).split())
+        width, height, seconds = self.probe(file)
         scale = max(self.width / width, self.height / height)
         width, height = round(width * scale), round(height * scale)
         start = max(0, seconds - self.frames / self.fps) * (random.random() if self.random else 0.5)
-        command = ["ffmpeg", "-v", "error", "-ss", f"{start:.3f}", "-i", file, "-vf", f"fps={self.fps},scale={width}:{height}"]
-        command += ["-frames:v", str(self.frames), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
+        command = ["ffmpeg", "-v", "error", "-ss", f"{start:.3f}", "-i", str(file)]
+        command += ["-vf", f"fps={self.fps},scale={width}:{height}", "-frames:v", str(self.frames)]
+        command += ["-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
         pixels = np.frombuffer(subprocess.check_output(command), np.uint8).reshape(-1, height, width, 3)
         if len(pixels) == 0:
             raise SystemExit(f"{file}: expected a video that ffmpeg decodes")

@@ -11,7 +11,7 @@ import numpy as np
 from . import idx
 
 BOX = 20  # pixels: MNIST's digits are scaled to fit in 20 x 20
-SPEED = (1.0, 2.5)  # pixels a frame
+SPEED = (0.5, 1.5)  # pixels a frame
 
 
 def box(picture: np.ndarray) -> np.ndarray:
