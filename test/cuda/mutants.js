@@ -257,7 +257,7 @@ export const mutants = [
   { file: 'stream.cu', test: 'decode', from: '  flops += found->second.flops;\n', to: '' },
   {
     file: 'stream.cu',
-    test: 'decode',
+    test: 'paths',
     from: 'recordings_.try_emplace(key, device_)',
     to: 'recordings_.try_emplace("", device_)',
   },
