@@ -6,6 +6,7 @@ import type { FlopsByPart } from './flops.js';
 import { Generation } from './generation.js';
 import { type LoadOptions, openDevice } from './model.js';
 import type { NativeGenerator } from './native.js';
+import { plan } from './plan.js';
 import type { ScheduleInput } from './schedule.js';
 import { type ModelShape, tokenCount } from './shape.js';
 
@@ -13,7 +14,8 @@ export interface BenchOptions
   extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
   readonly model: ModelShape;
   readonly batch: number;
-  readonly steps: number;
+  /** Default: the schedule's own, else 12. */
+  readonly steps?: number;
   readonly schedule: ScheduleInput;
   /** w of classifier-free guidance; above 0 both halves run. */
   readonly guidance: number;
@@ -89,12 +91,13 @@ async function run(
   config: GeneratorConfig,
   generator: NativeGenerator,
   options: BenchOptions,
+  steps: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
   const generation = new Generation(config, generator, undefined, {
     labels: [0],
     count: options.batch,
-    steps: options.steps,
+    steps,
     schedule,
     guidanceScale: options.guidance,
   });
@@ -111,6 +114,7 @@ async function run(
 /** @throws MagnetsError ERR_INTERNAL when counted FLOPs differ from the formula's. */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const config = configOf(options.model);
+  const { steps } = plan(options);
   const { device, dtype } = openDevice(options);
   const { backend, threads } = device;
   const generator = await device.loadGenerator(
@@ -122,7 +126,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     const of = 1 + 2 * options.repeats;
     let done = 0;
     const next = async (schedule: ScheduleInput) => {
-      const result = await run(config, generator, options, schedule);
+      const result = await run(config, generator, options, steps, schedule);
       options.onProgress?.(++done, of);
       return result;
     };
@@ -141,7 +145,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     return {
       model: config.name,
       batch: options.batch,
-      steps: options.steps,
+      steps,
       schedule,
       guidance: options.guidance,
       threads,

@@ -12,6 +12,7 @@ import {
 import { MagnetsError } from './errors.js';
 import type { NativeTensor } from './native.js';
 import { parseSafetensors } from './safetensors.js';
+import { parseSchedules } from './schedule.js';
 import { tokenCount } from './shape.js';
 
 export type Tensors = Record<string, NativeTensor>;
@@ -120,16 +121,33 @@ async function readJson(file: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
+/** Undefined where there is no such file. */
+async function readJsonIfAny(file: string, signal: AbortSignal | undefined): Promise<unknown> {
+  try {
+    return await readJson(file, signal);
+  } catch (error) {
+    const cause =
+      error instanceof MagnetsError ? (error.cause as NodeJS.ErrnoException) : undefined;
+    if (cause?.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 async function readTensors(file: string, shapes: Shapes, signal: AbortSignal | undefined) {
   const tensors = parseSafetensors(file, await read(file, signal));
   checkTensors(file, tensors, shapes);
   return tensors;
 }
 
-/** The config alone, for plans. */
+/** The config and the named schedules, without weights: for plans. */
 export async function readConfig(folder: string, signal?: AbortSignal): Promise<GeneratorConfig> {
   const file = join(folder, 'config.json');
-  return parseGeneratorConfig(file, basename(resolve(folder)), await readJson(file, signal));
+  const name = basename(resolve(folder));
+  const config = parseGeneratorConfig(file, name, await readJson(file, signal));
+  const schedulesFile = join(folder, 'schedules.json');
+  const schedules = await readJsonIfAny(schedulesFile, signal);
+  if (schedules === undefined) return config;
+  return { ...config, schedules: parseSchedules(schedulesFile, schedules, config) };
 }
 
 /** @throws MagnetsError ERR_CHECKPOINT, or the signal's reason. */
@@ -139,15 +157,8 @@ export async function readCheckpoint(folder: string, signal?: AbortSignal): Prom
   const tensors = await readTensors(join(folder, 'model.safetensors'), shapes, signal);
 
   const tokenizerFile = join(folder, 'tokenizer', 'config.json');
-  let json: unknown;
-  try {
-    json = await readJson(tokenizerFile, signal);
-  } catch (error) {
-    const cause =
-      error instanceof MagnetsError ? (error.cause as NodeJS.ErrnoException) : undefined;
-    if (cause?.code !== 'ENOENT') throw error;
-    return { folder, config, tensors };
-  }
+  const json = await readJsonIfAny(tokenizerFile, signal);
+  if (json === undefined) return { folder, config, tensors };
   const tokenizer = parseTokenizerConfig(tokenizerFile, json);
   const fits =
     tokenizer.codebookSize === config.codebookSize &&
@@ -155,6 +166,14 @@ export async function readCheckpoint(folder: string, signal?: AbortSignal): Prom
   if (!fits) {
     const expected = `${config.codebookSize} codes on a grid of ${config.latentShape.join(' x ')}`;
     throw new MagnetsError('ERR_CHECKPOINT', `${tokenizerFile}: expected ${expected}`);
+  }
+  const [frames] = tokenizer.sampleShape;
+  if (config.prediction && config.prediction.frames >= frames) {
+    const expected = `more than the ${config.prediction.frames} frames that prediction is given`;
+    throw new MagnetsError(
+      'ERR_CHECKPOINT',
+      `${tokenizerFile}: expected ${expected} for sample_shape`,
+    );
   }
   return {
     folder,

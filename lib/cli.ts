@@ -6,9 +6,11 @@ import * as bench from './commands/bench.js';
 import * as generate from './commands/generate.js';
 import * as info from './commands/info.js';
 import * as plan from './commands/plan.js';
+import * as predict from './commands/predict.js';
 
 const commands: Record<string, { help: string; run(args: string[]): Promise<void> }> = {
   generate,
+  predict,
   plan,
   bench,
   info,
@@ -16,7 +18,8 @@ const commands: Record<string, { help: string; run(args: string[]): Promise<void
 
 const help = `magnets: masked generative transformers with nested widths
 
-  magnets generate   pictures from a model
+  magnets generate   pictures or videos from a model
+  magnets predict    how given frames of a video go on
   magnets plan       what a schedule costs, by formula
   magnets bench      FLOPs and time beside the full-size baseline
   magnets info       what this machine offers

@@ -1,6 +1,6 @@
-/** `config.json` of a checkpoint (docs/checkpoints.md), checked: every refusal names the file, the key and what was expected. */
+/** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { MagnetsError } from './errors.js';
+import { Reader, type Shape3 } from './reader.js';
 import { type ModelShape, tokenCount, type Width } from './shape.js';
 
 export interface SamplingDefaults {
@@ -19,6 +19,8 @@ export interface GeneratorConfig extends ModelShape {
   readonly classes: number;
   /** One name a class, or none. */
   readonly classLabels: readonly string[];
+  /** Of a model that predicts: how many frames it is given. */
+  readonly prediction?: { readonly frames: number };
   readonly sampling: SamplingDefaults;
 }
 
@@ -37,78 +39,6 @@ export interface TokenizerConfig {
   readonly sampleShape: readonly [number, number, number];
   readonly patchShape: readonly [number, number, number];
   readonly channels: number;
-}
-
-type Json = Record<string, unknown>;
-type Shape3 = [number, number, number];
-
-/** Reads typed keys of one JSON object. */
-class Reader {
-  constructor(
-    private readonly file: string,
-    private readonly json: Json,
-    private readonly prefix = '',
-  ) {}
-
-  fail(key: string, expected: string): never {
-    const received = JSON.stringify(this.json[key]) ?? 'nothing';
-    const message = `${this.file}: expected ${expected} for ${this.prefix}${key} but received ${received}`;
-    throw new MagnetsError('ERR_CHECKPOINT', message);
-  }
-
-  has(key: string): boolean {
-    return this.json[key] !== undefined;
-  }
-
-  integer(key: string, least = 1, most = 2 ** 20): number {
-    const value = this.json[key];
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) {
-      return value;
-    }
-    return this.fail(key, `an integer in ${least} .. ${most}`);
-  }
-
-  number(key: string, least = 0): number {
-    const value = this.json[key];
-    if (typeof value === 'number' && Number.isFinite(value) && value >= least) return value;
-    return this.fail(key, `a number of at least ${least}`);
-  }
-
-  oneOf<T extends string>(key: string, ...values: T[]): T {
-    const found = values.find((value) => value === this.json[key]);
-    return found ?? this.fail(key, values.map((value) => JSON.stringify(value)).join(' or '));
-  }
-
-  match(key: string, pattern: RegExp, expected: string): string {
-    const value = this.json[key];
-    return typeof value === 'string' && pattern.test(value) ? value : this.fail(key, expected);
-  }
-
-  shape(key: string): Shape3 {
-    const value = this.json[key];
-    const valid =
-      Array.isArray(value) &&
-      value.length === 3 &&
-      value.every((extent) => Number.isInteger(extent) && extent > 0 && extent <= 4096);
-    return valid ? (value as Shape3) : this.fail(key, 'three positive integers');
-  }
-
-  list(key: string): unknown[] {
-    const value = this.json[key];
-    return Array.isArray(value) ? value : this.fail(key, 'a list');
-  }
-
-  child(key: string): Reader {
-    return Reader.of(this.file, this.json[key], `${this.prefix}${key}.`);
-  }
-
-  static of(file: string, json: unknown, prefix = ''): Reader {
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      const what = prefix === '' ? 'a JSON object' : `an object for ${prefix.slice(0, -1)}`;
-      throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected ${what}`);
-    }
-    return new Reader(file, json as Json, prefix);
-  }
 }
 
 function transformer(reader: Reader) {
@@ -177,6 +107,9 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     vocabSize: codebookSize + classes + 2,
     latentShape,
     widths: readWidths(reader, file, base.heads, base.intermediateSize),
+    prediction: reader.has('prediction')
+      ? { frames: reader.child('prediction').integer('frames', 1, 4096) }
+      : undefined,
     sampling: {
       steps: or('steps', 12, () => sampling.integer('steps', 1, 1000)),
       guidanceScale: or('guidance_scale', 0, () => sampling.number('guidance_scale')),

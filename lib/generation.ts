@@ -65,7 +65,7 @@ export interface GenerationStep {
 export interface GenerationResult {
   /** [count, N] */
   readonly tokens: Tensor<'int32'>;
-  /** With a tokenizer: [count, height, width, channels] in [0, 1]. */
+  /** With a tokenizer: [count, height, width, channels], a video's [count, frames, height, width, channels], in [0, 1]. */
   readonly pixels?: Tensor<'float32'>;
   readonly labels: readonly Label[];
   /** The transformer's FLOPs, counted while it ran. */
@@ -73,7 +73,7 @@ export interface GenerationResult {
   readonly parts: FlopsByPart;
   /** The full-size baseline's for the same samples, steps and guidance. */
   readonly baselineFlops: number;
-  /** Wall time of the decode steps. */
+  /** Wall time of the decode steps, and of a prediction's encoding. */
   readonly seconds: number;
 }
 
@@ -149,14 +149,19 @@ export class Generation implements AsyncIterable<GenerationStep> {
   readonly #firstSample: number;
   readonly #ids: Int32Array;
   readonly #masked: Uint8Array;
+  readonly #condition: (() => Promise<Int32Array>) | undefined;
   #started = false;
 
-  /** Use {@link Model.generate}. */
+  /**
+   * Use {@link Model.generate}. condition: token ids [count, n] that the first n positions show while they are masked,
+   * instead of [MASK].
+   */
   constructor(
     config: GeneratorConfig,
     generator: NativeGenerator,
     decode: ((tokens: Tensor<'int32'>) => Promise<Tensor<'float32'>>) | undefined,
     options: GenerateOptions,
+    condition?: () => Promise<Int32Array>,
   ) {
     const { sampling } = config;
     const { labels = [null], maskingSchedule } = options;
@@ -181,8 +186,9 @@ export class Generation implements AsyncIterable<GenerationStep> {
     this.#firstSample = integer('firstSample', options.firstSample ?? 0, 0, 2 ** 31 - 1 - count);
     this.#ids = ids;
     this.#masked = masked;
+    this.#condition = condition;
 
-    const steps = options.steps ?? scheduleSteps(options.schedule) ?? sampling.steps;
+    const steps = options.steps ?? scheduleSteps(options.schedule, config) ?? sampling.steps;
     // A budget is searched for whole samples, so that all of a batch share one schedule.
     const schedule =
       options.budget === undefined
@@ -269,6 +275,20 @@ export class Generation implements AsyncIterable<GenerationStep> {
     return this.#decode ? { ...result, pixels: await this.#decode(tokens) } : result;
   }
 
+  /** What the model sees before the first step. */
+  async #shownIds(): Promise<Int32Array> {
+    if (this.#condition === undefined) return this.#ids;
+    const condition = await this.#condition();
+    const count = this.labels.length;
+    const length = tokenCount(this.#config);
+    const shown = condition.length / count;
+    const ids = this.#ids.slice();
+    for (let i = 0; i < count; ++i) {
+      ids.set(condition.subarray(i * shown, (i + 1) * shown), i * length);
+    }
+    return ids;
+  }
+
   /** -1 where masked. */
   #tokens({ ids, masked }: NativeStep): Tensor<'int32'> {
     const tokens = ids!.map((id, i) => (masked![i] ? -1 : id));
@@ -284,7 +304,7 @@ export class Generation implements AsyncIterable<GenerationStep> {
     let session: NativeSession | undefined;
     try {
       session = await this.#native.openSession({
-        ids: this.#ids,
+        ids: await this.#shownIds(),
         masked: this.#masked,
         classIds: labelIds(config, this.labels),
         nullClassId: this.#guidance > 0 ? config.codebookSize + config.classes : -1,

@@ -1,120 +1,109 @@
-/** PNG pictures: a contact sheet of samples, and a strip of one sample's steps. */
+/** Pixels as files: contact sheets and strips of steps as PNG, animations as APNG or GIF. */
 
 import { encode } from 'fast-png';
+import { encodeApng } from './apng.js';
 import { integer, wrongValue } from './errors.js';
+import { encodeGif } from './gif.js';
+import { Sheet } from './sheet.js';
 import type { Tensor } from './tensor.js';
 
-/** Gray of the gaps and of masked patches, 8 bits. */
-const gapGray = 255;
-const maskedGray = 128;
+/** Of masked patches. */
+const maskedGray = 128 / 255;
+
+const encoders = { apng: encodeApng, gif: encodeGif };
+
+export type AnimationFormat = keyof typeof encoders;
 
 export interface SheetOptions {
-  /** Default: as square as the count allows. */
+  /** Cells in a row. Default: as square as the samples allow; in a sheet of videos the frames of one sample. */
   readonly columns?: number;
   /** Each pixel becomes scale x scale. Default 3. */
   readonly scale?: number;
 }
 
-/** A canvas of 8-bit pixels, `cell` by `cell`. */
-class Sheet {
-  readonly #data: Uint8Array;
-  readonly #width: number;
-  readonly #height: number;
-  readonly #gap: number;
-
-  constructor(
-    count: number,
-    private readonly columns: number,
-    private readonly cellHeight: number,
-    private readonly cellWidth: number,
-    private readonly channels: number,
-    private readonly scale: number,
-  ) {
-    this.#gap = scale;
-    this.#width = columns * (cellWidth * scale + this.#gap) + this.#gap;
-    this.#height = Math.ceil(count / columns) * (cellHeight * scale + this.#gap) + this.#gap;
-    this.#data = new Uint8Array(this.#width * this.#height * channels).fill(gapGray);
-  }
-
-  /** Fills cell `index`; value(y, x, channel) in [0, 1]. */
-  draw(index: number, value: (y: number, x: number, channel: number) => number): void {
-    const { scale, channels } = this;
-    const top =
-      Math.floor(index / this.columns) * (this.cellHeight * scale + this.#gap) + this.#gap;
-    const left = (index % this.columns) * (this.cellWidth * scale + this.#gap) + this.#gap;
-    for (let y = 0; y < this.cellHeight * scale; ++y) {
-      for (let x = 0; x < this.cellWidth * scale; ++x) {
-        const at = ((top + y) * this.#width + left + x) * channels;
-        for (let channel = 0; channel < channels; ++channel) {
-          const shade = value(Math.floor(y / scale), Math.floor(x / scale), channel);
-          this.#data[at + channel] = Math.round(255 * shade);
-        }
-      }
-    }
-  }
-
-  toPng(): Uint8Array {
-    const { channels } = this;
-    return encode({
-      width: this.#width,
-      height: this.#height,
-      data: this.#data,
-      channels: channels as 1 | 3,
-    });
-  }
+export interface AnimationOptions extends SheetOptions {
+  /** Frames a second. Default 8. */
+  readonly fps?: number;
 }
 
-function imageDims(pixels: Tensor<'float32'>): [number, number, number, number] {
-  const { dims } = pixels;
-  if (dims.length !== 4 || ![1, 3].includes(dims[3]!)) {
-    throw wrongValue('pixels', '[count, height, width, 1 or 3]', dims);
+/** Pixels [count, height, width, channels] as [count, 1, height, width, channels]; `value` reads a frame of them all. */
+function videosOf({ dims, data }: Tensor<'float32'>) {
+  const [count, frames, height, width, channels] = (
+    dims.length === 4 ? [dims[0], 1, ...dims.slice(1)] : dims
+  ) as [number, number, number, number, number];
+  if (![4, 5].includes(dims.length) || (channels !== 1 && channels !== 3) || data.length === 0) {
+    const expected = '[count, height, width, 1 or 3] or [count, frames, height, width, 1 or 3]';
+    throw wrongValue('pixels', expected, dims);
   }
-  return dims as unknown as [number, number, number, number];
+  const value = (frame: number) => (y: number, x: number, channel: number) =>
+    data[((frame * height + y) * width + x) * channels + channel]!;
+  return { count, frames, cell: { height, width, channels } as const, value };
 }
 
-function pixelOf(pixels: Tensor<'float32'>, sample: number) {
-  const [, height, width, channels] = imageDims(pixels);
-  const { data } = pixels;
-  return (y: number, x: number, channel: number) =>
-    data[((sample * height + y) * width + x) * channels + channel]!;
+function scaleOf(options: SheetOptions): number {
+  return integer('scale', options.scale ?? 3, 1, 64);
 }
 
-/** All samples side by side. pixels: [count, height, width, channels] in [0, 1]. */
+function columnsOf(options: SheetOptions, usual: number): number {
+  return integer('columns', options.columns ?? usual, 1, 2 ** 16);
+}
+
+/** All samples side by side, PNG; a video's frames in a row. Pixels in [0, 1]. */
 export function contactSheet(pixels: Tensor<'float32'>, options: SheetOptions = {}): Uint8Array {
-  const [count, height, width, channels] = imageDims(pixels);
-  const columns = integer('columns', options.columns ?? Math.ceil(Math.sqrt(count)), 1);
-  const sheet = new Sheet(
-    count,
-    columns,
-    height,
-    width,
-    channels,
-    integer('scale', options.scale ?? 3, 1, 64),
-  );
-  for (let sample = 0; sample < count; ++sample) sheet.draw(sample, pixelOf(pixels, sample));
-  return sheet.toPng();
+  const { count, frames, cell, value } = videosOf(pixels);
+  const columns = columnsOf(options, frames > 1 ? frames : Math.ceil(Math.sqrt(count)));
+  const sheet = new Sheet(count * frames, columns, cell, scaleOf(options));
+  for (let i = 0; i < count * frames; ++i) sheet.draw(i, value(i));
+  return encode(sheet.picture);
+}
+
+/** Videos [count, frames, height, width, channels] in [0, 1], playing side by side for ever. */
+export function animation(
+  pixels: Tensor<'float32'>,
+  format: AnimationFormat,
+  options: AnimationOptions = {},
+): Uint8Array {
+  const { count, frames, cell, value } = videosOf(pixels);
+  if (!Object.hasOwn(encoders, format)) {
+    throw wrongValue('format', Object.keys(encoders).join(' or '), format);
+  }
+  const fps = integer('fps', options.fps ?? 8, 1, 50); // a viewer of GIFs slows down what is faster
+  const columns = columnsOf(options, Math.ceil(Math.sqrt(count)));
+  const pictures = Array.from({ length: frames }, (_, frame) => {
+    const sheet = new Sheet(count, columns, cell, scaleOf(options));
+    for (let i = 0; i < count; ++i) sheet.draw(i, value(i * frames + frame));
+    return sheet.picture;
+  });
+  return encoders[format](pictures, fps);
 }
 
 /**
- * One sample after each step. pixels: [steps, height, width, channels]; masked: [steps, N] on the grid
- * [rows, columns], whose patches are drawn gray.
+ * One sample after each step, PNG; of a video a row a step. pixels: [steps, ...] in [0, 1]; masked: [steps, N] on the
+ * grid `latentShape`, whose patches are drawn gray.
  */
 export function stepStrip(
   pixels: Tensor<'float32'>,
   masked: Uint8Array,
-  grid: readonly [number, number],
+  latentShape: readonly [number, number, number],
   options: SheetOptions = {},
 ): Uint8Array {
-  const [count, height, width, channels] = imageDims(pixels);
-  const [rows, columns] = grid;
-  const scale = integer('scale', options.scale ?? 3, 1, 64);
-  const sheet = new Sheet(count, options.columns ?? count, height, width, channels, scale);
-  for (let step = 0; step < count; ++step) {
-    const pixel = pixelOf(pixels, step);
-    sheet.draw(step, (y, x, channel) => {
-      const patch = Math.floor((y * rows) / height) * columns + Math.floor((x * columns) / width);
-      return masked[step * rows * columns + patch] ? maskedGray / 255 : pixel(y, x, channel);
+  const { count: steps, frames, cell, value } = videosOf(pixels);
+  const [times, rows, columns] = latentShape;
+  const sheet = new Sheet(
+    steps * frames,
+    columnsOf(options, frames > 1 ? frames : steps),
+    cell,
+    scaleOf(options),
+  );
+  for (let i = 0; i < steps * frames; ++i) {
+    const pixel = value(i);
+    // Frame i of all steps' lies in slice floor(i * times / frames) of all steps' grids.
+    const slice = Math.floor((i * times) / frames);
+    sheet.draw(i, (y, x, channel) => {
+      const row = slice * rows + Math.floor((y * rows) / cell.height);
+      const column = Math.floor((x * columns) / cell.width);
+      return masked[row * columns + column] ? maskedGray : pixel(y, x, channel);
     });
   }
-  return sheet.toPng();
+  return encode(sheet.picture);
 }

@@ -10,7 +10,14 @@ export type {
   GenerationStep,
   Label,
 } from './generation.js';
-export { contactSheet, type SheetOptions, stepStrip } from './image.js';
+export {
+  type AnimationFormat,
+  type AnimationOptions,
+  animation,
+  contactSheet,
+  type SheetOptions,
+  stepStrip,
+} from './image.js';
 export {
   type CudaDevice,
   type Device,
@@ -30,6 +37,7 @@ export {
   type PlanRow,
   plan,
 } from './plan.js';
+export type { Prediction, PredictionResult, PredictOptions } from './prediction.js';
 export { presets } from './presets.js';
 export {
   findWidth,

@@ -14,6 +14,7 @@ import {
   native,
   packageRoot,
 } from './native.js';
+import { Prediction, type PredictOptions } from './prediction.js';
 import { findWidth } from './schedule.js';
 import { fullWidth, tokenCount } from './shape.js';
 import { Tensor } from './tensor.js';
@@ -172,6 +173,19 @@ export class Model {
     this.#alive();
     const decode = this.#tokenizer && ((tokens: Tensor<'int32'>) => this.decode(tokens));
     return new Generation(this.config, this.#generator, decode, options);
+  }
+
+  /**
+   * Predicts how given frames go on, like `generate`. @throws TypeError, RangeError for wrong options, MagnetsError
+   * ERR_UNSUPPORTED for a model without "prediction" in its config.json, at once.
+   */
+  predict(options: PredictOptions): Prediction {
+    this.#alive();
+    const codec = {
+      encode: (pixels: Pixels) => this.encode(pixels),
+      decode: (tokens: Tensor<'int32'>) => this.decode(tokens),
+    };
+    return new Prediction(this.config, this.tokenizerConfig, this.#generator, codec, options);
   }
 
   /**

@@ -5,7 +5,13 @@
 
 import { integer, number, wrongType, wrongValue } from './errors.js';
 import { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
-import { formatSchedule, type Phase, parseSchedule, type ScheduleInput } from './schedule.js';
+import {
+  formatSchedule,
+  type Phase,
+  parseSchedule,
+  type ScheduleInput,
+  scheduleSteps,
+} from './schedule.js';
 import { fullWidth, type ModelShape, tokenCount } from './shape.js';
 
 /** Share of tokens that is still masked at progress r in [0, 1] (MaskGIT, mask_schedule; arccos: Halton-MaskGIT). */
@@ -21,7 +27,8 @@ export type MaskingSchedule = keyof typeof maskingSchedules;
 
 export interface PlanOptions {
   readonly model: ModelShape;
-  readonly steps: number;
+  /** Default: the schedule's own, else 12. */
+  readonly steps?: number;
   /** Default `'paper'`. */
   readonly schedule?: ScheduleInput;
   /** Instead of a schedule: the best ascending one of at most this share of the baseline's FLOPs (`bestWithin`). */
@@ -89,14 +96,15 @@ export function maskCounts(masked: number, steps: number, schedule: MaskingSched
 }
 
 function planPhases(options: PlanOptions, phases: readonly Phase[], cache: boolean): DecodePlan {
-  const { model, steps, maskingSchedule = 'cosine', choiceTemperature = 4.5 } = options;
+  const { model, maskingSchedule = 'cosine', choiceTemperature = 4.5 } = options;
   const temperatures = options.temperature ?? 1;
   const [first, last] =
     typeof temperatures === 'number' ? [temperatures, temperatures] : temperatures;
   const masked = options.masked ?? tokenCount(model);
   const positions = tokenCount(model) + 1;
-  const after = maskCounts(masked, steps, maskingSchedule);
   const widths = phases.flatMap((phase) => Array<Phase['width']>(phase.steps).fill(phase.width));
+  const steps = widths.length;
+  const after = maskCounts(masked, steps, maskingSchedule);
 
   const rows = widths.map((width, step): PlanRow => {
     const refresh = !cache || step === 0 || widths[step - 1] !== width;
@@ -155,8 +163,13 @@ function* ascending(widths: ModelShape['widths'], steps: number, from = 0): Gene
  * gives the predictions the most capacity, the sum over steps of tokens revealed times the share of the full width's
  * weights that revealed them; of equals the cheaper.
  */
-function bestWithin(options: PlanOptions, budget: number, cache: boolean): DecodePlan {
-  const { model, steps } = options;
+function bestWithin(
+  options: PlanOptions,
+  steps: number,
+  budget: number,
+  cache: boolean,
+): DecodePlan {
+  const { model } = options;
   const weights = (width: { heads: number; hidden: number }) =>
     2 * width.heads * model.headDim + width.hidden;
   const full = weights(fullWidth(model));
@@ -182,7 +195,7 @@ function bestWithin(options: PlanOptions, budget: number, cache: boolean): Decod
 /** @throws TypeError, RangeError when an option is not what it should be. */
 export function plan(options: PlanOptions): DecodePlan {
   const { model, schedule, budget, maskingSchedule = 'cosine' } = options;
-  const steps = integer('steps', options.steps, 1, 1000);
+  const steps = integer('steps', options.steps ?? scheduleSteps(schedule, model) ?? 12, 1, 1000);
   if (!Object.hasOwn(maskingSchedules, maskingSchedule)) {
     throw wrongValue(
       'maskingSchedule',
@@ -203,7 +216,7 @@ export function plan(options: PlanOptions): DecodePlan {
   if (budget !== undefined) {
     if (schedule !== undefined) throw wrongValue('budget', 'no schedule beside it', schedule);
     integer('steps with a budget', steps, 1, 64); // the search is exhaustive
-    return bestWithin(options, number('budget', budget, 0), options.cache ?? true);
+    return bestWithin(options, steps, number('budget', budget, 0), options.cache ?? true);
   }
   const phases = parseSchedule(schedule ?? 'paper', model, steps);
   return planPhases(options, phases, options.cache ?? schedule !== 'full');

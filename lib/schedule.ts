@@ -1,12 +1,13 @@
-/** Schedules: how many steps each width gets, in order. */
+/** Schedules: how many steps each width gets, in order; and those that a checkpoint names. */
 
 import { integer, wrongType, wrongValue } from './errors.js';
+import { Reader } from './reader.js';
 import { fullWidth, type ModelShape, type Width } from './shape.js';
 
 /**
  * `'1/8x3,1/4x3,1/2x3,1x3'`, the same as pairs `[['1/8', 3], …]` or `[[1 / 8, 3], …]`, or a name: `'paper'`, equal
  * shares of every width from narrow to full; `'full'`, the baseline itself: the full width over every row at every
- * step, nothing cached.
+ * step, nothing cached; or one that the model's `schedules` have.
  */
 export type ScheduleInput = string | readonly (readonly [string | number, number])[];
 
@@ -15,7 +16,19 @@ export interface Phase {
   readonly steps: number;
 }
 
-const forms = "a schedule such as '1/8x3,1/4x3,1/2x3,1x3', 'paper' or 'full'";
+type Schedules = Pick<ModelShape, 'schedules'>;
+
+/** What a schedule may be, for messages. */
+function forms({ schedules = {} }: Schedules): string {
+  const names = ['paper', 'full', ...Object.keys(schedules)].map((name) => `'${name}'`);
+  return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+}
+
+/** The schedule that a name of the model's stands for; any other as it is. */
+function resolve(schedule: ScheduleInput, { schedules = {} }: Schedules): ScheduleInput {
+  const named = typeof schedule === 'string' && Object.hasOwn(schedules, schedule);
+  return named ? schedules[schedule]! : schedule;
+}
 
 function fraction(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(?:\/(\d+(?:\.\d+)?))?$/.exec(text);
@@ -45,20 +58,21 @@ function paper(shape: Pick<ModelShape, 'widths'>, steps: number): Phase[] {
 
 /** The schedule's phases, which have `steps` steps in all. */
 export function parseSchedule(
-  schedule: ScheduleInput,
-  shape: Pick<ModelShape, 'widths'>,
+  input: ScheduleInput,
+  shape: Pick<ModelShape, 'widths' | 'schedules'>,
   steps: number,
 ): Phase[] {
+  const schedule = resolve(input, shape);
   if (schedule === 'paper') return paper(shape, steps);
   if (schedule === 'full') return [{ width: fullWidth(shape), steps }];
   if (typeof schedule !== 'string' && !Array.isArray(schedule)) {
-    throw wrongType('schedule', forms, schedule);
+    throw wrongType('schedule', forms(shape), schedule);
   }
   const pairs =
     typeof schedule === 'string'
       ? schedule.split(',').map((part) => {
           const match = /^\s*([^x\s]+)\s*x\s*(\d+)\s*$/.exec(part);
-          if (match === null) throw wrongValue('schedule', forms, schedule);
+          if (match === null) throw wrongValue('schedule', forms(shape), schedule);
           return [match[1]!, Number(match[2])] as const;
         })
       : (schedule as readonly (readonly [string | number, number])[]);
@@ -76,11 +90,38 @@ export function formatSchedule(phases: readonly Phase[]): string {
   return phases.map((phase) => `${phase.width.name}x${phase.steps}`).join(',');
 }
 
-/** Steps of a schedule that says them itself; undefined for a name. */
-export function scheduleSteps(schedule: ScheduleInput | undefined): number | undefined {
+/** Steps of a schedule that says them itself; undefined for 'paper' and 'full'. */
+export function scheduleSteps(
+  input: ScheduleInput | undefined,
+  shape: Schedules,
+): number | undefined {
+  const schedule = input === undefined ? undefined : resolve(input, shape);
   if (typeof schedule === 'string') {
     const counts = [...schedule.matchAll(/x\s*(\d+)/g)].map((match) => Number(match[1]));
     return counts.length > 0 ? counts.reduce((sum, count) => sum + count, 0) : undefined;
   }
   return Array.isArray(schedule) ? schedule.reduce((sum, [, count]) => sum + count, 0) : undefined;
+}
+
+/** `schedules.json` of a checkpoint (docs/checkpoints.md), checked: schedules of these widths by name. */
+export function parseSchedules(
+  file: string,
+  json: unknown,
+  shape: Pick<ModelShape, 'widths'>,
+): Record<string, string> {
+  const reader = Reader.of(file, json);
+  const schedules = reader.keys().map((name) => {
+    if (!/^[a-z][\w:.-]*$/.test(name) || name === 'paper' || name === 'full') {
+      reader.fail(name, "a name such as 'auto:0.33', not 'paper' or 'full',");
+    }
+    const entry = reader.child(name);
+    const schedule = entry.match('schedule', /^\d/, "a schedule such as '1/8x3,1x9'");
+    try {
+      parseSchedule(schedule, shape, scheduleSteps(schedule, {}) ?? 0);
+    } catch (error) {
+      entry.fail('schedule', `a schedule of the model's widths (${(error as Error).message})`);
+    }
+    return [name, schedule];
+  });
+  return Object.fromEntries(schedules);
 }

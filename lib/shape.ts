@@ -23,6 +23,8 @@ export interface ModelShape {
   readonly latentShape: readonly [number, number, number];
   /** Narrow to full. */
   readonly widths: readonly Width[];
+  /** Schedules by name (`schedules.json` of a checkpoint). */
+  readonly schedules?: Readonly<Record<string, string>>;
 }
 
 /** N: tokens of one sample, without the class token. */

@@ -1,6 +1,6 @@
 """python3 -m training.fixtures: writes test/fixtures, small random checkpoints with what PyTorch answers for them.
 
-test/fixtures/{post,pre}: a checkpoint folder each, and expected.safetensors:
+test/fixtures/{post,pre,video}: a checkpoint folder each, and expected.safetensors:
   ids, labels           I32 [samples, N] (-1 masked), [samples] (-1 no class)
   logits.{width}        F32 [samples, N, V], one pass over every row
   later.ids             I32 [samples, N]: ids after some of the masked tokens became known
@@ -10,10 +10,14 @@ test/fixtures/{post,pre}: a checkpoint folder each, and expected.safetensors:
                         1.5, the likeliest token each time and no noise on the choice
   pixels, tokens        F32 [2, frames, height, width, channels], I32 [2, N]: what the tokenizer makes of them
   decoded               F32 [2, frames, height, width, channels]: tokens decoded
+and of video, which predicts frames:
+  given                 F32 [2, given, height, width, channels]: the first frames of pixels
+  predicted             I32 [2, N]: like greedy, without class and guidance, the first positions showing the given frames
 expected.json says the same with shapes, for readers of other languages.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +27,12 @@ from torch import nn
 from . import export, safetensors
 from .decode import Sampling, decode
 from .model import Cache, Generator, Tokenizer
+from .tokens import condition_tokens, given
 
 FOLDER = Path(__file__).parent.parent / "test" / "fixtures"
 
-GREEDY = Sampling(guidance=1.5, temperature=0, choice_temperature=0)
+LIKELIEST = Sampling(temperature=0, choice_temperature=0)
+GREEDY = replace(LIKELIEST, guidance=1.5)
 MEANING = {
     "ids": "token ids, -1 where masked",
     "labels": "class of each sample, -1 without",
@@ -38,6 +44,8 @@ MEANING = {
     "pixels": "pictures in [0, 1]",
     "tokens": "what the tokenizer encodes pixels to",
     "decoded": "what the tokenizer decodes tokens to",
+    "given": "the first frames of pixels, as many as the model predicts from",
+    "predicted": "tokens decoded like greedy, without class and guidance, the first positions showing the given frames",
 }
 
 
@@ -81,6 +89,21 @@ TOKENIZER = {
     "codebook_dim": 6,
 }
 
+VIDEO = {
+    "num_hidden_layers": 1,
+    "latent_shape": [3, 2, 2],
+    "prediction": {"frames": 3},
+    "sampling": {"steps": 8, "guidance_scale": 2},
+}
+VIDEO_TOKENIZER = {"sample_shape": [6, 4, 6], "channels": 1, "patch_shape": [2, 2, 3], "decoder_layers": 1}
+
+# The same number of tokens everywhere. A video's given frames end in the middle of a patch.
+MODELS = {
+    "post": (generator_config("post"), TOKENIZER),
+    "pre": (generator_config("pre"), TOKENIZER),
+    "video": (generator_config("post") | VIDEO, TOKENIZER | VIDEO_TOKENIZER),
+}
+
 
 def randomize(model: nn.Module, scale: float) -> nn.Module:
     """Weights large enough that an error anywhere shows in the answer."""
@@ -120,15 +143,21 @@ def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tens
     result["pixels"] = pixels
     result["tokens"] = tokenizer.encode(pixels)
     result["decoded"] = tokenizer.decode(result["tokens"])
+    if "prediction" in generator.config:
+        frames = generator.config["prediction"]["frames"]
+        result["given"] = pixels[:, :frames]
+        condition = tokenizer.encode(given(pixels, frames))[:, : condition_tokens(tokenizer, frames)]
+        schedule = [(width, 2) for width in generator.widths]
+        result["predicted"] = decode(generator, torch.full((2,), -1), schedule, LIKELIEST, condition=condition)
     return result
 
 
 def main() -> None:
     torch.manual_seed(20)
-    for norm_position in ("post", "pre"):
-        generator = randomize(Generator(generator_config(norm_position)), 0.15)
-        tokenizer = randomize(Tokenizer(TOKENIZER), 0.3)
-        folder = FOLDER / norm_position
+    for name, (generator_settings, tokenizer_settings) in MODELS.items():
+        generator = randomize(Generator(generator_settings), 0.15)
+        tokenizer = randomize(Tokenizer(tokenizer_settings), 0.3)
+        folder = FOLDER / name
         export.write(generator, folder, np.float32)
         export.write(tokenizer, folder / "tokenizer", np.float32)
         arrays = {

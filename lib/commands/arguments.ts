@@ -9,16 +9,30 @@ import type { ModelShape } from '../shape.js';
 /** The command line is wrong: the message and how to ask for help, exit code 2. */
 export class UsageError extends Error {}
 
+type Parsed<T extends ParseArgsConfig['options']> = ReturnType<
+  typeof parseArgs<{ options: T; allowPositionals: boolean; strict: true; tokens: true }>
+>;
+
 export function parse<T extends NonNullable<ParseArgsConfig['options']>>(
   args: string[],
   options: T,
   allowPositionals = false,
-): ReturnType<typeof parseArgs<{ options: T; allowPositionals: boolean; strict: true }>> {
+): Parsed<T> {
   try {
-    return parseArgs({ args, options, allowPositionals, strict: true });
+    return parseArgs({ args, options, allowPositionals, strict: true, tokens: true });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+/** The arguments that stand alone and those of option `name`, in order. */
+export function valuesOf(
+  tokens: readonly { kind: string; name?: string; value?: string | undefined }[],
+  name: string,
+): string[] {
+  return tokens
+    .filter((token) => token.kind === 'positional' || token.name === name)
+    .map((token) => token.value!);
 }
 
 /** A finite number from the command line; undefined stays undefined. */

@@ -6,8 +6,9 @@ export const help = `magnets plan --model L [--steps 12] [--schedule paper | --b
 What a schedule costs, by formula, beside the full-size baseline.
 
   --model NAME      B, L, XL (256 tokens), video-B, video-L (1024), a bundled model or a checkpoint folder
-  --steps N         decode steps (12)
-  --schedule S      '1/8x3,1/4x3,1/2x3,1x3', 'paper' (equal shares, narrow to full) or 'full' (the baseline)
+  --steps N         decode steps (the schedule's own, else 12)
+  --schedule S      '1/8x3,1/4x3,1/2x3,1x3', 'paper' (equal shares, narrow to full), 'full' (the baseline) or a name in
+                    the model's schedules.json
   --budget SHARE    instead: the best ascending schedule of at most this share of the baseline's FLOPs
   --masking NAME    cosine (default), linear, square, cubic, arccos
   --no-cache        refresh at every step
@@ -16,7 +17,7 @@ What a schedule costs, by formula, beside the full-size baseline.
 export async function run(args: string[]): Promise<void> {
   const { values } = parse(args, {
     model: { type: 'string', default: 'L' },
-    steps: { type: 'string', default: '12' },
+    steps: { type: 'string' },
     schedule: { type: 'string' },
     budget: { type: 'string' },
     masking: { type: 'string' },
@@ -25,7 +26,7 @@ export async function run(args: string[]): Promise<void> {
   });
   const result = plan({
     model: await shapeOf(values.model),
-    steps: toNumber('steps', values.steps)!,
+    steps: toNumber('steps', values.steps),
     schedule: values.schedule,
     budget: toNumber('budget', values.budget),
     maskingSchedule: values.masking as MaskingSchedule | undefined,

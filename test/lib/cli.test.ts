@@ -1,22 +1,12 @@
 /** The command line, by spawning it. */
 
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { decode } from 'fast-png';
 import t from 'tap';
 import { fixtureFolder } from './fixtures.js';
-
-const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-
-function magnets(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-}
+import { magnets } from './magnets.js';
 
 t.test('plan', async (t) => {
   const { status, stdout, stderr } = magnets(
@@ -98,6 +88,28 @@ t.test('generate', async (t) => {
   );
 });
 
+t.test('the labels are those of positionals and options, in order', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const pixels = (...labels: string[]) => {
+    const out = join(folder, 'out.png');
+    const { status } = magnets(
+      'generate',
+      '--model',
+      fixtureFolder('post'),
+      ...labels,
+      '--out',
+      out,
+    );
+    t.equal(status, 0);
+    return decode(readFileSync(out)).data;
+  };
+  const want = pixels('a', 'b', '3');
+  t.same(pixels('a', '--label', 'b', '3'), want);
+  t.same(pixels('--label', 'a', 'b', '--label', '3'), want);
+  t.notSame(pixels('b', 'a', '3'), want);
+});
+
 t.test('bench', async (t) => {
   const args = [
     'bench',
@@ -145,7 +157,7 @@ t.test('info', async (t) => {
 
 t.test('help and mistakes', async (t) => {
   t.match(magnets('--help'), { status: 0, stdout: /magnets generate/ });
-  for (const command of ['generate', 'plan', 'bench', 'info']) {
+  for (const command of ['generate', 'predict', 'plan', 'bench', 'info']) {
     t.match(magnets(command, '--help'), { status: 0, stdout: new RegExp(`^magnets ${command}`) });
   }
   t.match(magnets('paint'), {
@@ -166,7 +178,7 @@ t.test('help and mistakes', async (t) => {
     status: 1,
     stderr: /M.config\.json: expected a readable file/,
   });
-  t.match(magnets('generate', 'z', '--model', fixtureFolder('post'), '--out', '/dev/null'), {
+  t.match(magnets('generate', 'z', '--model', fixtureFolder('post'), '--out', 'out.png'), {
     status: 1,
     stderr: /for label but received "z"/,
   });

@@ -1,14 +1,30 @@
 /** The checkpoints of training/fixtures.py and what PyTorch answered for them. */
 
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tensor } from '../../lib/tensor.js';
 
-export const fixtureFolder = (name: 'post' | 'pre') =>
+export type FixtureName = 'post' | 'pre' | 'video';
+
+export const fixtureFolder = (name: FixtureName) =>
   fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 
+/** A copy of a fixture, and a way to change a JSON file in it; gone when the test ends. */
+export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }) {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  cpSync(fixtureFolder(name), folder, { recursive: true });
+  const write = (file: string, json: unknown) =>
+    writeFileSync(join(folder, file), JSON.stringify(json));
+  const change = (file: string, keys: object) =>
+    write(file, { ...JSON.parse(readFileSync(join(folder, file), 'utf8')), ...keys });
+  return { folder, write, change };
+}
+
 /** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
-export function expectations(name: 'post' | 'pre') {
+export function expectations(name: FixtureName) {
   const bytes = readFileSync(`${fixtureFolder(name)}/expected.safetensors`);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<

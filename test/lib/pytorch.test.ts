@@ -1,4 +1,4 @@
-/** The whole model against PyTorch: every width, a cached step with stale keys and values, the tokenizer. */
+/** The whole model against PyTorch: every width, a cached step with stale keys and values, the tokenizer, prediction. */
 
 import t from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint.js';
@@ -14,7 +14,7 @@ import { expectations, fixtureFolder, relativeError, widthNames } from './fixtur
 // typically, LayerNorm rescales once a sum, so 10 * sqrt(128) * 2^-24 = 7e-6 of the largest logit. PyTorch loses as much.
 const f32Bound = 2 * 10 * Math.sqrt(128) * 2 ** -24;
 
-for (const name of ['post', 'pre'] as const) {
+for (const name of ['post', 'pre', 'video'] as const) {
   for (const instructionSet of info().cpu.instructionSets) {
     t.test(`${name}, ${instructionSet}`, async (t) => {
       const expected = expectations(name);
@@ -36,6 +36,7 @@ for (const name of ['post', 'pre'] as const) {
         expected.int('tokens').data,
       );
       const decoded = await model.decode(expected.int('tokens'));
+      if (name === 'video') t.same(decoded.dims, [2, 6, 4, 6, 1]);
       const error = relativeError(decoded.data, expected.float('decoded').data);
       t.ok(error < f32Bound, `decoded: error ${error}`);
     });
@@ -100,7 +101,7 @@ for (const name of ['post', 'pre'] as const) {
   });
 }
 
-for (const name of ['post', 'pre'] as const) {
+for (const name of ['post', 'pre', 'video'] as const) {
   t.test(`${name}: a whole greedy decode`, async (t) => {
     const expected = expectations(name);
     const model = await load(fixtureFolder(name));
@@ -122,8 +123,25 @@ for (const name of ['post', 'pre'] as const) {
   });
 }
 
+for (const instructionSet of info().cpu.instructionSets) {
+  t.test(`video: frames predicted, ${instructionSet}`, async (t) => {
+    const expected = expectations('video');
+    const model = await load(fixtureFolder('video'), { instructionSet });
+    t.teardown(() => model.dispose());
+    const { tokens } = await model
+      .predict({
+        frames: expected.float('given'),
+        schedule: '1/8x2,1/4x2,1/2x2,1x2',
+        temperature: 0,
+        choiceTemperature: 0,
+      })
+      .result();
+    t.same(tokens.data, expected.int('predicted').data);
+  });
+}
+
 /** Fixtures keep the frame axis; the API leaves a single frame out. */
 function imagesOf(pixels: Tensor<'float32'>): Tensor<'float32'> {
-  const [count, , ...rest] = pixels.dims;
-  return new Tensor('float32', pixels.data, [count!, ...rest]);
+  const [count, frames, ...rest] = pixels.dims;
+  return frames === 1 ? new Tensor('float32', pixels.data, [count!, ...rest]) : pixels;
 }
