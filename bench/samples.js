@@ -1,55 +1,63 @@
-// node bench/samples.js --model fashion --count 10000 --name paper --seed 1 --out FILE
+// node bench/samples.js --model fashion --schedule paper [--no-cache] --count 10000 --seed 1 --out FILE [--given FILE]
 //
-// Pictures for training/evaluate.py: raw 8-bit pixels [count, height, width], label i % classes; prints what one
-// picture cost. Names: full, paper, paper-nocache, width-1/8 and so on (that width alone at every step).
+// Samples for training/: raw 8-bit pixels, those of pictures [count, height, width, channels], of videos
+// [count, frames, height, width, channels]; of label i % classes or, with the frames of --given (such pixels of as many
+// frames as the model is given), predicted. Prints what one sample cost.
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { load } from '../dist/index.js';
+import { load, Tensor } from '../dist/index.js';
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'fashion' },
+    schedule: { type: 'string', default: 'paper' },
+    'no-cache': { type: 'boolean', default: false },
     count: { type: 'string', default: '10000' },
-    name: { type: 'string', default: 'paper' },
     seed: { type: 'string', default: '1' },
-    guidance: { type: 'string' },
-    'choice-temperature': { type: 'string' },
-    out: { type: 'string' },
+    given: { type: 'string' },
+    out: { type: 'string', default: 'samples.u8' },
   },
 });
-
-const batch = 200;
 const count = Number(values.count);
-const number = (text) => (text === undefined ? undefined : Number(text));
 const model = await load(values.model);
-const { steps } = model.config.sampling;
+const batch = Math.ceil(10_000 / model.tokens); // about as many tokens at once, whatever a sample has
+const given = values.given === undefined ? undefined : await open(values.given);
 
-function scheduleOf(name) {
-  if (name === 'full' || name === 'paper') return { schedule: name };
-  if (name === 'paper-nocache') return { schedule: 'paper', cache: false };
-  if (name.startsWith('width-')) return { schedule: [[name.slice('width-'.length), steps]] };
-  throw new Error(`Expected a name of a schedule but received ${name}`);
+/** The frames given for `size` samples from `first` on. */
+async function readFrames(first, size) {
+  const [, height, width] = model.tokenizerConfig.sampleShape;
+  const { frames } = model.config.prediction;
+  const dims = [size, frames, height, width, model.tokenizerConfig.channels];
+  const length = dims.reduce((product, extent) => product * extent, 1);
+  const { buffer } = await given.read(Buffer.alloc(length), 0, length, (first * length) / size);
+  return new Tensor(
+    'float32',
+    Float32Array.from(buffer, (value) => value / 255),
+    dims,
+  );
+}
+
+async function generate(first, size) {
+  const options = {
+    schedule: values.schedule,
+    cache: values['no-cache'] ? false : undefined,
+    firstSample: first,
+    seed: Number(values.seed),
+  };
+  if (given) return model.predict({ ...options, frames: await readFrames(first, size) });
+  const labels = Array.from({ length: size }, (_, i) => (first + i) % model.config.classes);
+  return model.generate({ ...options, labels });
 }
 
 const out = createWriteStream(values.out);
 let flops = 0;
-let baselineFlops = 0;
 let seconds = 0;
 for (let first = 0; first < count; first += batch) {
-  const size = Math.min(batch, count - first);
-  const generation = model.generate({
-    ...scheduleOf(values.name),
-    labels: Array.from({ length: size }, (_, i) => (first + i) % model.config.classes),
-    firstSample: first,
-    seed: Number(values.seed),
-    guidanceScale: number(values.guidance),
-    choiceTemperature: number(values['choice-temperature']),
-  });
-  const result = await generation.result();
+  const result = await (await generate(first, Math.min(batch, count - first))).result();
   flops += result.flops;
-  baselineFlops += result.baselineFlops;
   seconds += result.seconds;
   if (!out.write(Uint8Array.from(result.pixels.data, (value) => Math.round(255 * value)))) {
     await once(out, 'drain');
@@ -57,12 +65,6 @@ for (let first = 0; first < count; first += batch) {
 }
 out.end();
 await once(out, 'finish');
+await given?.close();
 model.dispose();
-console.log(
-  JSON.stringify({
-    name: values.name,
-    flops: flops / count,
-    flopsRatio: baselineFlops / flops,
-    seconds: seconds / count,
-  }),
-);
+console.log(JSON.stringify({ flops: flops / count, seconds: seconds / count }));

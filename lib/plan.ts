@@ -145,7 +145,11 @@ function planPhases(options: PlanOptions, phases: readonly Phase[], cache: boole
 }
 
 /** All ways to give `steps` steps to the widths `from` on, in order; a width may get none. */
-function* ascending(widths: ModelShape['widths'], steps: number, from = 0): Generator<Phase[]> {
+export function* ascending(
+  widths: ModelShape['widths'],
+  steps: number,
+  from = 0,
+): Generator<Phase[]> {
   const width = widths[from]!;
   if (from === widths.length - 1) {
     yield steps > 0 ? [{ width, steps }] : [];

@@ -86,21 +86,3 @@ def load_or_train(file: Path, source: Source, sample_shape: list[int]) -> Classi
     model = Classifier(sample_shape, int(source.labels.max()) + 1)
     model.load_state_dict(torch.load(file, map_location="cpu"))
     return model.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def judge(model: Classifier, samples: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, float]:
-    """Features [count, 64] in f64 and class accuracy of uint8 samples [count, frames, height, width, 1]."""
-    features = torch.cat([model.features(to_float(samples[i : i + PART])) for i in range(0, len(samples), PART)])
-    accuracy = (model.last(features).argmax(1) == torch.from_numpy(labels)).double().mean().item()
-    return features.double(), accuracy
-
-
-def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """|μa - μb|² + tr(Σa + Σb - 2 (Σa Σb)^½) of Gaussians fitted to features (Heusel et al., 2017)."""
-    cov_a, cov_b = a.T.cov(), b.T.cov()
-    # (Σa Σb)^½ has the trace of (Σa^½ Σb Σa^½)^½, which is symmetric.
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
-    return ((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross).item()

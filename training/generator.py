@@ -14,7 +14,7 @@ TEST_SAMPLES = 2000  # at most, of an evaluation while training
 
 
 class GeneratorTask(nn.Module):
-    """MaskGIT's loss on masked positions (class dropped for guidance) and MaGNeTS' nested training:
+    """MaskGIT's loss on masked positions (class dropped for guidance) and, with more than one width, MaGNeTS' nested training:
 
     L = GT(full) + λ GT(sub) + (1 - λ) CE(teacher, detached -> sub), λ from 1 to 0 (as in ELT, arXiv 2604.09168).
     The teacher is the full model or the next larger one than the sub-model (options["teacher"]: "full" or "next").
@@ -42,7 +42,7 @@ class GeneratorTask(nn.Module):
         predicting = own.random(size) < options["prediction_share"]
         dropped = own.random(size) < options["label_dropout"]
         batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
-        return batch | {"sub": torch.tensor(shared.integers(len(self.model.widths) - 1))}
+        return batch | {"sub": torch.tensor(shared.integers(max(1, len(self.model.widths) - 1)))}
 
     def samples(
         self, source: Tokens, items: np.ndarray, hiding: masking.Masking, predicting: np.ndarray, unlabelled: np.ndarray
@@ -81,17 +81,21 @@ class GeneratorTask(nn.Module):
     def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
         widths, sub = self.model.widths, int(batch["sub"])
         target = batch["tokens"][batch["masked"]]
+        smoothing = self.options["label_smoothing"]
         full = self.logits(batch, widths[-1])
+        truth = F.cross_entropy(full, target, label_smoothing=smoothing)
+        metrics = {"full": F.cross_entropy(full.detach(), target)}
+        if len(widths) == 1:
+            return truth, metrics
         student = self.logits(batch, widths[sub])
         teacher = full.detach()
         if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
             with torch.no_grad():
                 teacher = self.logits(batch, widths[sub + 1])
-        smoothing = self.options["label_smoothing"]
-        truth, student_truth = (F.cross_entropy(x, target, label_smoothing=smoothing) for x in (full, student))
+        student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
         distilled = F.cross_entropy(student, teacher.float().softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled
-        return total, {name: F.cross_entropy(x.detach(), target) for name, x in (("full", full), ("sub", student))}
+        return total, metrics | {"sub": F.cross_entropy(student.detach(), target)}
 
     @torch.no_grad()
     def evaluate(self, model: Generator) -> dict[str, float]:

@@ -4,12 +4,12 @@ Under torchrun on several GPUs: torchrun --nproc_per_node 8 -m training.train ..
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
 
 from . import export
+from .config import read_config
 from .generator import GeneratorTask
 from .loop import train
 from .processes import Processes
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")
     parser.add_argument("--data", help="the data set's folder, instead of the config's")
     arguments = parser.parse_args()
-    config = json.loads(arguments.config.read_text())
+    config = read_config(arguments.config)
     model, options, data = config["model"], config["train"], config["data"]
     if arguments.data:
         data["folder"] = arguments.data

@@ -1,0 +1,18 @@
+"""The configs of `configs/`: what is trained, on which data and how."""
+
+import json
+from pathlib import Path
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def read_config(path: Path) -> dict:
+    """`data`, `model` and `train` of a config. One that `extends` another, in the same folder, says only other values."""
+    config = json.loads(path.read_text())
+    if "extends" not in config:
+        return config
+    base = read_config(path.parent / config.pop("extends"))
+    unknown = config.keys() - base.keys()
+    if unknown:
+        raise SystemExit(f"{path}: expected {', '.join(base)} but received {', '.join(sorted(unknown))}")
+    return {section: {**values, **config.get(section, {})} for section, values in base.items()}
