@@ -91,6 +91,8 @@ void CpuStream::sample(const Buffer& logits, const Rows& rows, const Buffer& hea
         const float w = sampling.guidance;
         for (int j = 0; j < n; ++j) guided[j] = (1 + w) * with[j] - w * without[j];
       }
+      // What weights made overflow is the least likely: nth_element wants an order.
+      for (float& logit : guided) logit = std::isnan(logit) ? -INFINITY : logit;
       const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;
       const NoiseKey key{seed, static_cast<uint32_t>(token), sampling.step, keys.row<uint32_t>(0)[sample]};
       const Choice choice = choose(kernels_, sampling, key, guided.data(), scratch.data(), bits.data());

@@ -12,7 +12,8 @@ constexpr int kMostHeadDim = 128;
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(int index, DType dtype) : device_(std::make_shared<Device>(index)), dtype_(dtype) {}
+  CudaBackend(int index, DType dtype, int multiprocessors)
+      : device_(std::make_shared<Device>(index, multiprocessors)), dtype_(dtype) {}
 
   std::string name() const override { return "cuda:" + std::to_string(device_->index()); }
   bool concurrent() const override { return true; }
@@ -65,9 +66,9 @@ double CudaBackend::measure_peak() {
 
 }  // namespace
 
-std::unique_ptr<Backend> open(int index, DType dtype) {
+std::unique_ptr<Backend> open(int index, DType dtype, int multiprocessors) {
   if (dtype == DType::f32) throw Error("ERR_UNSUPPORTED", "expected bf16 or f16 on a CUDA device but received f32");
-  return std::make_unique<CudaBackend>(index, dtype);
+  return std::make_unique<CudaBackend>(index, dtype, multiprocessors);
 }
 
 }  // namespace magnets::cuda

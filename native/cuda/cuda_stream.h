@@ -71,7 +71,7 @@ class CudaStream : public Stream {
  private:
   void record(Recording& recording, const std::function<void()>& body);
 
-  /// On the device for as long as the operations that ask for it now may run.
+  /// On the device for as long as the operation that asks for it now may run; an operation asks once.
   const int* constants(const std::vector<int>& values);
 
   void multiply(Matmul& matmul, const CudaLinear& weight);

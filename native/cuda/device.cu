@@ -12,7 +12,7 @@ void check(cudaError_t error, const char* what) {
   throw Error(memory ? "ERR_OUT_OF_MEMORY" : "ERR_DEVICE", std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-Device::Device(int index) : index_(index) {
+Device::Device(int index, int multiprocessors) : index_(index) {
   int count = 0;
   check(cudaGetDeviceCount(&count), "counting devices");
   if (index < 0 || index >= count) {
@@ -20,15 +20,21 @@ Device::Device(int index) : index_(index) {
                                        " but received cuda:" + std::to_string(index));
   }
   make_current();
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, pools = 0;
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "reading the device");
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index), "reading the device");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "reading the device");
+  multiprocessors_ = std::min(multiprocessors_, multiprocessors);
   capability_ = 10 * major + minor;
   if (capability_ < 80) {
     throw Error("ERR_UNSUPPORTED",
                 "expected a device of compute capability 8.0 or later but cuda:" + std::to_string(index) + " has " +
                     std::to_string(major) + "." + std::to_string(minor));
+  }
+  check(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, index), "reading the device");
+  if (pools == 0) {
+    throw Error("ERR_UNSUPPORTED",
+                "expected a device with memory pools but cuda:" + std::to_string(index) + " has none");
   }
   // Memory that was freed stays with the process for the next session.
   cudaMemPool_t pool = nullptr;

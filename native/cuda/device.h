@@ -17,7 +17,8 @@ void check(cudaError_t error, const char* what);
 
 class Device {
  public:
-  explicit Device(int index);
+  /// Counts at most `multiprocessors`.
+  Device(int index, int multiprocessors);
   ~Device();
   Device(const Device&) = delete;
 

@@ -86,6 +86,7 @@ __device__ __forceinline__ void multiply_tiles(Shared<T, kColumns>& shared, cons
       if (++stage == kStages(kColumns)) stage = 0, parity ^= 1;
     }
     wgmma_wait<0>();
+    wgmma_results(sums);
     __syncwarp();
     if (lane == 0) mbarrier_arrive(&shared.empty[before]);
 

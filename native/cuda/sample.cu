@@ -64,7 +64,10 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const __grid_constant_
   const float* with = d.logits + static_cast<size_t>(blockIdx.x) * d.logits_stride;
   const float* without = with + static_cast<size_t>(d.conditional) * d.logits_stride;
   const auto logit = [&](int i) {
-    return d.guided ? (1.0f + d.guidance) * with[i] - d.guidance * without[i] : with[i];
+    // The same bits wherever it is inlined, for the k-th largest is compared with all. What weights made overflow is
+    // the least likely: nothing compares with NaN.
+    const float value = d.guided ? fmaf(1.0f + d.guidance, with[i], -(d.guidance * without[i])) : with[i];
+    return isnan(value) ? -INFINITY : value;
   };
   const uint64_t seed = d.noise_keys[d.noise_stride + sample] | uint64_t{d.noise_keys[2 * d.noise_stride + sample]}
                                                                     << 32;

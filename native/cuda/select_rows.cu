@@ -42,6 +42,9 @@ __global__ void __launch_bounds__(kWarpsOfRows * 32) select_rows_kernel(const __
 void CudaStream::select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
                              const Selection& selection, Buffer& rows, Buffer& head) {
   const int branches = static_cast<int>(selection.row_start.size()) - 1;
+  std::vector<int> starts = selection.row_start;
+  starts.insert(starts.end(), selection.head_start.begin(), selection.head_start.end());
+  const int* placed = constants(starts);
   const Selecting arguments{
       .state = cuda(state).as<uint8_t>(),
       .state_stride = cuda(state).stride(),
@@ -50,8 +53,8 @@ void CudaStream::select_rows(const Buffer& state, int samples, int tokens, bool 
       .branches = branches,
       .refresh = refresh,
       .head_all = head_all,
-      .row_start = constants(selection.row_start),
-      .head_start = constants(selection.head_start),
+      .row_start = placed,
+      .head_start = placed + branches + 1,
       .rows = cuda(rows).as<int>(),
       .head = cuda(head).as<int>(),
   };

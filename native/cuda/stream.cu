@@ -75,8 +75,8 @@ void CudaStream::replay(const std::string& key, const std::function<void()>& bod
 }
 
 void CudaStream::record(Recording& recording, const std::function<void()>& body) {
-  const Flops before = std::exchange(flops, Flops());
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "recording");
+  const Flops before = std::exchange(flops, Flops());
   recording_ = &recording;
   std::exception_ptr failure;
   try {

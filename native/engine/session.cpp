@@ -109,9 +109,12 @@ void Session::select(bool refresh, bool head_all) {
   const GeneratorConfig& config = generator_->config();
   Backend& backend = generator_->backend();
   stream_->synchronize();  // the old ones may be in use
-  head_a_ = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
-  head_b_ = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
+  // All or none: recorded steps know the old ones by their capacity.
+  auto head_a = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
+  auto head_b = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
   logits_ = backend.allocate(ElementType::f32, head_rows_, config.vocab_size);
+  head_a_ = std::move(head_a);
+  head_b_ = std::move(head_b);
   head_capacity_ = head_rows_;
 }
 

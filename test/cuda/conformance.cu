@@ -105,7 +105,7 @@ std::vector<uint32_t> inputs(int seed) {
 }
 
 std::vector<uint32_t> outputs(const Case& one, int seed) {
-  auto device = std::make_shared<Device>(0);
+  auto device = std::make_shared<Device>(0, INT_MAX);
   const DeviceMemory in(device, kWords * 4), out(device, kWords * 4);
   std::vector<uint32_t> words = inputs(seed);
   device->upload(words.data(), kWords * 4, in.get());

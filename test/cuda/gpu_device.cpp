@@ -1,6 +1,7 @@
 // The CUDA backend on the first GPU. Exits with 77, "skipped", where there is none.
 #include <cuda_runtime.h>
 
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,43 +14,70 @@ namespace magnets::test {
 
 namespace {
 
+/// Kernels are chosen by the number of multiprocessors: the tests' small matrices take the large tiles of few, the
+/// split products of all.
 class GpuSubject : public Subject {
  public:
-  explicit GpuSubject(DType dtype) : dtype_(dtype) {}
-  std::string name() const override { return std::string("cuda:0, ") + name_of(dtype_); }
-  std::unique_ptr<Backend> open(int) const override { return cuda::open(0, dtype_); }
+  GpuSubject(DType dtype, int multiprocessors) : dtype_(dtype), multiprocessors_(multiprocessors) {}
+  std::string name() const override {
+    const std::string of = multiprocessors_ == INT_MAX ? "all" : std::to_string(multiprocessors_);
+    return "cuda:0, " + of + " multiprocessors, " + name_of(dtype_);
+  }
+  std::unique_ptr<Backend> open(int) const override { return cuda::open(0, dtype_, multiprocessors_); }
   std::vector<DType> dtypes() const override { return {dtype_}; }
   double rounded(double value) const override { return round_to(dtype_, value); }
   double unit() const override { return unit_of(dtype_); }
   double tiny() const override { return tiny_of(dtype_); }
   bool same_bits() const override { return false; }
+  bool large() const override { return multiprocessors_ == INT_MAX; }
   bool slow() const override { return false; }
 
  private:
   DType dtype_;
+  int multiprocessors_;
 };
 
 }  // namespace
 
+// From the pool that the backend takes its own from, so that what the pool keeps is taken too.
 LittleMemory::LittleMemory() {
   size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
-  for (size_t size = free; size > (1 << 20) && cudaMalloc(&taken_, size) != cudaSuccess; size -= size / 64) {
-    cudaGetLastError();
+  auto* taken = new std::vector<void*>;
+  for (size_t size = free; size >= (64 << 10);) {
+    void* memory = nullptr;
+    if (cudaMallocAsync(&memory, size, nullptr) == cudaSuccess) {
+      taken->push_back(memory);
+    } else {
+      cudaGetLastError();
+      size /= 2;
+    }
   }
+  cudaStreamSynchronize(nullptr);
+  taken_ = taken;
 }
-LittleMemory::~LittleMemory() { cudaFree(taken_); }
+LittleMemory::~LittleMemory() {
+  auto* taken = static_cast<std::vector<void*>*>(taken_);
+  for (void* memory : *taken) cudaFreeAsync(memory, nullptr);
+  cudaStreamSynchronize(nullptr);
+  delete taken;
+}
 
-const std::vector<std::unique_ptr<Subject>>& subjects(Variety) {
-  static const auto all = [] {
+const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
+  static const auto all = [&] {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
       std::printf("skipped: no CUDA device\n");
       std::exit(77);
     }
     std::vector<std::unique_ptr<Subject>> made;
-    made.push_back(std::make_unique<GpuSubject>(DType::bf16));
-    made.push_back(std::make_unique<GpuSubject>(DType::f16));
+    for (const DType dtype : {DType::bf16, DType::f16}) made.push_back(std::make_unique<GpuSubject>(dtype, INT_MAX));
+    if (variety != Variety::devices) return made;
+    for (const int multiprocessors : {1, 4}) {
+      for (const DType dtype : {DType::bf16, DType::f16}) {
+        made.push_back(std::make_unique<GpuSubject>(dtype, multiprocessors));
+      }
+    }
     return made;
   }();
   return all;

@@ -203,8 +203,14 @@ export const mutants = [
   {
     file: 'sample.cu',
     test: 'sampling',
-    from: '(1.0f + d.guidance) * with[i]',
-    to: 'd.guidance * with[i]',
+    from: 'fmaf(1.0f + d.guidance,',
+    to: 'fmaf(d.guidance,',
+  },
+  {
+    file: 'sample.cu',
+    test: 'sampling',
+    from: 'isnan(value) ? -INFINITY : value',
+    to: 'value',
   },
   {
     file: 'sample.cu',

@@ -243,7 +243,7 @@ void runs_out_of_memory_politely(const Subject& subject) {
   {
     const LittleMemory little;
     try {
-      pool->open(options_of(64, 0, false));
+      pool->open(options_of(4096, 0, false));
     } catch (const Error& error) {
       code = error.code;
       message = error.what();

@@ -28,6 +28,8 @@ class Subject {
   virtual double tiny() const = 0;
   /// A row's result is the same bits whatever else is computed beside it, by however many threads.
   virtual bool same_bits() const = 0;
+  /// Has so many parts that only large matrices keep them all busy.
+  virtual bool large() const { return false; }
   /// Slow enough that statistics have to do with fewer samples.
   virtual bool slow() const = 0;
 

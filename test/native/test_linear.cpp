@@ -18,6 +18,8 @@ constexpr Case kCases[] = {
     {257, 65, 33, 65, 33},     {150, 48, 1030, 48, 1030}, {3, 20, 640, 20, 640},    {260, 260, 70, 260, 70},
     {300, 520, 130, 300, 130},
 };
+/// Enough tiles for all multiprocessors of a large GPU, so that it chooses its kernels by itself.
+constexpr Case kLarge = {1100, 2025, 200, 2025, 200};
 
 void compare(const Subject& subject, Backend& backend, const Case& c, DType dtype, Epilogue epilogue, ElementType type,
              const std::string& what) {
@@ -117,6 +119,9 @@ int main() {
           }
         }
       }
+    }
+    if (subject->large()) {
+      compare(*subject, *backend, kLarge, subject->dtypes()[0], Epilogue::add, ElementType::activation, "large");
     }
     if (subject->same_bits()) same_bits(*subject);
     refuses_what_is_not_finite(*backend, subject->dtypes()[0]);

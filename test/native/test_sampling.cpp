@@ -189,6 +189,22 @@ void reveals(Backend& backend) {
   check(now == std::vector<int32_t>{0, 50, 2, 50, 50, 5, 50, 7, 8, 50, 50, 50}, "ids after a reveal");
 }
 
+/// Weights can overflow. What is drawn is of the codebook all the same, for the next step reads its embedding.
+void draws_of_what_is_no_number(Backend& backend) {
+  constexpr int kTokens = 3, kCodes = 5;
+  reference::Matrix logits(2 * kTokens, kCodes);
+  std::fill(logits.values.begin(), logits.values.end(), NAN);
+  logits.at(1, 2) = logits.at(kTokens + 1, 2) = 1;
+  for (const float temperature : {0.0f, 1.0f}) {
+    for (const int top_k : {0, 2}) {
+      const Sampling sampling{kCodes, true, 1, temperature, top_k, 1, 0};
+      const Drawn drawn = draw(backend, logits, std::vector<uint8_t>(kTokens, kMasked), 1, kTokens, {0}, 3, sampling);
+      for (const int token : drawn.tokens) check(token >= 0 && token < kCodes, "a token of no number");
+      check(drawn.tokens[1] == 2, "the only number is drawn");
+    }
+  }
+}
+
 void finds_the_largest(Backend& backend) {
   auto stream = backend.stream();
   reference::Matrix x(2, 5);
@@ -217,6 +233,7 @@ int main() {
     reveals(*backend);
     for (const int tokens : {1, 31, 256, 300}) reveals_many(*backend, tokens);
     finds_the_largest(*backend);
+    draws_of_what_is_no_number(*backend);
   }
   return report("sampling");
 }

@@ -172,7 +172,7 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity) {
   asm volatile(
       "{\n.reg .pred p;\n"
       "again: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
-      "@p bra.uni done;\nbra.uni again;\ndone:\n}" ::"r"(shared_address(barrier)),
+      "@p bra done;\nbra again;\ndone:\n}" ::"r"(shared_address(barrier)),
       "r"(parity)
       : "memory");
 }
@@ -193,6 +193,12 @@ __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_grou
 template <int kGroups>
 __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroups) : "memory");
+}
+/// Sums that are complete: the compiler must not move their use above the wait, which does not name them.
+template <int kCount>
+__device__ __forceinline__ void wgmma_results(float (&sums)[kCount]) {
+#pragma unroll
+  for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
 }
 template <int kRegisters>
 __device__ __forceinline__ void more_registers() {

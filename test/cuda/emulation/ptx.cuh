@@ -97,6 +97,8 @@ template <int kGroups>
 void wgmma_wait() {
   emulator::wgmma_wait(kGroups);
 }
+template <int kCount>
+void wgmma_results(float (&)[kCount]) {}
 template <class T, int kColumns>
 void wgmma(float (&d)[kColumns / 2], uint64_t a, uint64_t b, bool accumulate, EMULATOR_LINE) {
   emulator::wgmma(d, kColumns, a, b, accumulate, kElement<T>, line);

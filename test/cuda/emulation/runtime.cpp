@@ -105,6 +105,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   if (attribute == cudaDevAttrMultiProcessorCount) *value = device.multiprocessors;
   if (attribute == cudaDevAttrComputeCapabilityMajor) *value = device.major;
   if (attribute == cudaDevAttrComputeCapabilityMinor) *value = device.minor;
+  if (attribute == cudaDevAttrMemoryPoolsSupported) *value = 1;
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
