@@ -116,6 +116,8 @@ const kernels = readdirSync(folder)
   .map((row) => ({ ...row, shared: shared[row.kernel.replace(/<b?f16/, '<T')] ?? 0 }))
   .sort((a, b) => (a.kernel + a.target < b.kernel + b.target ? -1 : 1));
 const problems = kernels.flatMap(faults);
+if (new Set(kernels.map((row) => row.kernel + row.target)).size < kernels.length)
+  problems.push(`${folder} has a kernel twice, from two builds: delete it and build again`);
 
 if (process.argv.includes('--write')) {
   const rows = kernels.map((row) => JSON.stringify(row)).join(',\n  ');
