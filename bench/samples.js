@@ -9,6 +9,7 @@ import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../dist/index.js';
+import { givenShape } from '../dist/prediction.js';
 
 const { values } = parseArgs({
   options: {
@@ -28,16 +29,15 @@ const given = values.given === undefined ? undefined : await open(values.given);
 
 /** The frames given for `size` samples from `first` on. */
 async function readFrames(first, size) {
-  const [, height, width] = model.tokenizerConfig.sampleShape;
-  const { frames } = model.config.prediction;
-  const dims = [size, frames, height, width, model.tokenizerConfig.channels];
-  const length = dims.reduce((product, extent) => product * extent, 1);
-  const { buffer } = await given.read(Buffer.alloc(length), 0, length, (first * length) / size);
-  return new Tensor(
-    'float32',
-    Float32Array.from(buffer, (value) => value / 255),
-    dims,
-  );
+  const shape = givenShape(model.config, model.tokenizerConfig);
+  const sample = shape.reduce((product, extent) => product * extent, 1);
+  const length = size * sample;
+  const { buffer, bytesRead } = await given.read(Buffer.alloc(length), 0, length, first * sample);
+  if (bytesRead < length) {
+    throw new RangeError(`${values.given}: expected ${count} samples of [${shape}] bytes`);
+  }
+  const pixels = Float32Array.from(buffer, (value) => value / 255);
+  return new Tensor('float32', pixels, [size, ...shape]);
 }
 
 async function generate(first, size) {

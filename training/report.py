@@ -1,13 +1,17 @@
-"""What evaluate.py found, for people: a table and a picture."""
+"""What evaluate.py found, for people: tables and a picture."""
+
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
+from .samples import node
+
 FRAMES = 4  # of a video in the picture
-GAP = 255  # gray
 
 
-def spread(row: dict, key: str, scale: float = 1) -> str:
-    """The mean of the seeds, and how far they are apart."""
+def spread(row: dict, key: str, scale: float) -> str:
+    """The mean of the seeds and, where they differ, the least and the greatest."""
     text = f"{scale * row[key]:.1f}"
     low, high = row.get(f"{key}Range", (0, 0))
     return text if low == high else f"{text} ({scale * low:.1f} .. {scale * high:.1f})"
@@ -27,23 +31,34 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(report: dict) -> str:
-    """The report's tables."""
+def markdown(report: dict, png: str) -> str:
+    """The report's tables, and the picture in the file `png`."""
     quality = {"frechet": ("Fréchet distance", 1), "accuracy": ("class accuracy, %", 100)}
-    parts = [f"# `{report['model']}`", f"`{report['command']}`", table(report["rows"], quality)]
+    errors = {"mse": ("squared error, 1e-3", 1000), "psnr": ("PSNR, dB", 1)}
+    seeds = ", ".join(map(str, report["seeds"]))
+    parts = [
+        f"# `{report['model']}`",
+        f"`{report['command']}`",
+        f"{report['samples']:,} samples by each way and seed ({seeds}); in brackets the least and the greatest of the"
+        " seeds. What the rows and columns are: [training/README.md](../../training/README.md#comparison).",
+        table(report["rows"], quality),
+    ]
+    if report["leftOut"]:
+        parts.append(f"Left out, no folder was given: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
     if "prediction" in report:
-        parts.append(f"Frame prediction, {report['givenFrames']} frames given:")
-        parts.append(table(report["prediction"], {"psnr": ("PSNR of the others, dB", 1), **quality}))
+        parts.append(f"Frame prediction, {report['givenFrames']} frames given; errors are those of the others:")
+        parts.append(table(report["prediction"], errors | quality))
+    drawn = ["test", *(row["name"] for row in report["rows"] if "flops" in row)]
+    parts.append(f"![samples]({png})\n\nOne sample of each class, from the top: {', '.join(drawn)}.")
     return "\n\n".join(parts) + "\n"
 
 
-def picture(rows: list[np.ndarray]) -> np.ndarray:
-    """uint8 [samples, frames, height, width, channels] of each row -> [height, width, 3]: a sample of each class by each
-    way, of videos some of the frames."""
-    lines = []
-    for samples in rows:
-        frames = np.linspace(0, samples.shape[1] - 1, min(FRAMES, samples.shape[1])).round().astype(int)
-        cells = np.pad(samples[:, frames], [(0, 0), (0, 0), (1, 0), (1, 0), (0, 0)], constant_values=GAP)
-        lines.append(np.concatenate(np.concatenate(list(cells)), axis=1))  # all cells side by side
-    sheet = np.concatenate(lines)
-    return np.broadcast_to(sheet, (*sheet.shape[:2], 3)) if sheet.shape[2] == 1 else sheet
+def draw(rows: list[np.ndarray], file: Path) -> None:
+    """uint8 [samples, frames, height, width, channels] of each row -> PNG: a row by each way, of videos some of the frames."""
+    total = rows[0].shape[1]
+    frames = np.linspace(0, total - 1, min(FRAMES, total)).round().astype(int)
+    cells = np.concatenate([samples[:, frames] for samples in rows])
+    with tempfile.NamedTemporaryFile() as pixels:
+        cells.tofile(pixels.name)
+        cell, columns = ",".join(map(str, cells.shape[2:])), len(rows[0]) * len(frames)
+        node("sheet.js", "--pixels", pixels.name, "--cell", cell, "--columns", str(columns), "--out", str(file.resolve()))

@@ -3,28 +3,23 @@
 import json
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from .ways import Way
+
 ROOT = Path(__file__).parent.parent
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way to generate: a checkpoint folder, a schedule, with the cache or without ('full' never has it)."""
-
-    name: str
-    model: Path
-    schedule: str
-    cache: bool = True
-
-
-def run(program: str, *arguments: str):
-    """What a program of bench/ prints, JSON."""
+def node(program: str, *arguments: str) -> str:
+    """What a program of bench/ prints."""
     command = ["node", f"bench/{program}", *arguments]
-    return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if ended.returncode:
+        raise SystemExit(f"bench/{program} failed with {ended.returncode}")  # it has said why
+    return ended.stdout
 
 
 def sample_shape(model: Path) -> list[int]:
@@ -33,17 +28,21 @@ def sample_shape(model: Path) -> list[int]:
     return [*tokenizer["sample_shape"], tokenizer["channels"]]
 
 
-def generate(way: Way, count: int, seed: int, given: Path | None = None) -> tuple[np.ndarray, float]:
-    """uint8 [count, frames, height, width, channels] of label i % classes, or predicted from the frames in file `given`;
+def generate(way: Way, count: int, seed: int, given: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """uint8 [count, frames, height, width, channels] of label i % classes, or predicted from `given`, their first frames;
     and the FLOPs of one."""
-    with tempfile.NamedTemporaryFile() as file:
-        arguments = ["--model", str(way.model), "--schedule", way.schedule, "--count", str(count), "--seed", str(seed)]
-        arguments += ["--no-cache"] * (not way.cache) + (["--given", str(given)] if given else [])
-        cost = run("samples.js", *arguments, "--out", file.name)
-        return np.fromfile(file.name, np.uint8).reshape(count, *sample_shape(way.model)), cost["flops"]
+    arguments = ["--model", str(way.model), "--schedule", way.schedule, "--count", str(count), "--seed", str(seed)]
+    arguments += [] if way.cache else ["--no-cache"]
+    with tempfile.TemporaryDirectory() as folder:
+        if given is not None:
+            given.tofile(f"{folder}/given")
+            arguments += ["--given", f"{folder}/given"]
+        printed = node("samples.js", *arguments, "--out", f"{folder}/samples")
+        samples = np.fromfile(f"{folder}/samples", np.uint8).reshape(count, *sample_shape(way.model))
+    return samples, json.loads(printed)["flops"]
 
 
-def times(ways: list[Way], guided: bool) -> dict[str, float]:
-    """Seconds of one batch by each way, by name: medians of turns in one run. Prediction is not guided."""
-    told = [{"name": w.name, "model": str(w.model), "schedule": w.schedule, "cache": w.cache} for w in ways]
-    return run("times.js", json.dumps(told), *["--no-guidance"] * (not guided))
+def times(ways: list[Way], predict: bool = False) -> dict[str, float]:
+    """Seconds of one batch by each way, by name: medians of turns in one run."""
+    told = json.dumps([asdict(way) for way in ways], default=str)
+    return json.loads(node("times.js", told, *["--predict"] * predict))
