@@ -24,6 +24,7 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     'native/cpu/kernels.inl',
     'models/fashion/model.safetensors',
     'models/fashion/tokenizer/config.json',
+    'models/moving-digits/model.safetensors',
     'CMakeLists.txt',
     'binding.gyp',
     'README.md',
