@@ -12,7 +12,8 @@ export const help = `magnets predict --model moving-digits --frames FILE... --ou
 Predicts how given frames go on: writes the frames after them.
 
   --model NAME      a bundled model or a checkpoint folder
-  --frames FILE...  PNGs, a frame each, or an APNG, of the model's size; the last ones are taken, as many as it needs
+  --frames FILE...  PNGs, a frame each, or an APNG, of the model's size (as generate --scale 1 writes); the last ones are
+                    taken, as many as it needs
   --count N         different ways to go on (1)
 ${decodingHelp}`;
 
