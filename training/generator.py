@@ -93,7 +93,7 @@ class GeneratorTask(nn.Module):
             with torch.no_grad():
                 teacher = self.logits(batch, widths[sub + 1])
         student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
-        distilled = F.cross_entropy(student, teacher.float().softmax(-1))
+        distilled = F.cross_entropy(student, teacher.softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled
         return total, metrics | {"sub": F.cross_entropy(student.detach(), target)}
 
