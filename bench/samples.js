@@ -24,7 +24,7 @@ const { values } = parseArgs({
 });
 const count = Number(values.count);
 const model = await load(values.model);
-const batch = Math.ceil(10_000 / model.tokens); // about as many tokens at once, whatever a sample has
+const batch = Math.ceil(2000 / model.tokens); // so that activations stay in the caches
 const given = values.given === undefined ? undefined : await open(values.given);
 
 /** The frames given for `size` samples from `first` on. */

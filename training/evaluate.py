@@ -22,6 +22,8 @@ from .report import draw, markdown
 from .samples import ROOT, times
 from .ways import Way, ways_of
 
+VARIANTS = ROOT / "bench" / "variants"
+
 
 @torch.no_grad()
 def reconstruct(model: Path, samples: np.ndarray) -> np.ndarray:
@@ -51,32 +53,39 @@ def compare(measured: Measured, ways: list[Way], count: int, seeds: list[int], g
     return rows
 
 
+def checkpoint(folder: Path) -> Path:
+    """The whole path of a checkpoint that has its tokenizer in it."""
+    if not (folder / "tokenizer" / "model.safetensors").exists():
+        raise SystemExit(f"{folder}: expected a checkpoint with its tokenizer")
+    return folder.resolve()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
-    parser.add_argument("--ffn-only", type=Path, help="trained by training/configs/NAME-ffn-only.json")
-    parser.add_argument("--small", type=Path, help="trained by training/configs/NAME-small.json")
+    parser.add_argument("--ffn-only", type=Path, help="trained by NAME-ffn-only.json; default bench/variants/NAME-ffn-only")
+    parser.add_argument("--small", type=Path, help="trained by NAME-small.json; default bench/variants/NAME-small")
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--predicted", type=int, default=2000, help="test videos to predict from their first frames")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder")
     Judge.add_arguments(parser)
     arguments = parser.parse_args()
-    for name in ("model", "ffn_only", "small"):
-        folder = getattr(arguments, name)
-        if folder and not (folder / "tokenizer" / "model.safetensors").exists():
-            parser.error(f"expected a checkpoint with its tokenizer but received {folder}")
-        setattr(arguments, name, folder and folder.resolve())
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    model = arguments.model
+    model = arguments.model = checkpoint(arguments.model)
     own = ways_of(model)
-    variants = [("ffn-only", arguments.ffn_only, "paper"), ("small", arguments.small, "full")]
-    ways = own + [Way(name, folder, schedule) for name, folder, schedule in variants if folder]
-    left_out = [name for name, folder, _ in variants if not folder]
-    for name in left_out:
-        print(f"{name} is left out: --{name} FOLDER is not given")
+    ways = list(own)
+    for name, schedule, given in (("ffn-only", "paper", arguments.ffn_only), ("small", "full", arguments.small)):
+        folder = given or VARIANTS / f"{model.name}-{name}"
+        if given or folder.exists():
+            ways.append(Way(name, checkpoint(folder), schedule))
+        else:
+            print(f"{name} is left out: there is no {folder}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
     judge = Judge.of(arguments, "test")
-    if not judge.classes <= arguments.samples <= len(judge.samples):
-        parser.error(f"expected --samples of {judge.classes} to {len(judge.samples)} but received {arguments.samples}")
+    for option in ("samples", "predicted"):
+        if not judge.classes <= getattr(arguments, option) <= len(judge.samples):
+            received = f"but received {getattr(arguments, option)}"
+            parser.error(f"expected --{option} of {judge.classes} to {len(judge.samples)} {received}")
 
     count, seeds, measured = arguments.samples, arguments.seeds, Measured(arguments.cache, judge)
     through = reconstruct(model, judge.samples)
@@ -86,21 +95,21 @@ def main() -> None:
         "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
         "samples": count,
         "seeds": seeds,
-        "leftOut": left_out,
         "rows": [
             {"name": "test"} | judge.measure_features(judge.features, judge.labels),
             {"name": "test-reconstructed"} | judge.measure_features(judge.look(through), judge.labels),
             *compare(measured, ways, count, seeds),
         ],
     }
-    given = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
-    if given:
-        last_again = judge.samples[:count, np.minimum(np.arange(judge.samples.shape[1]), given - 1)]
-        report["givenFrames"] = given
+    frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
+    if frames:
+        predicted = arguments.predicted
+        last_again = judge.samples[:predicted, np.minimum(np.arange(judge.samples.shape[1]), frames - 1)]
+        report |= {"givenFrames": frames, "predicted": predicted}
         report["prediction"] = [
-            {"name": "test-reconstructed"} | judge.measure_prediction(through[:count], given),
-            {"name": "last-frame"} | judge.measure_prediction(last_again, given),
-            *compare(measured, own, count, seeds, given),
+            {"name": "test-reconstructed"} | judge.measure_prediction(through[:predicted], frames),
+            {"name": "last-frame"} | judge.measure_prediction(last_again, frames),
+            *compare(measured, own, predicted, seeds, frames),
         ]
 
     real = judge.samples[np.unique(judge.labels, return_index=True)[1]]  # where each class is met first

@@ -43,10 +43,11 @@ def markdown(report: dict, png: str) -> str:
         " seeds. What the rows and columns are: [training/README.md](../../training/README.md#comparison).",
         table(report["rows"], quality),
     ]
-    if report["leftOut"]:
-        parts.append(f"Left out, no folder was given: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
     if "prediction" in report:
-        parts.append(f"Frame prediction, {report['givenFrames']} frames given; errors are those of the others:")
+        parts.append(
+            f"Frame prediction: {report['predicted']:,} test videos by each way and seed, {report['givenFrames']} frames"
+            " given; errors are those of the others."
+        )
         parts.append(table(report["prediction"], errors | quality))
     drawn = ["test", *(row["name"] for row in report["rows"] if "flops" in row)]
     parts.append(f"![samples]({png})\n\nOne sample of each class, from the top: {', '.join(drawn)}.")
