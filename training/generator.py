@@ -10,7 +10,7 @@ from .batches import Batch, Random
 from .model import Cache, Generator, Width
 from .tokens import Tokens
 
-TEST_SAMPLES = 2000  # at most, of an evaluation while training
+TEST_TOKENS = 100_000  # at most, of an evaluation while training
 
 
 class GeneratorTask(nn.Module):
@@ -102,7 +102,7 @@ class GeneratorTask(nn.Module):
         """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training: given the class
         and, where the model predicts frames, given those."""
         test, device, codes = self.test_tokens, model.embeddings.word.weight.device, model.config["codebook_size"]
-        count = min(TEST_SAMPLES, len(test.labels))
+        count = min(TEST_TOKENS // model.tokens, len(test.labels))
         result = {}
         for name, predicting in [("", False)] + [("predicting ", True)] * (test.condition.shape[1] > 0):
             sums, masked = np.zeros(len(model.widths)), 0
