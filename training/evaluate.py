@@ -73,12 +73,13 @@ def main() -> None:
     arguments = parser.parse_args()
     model = arguments.model = checkpoint(arguments.model)
     own = ways_of(model)
-    ways = list(own)
+    ways, left_out = list(own), []
     for name, schedule, given in (("ffn-only", "paper", arguments.ffn_only), ("small", "full", arguments.small)):
         folder = given or VARIANTS / f"{model.name}-{name}"
         if given or folder.exists():
             ways.append(Way(name, checkpoint(folder), schedule))
         else:
+            left_out.append(name)
             print(f"{name} is left out: there is no {folder}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     judge = Judge.of(arguments, "test")
@@ -95,6 +96,7 @@ def main() -> None:
         "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
         "samples": count,
         "seeds": seeds,
+        "leftOut": left_out,
         "rows": [
             {"name": "test"} | judge.measure_features(judge.features, judge.labels),
             {"name": "test-reconstructed"} | judge.measure_features(judge.look(through), judge.labels),

@@ -43,6 +43,8 @@ def markdown(report: dict, png: str) -> str:
         " seeds. What the rows and columns are: [training/README.md](../../training/README.md#comparison).",
         table(report["rows"], quality),
     ]
+    if report["leftOut"]:
+        parts.append(f"Left out, there was no such variant: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
     if "prediction" in report:
         parts.append(
             f"Frame prediction: {report['predicted']:,} test videos by each way and seed, {report['givenFrames']} frames"

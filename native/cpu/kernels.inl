@@ -190,7 +190,7 @@ struct Bf16Panel {
   }
 };
 
-// Accumulators stay in registers only where every loop over them is unrolled; GCC by itself stops at 16 rounds.
+// Accumulators stay in registers only where every loop over them is unrolled; GCC leaves long ones as they are.
 #define MAGNETS_UNROLL _Pragma("GCC unroll 32")
 
 template <class Panel, int kRows, int kFirst>
@@ -200,7 +200,6 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
   V total[kRows][kTileVectors];
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
-    MAGNETS_UNROLL
     for (int v = 0; v < kTileVectors; ++v) {
       total[row][v] = accumulate ? V::load(c + row * c_stride + kFirst + v * V::kLanes) : V::broadcast(0.0f);
     }
@@ -215,13 +214,11 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
     MAGNETS_UNROLL
     for (int row = 0; row < kRows; ++row) {
       const V x = V::broadcast(a[row * a_stride + i]);
-      MAGNETS_UNROLL
       for (int v = 0; v < kTileVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
     }
   }
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
-    MAGNETS_UNROLL
     for (int v = 0; v < kTileVectors; ++v) total[row][v].store(c + row * c_stride + kFirst + v * V::kLanes);
   }
 }
