@@ -11,7 +11,8 @@ import numpy as np
 from . import idx
 
 BOX = 20  # pixels: MNIST's digits are scaled to fit in 20 x 20
-SPEED = (0.5, 1.5)  # pixels a frame
+GRID = 4  # pixels between starts: at a pixel a frame the digit is on this grid, and thrown back, every fourth frame
+DIRECTIONS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
 
 
 def box(picture: np.ndarray) -> np.ndarray:
@@ -22,11 +23,10 @@ def box(picture: np.ndarray) -> np.ndarray:
 
 
 def way(frames: int, room: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Whole positions [frames, 2] in 0 ... room of a point that starts anywhere and is thrown back at the borders."""
-    angle, speed = random.uniform(0, 2 * np.pi), random.uniform(*SPEED)
-    start = random.uniform(0, room)
-    unfolded = start + np.arange(frames)[:, None] * speed * np.array([np.sin(angle), np.cos(angle)])
-    return np.rint(room - np.abs(unfolded % (2 * room) - room)).astype(int)
+    """Positions [frames, 2] in 0 ... room of a point that goes a pixel a frame and is thrown back at the borders."""
+    start = GRID * random.integers(room // GRID + 1)
+    unfolded = start + np.arange(frames)[:, None] * random.choice(DIRECTIONS)
+    return room - np.abs(unfolded % (2 * room) - room)
 
 
 class MovingDigits:
