@@ -130,7 +130,7 @@ export function parseTokenizerConfig(file: string, json: unknown): TokenizerConf
   }
   return {
     ...transformer(reader),
-    encoderLayers: reader.integer('encoder_layers', 1, 1024),
+    encoderLayers: reader.integer('encoder_layers', 0, 1024),
     decoderLayers: reader.integer('decoder_layers', 1, 1024),
     codebookSize: reader.integer('codebook_size', 2),
     codebookDim: reader.integer('codebook_dim'),

@@ -95,7 +95,13 @@ VIDEO = {
     "prediction": {"frames": 3},
     "sampling": {"steps": 8, "guidance_scale": 2},
 }
-VIDEO_TOKENIZER = {"sample_shape": [6, 4, 6], "channels": 1, "patch_shape": [2, 2, 3], "decoder_layers": 1}
+VIDEO_TOKENIZER = {
+    "sample_shape": [6, 4, 6],
+    "channels": 1,
+    "patch_shape": [2, 2, 3],
+    "encoder_layers": 0,
+    "decoder_layers": 1,
+}
 
 # The same number of tokens everywhere. A video's given frames end in the middle of a patch.
 MODELS = {

@@ -21,7 +21,7 @@ TransformerConfig to_transformer_config(const Napi::Object& object, int layers, 
       .gelu_tanh = to_bool(object, "geluTanh"),
       .layer_norm_eps = to_float(object, "layerNormEps"),
   };
-  if (config.layers < 1 || config.hidden_size < 1 || config.heads < 1 || config.head_dim < 1 ||
+  if (config.layers < 0 || config.hidden_size < 1 || config.heads < 1 || config.head_dim < 1 ||
       config.intermediate_size < 1) {
     throw Napi::RangeError::New(object.Env(), "expected positive sizes of a transformer");
   }
