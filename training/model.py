@@ -200,6 +200,8 @@ class Tokenizer(nn.Module):
         self.codebook = nn.Embedding(config["codebook_size"], config["codebook_dim"])
         self.decoder = transformer(config["decoder_layers"], config["codebook_dim"], patch)
         self.apply(init_weights)
+        if config["encoder_layers"] == 0:  # a patch by itself has the same token wherever it is
+            nn.init.zeros_(self.encoder.position.weight.requires_grad_(False))
 
     def _run(self, stack: nn.Module, x: torch.Tensor) -> torch.Tensor:
         x = stack.input(x) + stack.position.weight
