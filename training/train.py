@@ -1,4 +1,4 @@
-"""python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER] [--data FOLDER]
+"""python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER] [--from FOLDER]
 
 Under torchrun on several GPUs: torchrun --nproc_per_node 8 -m training.train ...
 """
@@ -17,12 +17,21 @@ from .tokenizer import TokenizerTask
 from .tokens import prepare
 
 
+def start_from(model: torch.nn.Module, folder: Path) -> None:
+    start = export.read(folder)
+    own, other = ({name: tuple(tensor.shape) for name, tensor in one.state_dict().items()} for one in (model, start))
+    if own != other:
+        raise SystemExit(f"--from {folder}: expected a generator of this config's shapes")
+    model.load_state_dict(start.state_dict())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains a tokenizer or a nested generator, resumable, and exports it.")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints while training, and the exported model")
     parser.add_argument("--tokenizer", type=Path, help="the exported tokenizer that a generator is trained on")
     parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")
+    parser.add_argument("--from", dest="start", type=Path, help="an exported generator to go on from, instead of random weights")
     parser.add_argument("--data", help="the data set's folder, instead of the config's")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
@@ -32,6 +41,8 @@ def main() -> None:
     processes = Processes()
     torch.manual_seed(options["seed"])
     if model["model_type"] == "magnets_tokenizer":
+        if arguments.start is not None:
+            parser.error("--from is for generators: an exported tokenizer lacks the averages of its codebook")
         task = TokenizerTask(model, options, data)
     else:
         if arguments.tokenizer is None:
@@ -41,6 +52,8 @@ def main() -> None:
         frames = model.get("prediction", {"frames": 0})["frames"]
         splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
         task = GeneratorTask(model, options, *splits)
+        if arguments.start is not None:
+            start_from(task.model, arguments.start)
     trained = train(task, options, data["reader_threads"], arguments.out, processes)
     if processes.first:
         export.write(trained, arguments.out)
