@@ -26,13 +26,14 @@ class Classifier(nn.Module):
     def __init__(self, sample_shape: list[int], classes: int):
         super().__init__()
         self.video = sample_shape[0] > 1
-        conv, pool, norm = (
-            (nn.Conv3d, nn.MaxPool3d, nn.BatchNorm3d) if self.video else (nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d)
-        )
-        sizes = (1, 12, 24, 48) if self.video else (1, 24, 48)
+        sizes = (1, 16, 32, 64) if self.video else (1, 24, 48)
         layers = []
         for inputs, outputs in zip(sizes, sizes[1:]):
-            layers += [conv(inputs, outputs, 3, padding=1, bias=False), pool(2), norm(outputs), nn.ReLU()]
+            if self.video:  # strides, not pooling: an eighth of the products
+                layers += [nn.Conv3d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm3d(outputs)]
+            else:
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(outputs)]
+            layers.append(nn.ReLU())
         extents = sample_shape if self.video else sample_shape[1:]
         flat = sizes[-1] * int(np.prod([extent // 2 ** (len(sizes) - 1) for extent in extents]))
         self.stem = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.25), nn.Linear(flat, FEATURES), nn.ReLU())

@@ -7,7 +7,8 @@ import numpy as np
 
 from .samples import node
 
-FRAMES = 4  # of a video in the picture
+CLASSES = 10  # at most in the picture, the first ones
+FRAMES = 4  # of a video there
 
 
 def spread(row: dict, key: str, scale: float) -> str:
@@ -52,16 +53,16 @@ def markdown(report: dict, png: str) -> str:
         )
         parts.append(table(report["prediction"], errors | quality))
     drawn = ["test", *(row["name"] for row in report["rows"] if "flops" in row)]
-    parts.append(f"![samples]({png})\n\nOne sample of each class, from the top: {', '.join(drawn)}.")
+    parts.append(f"![samples]({png})\n\nOne sample of each class, of ten at most, from the top: {', '.join(drawn)}.")
     return "\n\n".join(parts) + "\n"
 
 
 def draw(rows: list[np.ndarray], file: Path) -> None:
-    """uint8 [samples, frames, height, width, channels] of each row -> PNG: a row by each way, of videos some of the frames."""
-    total = rows[0].shape[1]
+    """uint8 [classes, frames, height, width, channels] of each row -> PNG: a row by each way, of videos some of the frames."""
+    classes, total = rows[0].shape[:2]
     frames = np.linspace(0, total - 1, min(FRAMES, total)).round().astype(int)
-    cells = np.concatenate([samples[:, frames] for samples in rows])
+    cells = np.concatenate([samples[:CLASSES, frames] for samples in rows])
     with tempfile.NamedTemporaryFile() as pixels:
         cells.tofile(pixels.name)
-        cell, columns = ",".join(map(str, cells.shape[2:])), len(rows[0]) * len(frames)
+        cell, columns = ",".join(map(str, cells.shape[2:])), min(CLASSES, classes) * len(frames)
         node("sheet.js", "--pixels", pixels.name, "--cell", cell, "--columns", str(columns), "--out", str(file.resolve()))
