@@ -35,7 +35,9 @@ class Classifier(nn.Module):
                 layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(outputs)]
             layers.append(nn.ReLU())
         extents = sample_shape if self.video else sample_shape[1:]
-        flat = sizes[-1] * int(np.prod([extent // 2 ** (len(sizes) - 1) for extent in extents]))
+        halved = 2 ** (len(sizes) - 1)
+        up = halved - 1 if self.video else 0  # a stride rounds up, pooling down
+        flat = sizes[-1] * int(np.prod([(extent + up) // halved for extent in extents]))
         self.stem = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.25), nn.Linear(flat, FEATURES), nn.ReLU())
         self.last = nn.Linear(FEATURES, classes)
         self.way = nn.Linear(FEATURES, 2 * sample_shape[0])

@@ -59,10 +59,11 @@ def markdown(report: dict, png: str) -> str:
 
 def draw(rows: list[np.ndarray], file: Path) -> None:
     """uint8 [classes, frames, height, width, channels] of each row -> PNG: a row by each way, of videos some of the frames."""
-    classes, total = rows[0].shape[:2]
+    rows = [samples[:CLASSES] for samples in rows]
+    total = rows[0].shape[1]
     frames = np.linspace(0, total - 1, min(FRAMES, total)).round().astype(int)
-    cells = np.concatenate([samples[:CLASSES, frames] for samples in rows])
+    cells = np.concatenate([samples[:, frames] for samples in rows])
     with tempfile.NamedTemporaryFile() as pixels:
         cells.tofile(pixels.name)
-        cell, columns = ",".join(map(str, cells.shape[2:])), min(CLASSES, classes) * len(frames)
+        cell, columns = ",".join(map(str, cells.shape[2:])), len(rows[0]) * len(frames)
         node("sheet.js", "--pixels", pixels.name, "--cell", cell, "--columns", str(columns), "--out", str(file.resolve()))

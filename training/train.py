@@ -1,4 +1,5 @@
-"""python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER] [--from FOLDER]
+"""python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER]
+    [--from FOLDER] [--data FOLDER]
 
 Under torchrun on several GPUs: torchrun --nproc_per_node 8 -m training.train ...
 """
@@ -18,11 +19,11 @@ from .tokens import prepare
 
 
 def start_from(model: torch.nn.Module, folder: Path) -> None:
-    start = export.read(folder)
-    own, other = ({name: tuple(tensor.shape) for name, tensor in one.state_dict().items()} for one in (model, start))
-    if own != other:
-        raise SystemExit(f"--from {folder}: expected a generator of this config's shapes")
-    model.load_state_dict(start.state_dict())
+    """Gives `model` the weights of an exported one."""
+    try:
+        model.load_state_dict(export.read(folder).state_dict())
+    except RuntimeError as error:
+        raise SystemExit(f"--from {folder}: expected a generator of this config's shapes: {error}") from None
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class MovingDigits:
         self.labels = np.arange(len(digits)) % len(DIRECTIONS) * DIGITS + digits
         self.shape = sample_shape
 
-    def read(self, item: int, _random: np.random.Generator) -> np.ndarray:
+    def read(self, item: int, random: np.random.Generator) -> np.ndarray:
         digit = box(self.digits[item])
         video = np.zeros(self.shape, np.uint8)
         positions = way(len(video), np.array(self.shape[1:]) - BOX, DIRECTIONS[item % len(DIRECTIONS)])
