@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from . import safetensors
 from .data import Source, to_float
 
 FEATURES = 64
-EPOCHS = {"picture": 6, "video": 3}
+STAGES = {"picture": [(32, 1), (64, 2), (64, 2)], "video": [(16, 2), (32, 2), (64, 2)]}  # channels, stride
+EPOCHS = {"picture": 10, "video": 3}
 BATCH = 128
 PEAK_LEARNING_RATE = 4e-3
 PART = 500  # samples at a time where nothing is learned
@@ -26,18 +28,13 @@ class Classifier(nn.Module):
     def __init__(self, sample_shape: list[int], classes: int):
         super().__init__()
         self.video = sample_shape[0] > 1
-        sizes = (1, 16, 32, 64) if self.video else (1, 24, 48)
-        layers = []
-        for inputs, outputs in zip(sizes, sizes[1:]):
-            if self.video:  # strides, not pooling: an eighth of the products
-                layers += [nn.Conv3d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm3d(outputs)]
-            else:
-                layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(outputs)]
-            layers.append(nn.ReLU())
-        extents = sample_shape if self.video else sample_shape[1:]
-        halved = 2 ** (len(sizes) - 1)
-        up = halved - 1 if self.video else 0  # a stride rounds up, pooling down
-        flat = sizes[-1] * int(np.prod([(extent + up) // halved for extent in extents]))
+        convolution, norm = (nn.Conv3d, nn.BatchNorm3d) if self.video else (nn.Conv2d, nn.BatchNorm2d)
+        extents = np.array(sample_shape if self.video else sample_shape[1:])
+        layers, inputs = [], 1
+        for outputs, stride in STAGES["video" if self.video else "picture"]:
+            layers += [convolution(inputs, outputs, 3, stride, padding=1, bias=False), norm(outputs), nn.ReLU()]
+            inputs, extents = outputs, -(-extents // stride)
+        flat = inputs * int(extents.prod())
         self.stem = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.25), nn.Linear(flat, FEATURES), nn.ReLU())
         self.last = nn.Linear(FEATURES, classes)
         self.way = nn.Linear(FEATURES, 2 * sample_shape[0])
@@ -85,7 +82,11 @@ def load_or_train(file: Path, source: Source, sample_shape: list[int]) -> Classi
     """The classifier in `file`, trained first if there is none."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(train(source, sample_shape).state_dict(), file)
-    model = Classifier(sample_shape, int(source.labels.max()) + 1)
-    model.load_state_dict(torch.load(file, map_location="cpu"))
+        trained = train(source, sample_shape).state_dict()
+        safetensors.write(file, {name: tensor.numpy() for name, tensor in trained.items()})
+    model, tensors = Classifier(sample_shape, int(source.labels.max()) + 1), safetensors.read(file)
+    try:
+        model.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()})
+    except RuntimeError as error:
+        raise SystemExit(f"{file}: expected a classifier of this data set's samples and classes: {error}") from None
     return model.eval().requires_grad_(False)

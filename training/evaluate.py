@@ -18,8 +18,8 @@ from .classifier import PART
 from .data import to_float
 from .judge import Judge
 from .measured import Job, Measured
-from .report import draw, markdown
-from .samples import ROOT, times
+from .report import CLASSES, draw, markdown
+from .samples import ROOT, generate, times
 from .ways import Way, ways_of
 
 VARIANTS = ROOT / "bench" / "variants"
@@ -116,7 +116,8 @@ def main() -> None:
 
     real = judge.samples[np.unique(judge.labels, return_index=True)[1]]  # where each class is met first
     stem = arguments.out / f"quality-{model.name}"
-    draw([real, *(measured.samples(Job(way, count, seeds[0])) for way in ways)], stem.with_suffix(".png"))
+    drawn = [generate(way, min(CLASSES, judge.classes), seeds[0])[0] for way in ways]
+    draw([real, *drawn], stem.with_suffix(".png"))
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     stem.with_suffix(".md").write_text(markdown(report, f"{stem.name}.png"))
     print(markdown(report, f"{stem.name}.png"))

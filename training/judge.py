@@ -50,7 +50,8 @@ class Judge:
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--config", type=Path, help="whose `data` is the real one; default training/configs/NAME.json")
         parser.add_argument("--data", help="the data set's folder, instead of the config's")
-        parser.add_argument("--cache", type=Path, help="the classifier and what is measured; default work/judge/NAME")
+        parser.add_argument("--judge", type=Path, help="the classifier; default bench/judges/NAME.safetensors")
+        parser.add_argument("--cache", type=Path, help="where what is measured is kept; default work/judge/NAME")
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, split: str) -> "Judge":
@@ -67,8 +68,9 @@ class Judge:
         if channels != 1:
             raise SystemExit(f"{model}: expected gray samples, for the classifier, but received {channels} channels")
         train = open_source(data, shape, "train")
-        file = arguments.cache / "classifier.pt"
+        file = arguments.judge or ROOT / "bench" / "judges" / f"{model.name}.safetensors"
         classifier = load_or_train(file, train, shape)
+        arguments.cache.mkdir(parents=True, exist_ok=True)
         name = f"{split}-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
         real = read_all(train if split == "train" else open_source(data, shape, split))
         return cls(classifier, *real, arguments.cache / f"{name}.npy")

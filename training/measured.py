@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from .judge import Judge
 from .samples import generate
 from .ways import Way
@@ -46,10 +44,6 @@ class Measured:
         """flops of a sample, frechet, accuracy; of a prediction also mse, psnr."""
         return json.loads(self._file(job).read_text())
 
-    def samples(self, job: Job) -> np.ndarray:
-        """The first ones, as many as there are classes: of a generation one of each."""
-        return np.load(self._file(job).with_suffix(".npy"))
-
     def make(self, costs: dict[Job, float]) -> None:
         """Measures the jobs that are not known yet. Their costs, in any unit, are for the time left that it prints."""
         missing = {job: cost for job, cost in costs.items() if not self._file(job).exists()}
@@ -66,7 +60,5 @@ class Measured:
         frames = judge.samples[: job.count, :given] if given else None
         samples, flops = generate(job.way, job.count, job.seed, frames)
         found = {"flops": flops} | (judge.measure_prediction(samples, given) if given else judge.measure(samples))
-        file = self._file(job)
-        np.save(file.with_suffix(".npy"), samples[: judge.classes])
-        file.write_text(json.dumps(found))
+        self._file(job).write_text(json.dumps(found))
         return found
