@@ -91,7 +91,7 @@ def main() -> None:
     count, seeds, measured = arguments.samples, arguments.seeds, Measured(arguments.cache, judge)
     through = reconstruct(model, judge.samples)
     report = {
-        "command": f"python3 -m training.evaluate {shlex.join(sys.argv[1:])}",
+        "command": shlex.join(["python3", "-m", "training.evaluate", *sys.argv[1:]]),
         "model": model.name,
         "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
         "samples": count,
