@@ -1,6 +1,7 @@
 // softmax(q Kᵀ / sqrt(head_dim)) V for the active rows alone, keys and values from the cache: online softmax in
 // registers (FlashAttention-2, Dao 2023, algorithm 1), mma.sync m16n8k16, the next keys and values on their way by
 // cp.async while these are multiplied. One launch for every row tile, head and branch; guidance halves are branches.
+#include <algorithm>
 #include <cmath>
 
 #include "attention.h"
@@ -10,45 +11,47 @@ namespace magnets::cuda {
 
 namespace {
 
-constexpr int kWarps = 4, kThreads = kWarps * 32, kKeys = 64;  // keys at once
+constexpr int kKeys = 64;  // at once
+constexpr int kMostWarps = 4;
 
 /// kDim: head_dim rounded up to what the tensor cores multiply; the rest is zeros. A row of a tile has an odd number of
 /// 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
 template <int kDim>
 constexpr int kStride = (kDim / 8 | 1) * 8;
 
-template <class T, int kDim, int kRows>
+/// After it, the rows of the queries.
+template <class T, int kDim>
 struct Shared {
-  T q[kRows * kStride<kDim>];
   T keys[2][kKeys * kStride<kDim>];
   T values[2][kKeys * kStride<kDim>];
 };
 
-/// Rows 0 .. kRows of a matrix [rows, head_dim]; zeros outside. Rows from kRows' next multiple of 16 on are left out:
-/// nobody reads them.
-template <class T, int kDim, int kRows>
-__device__ __forceinline__ void load_tile(T* tile, const T* matrix, size_t stride, int rows, int head_dim) {
-#pragma unroll
-  for (int i = threadIdx.x; i < kRows * (kDim / 8); i += kThreads) {
+/// The first of `rows` rows of a matrix [rows, head_dim], at most `most`; zeros outside. Rows from the next multiple of
+/// 16 on are left out: nobody reads them.
+template <class T, int kDim>
+__device__ __forceinline__ void load_tile(T* tile, int most, const T* matrix, size_t stride, int rows, int head_dim) {
+  const int count = (rows < most ? (rows + 15) / 16 * 16 : most) * (kDim / 8);
+#pragma unroll 4
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
     const int row = i / (kDim / 8), chunk = i % (kDim / 8);
-    if (row >= (rows + 15) / 16 * 16) break;
     const bool inside = row < rows && chunk * 8 < head_dim;
     copy_async(tile + row * kStride<kDim> + chunk * 8, inside ? matrix + row * stride + chunk * 8 : matrix,
                inside ? 16 : 0);
   }
 }
 
-/// A block: 64 * kFragments rows of one branch and head; a warp: 16 * kFragments of them.
+/// A block: 16 * kFragments rows for each of its warps, of one branch and head.
 template <class T, int kDim, int kFragments>
-__global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_constant__ Attention a) {
-  constexpr int kRows = 16 * kWarps * kFragments;
-  auto& shared = shared_as<Shared<T, kDim, kRows>>();
+__global__ void __launch_bounds__(32 * kMostWarps, 2) attention_kernel(const __grid_constant__ Attention a) {
+  const int block_rows = blockDim.x / 32 * 16 * kFragments;
+  auto& shared = shared_as<Shared<T, kDim>>();
+  T* query_tile = reinterpret_cast<T*>(&shared + 1);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
   const int head = blockIdx.y, branch = blockIdx.z;
   wait_for_previous_grid();
   let_next_grid_start();
 
-  const int first_row = a.row_start[branch] + blockIdx.x * kRows;
+  const int first_row = a.row_start[branch] + blockIdx.x * block_rows;
   const int rows = a.row_start[branch + 1] - first_row;
   if (rows <= 0) return;
   const T* q = static_cast<const T*>(a.q) + static_cast<size_t>(first_row) * a.q_stride + head * a.head_dim;
@@ -59,11 +62,11 @@ __global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_con
   const auto load_keys = [&](int first) {
     const size_t at = static_cast<size_t>(first) * a.head_dim;
     const int slot = first / kKeys % 2, left = a.positions - first;
-    load_tile<T, kDim, kKeys>(shared.keys[slot], keys + at, a.head_dim, left, a.head_dim);
-    load_tile<T, kDim, kKeys>(shared.values[slot], values + at, a.head_dim, left, a.head_dim);
+    load_tile<T, kDim>(shared.keys[slot], kKeys, keys + at, a.head_dim, left, a.head_dim);
+    load_tile<T, kDim>(shared.values[slot], kKeys, values + at, a.head_dim, left, a.head_dim);
     copy_async_commit();
   };
-  load_tile<T, kDim, kRows>(shared.q, q, a.q_stride, rows, a.head_dim);
+  load_tile<T, kDim>(query_tile, block_rows, q, a.q_stride, rows, a.head_dim);
   load_keys(0);
 
   uint32_t query[kFragments][kDim / 16][4];
@@ -89,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_con
 #pragma unroll
           for (int d = 0; d < kDim / 16; ++d) {
             const int row = (warp * kFragments + f) * 16 + lane % 16;
-            load_matrices(query[f][d], shared.q + row * kStride<kDim> + d * 16 + lane / 16 * 8);
+            load_matrices(query[f][d], query_tile + row * kStride<kDim> + d * 16 + lane / 16 * 8);
           }
         }
       }
@@ -209,35 +212,46 @@ __global__ void __launch_bounds__(kThreads, 2) attention_kernel(const __grid_con
   }
 }
 
+/// Blocks that share the rows evenly: as few as their warps allow, or more where multiprocessors would be idle.
 template <class T, int kDim, int kFragments>
-constexpr AttentionKernel kernel_of() {
-  constexpr int kRows = 16 * kWarps * kFragments;
-  return {attention_kernel<T, kDim, kFragments>, kRows, kThreads, sizeof(Shared<T, kDim, kRows>)};
+AttentionKernel kernel_of(int most_rows, int heads, int multiprocessors) {
+  constexpr int kRows = 16 * kFragments;
+  const int warps = divide_up(most_rows, kRows);
+  const int blocks =
+      std::max(divide_up(warps, kMostWarps), std::min(divide_up(warps, 2), divide_up(multiprocessors, heads)));
+  const int block_warps = divide_up(warps, blocks), rows = block_warps * kRows;
+  return {attention_kernel<T, kDim, kFragments>, rows, block_warps * 32,
+          sizeof(Shared<T, kDim>) + sizeof(T) * rows * kStride<kDim>};
 }
 
-/// Two fragments a warp halve the reads of keys and values; they need the registers of a small head, and the rows.
+/// Two fragments a warp halve the reads of keys and values; they need the registers of a small head, and rows for all
+/// multiprocessors.
 template <class T, int kDim>
-AttentionKernel kernel_for_rows(int most_rows) {
+AttentionKernel kernel_for_rows(int most_rows, int heads, int multiprocessors) {
   if constexpr (kDim <= 64) {
-    if (most_rows > 16 * kWarps) return kernel_of<T, kDim, 2>();
+    const int blocks = divide_up(most_rows, 32 * kMostWarps);
+    if (most_rows > 16 && blocks * heads >= multiprocessors) {
+      return kernel_of<T, kDim, 2>(most_rows, heads, multiprocessors);
+    }
   }
-  return kernel_of<T, kDim, 1>();
+  return kernel_of<T, kDim, 1>(most_rows, heads, multiprocessors);
 }
 
-template <class T>
-AttentionKernel kernel_for(int head_dim, int most_rows) {
-  if (head_dim <= 16) return kernel_for_rows<T, 16>(most_rows);
-  if (head_dim <= 32) return kernel_for_rows<T, 32>(most_rows);
-  if (head_dim <= 64) return kernel_for_rows<T, 64>(most_rows);
-  if (head_dim <= 80) return kernel_for_rows<T, 80>(most_rows);
-  if (head_dim <= 96) return kernel_for_rows<T, 96>(most_rows);
-  return kernel_for_rows<T, 128>(most_rows);
+template <class T, class... Sizes>
+AttentionKernel kernel_for(int head_dim, Sizes... sizes) {
+  if (head_dim <= 16) return kernel_for_rows<T, 16>(sizes...);
+  if (head_dim <= 32) return kernel_for_rows<T, 32>(sizes...);
+  if (head_dim <= 64) return kernel_for_rows<T, 64>(sizes...);
+  if (head_dim <= 80) return kernel_for_rows<T, 80>(sizes...);
+  if (head_dim <= 96) return kernel_for_rows<T, 96>(sizes...);
+  return kernel_for_rows<T, 128>(sizes...);
 }
 
 }  // namespace
 
-AttentionKernel attention_kernel_for(int head_dim, int most_rows, DType dtype) {
-  return dtype == DType::f16 ? kernel_for<f16>(head_dim, most_rows) : kernel_for<bf16>(head_dim, most_rows);
+AttentionKernel attention_kernel_for(int head_dim, int most_rows, int heads, int multiprocessors, DType dtype) {
+  return dtype == DType::f16 ? kernel_for<f16>(head_dim, most_rows, heads, multiprocessors)
+                             : kernel_for<bf16>(head_dim, most_rows, heads, multiprocessors);
 }
 
 void CudaStream::attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
@@ -262,7 +276,8 @@ void CudaStream::attention(const Buffer& q, const Rows& rows, int layer, const K
       .out = cuda(out).as<void>(),
       .out_stride = cuda(out).stride(),
   };
-  const AttentionKernel kernel = attention_kernel_for(head_dim, most_rows, dtype_);
+  const AttentionKernel kernel =
+      attention_kernel_for(head_dim, most_rows, heads * rows.branches(), device_->multiprocessors(), dtype_);
   launch(kernel.function, grid_of(divide_up(most_rows, kernel.rows), heads, rows.branches()), kernel.threads,
          kernel.shared, arguments);
   flops.add(part, uint64_t{4} * rows.count() * heads * head_dim * store.positions());

@@ -26,7 +26,7 @@ struct AttentionKernel {
   size_t shared;  // bytes
 };
 
-/// most_rows: active rows of the branch that has most.
-AttentionKernel attention_kernel_for(int head_dim, int most_rows, DType dtype);
+/// most_rows: active rows of the branch that has most; heads: of all branches together.
+AttentionKernel attention_kernel_for(int head_dim, int most_rows, int heads, int multiprocessors, DType dtype);
 
 }  // namespace magnets::cuda

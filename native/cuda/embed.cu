@@ -36,11 +36,12 @@ __global__ void __launch_bounds__(kWarpsOfRows * 32) embed_kernel(const __grid_c
   const float* place = e.positions + static_cast<size_t>(position) * e.position_stride;
   T* x = static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride;
   const auto load = [&](int first, float(&v)[8]) {
-    if (word != nullptr) load8(word + first, v);
+    load8(place + first, e.width - first, v);
+    if (word == nullptr) return;
+    float of_word[8];
+    load8(word + first, of_word);
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      if (first + i < e.width) v[i] = (word != nullptr ? v[i] : 0.0f) + place[first + i];
-    }
+    for (int i = 0; i < 8; ++i) v[i] += of_word[i];
   };
   write_row(load, e.norm, e.width, x);
 }

@@ -1,4 +1,6 @@
 // Linear layers, and the projection of queries, keys and values: which kernel for which shape.
+#include <algorithm>
+
 #include "cuda_stream.h"
 #include "matmul.h"
 #include "matmul_mma.h"
@@ -10,6 +12,25 @@ namespace {
 
 int tiles_of(const Matmul& m, int rows, int columns) {
   return divide_up(m.rows, rows) * divide_up(m.out, columns) * m.products;
+}
+
+/// About how long a product takes by wgmma in tiles of so many columns, in microseconds of an H100: tiles of one turn
+/// come in through what the multiprocessors share of the L2 cache, but none multiplies faster than its tensor cores.
+double wgmma_time(const Matmul& m, int columns, int multiprocessors) {
+  const int tiles = tiles_of(m, kWgmmaRows, columns), busy = std::min(tiles, multiprocessors);
+  const double kilobytes = (kWgmmaRows + columns) * 64 * 2 / 1024.0;
+  const double rate = std::min(100.0, 48.0 * multiprocessors / busy);  // KB a microsecond, of one
+  const double step = std::max(kilobytes / rate, 0.56 * columns / 256);
+  const double begin = 1, end = 0.3 + 0.014 * columns;
+  return divide_up(tiles, multiprocessors) * (divide_up(m.in, 64) * step + end) + begin;
+}
+
+int wgmma_columns(const Matmul& m, int multiprocessors) {
+  int best = 64;
+  for (const int columns : {128, 256}) {
+    if (wgmma_time(m, columns, multiprocessors) < wgmma_time(m, best, multiprocessors)) best = columns;
+  }
+  return best;
 }
 
 /// The largest tile that still gives every multiprocessor one.
@@ -38,11 +59,11 @@ void CudaStream::multiply(Matmul& m, const CudaLinear& weight) {
   m.tickets = static_cast<unsigned*>(tickets_.get());
   const int multiprocessors = device_->multiprocessors();
 
-  // wgmma's tiles are large: it wants enough rows to fill them and enough tiles to fill the device.
-  if (device_->capability() == 90 && m.rows >= 256 && tiles_of(m, 128, 128) >= multiprocessors * 3 / 4) {
-    const WgmmaKernel kernel = wgmma_kernel(tiles_of(m, 128, 256) >= 2 * multiprocessors, dtype_);
-    const int tiles = tiles_of(m, kernel.tile_rows, kernel.tile_columns);
-    launch(kernel.function, grid_of(tiles < multiprocessors ? tiles : multiprocessors), kernel.threads, kernel.shared,
+  // Of wgmma's rows a product of few would leave most empty.
+  if (device_->capability() == 90 && m.rows > kWgmmaRows / 2) {
+    const WgmmaKernel kernel = wgmma_kernel(wgmma_columns(m, multiprocessors), dtype_);
+    const int tiles = tiles_of(m, kWgmmaRows, kernel.columns);
+    launch(kernel.function, grid_of(std::min(tiles, multiprocessors)), kernel.threads, kernel.shared,
            wgmma_maps(kernel, m, weight.out(), weight.in(), dtype_), m);
     return;
   }

@@ -1,5 +1,6 @@
 // What happens to sums once they are complete: bias, GELU, residual, and the way to memory. mma.sync and wgmma hold
-// their accumulators alike, so both kernels end here.
+// their accumulators alike, so both kernels end here. A warp puts them into shared memory first: from there it takes
+// whole lines of the output, in a loop short enough for the instruction cache.
 #pragma once
 
 #include <ptx.cuh>
@@ -18,96 +19,155 @@ __device__ __forceinline__ float gelu_tanh(float x) {
   return __fdividef(x, 1.0f + exp2_approximate(kMinusTwoLog2e * (x + 0.044715f * x * x * x)));
 }
 
-template <class T>
+/// A warp's way out for 16 x kColumns sums at a time of one product of a Matmul.
+template <class T, int kColumns>
 struct MatmulOutput {
+  static_assert(kColumns == 32 || kColumns == 64);
+  static constexpr int kLanes = kColumns / 8;   // of a row: eight columns each
+  static constexpr int kTurns = kColumns / 16;  // until the 32 lanes have had 16 rows
+
   const Matmul& m;
   int which;  // product
 
-  /// A lane's two rows of a 16 x 8 fragment that begins at `row`, and where the cache keeps them, without their head.
-  struct Rows {
-    int row[2];
-    size_t cached[2];
+  /// 0 beyond the last column.
+  __device__ __forceinline__ float bias(int column) const {
+    const float* values = m.product[which].bias;
+    return values != nullptr && column < m.out ? values[column] : 0.0f;
+  }
+
+  /// Of a lane's rows, one a turn, of the 16 from `row` on: the cache's numbers, for where keys and values go.
+  struct RowIndex {
+    int at[kTurns];
   };
-  __device__ __forceinline__ Rows rows_at(int row) const {
-    const int group = threadIdx.x % 32 / 4;
-    Rows rows{{row + group, row + group + 8}, {0, 0}};
-    if (which == 0) return rows;
+  __device__ __forceinline__ RowIndex row_index(int row) const {
+    RowIndex index{};
+    if (which == 0) return index;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      if (rows.row[half] >= m.rows) continue;
-      const int at = m.cache.row_index[rows.row[half]];
-      const int branch = at / m.cache.positions, position = at % m.cache.positions;
-      rows.cached[half] =
-          (static_cast<size_t>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const int own = row_of_lane(row, turn);
+      if (own < m.rows) index.at[turn] = m.cache.row_index[own];
+    }
+    return index;
+  }
+
+  /// Where the output keeps the first column of a lane's rows (in the cache: without its head); -1 outside.
+  struct Rows {
+    long long at[kTurns];
+  };
+  __device__ __forceinline__ Rows rows_at(int row, const RowIndex& index) const {
+    Rows rows;
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const int own = row_of_lane(row, turn);
+      if (which == 0) {
+        rows.at[turn] = static_cast<long long>(own) * m.y_stride;
+      } else {
+        const int branch = index.at[turn] / m.cache.positions, position = index.at[turn] % m.cache.positions;
+        rows.at[turn] =
+            (static_cast<long long>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
+      }
+      if (own >= m.rows) rows.at[turn] = -1;
     }
     return rows;
   }
 
-  /// Columns column .. column + 3 (column divides by 4) of a row; those outside are left out.
-  __device__ __forceinline__ void store(int row, size_t cached, int column, float (&v)[4]) const {
-    const int columns = m.out - column < 4 ? m.out - column : 4;
+  /// What sums are added to, eight columns of each row. Loaded ahead of the stores before it, which no load may pass.
+  struct Residual {
+    uint4 words[kTurns];
+  };
+  __device__ __forceinline__ Residual residual(const Rows& rows, int column) const {
+    Residual residual{};
+    if (m.epilogue != Epilogue::add || m.f32_out) return residual;
+    const int own = column + threadIdx.x % kLanes * 8;
+    const T* y = static_cast<const T*>(m.product[which].y);
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn) {
+      // Rows are padded: the last eight columns may be read whole.
+      if (rows.at[turn] >= 0 && own < m.out) {
+        residual.words[turn] = *reinterpret_cast<const uint4*>(y + rows.at[turn] + own);
+      }
+    }
+    return residual;
+  }
+
+  /// Sums of the 16 x 8 fragment whose first column is 8 * fragment, to the warp's tile [16, kColumns].
+  __device__ __forceinline__ static void stage(float* tile, int fragment, float v0, float v1, float v2, float v3) {
+    const int group = threadIdx.x % 32 / 4, thread = threadIdx.x % 4;
+    float* at = tile + place(group, fragment * 2 + thread / 2) + thread % 2 * 2;
+    *reinterpret_cast<float2*>(at) = float2{v0, v1};
+    *reinterpret_cast<float2*>(at + 8 * kColumns) = float2{v2, v3};  // place() is the same eight rows further
+  }
+
+  /// From the tile to the output's columns from `column` on, whose biases are bias[0 .. kColumns).
+  __device__ __forceinline__ void store(const float* tile, const Rows& rows, int column, const float* bias,
+                                        const Residual& residual) const {
+    const int lane = threadIdx.x % kLanes, own = column + lane * 8;
+    const int columns = m.out - own;
     if (columns <= 0) return;
-    const float* bias = m.product[which].bias;
-    if (bias != nullptr) {
-      for (int i = 0; i < columns; ++i) v[i] += bias[column + i];
+    long long offset = own;
+    if (which > 0) {
+      const int head = own / m.cache.head_dim;
+      offset += static_cast<long long>(head) * (m.cache.positions - 1) * m.cache.head_dim;
     }
-    if (m.epilogue == Epilogue::gelu) {
+    const float4 low_bias = *reinterpret_cast<const float4*>(bias + lane * 8);
+    const float4 high_bias = *reinterpret_cast<const float4*>(bias + lane * 8 + 4);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) v[i] = gelu(v[i]);
-    } else if (m.epilogue == Epilogue::gelu_tanh) {
+    for (int turn = 0; turn < kTurns; ++turn) {
+      if (rows.at[turn] < 0) continue;
+      const int row = row_of_lane(0, turn);
+      const float4 a = *reinterpret_cast<const float4*>(tile + place(row, lane * 2));
+      const float4 b = *reinterpret_cast<const float4*>(tile + place(row, lane * 2 + 1));
+      float v[8] = {a.x + low_bias.x,  a.y + low_bias.y,  a.z + low_bias.z,  a.w + low_bias.w,
+                    b.x + high_bias.x, b.y + high_bias.y, b.z + high_bias.z, b.w + high_bias.w};
+      if (m.epilogue == Epilogue::gelu) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) v[i] = gelu_tanh(v[i]);
-    }
-
-    if (m.f32_out) {
-      float* y = static_cast<float*>(m.product[which].y) + static_cast<size_t>(row) * m.y_stride + column;
-      const bool add = m.epilogue == Epilogue::add;
-      if (columns == 4 && !add) {
-        *reinterpret_cast<float4*>(y) = float4{v[0], v[1], v[2], v[3]};
+        for (float& value : v) value = gelu(value);
+      } else if (m.epilogue == Epilogue::gelu_tanh) {
+#pragma unroll
+        for (float& value : v) value = gelu_tanh(value);
+      }
+      if (m.f32_out) {
+        store_f32(static_cast<float*>(m.product[which].y) + rows.at[turn] + offset, columns, v);
       } else {
-        for (int i = 0; i < columns; ++i) y[i] = v[i] + (add ? y[i] : 0.0f);
-      }
-      return;
-    }
-
-    T* y = static_cast<T*>(m.product[which].y);
-    if (which == 0) {
-      y += static_cast<size_t>(row) * m.y_stride + column;
-    } else {
-      const int head = column / m.cache.head_dim;
-      y += cached + (static_cast<size_t>(head) * m.cache.positions - head) * m.cache.head_dim + column;
-    }
-    if (columns == 4) {
-      auto* words = reinterpret_cast<uint2*>(y);
-      if (m.epilogue == Epilogue::add) {
-        const uint2 old = *words;
-        v[0] += low<T>(old.x), v[1] += high<T>(old.x), v[2] += low<T>(old.y), v[3] += high<T>(old.y);
-      }
-      *words = uint2{pack<T>(v[0], v[1]), pack<T>(v[2], v[3])};
-    } else {
-      for (int i = 0; i < columns; ++i) {
-        const float sum = v[i] + (m.epilogue == Epilogue::add ? low<T>(y[i].bits) : 0.0f);
-        y[i].bits = static_cast<uint16_t>(pack<T>(sum, 0.0f));
+        store_rounded(static_cast<T*>(m.product[which].y) + rows.at[turn] + offset, columns, v, residual.words[turn]);
       }
     }
   }
 
-  /// Two neighbouring 16 x 8 fragments of one warp, from `column` on. A lane holds two columns of each; it trades one
-  /// pair with its neighbour, so that each stores four columns of one fragment and a warp's stores fill sectors.
-  __device__ __forceinline__ void store_fragments(const Rows& rows, int column, const float (&left)[4],
-                                                  const float (&right)[4]) const {
-    const int thread = threadIdx.x % 4;
-    const bool odd = thread % 2 != 0;
+ private:
+  static __device__ __forceinline__ int row_of_lane(int row, int turn) {
+    return row + turn * (32 / kLanes) + threadIdx.x % 32 / kLanes;
+  }
+
+  /// Where the columns 4 * chunk .. + 4 of a row lie in a tile, so that the lanes that store or load at once meet
+  /// different banks: eight of a fragment's rows, or the even chunks of one row or two.
+  static __device__ __forceinline__ int place(int row, int chunk) {
+    return row * kColumns + (chunk ^ row % 4 * 2 ^ (kColumns == 64 ? chunk / 8 : row) % 2) * 4;
+  }
+
+  __device__ __forceinline__ void store_f32(float* y, int columns, const float (&v)[8]) const {
+    const bool add = m.epilogue == Epilogue::add;
+    if (columns >= 8 && !add) {
+      *reinterpret_cast<float4*>(y) = float4{v[0], v[1], v[2], v[3]};
+      *reinterpret_cast<float4*>(y + 4) = float4{v[4], v[5], v[6], v[7]};
+      return;
+    }
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const float mine0 = odd ? right[2 * half] : left[2 * half];
-      const float mine1 = odd ? right[2 * half + 1] : left[2 * half + 1];
-      const float other0 = __shfl_xor_sync(~0u, odd ? left[2 * half] : right[2 * half], 1);
-      const float other1 = __shfl_xor_sync(~0u, odd ? left[2 * half + 1] : right[2 * half + 1], 1);
-      float v[4] = {odd ? other0 : mine0, odd ? other1 : mine1, odd ? mine0 : other0, odd ? mine1 : other1};
-      if (rows.row[half] < m.rows) {
-        store(rows.row[half], rows.cached[half], column + (odd ? 8 : 0) + thread / 2 * 4, v);
-      }
+    for (int i = 0; i < 8; ++i) {
+      if (i < columns) y[i] = v[i] + (add ? y[i] : 0.0f);
+    }
+  }
+
+  __device__ __forceinline__ void store_rounded(T* y, int columns, const float (&v)[8], const uint4& old) const {
+    const auto sum = [&](int i, uint32_t pair) { return pack<T>(v[i] + low<T>(pair), v[i + 1] + high<T>(pair)); };
+    const uint32_t words[4] = {sum(0, old.x), sum(2, old.y), sum(4, old.z), sum(6, old.w)};
+    if (columns >= 8) {
+      *reinterpret_cast<uint4*>(y) = uint4{words[0], words[1], words[2], words[3]};
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      if (i < columns) y[i].bits = static_cast<uint16_t>(words[i / 2] >> i % 2 * 16);
     }
   }
 };

@@ -14,6 +14,7 @@ template <class T, int kRows, int kColumns, int kStages>
 struct Shared {
   T x[kStages][kRows * kStep];
   T weight[kStages][kColumns * kStep];
+  alignas(16) float bias[kColumns];
   bool last;  // this block's ticket was the last of its tile
 };
 
@@ -61,7 +62,10 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32) multiply_kernel(
                                      first_column, m.out, step * kStep, m.in);
   };
 
+  const MatmulOutput<T, 32> output{m, which};
+
   // Weights do not depend on the grid before: the first of them come in while it ends.
+  for (int i = threadIdx.x; i < kColumns; i += kThreads) shared.bias[i] = output.bias(first_column + i);
   for (int step = first_step; step < first_step + kStages - 1 && step < last_step; ++step) load_weight(step);
   wait_for_previous_grid();
   let_next_grid_start();
@@ -132,14 +136,21 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32) multiply_kernel(
     }
   }
 
-  const MatmulOutput<T> output{m, which};
+  __syncthreads();  // nobody reads tiles any more: the sums of each warp take their place
+  static_assert(kColumns / kWarpColumns == 32 && sizeof(shared.x) >= kThreads / 32 * 16 * 32 * sizeof(float));
+  float* staged = reinterpret_cast<float*>(shared.x) + warp * 16 * 32;
 #pragma unroll
   for (int i = 0; i < kRowFragments; ++i) {
-    const auto rows = output.rows_at(first_row + warp_row + i * 16);
+    const int row = first_row + warp_row + i * 16;
+    const auto rows = output.rows_at(row, output.row_index(row));
+    const auto residual = output.residual(rows, first_column + warp_column);
 #pragma unroll
-    for (int j = 0; j < kColumnFragments; j += 2) {
-      output.store_fragments(rows, first_column + warp_column + j * 8, sums[i][j], sums[i][j + 1]);
+    for (int j = 0; j < kColumnFragments; ++j) {
+      output.stage(staged, j, sums[i][j][0], sums[i][j][1], sums[i][j][2], sums[i][j][3]);
     }
+    __syncwarp();
+    output.store(staged, rows, first_column + warp_column, shared.bias + warp_column, residual);
+    __syncwarp();
   }
 }
 
@@ -157,7 +168,7 @@ MmaKernel kernel_of(MmaTile tile) {
     case MmaTile::medium:
       return kernel_of<T, 64, 64, 2, 2, 4>();
     default:
-      return kernel_of<T, 32, 64, 1, 4, 4>();
+      return kernel_of<T, 32, 64, 2, 2, 4>();
   }
 }
 

@@ -18,10 +18,11 @@ struct WgmmaKernel {
   void (*function)(WgmmaMaps, Matmul);
   int threads;
   size_t shared;  // bytes
-  int tile_rows, tile_columns;
+  int columns;    // of a tile
 };
 
-WgmmaKernel wgmma_kernel(bool wide, DType dtype);  // tiles of 256 columns, or of 128
+constexpr int kWgmmaRows = 128;                      // of a tile
+WgmmaKernel wgmma_kernel(int columns, DType dtype);  // of a tile: 256, 128 or 64
 
 /// x and the weights, for the boxes that the kernel loads. weight_rows, weight_columns: the full model's.
 WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const Matmul& matmul, int weight_rows, int weight_columns, DType dtype);

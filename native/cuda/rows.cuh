@@ -19,6 +19,18 @@ __device__ __forceinline__ void load8(const T* p, float (&v)[8]) {
   v[4] = low<T>(words.z), v[5] = high<T>(words.z), v[6] = low<T>(words.w), v[7] = high<T>(words.w);
 }
 
+/// v = p[0 .. count) and zeros, count <= 8; p lies at a multiple of 16 bytes.
+__device__ __forceinline__ void load8(const float* p, int count, float (&v)[8]) {
+  if (count >= 8) {
+    const float4 low = *reinterpret_cast<const float4*>(p), high = *reinterpret_cast<const float4*>(p + 4);
+    v[0] = low.x, v[1] = low.y, v[2] = low.z, v[3] = low.w;
+    v[4] = high.x, v[5] = high.y, v[6] = high.z, v[7] = high.w;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) v[i] = i < count ? p[i] : 0.0f;
+}
+
 /// p[0 .. count) = v, count <= 8.
 template <class T>
 __device__ __forceinline__ void store8(T* p, const float (&v)[8], int count) {
@@ -47,37 +59,70 @@ struct RowNorm {
 
 RowNorm on_device(const Norm* norm);
 
-/// y = load(first, v) for eight columns at once, normalized where there is a norm: mean and variance in f32. The row is
-/// loaded three times then, from L1 but for the first.
+/// So many times 256 columns of a row that is normalized stay in registers: size XL has 1152.
+constexpr int kKept = 5;
+
+/// y = load(first, v) for eight columns at once, normalized where there is a norm: mean and variance in f32.
 template <class T, class Load>
 __device__ __forceinline__ void write_row(const Load& load, const RowNorm& norm, int width, T* y) {
   const int lane = threadIdx.x % 32;
-  float v[8], mean = 0.0f, scale = 1.0f;
-  if (norm.weight != nullptr) {
-    float sum = 0.0f, squares = 0.0f;
+  if (norm.weight == nullptr) {
     for (int first = lane * 8; first < width; first += 256) {
+      float v[8];
       load(first, v);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) sum += first + i < width ? v[i] : 0.0f;
+      store8(y + first, v, width - first);
     }
-    mean = sum_of_warp(sum) / static_cast<float>(width);
-    for (int first = lane * 8; first < width; first += 256) {
-      load(first, v);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) squares += first + i < width ? (v[i] - mean) * (v[i] - mean) : 0.0f;
-    }
-    scale = rsqrtf(sum_of_warp(squares) / static_cast<float>(width) + norm.epsilon);
+    return;
   }
-  for (int first = lane * 8; first < width; first += 256) {
+
+  const auto load_zeros_after = [&](int first, float(&v)[8]) {
     load(first, v);
-    if (norm.weight != nullptr) {
+    if (width - first >= 8) return;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        if (first + i < width) v[i] = (v[i] - mean) * scale * norm.weight[first + i] + norm.bias[first + i];
-      }
-    }
-    store8(y + first, v, width - first);
+    for (int i = 0; i < 8; ++i) v[i] = first + i < width ? v[i] : 0.0f;
+  };
+  float kept[kKept][8];
+#pragma unroll
+  for (int i = 0; i < kKept; ++i) {
+    const int first = i * 256 + lane * 8;
+    if (first < width) load_zeros_after(first, kept[i]);
   }
+  // body(first, v) for each eight columns of this lane; those that are not kept are loaded again.
+  const auto each = [&](const auto& body) {
+#pragma unroll
+    for (int i = 0; i < kKept; ++i) {
+      const int first = i * 256 + lane * 8;
+      if (first < width) body(first, kept[i]);
+    }
+    for (int first = kKept * 256 + lane * 8; first < width; first += 256) {
+      float v[8];
+      load_zeros_after(first, v);
+      body(first, v);
+    }
+  };
+
+  float sum = 0.0f, squares = 0.0f;
+  each([&](int, float(&v)[8]) {
+#pragma unroll
+    for (float value : v) sum += value;
+  });
+  const float mean = sum_of_warp(sum) / static_cast<float>(width);
+  each([&](int, float(&v)[8]) {
+#pragma unroll
+    for (float value : v) squares += (value - mean) * (value - mean);
+  });
+  // Each zero after the last column has added mean².
+  const float beyond = static_cast<float>((width + 7) / 8 * 8 - width) * mean * mean;
+  const float all_squares = fmaxf(sum_of_warp(squares) - beyond, 0.0f);
+  const float scale = rsqrtf(all_squares / static_cast<float>(width) + norm.epsilon);
+  each([&](int first, float(&v)[8]) {
+    float weight[8], bias[8];
+    load8(norm.weight + first, width - first, weight);
+    load8(norm.bias + first, width - first, bias);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) v[i] = (v[i] - mean) * scale * weight[i] + bias[i];
+    store8(y + first, v, width - first);
+  });
 }
 
 }  // namespace magnets::cuda

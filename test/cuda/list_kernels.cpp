@@ -12,18 +12,20 @@ int main() {
   std::printf("{\n");
   for (const auto& [tile, name] :
        {std::pair(MmaTile::large, "128, 128, 2, 4, 3"), std::pair(MmaTile::medium, "64, 64, 2, 2, 4"),
-        std::pair(MmaTile::small, "32, 64, 1, 4, 4")}) {
+        std::pair(MmaTile::small, "32, 64, 2, 2, 4")}) {
     std::printf("  \"matmul_mma/multiply_kernel<T, %s>\": %zu,\n", name, mma_kernel(tile, DType::bf16).shared);
   }
-  for (const bool wide : {false, true}) {
-    std::printf("  \"matmul_wgmma/multiply_kernel<T, %d>\": %zu,\n", wide ? 256 : 128,
-                wgmma_kernel(wide, DType::bf16).shared);
+  for (const int columns : {64, 128, 256}) {
+    std::printf("  \"matmul_wgmma/multiply_kernel<T, %d>\": %zu,\n", columns,
+                wgmma_kernel(columns, DType::bf16).shared);
   }
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
     for (const int fragments : {1, 2}) {
       if (fragments == 2 && dim > 64) continue;
-      std::printf("  \"attention/attention_kernel<T, %d, %d>\": %zu%s\n", dim, fragments,
-                  attention_kernel_for(dim, fragments == 2 ? 128 : 16, DType::bf16).shared, dim == 128 ? "" : ",");
+      // Of many rows, on so many multiprocessors that the kernel of these fragments is chosen.
+      const AttentionKernel kernel = attention_kernel_for(dim, 10000, 1, fragments == 2 ? 1 : 64, DType::bf16);
+      std::printf("  \"attention/attention_kernel<T, %d, %d>\": %zu%s\n", dim, fragments, kernel.shared,
+                  dim == 128 ? "" : ",");
     }
   }
   std::printf("}\n");

@@ -216,6 +216,9 @@ __device__ __forceinline__ void wgmma(float (&d)[kColumns / 2], uint64_t a, uint
 // clang-format off
 #define MAGNETS_OUT4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define MAGNETS_OUT16(i) MAGNETS_OUT4(i), MAGNETS_OUT4(i + 4), MAGNETS_OUT4(i + 8), MAGNETS_OUT4(i + 12)
+#define MAGNETS_OPERANDS_32 \
+  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
+  "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define MAGNETS_OPERANDS_64 \
   "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
   "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31," \
@@ -230,6 +233,22 @@ __device__ __forceinline__ void wgmma(float (&d)[kColumns / 2], uint64_t a, uint
   "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95," \
   "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111," \
   "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+template <>
+__device__ __forceinline__ void wgmma<bf16, 64>(float (&d)[32], uint64_t a, uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
+      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+}
+template <>
+__device__ __forceinline__ void wgmma<f16, 64>(float (&d)[32], uint64_t a, uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" MAGNETS_OPERANDS_32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
+      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+}
 template <>
 __device__ __forceinline__ void wgmma<bf16, 128>(float (&d)[64], uint64_t a, uint64_t b, bool accumulate) {
   asm volatile(
@@ -264,6 +283,7 @@ __device__ __forceinline__ void wgmma<f16, 256>(float (&d)[128], uint64_t a, uin
 }
 #undef MAGNETS_OUT4
 #undef MAGNETS_OUT16
+#undef MAGNETS_OPERANDS_32
 #undef MAGNETS_OPERANDS_64
 #undef MAGNETS_OPERANDS_128
 // clang-format on
