@@ -3,6 +3,7 @@
 // cp.async while these are multiplied. One launch for every row tile, head and branch; guidance halves are branches.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "attention.h"
 #include "cuda_stream.h"
@@ -12,7 +13,8 @@ namespace magnets::cuda {
 namespace {
 
 constexpr int kKeys = 64;  // at once
-constexpr int kMostWarps = 4;
+/// Of a block; two blocks have room on a multiprocessor. Larger heads want more registers.
+constexpr int kMostWarps(int dim) { return dim <= 64 ? 8 : 4; }
 
 /// kDim: head_dim rounded up to what the tensor cores multiply; the rest is zeros. A row of a tile has an odd number of
 /// 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
@@ -40,10 +42,10 @@ __device__ __forceinline__ void load_tile(T* tile, int most, const T* matrix, si
   }
 }
 
-/// A block: 16 * kFragments rows for each of its warps, of one branch and head.
-template <class T, int kDim, int kFragments>
-__global__ void __launch_bounds__(32 * kMostWarps, 2) attention_kernel(const __grid_constant__ Attention a) {
-  const int block_rows = blockDim.x / 32 * 16 * kFragments;
+/// A block: 16 rows for each of its warps, of one branch and head.
+template <class T, int kDim>
+__global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(const __grid_constant__ Attention a) {
+  const int block_rows = blockDim.x / 32 * 16;
   auto& shared = shared_as<Shared<T, kDim>>();
   T* query_tile = reinterpret_cast<T*>(&shared + 1);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
@@ -69,13 +71,87 @@ __global__ void __launch_bounds__(32 * kMostWarps, 2) attention_kernel(const __g
   load_tile<T, kDim>(query_tile, block_rows, q, a.q_stride, rows, a.head_dim);
   load_keys(0);
 
-  uint32_t query[kFragments][kDim / 16][4];
-  float mixed[kFragments][kDim / 8][4] = {};
-  // Of the two rows that a thread holds a part of, in each fragment: largest score so far, sum of this thread's powers.
-  float largest[kFragments][2], sum[kFragments][2];
+  uint32_t query[kDim / 16][4];
+  float mixed[kDim / 8][4] = {};
+  // Of the two rows that a thread holds a part of: the largest score so far, the sum of this thread's powers.
+  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};
+  const bool active = warp * 16 < rows;  // this warp has rows
+  T* own_queries = query_tile + warp * 16 * kStride<kDim>;
+
+  // Keys first .. + kKeys; whole: all of them are there, so that nothing but the last few keys pays for asking.
+  const auto attend = [&](int first, auto whole) {
+    constexpr bool kWhole = decltype(whole)::value;
+    const int left = a.positions - first;
+    const T* key_tile = shared.keys[first / kKeys % 2];
+    const T* value_tile = shared.values[first / kKeys % 2];
+    float score[kKeys / 8][4] = {};
 #pragma unroll
-  for (int f = 0; f < kFragments; ++f) largest[f][0] = largest[f][1] = -INFINITY, sum[f][0] = sum[f][1] = 0.0f;
-  const bool active = warp * 16 * kFragments < rows;  // this warp has rows
+    for (int k = 0; k < kKeys / 16; ++k) {
+      if (kWhole || k * 16 < left) {
+#pragma unroll
+        for (int d = 0; d < kDim / 16; ++d) {
+          uint32_t b[4];
+          const int row = k * 16 + lane % 8 + lane / 16 * 8;
+          load_matrices(b, key_tile + row * kStride<kDim> + d * 16 + lane / 8 % 2 * 8);
+          mma<T>(score[2 * k], query[d], b[0], b[1]);
+          mma<T>(score[2 * k + 1], query[d], b[2], b[3]);
+        }
+      }
+    }
+    if constexpr (!kWhole) {
+#pragma unroll
+      for (int k = 0; k < kKeys / 8; ++k) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          if (k * 8 + thread * 2 + i % 2 >= left) score[k][i] = -INFINITY;
+        }
+      }
+    }
+
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float most = largest[half];
+#pragma unroll
+      for (int k = 0; k < kKeys / 8; ++k) most = fmaxf(most, fmaxf(score[k][2 * half], score[k][2 * half + 1]));
+      most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+      most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+      const float rescale = exp2_approximate((largest[half] - most) * a.scale);
+      largest[half] = most;
+      const float offset = most * a.scale;
+      float powers = 0.0f;
+#pragma unroll
+      for (int k = 0; k < kKeys / 8; ++k) {
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+          score[k][i] = exp2_approximate(score[k][i] * a.scale - offset);
+          powers += score[k][i];
+        }
+      }
+      sum[half] = sum[half] * rescale + powers;
+#pragma unroll
+      for (int d = 0; d < kDim / 8; ++d) {
+        mixed[d][2 * half] *= rescale;
+        mixed[d][2 * half + 1] *= rescale;
+      }
+    }
+
+    // Accumulators of the scores are laid out as the left operand of the next product.
+#pragma unroll
+    for (int k = 0; k < kKeys / 16; ++k) {
+      if (kWhole || k * 16 < left) {
+        const uint32_t probability[4] = {
+            pack<T>(score[2 * k][0], score[2 * k][1]), pack<T>(score[2 * k][2], score[2 * k][3]),
+            pack<T>(score[2 * k + 1][0], score[2 * k + 1][1]), pack<T>(score[2 * k + 1][2], score[2 * k + 1][3])};
+#pragma unroll
+        for (int d = 0; d < kDim / 16; ++d) {
+          uint32_t b[4];
+          load_matrices_transposed(b, value_tile + (k * 16 + lane % 16) * kStride<kDim> + d * 16 + lane / 16 * 8);
+          mma<T>(mixed[2 * d], probability, b[0], b[1]);
+          mma<T>(mixed[2 * d + 1], probability, b[2], b[3]);
+        }
+      }
+    }
+  };
 
   for (int first = 0; first < a.positions; first += kKeys) {
     if (first + kKeys < a.positions) {
@@ -88,163 +164,63 @@ __global__ void __launch_bounds__(32 * kMostWarps, 2) attention_kernel(const __g
     if (active) {
       if (first == 0) {
 #pragma unroll
-        for (int f = 0; f < kFragments; ++f) {
-#pragma unroll
-          for (int d = 0; d < kDim / 16; ++d) {
-            const int row = (warp * kFragments + f) * 16 + lane % 16;
-            load_matrices(query[f][d], query_tile + row * kStride<kDim> + d * 16 + lane / 16 * 8);
-          }
+        for (int d = 0; d < kDim / 16; ++d) {
+          load_matrices(query[d], own_queries + lane % 16 * kStride<kDim> + d * 16 + lane / 16 * 8);
         }
       }
-      const T* key_tile = shared.keys[first / kKeys % 2];
-      const T* value_tile = shared.values[first / kKeys % 2];
-      const int left = a.positions - first;  // keys of this tile and after it
-
-      float score[kFragments][kKeys / 8][4] = {};
-#pragma unroll
-      for (int k = 0; k < kKeys / 16; ++k) {
-        if (k * 16 < left) {
-#pragma unroll
-          for (int d = 0; d < kDim / 16; ++d) {
-            uint32_t b[4];
-            const int row = k * 16 + lane % 8 + lane / 16 * 8;
-            load_matrices(b, key_tile + row * kStride<kDim> + d * 16 + lane / 8 % 2 * 8);
-#pragma unroll
-            for (int f = 0; f < kFragments; ++f) {
-              mma<T>(score[f][2 * k], query[f][d], b[0], b[1]);
-              mma<T>(score[f][2 * k + 1], query[f][d], b[2], b[3]);
-            }
-          }
-        }
-      }
-      if (left < kKeys) {
-#pragma unroll
-        for (int f = 0; f < kFragments; ++f) {
-#pragma unroll
-          for (int k = 0; k < kKeys / 8; ++k) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-              if (k * 8 + thread * 2 + i % 2 >= left) score[f][k][i] = -INFINITY;
-            }
-          }
-        }
-      }
-
-#pragma unroll
-      for (int f = 0; f < kFragments; ++f) {
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          float most = largest[f][half];
-#pragma unroll
-          for (int k = 0; k < kKeys / 8; ++k) {
-            most = fmaxf(most, fmaxf(score[f][k][2 * half], score[f][k][2 * half + 1]));
-          }
-          most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-          most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
-          const float rescale = exp2_approximate((largest[f][half] - most) * a.scale);
-          largest[f][half] = most;
-          const float offset = most * a.scale;
-          float powers = 0.0f;
-#pragma unroll
-          for (int k = 0; k < kKeys / 8; ++k) {
-#pragma unroll
-            for (int i = 2 * half; i < 2 * half + 2; ++i) {
-              score[f][k][i] = exp2_approximate(score[f][k][i] * a.scale - offset);
-              powers += score[f][k][i];
-            }
-          }
-          sum[f][half] = sum[f][half] * rescale + powers;
-#pragma unroll
-          for (int d = 0; d < kDim / 8; ++d) {
-            mixed[f][d][2 * half] *= rescale;
-            mixed[f][d][2 * half + 1] *= rescale;
-          }
-        }
-      }
-
-      // Accumulators of the scores are laid out as the left operand of the next product.
-#pragma unroll
-      for (int k = 0; k < kKeys / 16; ++k) {
-        if (k * 16 < left) {
-          uint32_t probability[kFragments][4];
-#pragma unroll
-          for (int f = 0; f < kFragments; ++f) {
-            probability[f][0] = pack<T>(score[f][2 * k][0], score[f][2 * k][1]);
-            probability[f][1] = pack<T>(score[f][2 * k][2], score[f][2 * k][3]);
-            probability[f][2] = pack<T>(score[f][2 * k + 1][0], score[f][2 * k + 1][1]);
-            probability[f][3] = pack<T>(score[f][2 * k + 1][2], score[f][2 * k + 1][3]);
-          }
-#pragma unroll
-          for (int d = 0; d < kDim / 16; ++d) {
-            uint32_t b[4];
-            load_matrices_transposed(b, value_tile + (k * 16 + lane % 16) * kStride<kDim> + d * 16 + lane / 16 * 8);
-#pragma unroll
-            for (int f = 0; f < kFragments; ++f) {
-              mma<T>(mixed[f][2 * d], probability[f], b[0], b[1]);
-              mma<T>(mixed[f][2 * d + 1], probability[f], b[2], b[3]);
-            }
-          }
-        }
+      if (first + kKeys <= a.positions) {
+        attend(first, std::true_type());
+      } else {
+        attend(first, std::false_type());
       }
     }
     __syncthreads();  // the next load but one overwrites these keys
   }
   if (!active) return;
 
+    // The queries are in registers: the results take their place, to leave in whole lines.
 #pragma unroll
-  for (int f = 0; f < kFragments; ++f) {
+  for (int half = 0; half < 2; ++half) {
+    float all = sum[half];
+    all += __shfl_xor_sync(~0u, all, 1);
+    all += __shfl_xor_sync(~0u, all, 2);
+    const float inverse = __fdividef(1.0f, all);
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float all = sum[f][half];
-      all += __shfl_xor_sync(~0u, all, 1);
-      all += __shfl_xor_sync(~0u, all, 2);
-      const float inverse = __fdividef(1.0f, all);
-      const int row = (warp * kFragments + f) * 16 + group + 8 * half;
-      if (row >= rows) continue;
-      T* out = static_cast<T*>(a.out) + static_cast<size_t>(first_row + row) * a.out_stride + head * a.head_dim;
-#pragma unroll
-      for (int d = 0; d < kDim / 8; ++d) {
-        if (d * 8 >= a.head_dim) break;
-        *reinterpret_cast<uint32_t*>(out + d * 8 + thread * 2) =
-            pack<T>(mixed[f][d][2 * half] * inverse, mixed[f][d][2 * half + 1] * inverse);
-      }
+    for (int d = 0; d < kDim / 8; ++d) {
+      *reinterpret_cast<uint32_t*>(own_queries + (group + 8 * half) * kStride<kDim> + d * 8 + thread * 2) =
+          pack<T>(mixed[d][2 * half] * inverse, mixed[d][2 * half + 1] * inverse);
     }
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = lane; i < 16 * (kDim / 8); i += 32) {
+    const int row = i / (kDim / 8), chunk = i % (kDim / 8);
+    if (warp * 16 + row >= rows || chunk * 8 >= a.head_dim) continue;
+    T* out = static_cast<T*>(a.out) + static_cast<size_t>(first_row + warp * 16 + row) * a.out_stride;
+    *reinterpret_cast<uint4*>(out + head * a.head_dim + chunk * 8) =
+        *reinterpret_cast<const uint4*>(own_queries + row * kStride<kDim> + chunk * 8);
   }
 }
 
 /// Blocks that share the rows evenly: as few as their warps allow, or more where multiprocessors would be idle.
-template <class T, int kDim, int kFragments>
-AttentionKernel kernel_of(int most_rows, int heads, int multiprocessors) {
-  constexpr int kRows = 16 * kFragments;
-  const int warps = divide_up(most_rows, kRows);
-  const int blocks =
-      std::max(divide_up(warps, kMostWarps), std::min(divide_up(warps, 2), divide_up(multiprocessors, heads)));
-  const int block_warps = divide_up(warps, blocks), rows = block_warps * kRows;
-  return {attention_kernel<T, kDim, kFragments>, rows, block_warps * 32,
-          sizeof(Shared<T, kDim>) + sizeof(T) * rows * kStride<kDim>};
-}
-
-/// Two fragments a warp halve the reads of keys and values; they need the registers of a small head, and rows for all
-/// multiprocessors.
 template <class T, int kDim>
-AttentionKernel kernel_for_rows(int most_rows, int heads, int multiprocessors) {
-  if constexpr (kDim <= 64) {
-    const int blocks = divide_up(most_rows, 32 * kMostWarps);
-    if (most_rows > 16 && blocks * heads >= multiprocessors) {
-      return kernel_of<T, kDim, 2>(most_rows, heads, multiprocessors);
-    }
-  }
-  return kernel_of<T, kDim, 1>(most_rows, heads, multiprocessors);
+AttentionKernel kernel_of(int most_rows, int heads, int multiprocessors) {
+  const int warps = divide_up(most_rows, 16);
+  const int blocks =
+      std::max(divide_up(warps, kMostWarps(kDim)), std::min(divide_up(warps, 2), divide_up(multiprocessors, heads)));
+  const int block_warps = divide_up(warps, blocks), rows = block_warps * 16;
+  return {attention_kernel<T, kDim>, rows, block_warps * 32,
+          sizeof(Shared<T, kDim>) + sizeof(T) * rows * kStride<kDim>};
 }
 
 template <class T, class... Sizes>
 AttentionKernel kernel_for(int head_dim, Sizes... sizes) {
-  if (head_dim <= 16) return kernel_for_rows<T, 16>(sizes...);
-  if (head_dim <= 32) return kernel_for_rows<T, 32>(sizes...);
-  if (head_dim <= 64) return kernel_for_rows<T, 64>(sizes...);
-  if (head_dim <= 80) return kernel_for_rows<T, 80>(sizes...);
-  if (head_dim <= 96) return kernel_for_rows<T, 96>(sizes...);
-  return kernel_for_rows<T, 128>(sizes...);
+  if (head_dim <= 16) return kernel_of<T, 16>(sizes...);
+  if (head_dim <= 32) return kernel_of<T, 32>(sizes...);
+  if (head_dim <= 64) return kernel_of<T, 64>(sizes...);
+  if (head_dim <= 80) return kernel_of<T, 80>(sizes...);
+  if (head_dim <= 96) return kernel_of<T, 96>(sizes...);
+  return kernel_of<T, 128>(sizes...);
 }
 
 }  // namespace

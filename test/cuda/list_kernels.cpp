@@ -20,13 +20,8 @@ int main() {
                 wgmma_kernel(columns, DType::bf16).shared);
   }
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
-    for (const int fragments : {1, 2}) {
-      if (fragments == 2 && dim > 64) continue;
-      // Of many rows, on so many multiprocessors that the kernel of these fragments is chosen.
-      const AttentionKernel kernel = attention_kernel_for(dim, 10000, 1, fragments == 2 ? 1 : 64, DType::bf16);
-      std::printf("  \"attention/attention_kernel<T, %d, %d>\": %zu%s\n", dim, fragments, kernel.shared,
-                  dim == 128 ? "" : ",");
-    }
+    const AttentionKernel kernel = attention_kernel_for(dim, 128, 1, 1, DType::bf16);
+    std::printf("  \"attention/attention_kernel<T, %d>\": %zu%s\n", dim, kernel.shared, dim == 128 ? "" : ",");
   }
   std::printf("}\n");
 }
