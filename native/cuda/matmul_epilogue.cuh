@@ -111,25 +111,32 @@ struct MatmulOutput {
     }
     const float4 low_bias = *reinterpret_cast<const float4*>(bias + lane * 8);
     const float4 high_bias = *reinterpret_cast<const float4*>(bias + lane * 8 + 4);
+    float v[kTurns][8];
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
-      if (rows.at[turn] < 0) continue;
       const int row = row_of_lane(0, turn);
       const float4 a = *reinterpret_cast<const float4*>(tile + place(row, lane * 2));
       const float4 b = *reinterpret_cast<const float4*>(tile + place(row, lane * 2 + 1));
-      float v[8] = {a.x + low_bias.x,  a.y + low_bias.y,  a.z + low_bias.z,  a.w + low_bias.w,
-                    b.x + high_bias.x, b.y + high_bias.y, b.z + high_bias.z, b.w + high_bias.w};
-      if (m.epilogue == Epilogue::gelu) {
+      v[turn][0] = a.x + low_bias.x, v[turn][1] = a.y + low_bias.y;
+      v[turn][2] = a.z + low_bias.z, v[turn][3] = a.w + low_bias.w;
+      v[turn][4] = b.x + high_bias.x, v[turn][5] = b.y + high_bias.y;
+      v[turn][6] = b.z + high_bias.z, v[turn][7] = b.w + high_bias.w;
+    }
+    if (m.epilogue == Epilogue::gelu) {
 #pragma unroll
-        for (float& value : v) value = gelu(value);
-      } else if (m.epilogue == Epilogue::gelu_tanh) {
+      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu(v[i / 8][i % 8]);
+    } else if (m.epilogue == Epilogue::gelu_tanh) {
 #pragma unroll
-        for (float& value : v) value = gelu_tanh(value);
-      }
+      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu_tanh(v[i / 8][i % 8]);
+    }
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn) {
+      if (rows.at[turn] < 0) continue;
       if (m.f32_out) {
-        store_f32(static_cast<float*>(m.product[which].y) + rows.at[turn] + offset, columns, v);
+        store_f32(static_cast<float*>(m.product[which].y) + rows.at[turn] + offset, columns, v[turn]);
       } else {
-        store_rounded(static_cast<T*>(m.product[which].y) + rows.at[turn] + offset, columns, v, residual.words[turn]);
+        store_rounded(static_cast<T*>(m.product[which].y) + rows.at[turn] + offset, columns, v[turn],
+                      residual.words[turn]);
       }
     }
   }
