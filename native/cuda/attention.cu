@@ -1,6 +1,7 @@
 // softmax(q Kᵀ / sqrt(head_dim)) V for the active rows alone, keys and values from the cache: online softmax in
 // registers (FlashAttention-2, Dao 2023, algorithm 1), mma.sync m16n8k16, the next keys and values on their way by
 // cp.async while these are multiplied. One launch for every row tile, head and branch; guidance halves are branches.
+// Where blocks are few, the warps of a block share the keys of the same rows.
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -15,17 +16,32 @@ namespace {
 constexpr int kKeys = 64;  // at once
 /// Of a block; two blocks have room on a multiprocessor. Larger heads want more registers.
 constexpr int kMostWarps(int dim) { return dim <= 64 ? 8 : 4; }
+/// Where blocks are few: groups of a block that share the keys of the same rows, and warps of each.
+constexpr int kGroupWarps = 2;
+constexpr int kMostGroups(int dim) { return kMostWarps(dim) / kGroupWarps; }
 
 /// kDim: head_dim rounded up to what the tensor cores multiply; the rest is zeros. A row of a tile has an odd number of
 /// 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
 template <int kDim>
 constexpr int kStride = (kDim / 8 | 1) * 8;
 
-/// After it, the rows of the queries.
+/// Of each group; after it, the rows of the queries.
 template <class T, int kDim>
 struct Shared {
   T keys[2][kKeys * kStride<kDim>];
   T values[2][kKeys * kStride<kDim>];
+};
+
+template <class T, int kDim>
+constexpr size_t bytes_of_group(int rows) {
+  return sizeof(Shared<T, kDim>) + sizeof(T) * rows * kStride<kDim>;
+}
+
+/// What a warp of another group than the first has found, a lane beside the other.
+template <int kDim>
+struct Found {
+  float mixed[kDim / 8][4][32];
+  float largest[2][32], sum[2][32];
 };
 
 /// The first of `rows` rows of a matrix [rows, head_dim], at most `most`; zeros outside. Rows from the next multiple of
@@ -42,11 +58,16 @@ __device__ __forceinline__ void load_tile(T* tile, int most, const T* matrix, si
   }
 }
 
-/// A block: 16 rows for each of its warps, of one branch and head.
-template <class T, int kDim>
-__global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(const __grid_constant__ Attention a) {
-  const int block_rows = blockDim.x / 32 * 16;
-  auto& shared = shared_as<Shared<T, kDim>>();
+/// A block: 16 rows for each warp of a group, of one branch and head; blockDim (threads of a group, groups).
+template <class T, int kDim, int kGroups>
+__global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
+    attention_kernel(const __grid_constant__ Attention a) {
+  const int block_rows = blockDim.x / 32 * 16, own_group = kGroups > 1 ? threadIdx.y : 0;
+  const auto memory_of = [&](int group) {
+    return reinterpret_cast<unsigned char*>(&shared_as<Shared<T, kDim>>()) +
+           group * bytes_of_group<T, kDim>(block_rows);
+  };
+  auto& shared = *reinterpret_cast<Shared<T, kDim>*>(memory_of(own_group));
   T* query_tile = reinterpret_cast<T*>(&shared + 1);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
   const int head = blockIdx.y, branch = blockIdx.z;
@@ -58,18 +79,16 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
   if (rows <= 0) return;
   const T* q = static_cast<const T*>(a.q) + static_cast<size_t>(first_row) * a.q_stride + head * a.head_dim;
   const size_t cached = (static_cast<size_t>(branch) * a.cache_heads + head) * a.positions * a.head_dim;
-  const T* keys = static_cast<const T*>(a.keys) + cached;
-  const T* values = static_cast<const T*>(a.values) + cached;
 
-  const auto load_keys = [&](int first) {
-    const size_t at = static_cast<size_t>(first) * a.head_dim;
-    const int slot = first / kKeys % 2, left = a.positions - first;
-    load_tile<T, kDim>(shared.keys[slot], kKeys, keys + at, a.head_dim, left, a.head_dim);
-    load_tile<T, kDim>(shared.values[slot], kKeys, values + at, a.head_dim, left, a.head_dim);
+  const auto load_keys = [&](int first, int slot) {
+    const size_t at = cached + static_cast<size_t>(first) * a.head_dim;
+    const int left = a.positions - first;
+    load_tile<T, kDim>(shared.keys[slot], kKeys, static_cast<const T*>(a.keys) + at, a.head_dim, left, a.head_dim);
+    load_tile<T, kDim>(shared.values[slot], kKeys, static_cast<const T*>(a.values) + at, a.head_dim, left, a.head_dim);
     copy_async_commit();
   };
   load_tile<T, kDim>(query_tile, block_rows, q, a.q_stride, rows, a.head_dim);
-  load_keys(0);
+  load_keys(own_group * kKeys, 0);
 
   uint32_t query[kDim / 16][4];
   float mixed[kDim / 8][4] = {};
@@ -79,11 +98,11 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
   T* own_queries = query_tile + warp * 16 * kStride<kDim>;
 
   // Keys first .. + kKeys; whole: all of them are there, so that nothing but the last few keys pays for asking.
-  const auto attend = [&](int first, auto whole) {
+  const auto attend = [&](int first, int slot, auto whole) {
     constexpr bool kWhole = decltype(whole)::value;
     const int left = a.positions - first;
-    const T* key_tile = shared.keys[first / kKeys % 2];
-    const T* value_tile = shared.values[first / kKeys % 2];
+    const T* key_tile = shared.keys[slot];
+    const T* value_tile = shared.values[slot];
     float score[kKeys / 8][4] = {};
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
@@ -112,7 +131,9 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
     for (int half = 0; half < 2; ++half) {
       float most = largest[half];
 #pragma unroll
-      for (int k = 0; k < kKeys / 8; ++k) most = fmaxf(most, fmaxf(score[k][2 * half], score[k][2 * half + 1]));
+      for (int k = 0; k < kKeys / 8; ++k) {
+        if (kWhole || k / 2 * 16 < left) most = fmaxf(most, fmaxf(score[k][2 * half], score[k][2 * half + 1]));
+      }
       most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
       most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
       const float rescale = exp2_approximate((largest[half] - most) * a.scale);
@@ -121,6 +142,7 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
       float powers = 0.0f;
 #pragma unroll
       for (int k = 0; k < kKeys / 8; ++k) {
+        if (!kWhole && k / 2 * 16 >= left) continue;
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
           score[k][i] = exp2_approximate(score[k][i] * a.scale - offset);
@@ -153,28 +175,70 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
     }
   };
 
-  for (int first = 0; first < a.positions; first += kKeys) {
-    if (first + kKeys < a.positions) {
-      load_keys(first + kKeys);
+  const auto meet = [&] {
+    if constexpr (kGroups > 1) {
+      barrier_sync(1 + own_group, blockDim.x);
+    } else {
+      __syncthreads();
+    }
+  };
+  constexpr int kStep = kGroups * kKeys;
+  for (int first = own_group * kKeys, slot = 0; first < a.positions; first += kStep, slot ^= 1) {
+    if (first + kStep < a.positions) {
+      load_keys(first + kStep, slot ^ 1);
       copy_async_wait<1>();
     } else {
       copy_async_wait<0>();
     }
-    __syncthreads();
+    meet();
     if (active) {
-      if (first == 0) {
+      if (first < kStep) {
 #pragma unroll
         for (int d = 0; d < kDim / 16; ++d) {
           load_matrices(query[d], own_queries + lane % 16 * kStride<kDim> + d * 16 + lane / 16 * 8);
         }
       }
       if (first + kKeys <= a.positions) {
-        attend(first, std::true_type());
+        attend(first, slot, std::true_type());
       } else {
-        attend(first, std::false_type());
+        attend(first, slot, std::false_type());
       }
     }
-    __syncthreads();  // the next load but one overwrites these keys
+    meet();  // the next load but one overwrites these keys
+  }
+  if constexpr (kGroups > 1) {
+    copy_async_wait<0>();  // of a group without keys
+    static_assert(kGroupWarps * sizeof(Found<kDim>) <= sizeof(shared));
+    if (own_group > 0) {  // in place of the keys
+      auto& found = reinterpret_cast<Found<kDim>*>(&shared)[warp];
+#pragma unroll
+      for (int i = 0; i < kDim / 2; ++i) found.mixed[i / 4][i % 4][lane] = mixed[i / 4][i % 4];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        found.largest[half][lane] = largest[half];
+        found.sum[half][lane] = sum[half];
+      }
+    }
+    __syncthreads();
+    if (own_group > 0 || !active) return;
+    for (int other = 1; other < kGroups; ++other) {
+      const auto& found = reinterpret_cast<const Found<kDim>*>(memory_of(other))[warp];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const float most = fmaxf(largest[half], found.largest[half][lane]);
+        const float own_scale = exp2_approximate((largest[half] - most) * a.scale);
+        const float scale = exp2_approximate((found.largest[half][lane] - most) * a.scale);
+        largest[half] = most;
+        sum[half] = sum[half] * own_scale + found.sum[half][lane] * scale;
+#pragma unroll
+        for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll
+          for (int i = 2 * half; i < 2 * half + 2; ++i) {
+            mixed[d][i] = mixed[d][i] * own_scale + found.mixed[d][i][lane] * scale;
+          }
+        }
+      }
+    }
   }
   if (!active) return;
 
@@ -184,7 +248,7 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
     float all = sum[half];
     all += __shfl_xor_sync(~0u, all, 1);
     all += __shfl_xor_sync(~0u, all, 2);
-    const float inverse = __fdividef(1.0f, all);
+    const float inverse = reciprocal_approximate(all);
 #pragma unroll
     for (int d = 0; d < kDim / 8; ++d) {
       *reinterpret_cast<uint32_t*>(own_queries + (group + 8 * half) * kStride<kDim> + d * 8 + thread * 2) =
@@ -202,15 +266,18 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), 2) attention_kernel(con
   }
 }
 
-/// Blocks that share the rows evenly: as few as their warps allow, or more where multiprocessors would be idle.
+/// Blocks that share the rows evenly: as few as their warps allow, or more, of groups, where multiprocessors would be
+/// idle.
 template <class T, int kDim>
 AttentionKernel kernel_of(int most_rows, int heads, int multiprocessors) {
   const int warps = divide_up(most_rows, 16);
-  const int blocks =
-      std::max(divide_up(warps, kMostWarps(kDim)), std::min(divide_up(warps, 2), divide_up(multiprocessors, heads)));
+  const int few = divide_up(warps, kMostWarps(kDim)), many = divide_up(warps, kGroupWarps);
+  const bool grouped = few * heads < multiprocessors;
+  const int blocks = grouped ? many : few;
   const int block_warps = divide_up(warps, blocks), rows = block_warps * 16;
-  return {attention_kernel<T, kDim>, rows, block_warps * 32,
-          sizeof(Shared<T, kDim>) + sizeof(T) * rows * kStride<kDim>};
+  const int groups = grouped ? kMostGroups(kDim) : 1;
+  return {grouped ? attention_kernel<T, kDim, kMostGroups(kDim)> : attention_kernel<T, kDim, 1>, rows,
+          dim3(block_warps * 32, groups), groups * bytes_of_group<T, kDim>(rows)};
 }
 
 template <class T, class... Sizes>

@@ -1,6 +1,8 @@
 // The kernels of attention.cu.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstddef>
 
 #include "../backend.h"
@@ -22,7 +24,7 @@ struct Attention {
 struct AttentionKernel {
   void (*function)(Attention);
   int rows;  // of a tile
-  int threads;
+  dim3 threads;
   size_t shared;  // bytes
 };
 

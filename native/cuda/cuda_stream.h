@@ -79,7 +79,7 @@ class CudaStream : public Stream {
   /// kernel<<<grid, threads, shared>>>(arguments...), which may start before the grid before it has ended: every kernel
   /// calls wait_for_previous_grid before it touches what another one wrote.
   template <class... Parameters, class... Arguments>
-  void launch(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared, Arguments... arguments) {
+  void launch(void (*kernel)(Parameters...), dim3 grid, dim3 threads, size_t shared, Arguments... arguments) {
     constexpr size_t kWithoutAsking = 48 << 10;
     if (shared > kWithoutAsking) {
       check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
@@ -90,7 +90,7 @@ class CudaStream : public Stream {
     overlap.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t config{};
     config.gridDim = grid;
-    config.blockDim = dim3(threads);
+    config.blockDim = threads;
     config.dynamicSmemBytes = shared;
     config.stream = stream_;
     config.attrs = &overlap;

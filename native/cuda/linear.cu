@@ -19,7 +19,7 @@ int tiles_of(const Matmul& m, int rows, int columns) {
 double wgmma_time(const Matmul& m, int columns, int multiprocessors) {
   const int tiles = tiles_of(m, kWgmmaRows, columns), busy = std::min(tiles, multiprocessors);
   const double kilobytes = (kWgmmaRows + columns) * 64 * 2 / 1024.0;
-  const double rate = std::min(100.0, 48.0 * multiprocessors / busy);  // KB a microsecond, of one
+  const double rate = std::min(100.0, 63.0 * multiprocessors / busy);  // KB a microsecond, of one
   const double step = std::max(kilobytes / rate, 0.56 * columns / 256);
   const double begin = 1, end = 0.3 + 0.014 * columns;
   return divide_up(tiles, multiprocessors) * (divide_up(m.in, 64) * step + end) + begin;

@@ -16,7 +16,7 @@ __device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(
 /// 0.5 x (1 + tanh(u)) = x / (1 + e^(-2 u)), u = sqrt(2 / π) (x + 0.044715 x³)
 __device__ __forceinline__ float gelu_tanh(float x) {
   constexpr float kMinusTwoLog2e = -2.0f * 1.44269504f * 0.79788456f;
-  return __fdividef(x, 1.0f + exp2_approximate(kMinusTwoLog2e * (x + 0.044715f * x * x * x)));
+  return x * reciprocal_approximate(1.0f + exp2_approximate(x * (kMinusTwoLog2e + kMinusTwoLog2e * 0.044715f * x * x)));
 }
 
 /// A warp's way out for 16 x kColumns sums at a time of one product of a Matmul.
@@ -129,14 +129,23 @@ struct MatmulOutput {
 #pragma unroll
       for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu_tanh(v[i / 8][i % 8]);
     }
+    if (m.epilogue == Epilogue::add && !m.f32_out) {
+#pragma unroll
+      for (int turn = 0; turn < kTurns; ++turn) {
+        const uint4& words = residual.words[turn];
+        const uint32_t old[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+        for (int i = 0; i < 8; ++i) v[turn][i] += i % 2 == 0 ? low<T>(old[i / 2]) : high<T>(old[i / 2]);
+      }
+    }
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       if (rows.at[turn] < 0) continue;
+      const long long at = rows.at[turn] + offset;
       if (m.f32_out) {
-        store_f32(static_cast<float*>(m.product[which].y) + rows.at[turn] + offset, columns, v[turn]);
+        store_f32(static_cast<float*>(m.product[which].y) + at, columns, v[turn]);
       } else {
-        store_rounded(static_cast<T*>(m.product[which].y) + rows.at[turn] + offset, columns, v[turn],
-                      residual.words[turn]);
+        store_rounded(static_cast<T*>(m.product[which].y) + at, columns, v[turn]);
       }
     }
   }
@@ -165,9 +174,8 @@ struct MatmulOutput {
     }
   }
 
-  __device__ __forceinline__ void store_rounded(T* y, int columns, const float (&v)[8], const uint4& old) const {
-    const auto sum = [&](int i, uint32_t pair) { return pack<T>(v[i] + low<T>(pair), v[i + 1] + high<T>(pair)); };
-    const uint32_t words[4] = {sum(0, old.x), sum(2, old.y), sum(4, old.z), sum(6, old.w)};
+  __device__ __forceinline__ void store_rounded(T* y, int columns, const float (&v)[8]) const {
+    const uint32_t words[4] = {pack<T>(v[0], v[1]), pack<T>(v[2], v[3]), pack<T>(v[4], v[5]), pack<T>(v[6], v[7])};
     if (columns >= 8) {
       *reinterpret_cast<uint4*>(y) = uint4{words[0], words[1], words[2], words[3]};
       return;

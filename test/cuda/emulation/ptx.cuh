@@ -32,6 +32,7 @@ uint32_t pack(float low, float high) {
 }
 
 inline float exp2_approximate(float x) { return std::exp2(x); }
+inline float reciprocal_approximate(float x) { return 1.0f / x; }
 
 template <class T>
 T& shared_as() {
