@@ -182,4 +182,9 @@ t.test('help and mistakes', async (t) => {
     status: 1,
     stderr: /for label but received "z"/,
   });
+  // In a process that has caught nothing before: where the CUDA library is built, it throws and the addon catches.
+  t.match(magnets('bench', '--model', fixtureFolder('post'), '--device', 'cuda:0'), {
+    status: 1,
+    stderr: /^magnets: cannot open cuda:0: .+\n$/,
+  });
 });
