@@ -2,7 +2,7 @@
 //
 // Samples for training/: raw 8-bit pixels, those of pictures [count, height, width, channels], of videos
 // [count, frames, height, width, channels]; of label i % classes or, with the frames of --given (such pixels of as many
-// frames as the model is given), predicted. Prints what one sample cost.
+// frames as the model is given), predicted. Prints what one sample cost, and where.
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -10,6 +10,7 @@ import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../dist/index.js';
 import { givenShape } from '../dist/prediction.js';
+import { batchOf } from './batch.js';
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +25,7 @@ const { values } = parseArgs({
 });
 const count = Number(values.count);
 const model = await load(values.model);
-const batch = Math.ceil(2000 / model.tokens); // so that activations stay in the caches
+const batch = batchOf(model);
 const given = values.given === undefined ? undefined : await open(values.given);
 
 /** The frames given for `size` samples from `first` on. */
@@ -59,12 +60,14 @@ for (let first = 0; first < count; first += batch) {
   const result = await (await generate(first, Math.min(batch, count - first))).result();
   flops += result.flops;
   seconds += result.seconds;
-  if (!out.write(Uint8Array.from(result.pixels.data, (value) => Math.round(255 * value)))) {
-    await once(out, 'drain');
-  }
+  const { data } = result.pixels;
+  const bytes = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; ++i) bytes[i] = Math.round(255 * data[i]);
+  if (!out.write(bytes)) await once(out, 'drain');
 }
 out.end();
 await once(out, 'finish');
 await given?.close();
 model.dispose();
-console.log(JSON.stringify({ flops: flops / count, seconds: seconds / count }));
+const { backend } = model;
+console.log(JSON.stringify({ backend, flops: flops / count, seconds: seconds / count }));

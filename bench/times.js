@@ -1,11 +1,12 @@
 // node bench/times.js '[{ "name": "full", "model": "fashion", "schedule": "full", "cache": true }, ...]' [--predict]
 //
 // Seconds of a batch by each of several ways to generate or, with --predict, to predict frames: medians of 5 rounds in
-// which each has its turn, after one that is not counted.
+// which each has its turn, after one that is not counted; and the backend.
 
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../dist/index.js';
 import { givenShape } from '../dist/prediction.js';
+import { batchOf } from './batch.js';
 
 const { values, positionals } = parseArgs({
   options: { predict: { type: 'boolean', default: false } },
@@ -18,8 +19,7 @@ for (const { model } of ways) if (!models.has(model)) models.set(model, await lo
 
 function generate({ model: folder, schedule, cache }) {
   const model = models.get(folder);
-  const count = Math.ceil(2000 / model.tokens);
-  const options = { count, schedule, cache: cache ? undefined : false };
+  const options = { count: batchOf(model), schedule, cache: cache ? undefined : false };
   if (!values.predict) return model.generate({ ...options, labels: [0] });
   const dims = [1, ...givenShape(model.config, model.tokenizerConfig)];
   const black = new Float32Array(dims.reduce((product, extent) => product * extent, 1));
@@ -33,7 +33,8 @@ for (let round = -1; round < rounds; ++round) {
     if (round >= 0) seconds.get(way.name).push(result.seconds);
   }
 }
+const [{ backend }] = models.values();
 for (const model of models.values()) model.dispose();
 const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(rounds / 2)];
 const medians = [...seconds].map(([name, turns]) => [name, median(turns)]);
-console.log(JSON.stringify(Object.fromEntries(medians)));
+console.log(JSON.stringify({ backend, seconds: Object.fromEntries(medians) }));

@@ -36,16 +36,17 @@ def reconstruct(model: Path, samples: np.ndarray) -> np.ndarray:
 
 def compare(measured: Measured, ways: list[Way], count: int, seeds: list[int], given: int = 0) -> list[dict]:
     """A row for each way, the baseline first. Of several seeds the mean, and from the least to the greatest."""
-    seconds = times(ways, predict=given > 0)
+    backend, seconds = times(ways, predict=given > 0)
     jobs = {way: [Job(way, count, seed, given) for seed in seeds] for way in ways}
     measured.make({job: seconds[way.name] for way in ways for job in jobs[way]})
     rows = []
     for way in ways:
         numbers = [measured.numbers(job) for job in jobs[way]]
         flops = [found.pop("flops") for found in numbers][0]
+        sampled_on = sorted({found.pop("backend") for found in numbers})
         baseline = rows[0]["flops"] if rows else flops
         row = {"name": way.name, "flops": flops, "flopsRatio": baseline / flops}
-        row["timeRatio"] = seconds["full"] / seconds[way.name]
+        row |= {"timeRatio": seconds["full"] / seconds[way.name], "timedOn": backend, "sampledOn": sampled_on}
         for key in numbers[0]:
             values = [found[key] for found in numbers]
             row |= {key: float(np.mean(values)), f"{key}Range": [min(values), max(values)]}

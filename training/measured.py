@@ -40,8 +40,8 @@ class Measured:
         of = [self.judge.name, fingerprint(way.model), way.schedule, way.cache, job.count, job.seed, job.given]
         return self.folder / f"{hashlib.sha256(json.dumps(of).encode()).hexdigest()[:16]}.json"
 
-    def numbers(self, job: Job) -> dict[str, float]:
-        """flops of a sample, frechet, accuracy; of a prediction also mse, psnr."""
+    def numbers(self, job: Job) -> dict:
+        """backend, flops of a sample, frechet, accuracy; of a prediction also mse, psnr."""
         return json.loads(self._file(job).read_text())
 
     def make(self, costs: dict[Job, float]) -> None:
@@ -55,10 +55,10 @@ class Measured:
             what = f"{'predicting, ' if job.given else ''}{job.way.name}, seed {job.seed}, {job.count} samples"
             print(f"{what}: Fréchet {found['frechet']:.1f}; {left:.0f} min left", flush=True)
 
-    def _measure(self, job: Job) -> dict[str, float]:
+    def _measure(self, job: Job) -> dict:
         judge, given = self.judge, job.given
         frames = judge.samples[: job.count, :given] if given else None
-        samples, flops = generate(job.way, job.count, job.seed, frames)
-        found = {"flops": flops} | (judge.measure_prediction(samples, given) if given else judge.measure(samples))
+        samples, found = generate(job.way, job.count, job.seed, frames)
+        found |= judge.measure_prediction(samples, given) if given else judge.measure(samples)
         self._file(job).write_text(json.dumps(found))
         return found

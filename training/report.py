@@ -32,6 +32,13 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def backends(rows: list[dict]) -> str:
+    """Where the ways ran."""
+    ways = [row for row in rows if "timedOn" in row]
+    sampled = sorted({backend for row in ways for backend in row["sampledOn"]})
+    return f"Sampled on {', '.join(sampled)}; timed on {ways[0]['timedOn']}."
+
+
 def markdown(report: dict, png: str) -> str:
     """The report's tables, and the picture in the file `png`."""
     quality = {"frechet": ("Fréchet distance", 1), "accuracy": ("class accuracy, %", 100)}
@@ -43,6 +50,7 @@ def markdown(report: dict, png: str) -> str:
         f"{report['samples']:,} samples by each way and seed ({seeds}); in brackets the least and the greatest of the"
         " seeds. What the rows and columns are: [training/README.md](../../training/README.md#comparison).",
         table(report["rows"], quality),
+        backends(report["rows"]),
     ]
     if report["leftOut"]:
         parts.append(f"Left out, there was no such variant: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
@@ -51,7 +59,7 @@ def markdown(report: dict, png: str) -> str:
             f"Frame prediction: {report['predicted']:,} test videos by each way and seed, {report['givenFrames']} frames"
             " given; errors are those of the others."
         )
-        parts.append(table(report["prediction"], errors | quality))
+        parts += [table(report["prediction"], errors | quality), backends(report["prediction"])]
     drawn = ["test", *(row["name"] for row in report["rows"] if "flops" in row)]
     parts.append(f"![samples]({png})\n\nOne sample of each class, of ten at most, from the top: {', '.join(drawn)}.")
     return "\n\n".join(parts) + "\n"

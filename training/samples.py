@@ -28,9 +28,9 @@ def sample_shape(model: Path) -> list[int]:
     return [*tokenizer["sample_shape"], tokenizer["channels"]]
 
 
-def generate(way: Way, count: int, seed: int, given: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+def generate(way: Way, count: int, seed: int, given: np.ndarray | None = None) -> tuple[np.ndarray, dict]:
     """uint8 [count, frames, height, width, channels] of label i % classes, or predicted from `given`, their first frames;
-    and the FLOPs of one."""
+    and the FLOPs of one, with the backend."""
     arguments = ["--model", str(way.model), "--schedule", way.schedule, "--count", str(count), "--seed", str(seed)]
     arguments += [] if way.cache else ["--no-cache"]
     with tempfile.TemporaryDirectory() as folder:
@@ -39,10 +39,12 @@ def generate(way: Way, count: int, seed: int, given: np.ndarray | None = None) -
             arguments += ["--given", f"{folder}/given"]
         printed = node("samples.js", *arguments, "--out", f"{folder}/samples")
         samples = np.fromfile(f"{folder}/samples", np.uint8).reshape(count, *sample_shape(way.model))
-    return samples, json.loads(printed)["flops"]
+    told = json.loads(printed)
+    return samples, {"backend": told["backend"], "flops": told["flops"]}
 
 
-def times(ways: list[Way], predict: bool = False) -> dict[str, float]:
-    """Seconds of one batch by each way, by name: medians of turns in one run."""
-    told = json.dumps([asdict(way) for way in ways], default=str)
-    return json.loads(node("times.js", told, *["--predict"] * predict))
+def times(ways: list[Way], predict: bool = False) -> tuple[str, dict[str, float]]:
+    """The backend, and by name the seconds of one batch by each way: medians of turns in one run."""
+    asked = json.dumps([asdict(way) for way in ways], default=str)
+    told = json.loads(node("times.js", asked, *["--predict"] * predict))
+    return told["backend"], told["seconds"]
