@@ -27,6 +27,9 @@ def write(model: nn.Module, folder: Path, dtype: type = np.float16) -> None:
 
 def read(folder: Path) -> nn.Module:
     """A Generator or a Tokenizer in f32, ready for inference."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).exists():
+            raise SystemExit(f"{folder}: expected an exported model, with {name}")
     config = json.loads((folder / "config.json").read_text())
     model = {"magnets": Generator, "magnets_tokenizer": Tokenizer}[config["model_type"]](config)
     tensors = safetensors.read(folder / "model.safetensors")
