@@ -1,6 +1,7 @@
 /** A loaded checkpoint: the door to everything else. */
 
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readCheckpoint } from './checkpoint.js';
 import type { GeneratorConfig, TokenizerConfig } from './config.js';
@@ -37,7 +38,7 @@ export interface LoadOptions {
    * CUDA device weights and activations have it, sums are f32. `'auto'` (default) is f32 on the CPU, else bf16.
    */
   readonly dtype?: 'auto' | NativeDtype;
-  /** Threads of the CPU that compute. Default: all of the machine's. */
+  /** Threads of the CPU that compute. Default: as many as this process may use at once. */
   readonly threads?: number;
   /** One of `info().cpu.instructionSets`. Default: the MAGNETS_ISA environment variable, else the best. */
   readonly instructionSet?: string;
@@ -61,14 +62,14 @@ export interface CudaDevice {
 
 /** What this machine offers. */
 export function info(): Info {
-  const { instructionSets, threads, cudaDevices, cudaReason } = native().info();
+  const { instructionSets, cudaDevices, cudaReason } = native().info();
   const devices = cudaDevices.map(({ name, capability }) => ({
     name,
     computeCapability: (capability / 10).toFixed(1),
   }));
   return {
     version: '0.1.0',
-    cpu: { instructionSets, threads },
+    cpu: { instructionSets, threads: availableParallelism() },
     cuda: { devices },
     backends: [
       { name: 'cpu', available: true },
@@ -94,7 +95,7 @@ function cudaIndex(device: Device, dtype: LoadOptions['dtype']): number | undefi
 export function openDevice(
   options: Pick<LoadOptions, 'device' | 'dtype' | 'threads' | 'instructionSet'> = {},
 ): { device: NativeDevice; dtype: NativeDtype } {
-  const { device = 'auto', threads = native().info().threads } = options;
+  const { device = 'auto', threads = availableParallelism() } = options;
   if (typeof device !== 'string') throw wrongType('device', 'a string', device);
   const index = cudaIndex(device, options.dtype);
   const [dtypes, usual]: [NativeDtype[], NativeDtype] =

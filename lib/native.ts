@@ -157,8 +157,6 @@ export interface NativeDevice {
 export interface NativeInfo {
   /** Instruction sets compiled in that this processor has, best first; the last is "portable". */
   instructionSets: string[];
-  /** Hardware threads. */
-  threads: number;
   /** CUDA devices; capability 80 is 8.0. */
   cudaDevices: { name: string; capability: number }[];
   /** Why there are none, else ''. */

@@ -12,7 +12,7 @@ FLOPs and time beside the full-size baseline: random weights, the two interleave
   --schedule S      as for plan ('paper')
   --guidance W      classifier-free guidance; above 0 both halves run (0)
   --device NAME     auto, cpu, cuda or cuda:N (auto)
-  --threads N       threads of the CPU that compute (all)
+  --threads N       threads of the CPU that compute (all that the process may use)
   --dtype NAME      f32 or bf16 on the CPU (f32), bf16 or f16 on a CUDA device (bf16)
   --repeats N       timed runs of each (3)
   --json            print JSON`;

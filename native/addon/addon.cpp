@@ -1,8 +1,6 @@
 // The native module as lib/native.ts types it. No arithmetic here: arguments in, jobs to the queue, results out.
 #include <napi.h>
 
-#include <thread>
-
 #include "../cpu/cpu_backend.h"
 #include "../engine/generator.h"
 #include "../engine/session_pool.h"
@@ -190,7 +188,6 @@ Napi::Value Addon::info(const Napi::CallbackInfo& info) {
   result.Set("cudaDevices", devices);
   result.Set("cudaReason", cuda.reason);
   result.Set("instructionSets", names);
-  result.Set("threads", std::max(1u, std::thread::hardware_concurrency()));
   return result;
 }
 

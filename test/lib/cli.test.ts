@@ -1,12 +1,13 @@
 /** The command line, by spawning it. */
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import t from 'tap';
 import { fixtureFolder } from './fixtures.js';
-import { magnets } from './magnets.js';
+import { cli, magnets } from './magnets.js';
 
 t.test('plan', async (t) => {
   const { status, stdout, stderr } = magnets(
@@ -153,6 +154,9 @@ t.test('info', async (t) => {
     { name: 'cuda', available: false, reason: String },
   ]);
   t.match(magnets('info').stdout, /cuda: not used: /);
+  const taskset = ['-c', '0', process.execPath, cli, 'info', '--json'];
+  const { status, stdout } = spawnSync('taskset', taskset, { encoding: 'utf8' });
+  if (status === 0) t.equal(JSON.parse(stdout).cpu.threads, 1, 'as many as the process may use');
 });
 
 t.test('help and mistakes', async (t) => {
