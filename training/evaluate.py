@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
     parser.add_argument("--ffn-only", type=Path, help="trained by NAME-ffn-only.json; default bench/variants/NAME-ffn-only")
     parser.add_argument("--small", type=Path, help="trained by NAME-small.json; default bench/variants/NAME-small")
+    parser.add_argument("--ways", nargs="+", metavar="NAME", help="these rows alone, and the baseline; default all")
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--predicted", type=int, default=2000, help="test videos to predict from their first frames")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
@@ -73,8 +74,7 @@ def main() -> None:
     Judge.add_arguments(parser)
     arguments = parser.parse_args()
     model = arguments.model = checkpoint(arguments.model)
-    own = ways_of(model)
-    ways, left_out = list(own), []
+    ways, left_out = ways_of(model), []
     for name, schedule, given in (("ffn-only", "paper", arguments.ffn_only), ("small", "full", arguments.small)):
         folder = given or VARIANTS / f"{model.name}-{name}"
         if given or folder.exists():
@@ -82,6 +82,13 @@ def main() -> None:
         else:
             left_out.append(name)
             print(f"{name} is left out: there is no {folder}")
+    if arguments.ways:
+        names = [way.name for way in ways]
+        if not set(arguments.ways) <= set(names):
+            parser.error(f"expected --ways of {', '.join(names)} but received {' '.join(arguments.ways)}")
+        chosen = {"full", *arguments.ways}
+        left_out += [name for name in names if name not in chosen]
+        ways = [way for way in ways if way.name in chosen]
     arguments.out.mkdir(parents=True, exist_ok=True)
     judge = Judge.of(arguments, "test")
     for option in ("samples", "predicted"):
@@ -112,7 +119,7 @@ def main() -> None:
         report["prediction"] = [
             {"name": "test-reconstructed"} | judge.measure_prediction(through[:predicted], frames),
             {"name": "last-frame"} | judge.measure_prediction(last_again, frames),
-            *compare(measured, own, predicted, seeds, frames),
+            *compare(measured, [way for way in ways if way.model == model], predicted, seeds, frames),
         ]
 
     real = judge.samples[np.unique(judge.labels, return_index=True)[1]]  # where each class is met first

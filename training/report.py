@@ -53,7 +53,7 @@ def markdown(report: dict, png: str) -> str:
         backends(report["rows"]),
     ]
     if report["leftOut"]:
-        parts.append(f"Left out, there was no such variant: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
+        parts.append(f"Left out: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
     if "prediction" in report:
         parts.append(
             f"Frame prediction: {report['predicted']:,} test videos by each way and seed, {report['givenFrames']} frames"
