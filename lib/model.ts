@@ -14,6 +14,7 @@ import {
   type NativeTokenizer,
   native,
   packageRoot,
+  packageVersion,
 } from './native.js';
 import { Prediction, type PredictOptions } from './prediction.js';
 import { findWidth } from './schedule.js';
@@ -68,7 +69,7 @@ export function info(): Info {
     computeCapability: (capability / 10).toFixed(1),
   }));
   return {
-    version: '0.1.0',
+    version: packageVersion(),
     cpu: { instructionSets, threads: availableParallelism() },
     cuda: { devices },
     backends: [

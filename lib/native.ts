@@ -174,12 +174,19 @@ export interface NativeBinding {
 /** The package's root: where `prebuilds`, `build` and `models` are. */
 export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
 
+const require = createRequire(import.meta.url);
+
+/** As package.json has it. */
+export function packageVersion(): string {
+  return require('../package.json').version;
+}
+
 let binding: NativeBinding | undefined;
 
 /** The native module, loaded at first use. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function native(): NativeBinding {
   if (binding !== undefined) return binding;
-  const load = createRequire(import.meta.url)('node-gyp-build') as (root: string) => NativeBinding;
+  const load = require('node-gyp-build') as (root: string) => NativeBinding;
   try {
     binding = load(packageRoot);
   } catch (cause) {
