@@ -146,7 +146,10 @@ void Session::compute(const Width& width, bool refresh, bool head_all) {
 
 void Session::step(const Step& step) {
   if (!step.forced.empty()) {
+    const int codebook_size = generator_->config().codebook_size;
     check_size(step.forced.size(), static_cast<size_t>(samples_) * tokens_, "forced tokens");
+    check(std::all_of(step.forced.begin(), step.forced.end(), [&](int32_t token) { return token < codebook_size; }),
+          "expected forced tokens below " + std::to_string(codebook_size));
     compute(step.width, step.refresh, step.head_all);
     return force(step.forced);
   }
@@ -194,7 +197,6 @@ void Session::force(const std::vector<int32_t>& tokens) {
   for (size_t i = 0; i < now.size(); ++i) {
     if (state[i] == kRevealed) state[i] = kKnown;
     if (state[i] != kMasked || tokens[i] < 0) continue;
-    check(tokens[i] < generator_->config().codebook_size, "expected forced tokens of the codebook");
     now[i] = tokens[i];
     state[i] = kRevealed;
     ++revealed_count_[i / tokens_];

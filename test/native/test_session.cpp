@@ -291,6 +291,13 @@ void misuse_is_refused() {
   step.refresh = true;
   step.width = {5, 20};
   check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "wider than the model");
+  step.width = {2, 20};
+  step.forced.assign(kTokens, 0);
+  step.forced.back() = kCodebook;
+  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "a forced token outside the codebook");
+  step.forced.clear();
+  step.masked_after = {15};
+  check(error_of([&] { session.step(step); }) == "none", "what is refused changes nothing");
   SessionOptions options = options_of(1, 0, false);
   options.ids[3] = kMask + 1;
   check(error_of([&] { Session(generator, options); }) == "ERR_ARGUMENT", "an id outside the vocabulary");
