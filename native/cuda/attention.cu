@@ -240,9 +240,8 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
       }
     }
   }
+  // The queries are in registers: the results take their place, to leave in whole lines.
   if (!active) return;
-
-    // The queries are in registers: the results take their place, to leave in whole lines.
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float all = sum[half];
