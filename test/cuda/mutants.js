@@ -163,6 +163,13 @@ export const mutants = [
     file: epilogue,
     source: mma,
     test: 'linear',
+    from: 'if (i < columns) y[i] = v[i]',
+    to: 'y[i] = v[i]',
+  },
+  {
+    file: epilogue,
+    source: mma,
+    test: 'linear',
     from: 'if (rows.at[turn] < 0) continue;',
     to: '',
   },

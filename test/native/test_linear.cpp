@@ -112,7 +112,8 @@ int main() {
       for (const DType dtype : subject->dtypes()) {
         for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu, Epilogue::gelu_tanh}) {
           for (const ElementType type : {ElementType::activation, ElementType::f32}) {
-            if (subject->slow() && type == ElementType::f32 && epilogue != Epilogue::add) continue;
+            const bool gelu = epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_tanh;
+            if (subject->slow() && type == ElementType::f32 && gelu) continue;
             compare(*subject, *backend, c, dtype, epilogue, type,
                     subject->name() + " " + std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
                         std::to_string(c.used_in));
