@@ -26,9 +26,9 @@ class GeneratorTask(nn.Module):
     pass, when fewer were known, as in decoding with the cache.
     """
 
-    def __init__(self, config: dict, options: dict, train: Tokens, test: Tokens):
+    def __init__(self, model: Generator, options: dict, train: Tokens, test: Tokens):
         super().__init__()
-        self.model = Generator(config)
+        self.model = model
         self.options = options
         self.train_tokens, self.test_tokens = train, test
         self.reach = 1 / len(self.model.widths)  # in progress; the cache is refreshed at every change of width

@@ -19,14 +19,12 @@ from .tokenizer import TokenizerTask
 from .tokens import prepare
 
 
-def start_from(folder: Path, config: dict) -> dict[str, torch.Tensor]:
-    """The weights of an exported generator, which fit the one of `config`."""
-    weights = export.read(folder).state_dict()
+def start_from(model: Generator, folder: Path) -> None:
+    """Gives `model` the weights of an exported one."""
     try:
-        Generator(config).load_state_dict(weights)
+        model.load_state_dict(export.read(folder).state_dict())
     except RuntimeError as error:
         raise SystemExit(f"--from {folder}: expected a generator of this config's shapes: {error}") from None
-    return weights
 
 
 def main() -> None:
@@ -51,15 +49,14 @@ def main() -> None:
     else:
         if arguments.tokenizer is None:
             parser.error("a generator needs --tokenizer")
-        # Before the tokens, which take minutes: a wrong folder is told of at once.
-        start = start_from(arguments.start, model) if arguments.start else None
         tokenizer = export.read(arguments.tokenizer).to(processes.device)
+        generator = Generator(model)
+        if arguments.start is not None:
+            start_from(generator, arguments.start)  # before the tokens, which take minutes: a wrong folder is told of at once
         folder = arguments.tokens or arguments.out / "tokens"
         frames = model.get("prediction", {"frames": 0})["frames"]
         splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
-        task = GeneratorTask(model, options, *splits)
-        if start is not None:
-            task.model.load_state_dict(start)
+        task = GeneratorTask(generator, options, *splits)
     trained = train(task, options, data["reader_threads"], arguments.out, processes)
     if processes.first:
         export.write(trained, arguments.out)
