@@ -9,7 +9,7 @@ import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../dist/index.js';
-import { givenShape } from '../dist/prediction.js';
+import { givenShape } from '../dist/runtime/prediction.js';
 import { batchOf } from './batch.js';
 
 const { values } = parseArgs({

@@ -4,10 +4,10 @@
 // dearest first: [{ "schedule": "1/8x2,1/4x5,1/2x4,1x1", "share": 0.3296 }, ...]
 
 import { parseArgs } from 'node:util';
-import { readConfig } from '../dist/checkpoint.js';
-import { modelFolder } from '../dist/model.js';
-import { ascending, plan } from '../dist/plan.js';
-import { formatSchedule } from '../dist/schedule.js';
+import { readConfig } from '../dist/checkpoint/checkpoint.js';
+import { modelFolder } from '../dist/runtime/model.js';
+import { ascending, plan } from '../dist/plan/plan.js';
+import { formatSchedule } from '../dist/plan/schedule.js';
 
 const { values } = parseArgs({
   options: {

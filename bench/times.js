@@ -5,7 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../dist/index.js';
-import { givenShape } from '../dist/prediction.js';
+import { givenShape } from '../dist/runtime/prediction.js';
 import { batchOf } from './batch.js';
 
 const { values, positionals } = parseArgs({

@@ -1,15 +1,7 @@
 /** magnets: masked generative transformers with nested widths. */
 
-export type { GeneratorConfig, SamplingDefaults, TokenizerConfig } from './config.js';
+export type { GeneratorConfig, SamplingDefaults, TokenizerConfig } from './checkpoint/config.js';
 export { type ErrorCode, MagnetsError } from './errors.js';
-export { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
-export type {
-  GenerateOptions,
-  Generation,
-  GenerationResult,
-  GenerationStep,
-  Label,
-} from './generation.js';
 export {
   type AnimationFormat,
   type AnimationOptions,
@@ -17,7 +9,33 @@ export {
   contactSheet,
   type SheetOptions,
   stepStrip,
-} from './image.js';
+} from './media/image.js';
+export { type FlopsByPart, stepFlops, totalFlops } from './plan/flops.js';
+export {
+  type DecodePlan,
+  type MaskingSchedule,
+  maskCounts,
+  maskingSchedules,
+  type PlanOptions,
+  type PlanRow,
+  plan,
+} from './plan/plan.js';
+export { presets } from './plan/presets.js';
+export {
+  findWidth,
+  formatSchedule,
+  type Phase,
+  parseSchedule,
+  type ScheduleInput,
+} from './plan/schedule.js';
+export type { ModelShape, Width } from './plan/shape.js';
+export type {
+  GenerateOptions,
+  Generation,
+  GenerationResult,
+  GenerationStep,
+  Label,
+} from './runtime/generation.js';
 export {
   type CudaDevice,
   type Device,
@@ -27,24 +45,6 @@ export {
   type LoadProgress,
   load,
   type Model,
-} from './model.js';
-export {
-  type DecodePlan,
-  type MaskingSchedule,
-  maskCounts,
-  maskingSchedules,
-  type PlanOptions,
-  type PlanRow,
-  plan,
-} from './plan.js';
-export type { Prediction, PredictionResult, PredictOptions } from './prediction.js';
-export { presets } from './presets.js';
-export {
-  findWidth,
-  formatSchedule,
-  type Phase,
-  parseSchedule,
-  type ScheduleInput,
-} from './schedule.js';
-export type { ModelShape, Width } from './shape.js';
+} from './runtime/model.js';
+export type { Prediction, PredictionResult, PredictOptions } from './runtime/prediction.js';
 export { Tensor, type TensorData, type TensorType } from './tensor.js';

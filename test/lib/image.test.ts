@@ -4,8 +4,8 @@ import { crc32, deflateSync } from 'node:zlib';
 import { decode, decodeApng, encode } from 'fast-png';
 import { GifReader } from 'omggif';
 import t from 'tap';
-import { decodePng } from '../../lib/apng.js';
 import { animation, contactSheet, stepStrip, Tensor } from '../../lib/index.js';
+import { decodePng } from '../../lib/media/apng.js';
 
 /** A value of its own in every place, a multiple of 1/255. */
 function pixelsOf(...dims: number[]): Tensor<'float32'> {

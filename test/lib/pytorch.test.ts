@@ -1,12 +1,12 @@
 /** The whole model against PyTorch: every width, a cached step with stale keys and values, the tokenizer, prediction. */
 
 import t from 'tap';
-import { readCheckpoint } from '../../lib/checkpoint.js';
-import { labelIds, tokenIds } from '../../lib/generation.js';
+import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { info, load } from '../../lib/index.js';
-import { native } from '../../lib/native.js';
-import { findWidth } from '../../lib/schedule.js';
-import { tokenCount } from '../../lib/shape.js';
+import { findWidth } from '../../lib/plan/schedule.js';
+import { tokenCount } from '../../lib/plan/shape.js';
+import { labelIds, tokenIds } from '../../lib/runtime/generation.js';
+import { native } from '../../lib/runtime/native.js';
 import { Tensor } from '../../lib/tensor.js';
 import { expectations, fixtureFolder, relativeError, widthNames } from './fixtures.js';
 

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { load, presets, type Tensor } from '../../lib/index.js';
-import { native } from '../../lib/native.js';
-import { tokenCount } from '../../lib/shape.js';
+import { native } from '../../lib/runtime/native.js';
+import { tokenCount } from '../../lib/plan/shape.js';
 import { fixtureFolder } from '../lib/fixtures.js';
 
 const index = fileURLToPath(new URL('../../dist/index.js', import.meta.url));

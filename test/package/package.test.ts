@@ -19,7 +19,7 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
   for (const needed of [
     'dist/index.js',
     'dist/index.d.ts',
-    'dist/cli.js',
+    'dist/cli/main.js',
     'native/addon/addon.cpp',
     'native/cpu/kernels.inl',
     'models/fashion/model.safetensors',
@@ -58,7 +58,7 @@ t.test('import and require', async (t) => {
 
 t.test('one version', async (t) => {
   const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
-  const { stdout } = spawnSync(process.execPath, [`${root}/dist/cli.js`, 'info', '--json'], {
+  const { stdout } = spawnSync(process.execPath, [`${root}/dist/cli/main.js`, 'info', '--json'], {
     encoding: 'utf8',
   });
   t.equal(JSON.parse(stdout).version, version);

@@ -1,14 +1,14 @@
 /** FLOPs and time of a schedule beside the full-size baseline, in one run: random weights, the two interleaved. */
 
-import type { GeneratorConfig } from './config.js';
-import { MagnetsError } from './errors.js';
-import type { FlopsByPart } from './flops.js';
+import type { GeneratorConfig } from '../checkpoint/config.js';
+import { MagnetsError } from '../errors.js';
+import type { FlopsByPart } from '../plan/flops.js';
+import { plan } from '../plan/plan.js';
+import type { ScheduleInput } from '../plan/schedule.js';
+import { type ModelShape, tokenCount } from '../plan/shape.js';
 import { Generation } from './generation.js';
 import { type LoadOptions, openDevice } from './model.js';
 import type { NativeGenerator } from './native.js';
-import { plan } from './plan.js';
-import type { ScheduleInput } from './schedule.js';
-import { type ModelShape, tokenCount } from './shape.js';
 
 export interface BenchOptions
   extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /** The command line: one command a file. Errors go to stderr; exit code 1, or 2 for a wrong command line. */
 
-import { UsageError } from './commands/arguments.js';
-import * as bench from './commands/bench.js';
-import * as generate from './commands/generate.js';
-import * as info from './commands/info.js';
-import * as plan from './commands/plan.js';
-import * as predict from './commands/predict.js';
+import { UsageError } from './arguments.js';
+import * as bench from './bench.js';
+import * as generate from './generate.js';
+import * as info from './info.js';
+import * as plan from './plan.js';
+import * as predict from './predict.js';
 
 const commands: Record<string, { help: string; run(args: string[]): Promise<void> }> = {
   generate,

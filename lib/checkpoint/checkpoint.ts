@@ -2,6 +2,10 @@
 
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { MagnetsError } from '../errors.js';
+import { parseSchedules } from '../plan/schedule.js';
+import { tokenCount } from '../plan/shape.js';
+import type { NativeTensor } from '../runtime/native.js';
 import {
   type GeneratorConfig,
   latentShapeOf,
@@ -9,11 +13,7 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { MagnetsError } from './errors.js';
-import type { NativeTensor } from './native.js';
 import { parseSafetensors } from './safetensors.js';
-import { parseSchedules } from './schedule.js';
-import { tokenCount } from './shape.js';
 
 export type Tensors = Record<string, NativeTensor>;
 type Shapes = Map<string, number[]>;

@@ -5,7 +5,7 @@
 
 import { crc32, deflateSync } from 'node:zlib';
 import { decode, hasPngSignature, type PngDataArray } from 'fast-png';
-import { MagnetsError } from './errors.js';
+import { MagnetsError } from '../errors.js';
 import type { Picture } from './sheet.js';
 
 type Size = Omit<Picture, 'data'>;

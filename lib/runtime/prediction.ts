@@ -3,11 +3,11 @@
  * they are masked, and are predicted like all others.
  */
 
-import type { GeneratorConfig, TokenizerConfig } from './config.js';
-import { MagnetsError, wrongType, wrongValue } from './errors.js';
+import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
+import { MagnetsError, wrongType, wrongValue } from '../errors.js';
+import { Tensor } from '../tensor.js';
 import { type GenerateOptions, Generation, type GenerationResult } from './generation.js';
 import type { NativeGenerator } from './native.js';
-import { Tensor } from './tensor.js';
 
 /** Those of {@link GenerateOptions} but for classes, editing and guidance: what is given is the condition. */
 export interface PredictOptions

@@ -1,5 +1,5 @@
-import { bench } from '../bench.js';
 import { integer, number } from '../errors.js';
+import { bench } from '../runtime/bench.js';
 import { formatFlops, parse, printJson, progress, shapeOf, table, toNumber } from './arguments.js';
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json]

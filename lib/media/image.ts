@@ -1,11 +1,11 @@
 /** Pixels as files: contact sheets and strips of steps as PNG, animations as APNG or GIF. */
 
 import { encode } from 'fast-png';
+import { integer, wrongValue } from '../errors.js';
+import type { Tensor } from '../tensor.js';
 import { encodeApng } from './apng.js';
-import { integer, wrongValue } from './errors.js';
 import { encodeGif } from './gif.js';
 import { Sheet } from './sheet.js';
-import type { Tensor } from './tensor.js';
 
 /** Of masked patches. */
 const maskedGray = 128 / 255;

@@ -1,10 +1,10 @@
 /** What the commands share: parsing, usage errors, numbers as text. */
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { readConfig } from '../checkpoint.js';
-import { modelFolder } from '../model.js';
-import { presets } from '../presets.js';
-import type { ModelShape } from '../shape.js';
+import { readConfig } from '../checkpoint/checkpoint.js';
+import { presets } from '../plan/presets.js';
+import type { ModelShape } from '../plan/shape.js';
+import { modelFolder } from '../runtime/model.js';
 
 /** The command line is wrong: the message and how to ask for help, exit code 2. */
 export class UsageError extends Error {}

@@ -3,9 +3,12 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { readCheckpoint } from './checkpoint.js';
-import type { GeneratorConfig, TokenizerConfig } from './config.js';
-import { fromNative, integer, MagnetsError, wrongType, wrongValue } from './errors.js';
+import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
+import { fromNative, integer, MagnetsError, wrongType, wrongValue } from '../errors.js';
+import { findWidth } from '../plan/schedule.js';
+import { fullWidth, tokenCount } from '../plan/shape.js';
+import { Tensor } from '../tensor.js';
 import { type GenerateOptions, Generation, labelIds, tokenIds } from './generation.js';
 import {
   type NativeDevice,
@@ -17,9 +20,6 @@ import {
   packageVersion,
 } from './native.js';
 import { Prediction, type PredictOptions } from './prediction.js';
-import { findWidth } from './schedule.js';
-import { fullWidth, tokenCount } from './shape.js';
-import { Tensor } from './tensor.js';
 
 /** How far a load is: files read, then weights placed on the device. */
 export interface LoadProgress {

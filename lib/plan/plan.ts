@@ -3,7 +3,7 @@
  * device; native code receives these numbers and recomputes none of them.
  */
 
-import { integer, number, wrongType, wrongValue } from './errors.js';
+import { integer, number, wrongType, wrongValue } from '../errors.js';
 import { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
 import {
   formatSchedule,

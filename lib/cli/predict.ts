@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { decodePng } from '../apng.js';
 import { MagnetsError, wrongValue } from '../errors.js';
-import type { Model } from '../model.js';
-import { framesAfter, givenShape } from '../prediction.js';
+import { decodePng } from '../media/apng.js';
+import type { Model } from '../runtime/model.js';
+import { framesAfter, givenShape } from '../runtime/prediction.js';
 import { Tensor } from '../tensor.js';
 import { parse, UsageError, valuesOf } from './arguments.js';
 import { decodeToFiles, decodingArguments, decodingHelp, decodingOptions } from './decoding.js';

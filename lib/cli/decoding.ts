@@ -2,10 +2,10 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import type { Generation } from '../generation.js';
-import { animation, contactSheet, stepStrip } from '../image.js';
 import type { MaskingSchedule } from '../index.js';
-import { load, type Model, type Pixels } from '../model.js';
+import { animation, contactSheet, stepStrip } from '../media/image.js';
+import type { Generation } from '../runtime/generation.js';
+import { load, type Model, type Pixels } from '../runtime/model.js';
 import { Tensor } from '../tensor.js';
 import { formatFlops, type parse, printJson, progress, toNumber, UsageError } from './arguments.js';
 

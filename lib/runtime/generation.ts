@@ -1,13 +1,13 @@
 /** One generation: a plan run step by step in a native session. */
 
-import type { GeneratorConfig } from './config.js';
-import { fromNative, integer, MagnetsError, number, wrongType, wrongValue } from './errors.js';
-import { type FlopsByPart, totalFlops } from './flops.js';
+import type { GeneratorConfig } from '../checkpoint/config.js';
+import { fromNative, integer, MagnetsError, number, wrongType, wrongValue } from '../errors.js';
+import { type FlopsByPart, totalFlops } from '../plan/flops.js';
+import { type DecodePlan, type MaskingSchedule, plan } from '../plan/plan.js';
+import { type ScheduleInput, scheduleSteps } from '../plan/schedule.js';
+import { tokenCount } from '../plan/shape.js';
+import { Tensor } from '../tensor.js';
 import type { NativeGenerator, NativeSession, NativeStep } from './native.js';
-import { type DecodePlan, type MaskingSchedule, plan } from './plan.js';
-import { type ScheduleInput, scheduleSteps } from './schedule.js';
-import { tokenCount } from './shape.js';
-import { Tensor } from './tensor.js';
 
 /** A class by name or number; null is none. */
 export type Label = string | number | null;

@@ -1,4 +1,4 @@
-import type { Label } from '../generation.js';
+import type { Label } from '../runtime/generation.js';
 import { parse, toNumber, valuesOf } from './arguments.js';
 import { decodeToFiles, decodingArguments, decodingHelp, decodingOptions } from './decoding.js';
 

@@ -1,7 +1,7 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
+import { type ModelShape, tokenCount, type Width } from '../plan/shape.js';
 import { Reader, type Shape3 } from './reader.js';
-import { type ModelShape, tokenCount, type Width } from './shape.js';
 
 export interface SamplingDefaults {
   readonly steps: number;

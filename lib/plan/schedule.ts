@@ -1,7 +1,7 @@
 /** Schedules: how many steps each width gets, in order; and those that a checkpoint names. */
 
-import { integer, wrongType, wrongValue } from './errors.js';
-import { Reader } from './reader.js';
+import { Reader } from '../checkpoint/reader.js';
+import { integer, wrongType, wrongValue } from '../errors.js';
 import { fullWidth, type ModelShape, type Width } from './shape.js';
 
 /**

@@ -1,4 +1,4 @@
-import { type MaskingSchedule, plan } from '../plan.js';
+import { type MaskingSchedule, plan } from '../plan/plan.js';
 import { formatFlops, parse, printJson, shapeOf, table, toNumber } from './arguments.js';
 
 export const help = `magnets plan --model L [--steps 12] [--schedule paper | --budget 0.3] [--json]

@@ -1,6 +1,6 @@
 /** Reads typed keys of one JSON object of a checkpoint; every refusal names the file, the key and what was expected. */
 
-import { MagnetsError } from './errors.js';
+import { MagnetsError } from '../errors.js';
 
 type Json = Record<string, unknown>;
 export type Shape3 = [number, number, number];

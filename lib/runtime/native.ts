@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { MagnetsError } from './errors.js';
+import { MagnetsError } from '../errors.js';
 
 /** A tensor of a checkpoint: its bytes are read in place while a load runs. */
 export interface NativeTensor {
@@ -172,13 +172,13 @@ export interface NativeBinding {
 }
 
 /** The package's root: where `prebuilds`, `build` and `models` are. */
-export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+export const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 
 const require = createRequire(import.meta.url);
 
 /** As package.json has it. */
 export function packageVersion(): string {
-  return require('../package.json').version;
+  return require('../../package.json').version;
 }
 
 let binding: NativeBinding | undefined;

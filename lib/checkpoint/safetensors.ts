@@ -3,8 +3,8 @@
  * ranges, dtypes, shapes, overlaps and holes.
  */
 
-import { MagnetsError } from './errors.js';
-import type { NativeTensor } from './native.js';
+import { MagnetsError } from '../errors.js';
+import type { NativeTensor } from '../runtime/native.js';
 
 const elementSizes = { F32: 4, F16: 2, BF16: 2 } as const;
 /** The format's own limit. */
