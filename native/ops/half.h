@@ -1,4 +1,4 @@
-// f16 and bf16 to f32 and back.
+// f16 and bf16 to f32 and back, and the elements of a HostMatrix.
 #pragma once
 
 #include <bit>
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "backend.h"
+#include "types.h"
 
 namespace magnets {
 

@@ -1,0 +1,101 @@
+// The operations of masked decoding (MaskGIT, arXiv 2202.04200, algorithm of section 3.2), apart from the mathematics of
+// ops.h: which rows a step computes, what the model sees there, which tokens it draws, which of them become known.
+//
+// Position 0 of a sequence is the class token, token n is at position n + 1. Branch b belongs to sample b % samples.
+#pragma once
+
+#include <compare>
+
+#include "ops.h"
+
+namespace magnets {
+
+/// State of a token position. A boolean is not enough: a row computed with [MASK] is computed once more when its token
+/// has become known, for the keys and values that other rows see.
+enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: known since the step before
+
+/// What one step's sampling is told. It lies in device memory, like everything about a step that is not a shape: a
+/// recorded step is repeated with other settings as it is.
+struct SampleSettings {
+  float guidance;            // w in (1 + w) * conditional - w * unconditional
+  float temperature;         // 0: the most likely token
+  int32_t top_k;             // 0: all
+  float choice_temperature;  // scale of the Gumbel noise on the confidence
+  uint32_t step;             // for the noise (philox.h)
+};
+constexpr int kSampleSettingsWords = sizeof(SampleSettings) / sizeof(int32_t);
+
+/// Lists the rows that a step computes, and of them, as numbers into that list, those whose logits it needs.
+/// rows: with `refresh` every position of every branch, else those whose state is masked or revealed.
+/// logits_rows: with `all_logits` every row, else those whose state is masked.
+struct SelectRows {
+  const Buffer& state;           // u8 [samples, tokens]
+  const Buffer& row_offsets;     // i32 [1, branches + 1]: where each branch's rows begin
+  const Buffer& logits_offsets;  // i32 [1, branches + 1]: where each branch's logits rows begin
+  int samples, branches, tokens;
+  bool refresh, all_logits;
+  Buffer& rows;         // i32 [1, *]: branch * positions + position
+  Buffer& logits_rows;  // i32 [1, *]
+};
+
+/// x[r] = LN(table[id] + positions[s]): at position 0 the branch's class id, elsewhere the sample's id there.
+struct Embed {
+  const Table& table;
+  const Buffer& positions;  // f32 [S, columns]
+  const Buffer& ids;        // i32 [samples, tokens]
+  const Buffer& class_ids;  // i32 [1, branches]
+  int samples;
+  Rows rows;
+  const Norm& norm;
+  int columns;
+  Buffer& x;
+};
+
+/// For every logits row whose position is masked: draws a token by Gumbel-max from
+/// softmax(top_k(guided logits) / temperature) and gives it the confidence
+/// log softmax(guided logits)[token] + choice_temperature * Gumbel (MaskGIT, parallel_decode).
+struct Sample {
+  const Buffer& logits;  // f32 [logits_count, >= codebook_size]; guided: the second half mirrors the first
+  Rows rows;
+  const Buffer& logits_rows;
+  int logits_count;
+  const Buffer& state;
+  const Buffer& noise_keys;  // i32 [3, samples]: the sample's number, its seed's low and high half (philox.h)
+  const Buffer& settings;    // i32 [1, kSampleSettingsWords]: a SampleSettings
+  int samples;
+  int codebook_size;  // the first columns of the logits are what may be drawn
+  bool guided;
+  Buffer& tokens;      // i32 [samples, tokens]; positions that are not masked are left alone
+  Buffer& confidence;  // f32 [samples, tokens]
+};
+
+/// Revealed becomes known. All but masked_after[sample] of each sample's masked positions become revealed, highest
+/// confidence first (of equals the lower position), and take their token into ids.
+struct Reveal {
+  const Buffer& tokens;        // i32 [samples, tokens]
+  const Buffer& confidence;    // f32 [samples, tokens]
+  const Buffer& masked_after;  // i32 [1, samples]
+  int samples, token_count;
+  Buffer& ids;    // i32 [samples, tokens]
+  Buffer& state;  // u8 [samples, tokens]
+};
+
+/// Teacher forcing. Revealed becomes known; masked positions whose token is not negative become revealed and take it.
+struct RevealGiven {
+  const Buffer& tokens;  // i32 [samples, tokens]
+  int samples, token_count;
+  Buffer& ids;
+  Buffer& state;
+};
+
+/// What a recorded step depends on, besides the buffers it names: shapes alone. Which kernels run is a function of
+/// these, so it needs no place here.
+struct StepShape {
+  int heads, hidden;  // the width
+  bool refresh, all_logits, reveals;
+  int rows, most_rows, logits_rows;
+  int logits_capacity;  // stands for the buffers of the logits, which grow
+  auto operator<=>(const StepShape&) const = default;
+};
+
+}  // namespace magnets

@@ -1,0 +1,94 @@
+// A Stream is the order in which one session's operations run. It counts their FLOPs once, for every device, then lets
+// the device run them.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <vector>
+
+#include "decode_ops.h"
+
+namespace magnets {
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  /// Summed from the arguments of what ran.
+  const Flops& flops() const { return flops_; }
+  void clear_flops() { flops_ = {}; }
+
+  void run(const Matmul& op) { count(part_, op); }
+  void run(const ProjectQkv& op) { count(Part::projections, op); }
+  void run(const Attention& op) { count(Part::attention, op); }
+  Input run(const Normalize& op) { return do_run(op); }
+  void run(const Gather& op) { do_run(op); }
+  void run(const Lookup& op) { do_run(op); }
+  void run(const ArgMax& op) { do_run(op); }
+  void run(const SelectRows& op) { do_run(op); }
+  void run(const Embed& op) { do_run(op); }
+  void run(const Sample& op) { do_run(op); }
+  void run(const Reveal& op) { do_run(op); }
+  void run(const RevealGiven& op) { do_run(op); }
+
+  /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
+  /// reads and writes must outlive it, so a stream goes before its buffers.
+  virtual void synchronize() = 0;
+
+  /// Runs `body`, which asks for operations of this stream alone and depends on nothing but `shape`: a device may record
+  /// them the first time and repeat them without asking.
+  virtual void replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) { body(shape); }
+
+  /// Dense rows of host memory (activations as f32) to the first rows of a buffer, and back; done on return.
+  virtual void upload(const void* source, int rows, int columns, Buffer& target) = 0;
+  virtual void download(const Buffer& source, int rows, int columns, void* target) = 0;
+
+  /// A few numbers to the first row of i32 buffers, in the order of the stream: what was asked for before sees the old
+  /// ones. The values are copied before it returns; nothing is waited for.
+  struct Put {
+    const std::vector<int32_t>& values;
+    Buffer& target;
+  };
+  virtual void put(std::initializer_list<Put> puts) = 0;
+
+ protected:
+  virtual void do_run(const Matmul& op) = 0;
+  virtual void do_run(const ProjectQkv& op) = 0;
+  virtual void do_run(const Attention& op) = 0;
+  virtual Input do_run(const Normalize& op) = 0;
+  virtual void do_run(const Gather& op) = 0;
+  virtual void do_run(const Lookup& op) = 0;
+  virtual void do_run(const ArgMax& op) = 0;
+  virtual void do_run(const SelectRows& op) = 0;
+  virtual void do_run(const Embed& op) = 0;
+  virtual void do_run(const Sample& op) = 0;
+  virtual void do_run(const Reveal& op) = 0;
+  virtual void do_run(const RevealGiven& op) = 0;
+
+  Flops flops_;
+
+ private:
+  friend class PartScope;
+
+  template <class Op>
+  void count(Part part, const Op& op) {
+    do_run(op);
+    flops_[part] += flops_of(op);
+  }
+
+  Part part_ = Part::projections;
+};
+
+/// While it lives, matrix products of the stream count for `part`; outside of any they count for the projections.
+class PartScope {
+ public:
+  PartScope(Stream& stream, Part part) : stream_(stream), before_(stream.part_) { stream.part_ = part; }
+  ~PartScope() { stream_.part_ = before_; }
+  PartScope(const PartScope&) = delete;
+
+ private:
+  Stream& stream_;
+  Part before_;
+};
+
+}  // namespace magnets

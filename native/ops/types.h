@@ -1,0 +1,114 @@
+// What operations are made of: errors, the types of numbers, device memory, weights, FLOPs.
+//
+// Shapes in comments are [rows, columns]; a Buffer chooses its own row stride.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+namespace magnets {
+
+/// Carries a stable code to the caller ("ERR_CHECKPOINT", "ERR_OUT_OF_MEMORY", ...; docs/errors.md lists them).
+class Error : public std::runtime_error {
+ public:
+  Error(std::string code, const std::string& message) : std::runtime_error(message), code(std::move(code)) {}
+  const std::string code;
+};
+
+// Three things that are often called "dtype", and differ here.
+
+/// The type of a tensor's elements in a file.
+enum class DType { f32, f16, bf16 };
+
+/// How a device keeps weights. Everybody but the device passes it on unread, so that a format with scales for groups of
+/// weights is a change of this struct and of the device that knows it.
+struct WeightFormat {
+  enum class Values { f32, f16, bf16 } values;
+  bool operator==(const WeightFormat&) const = default;
+};
+
+/// The type of a device's activations. Sums are f32 whatever it is.
+enum class ComputeType { f32, f16, bf16 };
+
+/// A weight as a file has it: row-major [rows, columns] in host memory.
+struct HostMatrix {
+  const void* data;
+  DType dtype;
+  int rows;
+  int columns;
+};
+
+/// The type of a buffer's elements. `activation` is the ComputeType of the backend.
+enum class ElementType { activation, f32, i32, u8 };
+
+/// Device memory, [rows, columns] of one element type.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+};
+
+/// A resident linear layer y = x Wᵀ + b, W [out, in]. Any prefix of its outputs and inputs can be used without a copy.
+class Linear {
+ public:
+  virtual ~Linear() = default;
+};
+
+/// A resident table of vectors that are looked up by number: [entries, columns].
+class Table {
+ public:
+  virtual ~Table() = default;
+};
+
+/// Keys and values of every layer, head and position of a batch.
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+};
+
+/// LayerNorm: y = (x - mean x) / sqrt(variance x + epsilon) * weight + bias.
+struct Norm {
+  std::unique_ptr<Buffer> weight;  // f32 [1, d]
+  std::unique_ptr<Buffer> bias;    // f32 [1, d]
+  float epsilon;
+};
+
+/// Rows of activations as an operation reads them: with a norm, the operation applies it to them first. Whether it does
+/// so on the way (and never writes normalized rows) or beforehand is the device's affair.
+struct Input {
+  const Buffer& x;
+  const Norm* norm = nullptr;
+};
+
+/// What FLOPs are counted for.
+enum class Part {
+  projections,  // query, key, value, output, and a codec's first and last layers
+  attention,    // scores, and the mix of values
+  mlp,
+  lm_head,
+};
+
+/// FLOPs by part; a multiply-add counts 2.
+struct Flops {
+  std::array<uint64_t, 4> by_part{};
+
+  uint64_t& operator[](Part part) { return by_part[static_cast<size_t>(part)]; }
+  uint64_t operator[](Part part) const { return by_part[static_cast<size_t>(part)]; }
+  uint64_t total() const { return std::accumulate(by_part.begin(), by_part.end(), uint64_t{0}); }
+  Flops& operator+=(const Flops& other) {
+    for (size_t part = 0; part < by_part.size(); ++part) by_part[part] += other.by_part[part];
+    return *this;
+  }
+  Flops operator-(const Flops& before) const {
+    Flops difference = *this;
+    for (size_t part = 0; part < by_part.size(); ++part) difference.by_part[part] -= before.by_part[part];
+    return difference;
+  }
+  bool operator==(const Flops&) const = default;
+};
+
+}  // namespace magnets
