@@ -74,8 +74,8 @@ struct VitConfig {
   Shape3 grid() const {
     return {sample.frames / patch.frames, sample.height / patch.height, sample.width / patch.width};
   }
-  int token_count() const { return static_cast<int>(grid().size()); }                 // N
-  int patch_size() const { return static_cast<int>(patch.size() * channels); }        // P
+  int token_count() const { return static_cast<int>(grid().size()); }           // N
+  int patch_size() const { return static_cast<int>(patch.size() * channels); }  // P
   size_t sample_size() const { return static_cast<size_t>(sample.size()) * channels; }
 };
 

@@ -1,5 +1,5 @@
-// How a model asks for its weights, by name and shape. Its constructor runs with either of two loaders: one puts tensors
-// on a device, the other only lists them. So every tensor is named once, where it is used.
+// How a model asks for its weights, by name and shape. Its constructor runs with either of two loaders: one puts
+// tensors on a device, the other only lists them. So every tensor is named once, where it is used.
 #pragma once
 
 #include <memory>
