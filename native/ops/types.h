@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -80,7 +81,7 @@ struct Norm {
 /// Rows of activations as an operation reads them: with a norm, the operation applies it to them first. Whether it does
 /// so on the way (and never writes normalized rows) or beforehand is the device's affair.
 struct Input {
-  const Buffer& x;
+  std::reference_wrapper<const Buffer> x;
   const Norm* norm = nullptr;
 };
 
