@@ -1,9 +1,6 @@
-// A stream: copies, constants, and operations recorded as CUDA graphs.
-#include <utility>
-
-#include "../convert.h"
+// A stream: copies, recordings and scratch memory. Its operations are in ops/.
 #include "cuda_stream.h"
-#include "matmul_mma.h"
+#include "matmul/mma.h"
 
 namespace magnets::cuda {
 
@@ -11,28 +8,12 @@ namespace {
 
 /// Plans come and go; what was recorded for those of long ago is let go.
 constexpr size_t kMostRecordings = 256;
-constexpr size_t kMostConstants = 64;
 
 }  // namespace
 
-const int* Constants::get(const std::vector<int>& values) {
-  auto& array = arrays_[values];
-  if (!array) {
-    const size_t bytes = values.size() * sizeof(int);
-    array = std::make_unique<DeviceMemory>(device_, bytes);
-    device_->upload(values.data(), bytes, array->get());
-  }
-  return static_cast<const int*>(array->get());
-}
-
-Recording::~Recording() {
-  if (graph != nullptr) cudaGraphExecDestroy(graph);
-}
-
-CudaStream::CudaStream(std::shared_ptr<Device> device, DType dtype)
+CudaStream::CudaStream(std::shared_ptr<Device> device, ComputeType compute)
     : device_(std::move(device)),
-      dtype_(dtype),
-      constants_(device_),
+      compute_(compute),
       // A product is split over less than two blocks a multiprocessor.
       partial_sums_(device_, sizeof(float) * 2 * device_->multiprocessors() * size_of(MmaTile::small).rows *
                                  size_of(MmaTile::small).columns),
@@ -54,58 +35,35 @@ void CudaStream::synchronize() {
   check(cudaStreamSynchronize(stream_), "waiting for the device");
 }
 
-void CudaStream::replay(const std::string& key, const std::function<void()>& body) {
+void CudaStream::replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) {
   device_->make_current();
-  auto found = recordings_.find(key);
+  auto found = recordings_.find(shape);
   if (found == recordings_.end()) {
     if (recordings_.size() >= kMostRecordings) {
       synchronize();
       recordings_.clear();
     }
-    found = recordings_.try_emplace(key, device_).first;
+    // Recording runs nothing, so it counts nothing; launching does.
+    const Flops before = flops_;
     try {
-      record(found->second, body);
+      found = recordings_.try_emplace(shape, stream_, [&] { body(shape); }).first;
     } catch (...) {
-      recordings_.erase(found);
+      flops_ = before;
       throw;
     }
+    found->second.flops = flops_ - before;
+    flops_ = before;
   }
-  flops += found->second.flops;
-  check(cudaGraphLaunch(found->second.graph, stream_), "launching a graph");
+  found->second.graph.launch(stream_);
+  flops_ += found->second.flops;
 }
 
-void CudaStream::record(Recording& recording, const std::function<void()>& body) {
-  check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "recording");
-  const Flops before = std::exchange(flops, Flops());
-  recording_ = &recording;
-  std::exception_ptr failure;
-  try {
-    body();
-  } catch (...) {
-    failure = std::current_exception();
+void* CudaStream::scratch(size_t bytes) {
+  if (bytes > scratch_bytes_) {
+    scratch_.push_back(std::make_unique<DeviceMemory>(device_, bytes));
+    scratch_bytes_ = bytes;
   }
-  recording_ = nullptr;
-  recording.flops = std::exchange(flops, before);
-  cudaGraph_t graph = nullptr;
-  const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
-  if (failure == nullptr && ended == cudaSuccess) {
-    const cudaError_t instantiated = cudaGraphInstantiate(&recording.graph, graph, 0);
-    cudaGraphDestroy(graph);
-    return check(instantiated, "instantiating a graph");
-  }
-  if (graph != nullptr) cudaGraphDestroy(graph);
-  if (failure != nullptr) std::rethrow_exception(failure);
-  check(ended, "recording");
-}
-
-const int* CudaStream::constants(const std::vector<int>& values) {
-  if (recording_ != nullptr) return recording_->constants.get(values);
-  device_->make_current();
-  if (constants_.size() >= kMostConstants) {
-    synchronize();
-    constants_.clear();
-  }
-  return constants_.get(values);
+  return scratch_.back()->get();
 }
 
 void CudaStream::upload(const void* source, int rows, int columns, Buffer& target) {
@@ -114,13 +72,12 @@ void CudaStream::upload(const void* source, int rows, int columns, Buffer& targe
   if (to.type() == ElementType::activation) {
     const auto* values = static_cast<const float*>(source);
     halves.resize(static_cast<size_t>(rows) * columns);
-    for (size_t i = 0; i < halves.size(); ++i)
-      halves[i] = dtype_ == DType::f16 ? to_f16(values[i]) : to_bf16(values[i]);
+    for (size_t i = 0; i < halves.size(); ++i) halves[i] = to_bits(values[i], compute_);
     source = halves.data();
   }
-  const size_t width = columns * to.element_size();
+  const size_t row_bytes = columns * to.element_size();
   device_->make_current();
-  check(cudaMemcpy2DAsync(to.as<void>(), to.stride() * to.element_size(), source, width, width, rows,
+  check(cudaMemcpy2DAsync(to.as<void>(), to.stride() * to.element_size(), source, row_bytes, row_bytes, rows,
                           cudaMemcpyHostToDevice, stream_),
         "uploading");
   synchronize();
@@ -130,16 +87,14 @@ void CudaStream::download(const Buffer& source, int rows, int columns, void* tar
   const CudaBuffer& from = cuda(source);
   const bool converts = from.type() == ElementType::activation;
   std::vector<uint16_t> halves(converts ? static_cast<size_t>(rows) * columns : 0);
-  const size_t width = columns * from.element_size();
+  const size_t row_bytes = columns * from.element_size();
   device_->make_current();
-  check(cudaMemcpy2DAsync(converts ? halves.data() : target, width, from.as<void>(),
-                          from.stride() * from.element_size(), width, rows, cudaMemcpyDeviceToHost, stream_),
+  check(cudaMemcpy2DAsync(converts ? halves.data() : target, row_bytes, from.as<void>(),
+                          from.stride() * from.element_size(), row_bytes, rows, cudaMemcpyDeviceToHost, stream_),
         "downloading");
   synchronize();
   auto* values = static_cast<float*>(target);
-  for (size_t i = 0; i < halves.size(); ++i) {
-    values[i] = dtype_ == DType::f16 ? from_f16(halves[i]) : from_bf16(halves[i]);
-  }
+  for (size_t i = 0; i < halves.size(); ++i) values[i] = from_bits(halves[i], compute_);
 }
 
 }  // namespace magnets::cuda

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "../convert.h"
-#include "storage.h"
+#include "../ops/half.h"
+#include "memory.h"
 
 namespace magnets::cuda {
 
@@ -24,10 +24,10 @@ int stride_of(int columns, size_t element_size) {
   return static_cast<int>(round_up(columns * element_size, kRowAlignment) / element_size);
 }
 
-uint16_t rounded(const HostMatrix& weight, int row, int column, DType dtype) {
-  const float value = element(weight, row, column);
-  const uint16_t bits = dtype == DType::f16 ? to_f16(value) : to_bf16(value);
-  if (!std::isfinite(dtype == DType::f16 ? from_f16(bits) : from_bf16(bits))) {
+uint16_t rounded(const HostMatrix& matrix, int row, int column, ComputeType type) {
+  const float value = element(matrix, row, column);
+  const uint16_t bits = to_bits(value, type);
+  if (!std::isfinite(from_bits(bits, type))) {
     const char* expected = std::isfinite(value) ? "expected values within the dtype's range" : "expected finite values";
     throw Error("ERR_CHECKPOINT",
                 std::string(expected) + " but [" + std::to_string(row) + ", " + std::to_string(column) + "] is not");
@@ -37,24 +37,32 @@ uint16_t rounded(const HostMatrix& weight, int row, int column, DType dtype) {
 
 }  // namespace
 
+uint16_t to_bits(float value, ComputeType type) { return type == ComputeType::f16 ? to_f16(value) : to_bf16(value); }
+float from_bits(uint16_t bits, ComputeType type) { return type == ComputeType::f16 ? from_f16(bits) : from_bf16(bits); }
+
 CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns)
     : type_(type),
       element_size_(size_of(type)),
       stride_(stride_of(columns, element_size_)),
       memory_(device, static_cast<size_t>(rows) * stride_ * element_size_) {}
 
-CudaLinear::CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, DType dtype)
-    : out_(weight.rows),
-      in_(weight.columns),
-      stride_(stride_of(weight.columns, 2)),
-      weight_(device, static_cast<size_t>(weight.rows) * stride_ * 2) {
-  std::vector<uint16_t> values(static_cast<size_t>(weight.rows) * stride_);
-  for (int row = 0; row < weight.rows; ++row) {
-    for (int column = 0; column < weight.columns; ++column) {
-      values[static_cast<size_t>(row) * stride_ + column] = rounded(weight, row, column, dtype);
+WeightMatrix::WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type)
+    : rows_(matrix.rows),
+      columns_(matrix.columns),
+      stride_(stride_of(matrix.columns, sizeof(uint16_t))),
+      memory_(device, static_cast<size_t>(rows_) * stride_ * sizeof(uint16_t)) {
+  std::vector<uint16_t> values(static_cast<size_t>(rows_) * stride_);
+  for (int row = 0; row < rows_; ++row) {
+    for (int column = 0; column < columns_; ++column) {
+      values[static_cast<size_t>(row) * stride_ + column] = rounded(matrix, row, column, type);
     }
   }
-  device->upload(values.data(), values.size() * sizeof(uint16_t), weight_.get());
+  device->upload(values.data(), values.size() * sizeof(uint16_t), memory_.get());
+}
+
+CudaLinear::CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias,
+                       ComputeType type)
+    : weight_(device, weight, type) {
   if (bias == nullptr) return;
   bias_ = std::make_unique<DeviceMemory>(device, weight.rows * sizeof(float));
   device->upload(bias, weight.rows * sizeof(float), bias_->get());

@@ -1,13 +1,12 @@
-// The largest of each row: the nearest code.
-#include "cuda_stream.h"
+// The largest of each row, a warp each.
+#pragma once
+
 #include "rows.cuh"
 
 namespace magnets::cuda {
 
-namespace {
-
-__global__ void __launch_bounds__(kWarpsOfRows * 32)
-    argmax_kernel(const float* x, int stride, int rows, int columns, int* index) {
+static __global__ void __launch_bounds__(kRowsOfBlock * 32)
+    arg_max_kernel(const float* x, int stride, int rows, int columns, int* index) {
   wait_for_previous_grid();
   let_next_grid_start();
   const int row = row_of_warp(), lane = threadIdx.x % 32;
@@ -25,14 +24,6 @@ __global__ void __launch_bounds__(kWarpsOfRows * 32)
     if (other > best || (other == best && other_at < at)) best = other, at = other_at;
   }
   if (lane == 0) index[row] = at;
-}
-
-}  // namespace
-
-void CudaStream::argmax(const Buffer& x, int rows, int columns, Buffer& index) {
-  if (rows == 0) return;
-  launch(argmax_kernel, grid_of(divide_up(rows, kWarpsOfRows)), kWarpsOfRows * 32, 0, cuda(x).as<float>(),
-         cuda(x).stride(), rows, columns, cuda(index).as<int>());
 }
 
 }  // namespace magnets::cuda

@@ -1,16 +1,16 @@
 // Which masked positions become known: one block a sample finds the confidence of the last to be revealed, then walks
 // the positions in order, so that of equal confidences the lower positions go first.
-#include "cuda_stream.h"
-#include "order.cuh"
+#pragma once
+
+#include "../../ops/decode_ops.h"
+#include "kth_largest.cuh"
 
 namespace magnets::cuda {
 
-namespace {
+constexpr int kRevealThreads = 256, kRevealWarps = kRevealThreads / 32;
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
-
-struct Revealing {
-  const int* tokens;
+struct RevealArguments {
+  const int* tokens;  // [samples, token_count], like the others
   int tokens_stride;
   const float* confidence;
   int confidence_stride;
@@ -22,9 +22,9 @@ struct Revealing {
   int state_stride;
 };
 
-struct Shared {
-  int sums[kWarps];
-  int ties[kWarps];
+struct RevealShared {
+  int sums[kRevealWarps];
+  int ties[kRevealWarps];
 };
 
 /// How many threads before this one have `flag`, and how many have it at all.
@@ -36,15 +36,15 @@ __device__ __forceinline__ int count_before(bool flag, int* sums, int& all) {
   __syncthreads();
   int before = __popc(votes & ((1u << lane) - 1));
   all = 0;
-  for (int i = 0; i < kWarps; ++i) {
+  for (int i = 0; i < kRevealWarps; ++i) {
     if (i < warp) before += sums[i];
     all += sums[i];
   }
   return before;
 }
 
-__global__ void __launch_bounds__(kThreads) reveal_kernel(const __grid_constant__ Revealing r) {
-  auto& shared = shared_as<Shared>();
+static __global__ void __launch_bounds__(kRevealThreads) reveal_kernel(const __grid_constant__ RevealArguments r) {
+  auto& shared = shared_as<RevealShared>();
   wait_for_previous_grid();
   let_next_grid_start();
   const size_t sample = blockIdx.x;
@@ -56,14 +56,14 @@ __global__ void __launch_bounds__(kThreads) reveal_kernel(const __grid_constant_
   // Known positions come last in the order: below every float.
   const auto order = [&](int i) { return state[i] == kMasked ? order_of(confidence[i]) : 0u; };
   int own_masked = 0;
-  for (int i = threadIdx.x; i < r.token_count; i += kThreads) own_masked += state[i] == kMasked;
-  const int count = sum_of_block<kThreads>(own_masked, shared.sums) - r.masked_after[sample];
-  const uint32_t last = count > 0 ? kth_largest<kThreads>(r.token_count, count, order, shared.sums) : ~0u;
+  for (int i = threadIdx.x; i < r.token_count; i += kRevealThreads) own_masked += state[i] == kMasked;
+  const int count = sum_of_block<kRevealThreads>(own_masked, shared.sums) - r.masked_after[sample];
+  const uint32_t last = count > 0 ? kth_largest<kRevealThreads>(r.token_count, count, order, shared.sums) : ~0u;
   int own_above = 0;
-  for (int i = threadIdx.x; i < r.token_count; i += kThreads) own_above += order(i) > last;
-  int ties_left = count - sum_of_block<kThreads>(own_above, shared.sums);
+  for (int i = threadIdx.x; i < r.token_count; i += kRevealThreads) own_above += order(i) > last;
+  int ties_left = count - sum_of_block<kRevealThreads>(own_above, shared.sums);
 
-  for (int first = 0; first < r.token_count; first += kThreads) {
+  for (int first = 0; first < r.token_count; first += kRevealThreads) {
     const int i = first + threadIdx.x;
     const uint32_t own = i < r.token_count ? order(i) : 0;
     int ties = 0;
@@ -78,25 +78,6 @@ __global__ void __launch_bounds__(kThreads) reveal_kernel(const __grid_constant_
     }
     ties_left -= ties;
   }
-}
-
-}  // namespace
-
-void CudaStream::reveal(const Buffer& tokens, const Buffer& confidence, const std::vector<int>& masked_after,
-                        int token_count, Buffer& ids, Buffer& state) {
-  const Revealing arguments{
-      .tokens = cuda(tokens).as<int>(),
-      .tokens_stride = cuda(tokens).stride(),
-      .confidence = cuda(confidence).as<float>(),
-      .confidence_stride = cuda(confidence).stride(),
-      .masked_after = constants(masked_after),
-      .token_count = token_count,
-      .ids = cuda(ids).as<int>(),
-      .ids_stride = cuda(ids).stride(),
-      .state = cuda(state).as<uint8_t>(),
-      .state_stride = cuda(state).stride(),
-  };
-  launch(reveal_kernel, grid_of(static_cast<int>(masked_after.size())), kThreads, sizeof(Shared), arguments);
 }
 
 }  // namespace magnets::cuda

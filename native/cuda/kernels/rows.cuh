@@ -3,20 +3,18 @@
 
 #include <ptx.cuh>
 
-#include "../backend.h"
-
 namespace magnets::cuda {
 
-constexpr int kWarpsOfRows = 4;  // rows of a block
+constexpr int kRowsOfBlock = 4;
 
-__device__ __forceinline__ int row_of_warp() { return blockIdx.x * kWarpsOfRows + threadIdx.x / 32; }
+__device__ __forceinline__ int row_of_warp() { return blockIdx.x * kRowsOfBlock + threadIdx.x / 32; }
 
 /// v = p[0 .. 8); p lies at a multiple of 16 bytes.
 template <class T>
 __device__ __forceinline__ void load8(const T* p, float (&v)[8]) {
-  const uint4 words = *reinterpret_cast<const uint4*>(p);
-  v[0] = low<T>(words.x), v[1] = high<T>(words.x), v[2] = low<T>(words.y), v[3] = high<T>(words.y);
-  v[4] = low<T>(words.z), v[5] = high<T>(words.z), v[6] = low<T>(words.w), v[7] = high<T>(words.w);
+  const uint4 pairs = *reinterpret_cast<const uint4*>(p);
+  v[0] = low<T>(pairs.x), v[1] = high<T>(pairs.x), v[2] = low<T>(pairs.y), v[3] = high<T>(pairs.y);
+  v[4] = low<T>(pairs.z), v[5] = high<T>(pairs.z), v[6] = low<T>(pairs.w), v[7] = high<T>(pairs.w);
 }
 
 /// v = p[0 .. count) and zeros, count <= 8; p lies at a multiple of 16 bytes.
@@ -49,80 +47,6 @@ __device__ __forceinline__ float sum_of_warp(float value) {
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;
-}
-
-/// A norm's weights on the device; weight null: no norm.
-struct RowNorm {
-  const float *weight, *bias;
-  float epsilon;
-};
-
-RowNorm on_device(const Norm* norm);
-
-/// So many times 256 columns of a row that is normalized stay in registers: size XL has 1152.
-constexpr int kKept = 5;
-
-/// y = load(first, v) for eight columns at once, normalized where there is a norm: mean and variance in f32.
-template <class T, class Load>
-__device__ __forceinline__ void write_row(const Load& load, const RowNorm& norm, int width, T* y) {
-  const int lane = threadIdx.x % 32;
-  if (norm.weight == nullptr) {
-    for (int first = lane * 8; first < width; first += 256) {
-      float v[8];
-      load(first, v);
-      store8(y + first, v, width - first);
-    }
-    return;
-  }
-
-  const auto load_zeros_after = [&](int first, float(&v)[8]) {
-    load(first, v);
-    if (width - first >= 8) return;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[i] = first + i < width ? v[i] : 0.0f;
-  };
-  float kept[kKept][8];
-#pragma unroll
-  for (int i = 0; i < kKept; ++i) {
-    const int first = i * 256 + lane * 8;
-    if (first < width) load_zeros_after(first, kept[i]);
-  }
-  // body(first, v) for each eight columns of this lane; those that are not kept are loaded again.
-  const auto each = [&](const auto& body) {
-#pragma unroll
-    for (int i = 0; i < kKept; ++i) {
-      const int first = i * 256 + lane * 8;
-      if (first < width) body(first, kept[i]);
-    }
-    for (int first = kKept * 256 + lane * 8; first < width; first += 256) {
-      float v[8];
-      load_zeros_after(first, v);
-      body(first, v);
-    }
-  };
-
-  float sum = 0.0f, squares = 0.0f;
-  each([&](int, float(&v)[8]) {
-#pragma unroll
-    for (float value : v) sum += value;
-  });
-  const float mean = sum_of_warp(sum) / static_cast<float>(width);
-  each([&](int, float(&v)[8]) {
-#pragma unroll
-    for (float value : v) squares += (value - mean) * (value - mean);
-  });
-  // Each zero after the last column has added mean².
-  const float beyond = static_cast<float>((width + 7) / 8 * 8 - width) * mean * mean;
-  const float all_squares = fmaxf(sum_of_warp(squares) - beyond, 0.0f);
-  const float scale = rsqrtf(all_squares / static_cast<float>(width) + norm.epsilon);
-  each([&](int first, float(&v)[8]) {
-    float weight[8], bias[8];
-    load8(norm.weight + first, width - first, weight);
-    load8(norm.bias + first, width - first, bias);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[i] = (v[i] - mean) * scale * weight[i] + bias[i];
-    store8(y + first, v, width - first);
-  });
 }
 
 }  // namespace magnets::cuda

@@ -5,7 +5,6 @@
 
 #include <ptx.cuh>
 
-#include "../backend.h"
 #include "matmul.h"
 
 namespace magnets::cuda {
@@ -19,19 +18,19 @@ __device__ __forceinline__ float gelu_tanh(float x) {
   return x * reciprocal_approximate(1.0f + exp2_approximate(x * (kMinusTwoLog2e + kMinusTwoLog2e * 0.044715f * x * x)));
 }
 
-/// A warp's way out for 16 x kColumns sums at a time of one product of a Matmul.
+/// A warp's way out for 16 x kColumns sums at a time of one product of a problem.
 template <class T, int kColumns>
 struct MatmulOutput {
   static_assert(kColumns == 32 || kColumns == 64);
   static constexpr int kLanes = kColumns / 8;   // of a row: eight columns each
   static constexpr int kTurns = kColumns / 16;  // until the 32 lanes have had 16 rows
 
-  const Matmul& m;
-  int which;  // product
+  const MatmulProblem& m;
+  int product;  // number of it
 
   /// 0 beyond the last column.
   __device__ __forceinline__ float bias(int column) const {
-    const float* values = m.product[which].bias;
+    const float* values = m.product[product].bias;
     return values != nullptr && column < m.out ? values[column] : 0.0f;
   }
 
@@ -41,7 +40,7 @@ struct MatmulOutput {
   };
   __device__ __forceinline__ RowIndex row_index(int row) const {
     RowIndex index{};
-    if (which == 0) return index;
+    if (product == 0) return index;
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int own = row_of_lane(row, turn);
@@ -59,7 +58,7 @@ struct MatmulOutput {
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int own = row_of_lane(row, turn);
-      if (which == 0) {
+      if (product == 0) {
         rows.at[turn] = static_cast<long long>(own) * m.y_stride;
       } else {
         const int branch = index.at[turn] / m.cache.positions, position = index.at[turn] % m.cache.positions;
@@ -73,29 +72,30 @@ struct MatmulOutput {
 
   /// What sums are added to, eight columns of each row. Loaded ahead of the stores before it, which no load may pass.
   struct Residual {
-    uint4 words[kTurns];
+    uint4 pairs[kTurns];  // [turn]: 8 columns of T
   };
   __device__ __forceinline__ Residual residual(const Rows& rows, int column) const {
     Residual residual{};
     if (m.epilogue != Epilogue::add || m.f32_out) return residual;
     const int own = column + threadIdx.x % kLanes * 8;
-    const T* y = static_cast<const T*>(m.product[which].y);
+    const T* y = static_cast<const T*>(m.product[product].y);
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       // Rows are padded: the last eight columns may be read whole.
       if (rows.at[turn] >= 0 && own < m.out) {
-        residual.words[turn] = *reinterpret_cast<const uint4*>(y + rows.at[turn] + own);
+        residual.pairs[turn] = *reinterpret_cast<const uint4*>(y + rows.at[turn] + own);
       }
     }
     return residual;
   }
 
   /// Sums of the 16 x 8 fragment whose first column is 8 * fragment, to the warp's tile [16, kColumns].
-  __device__ __forceinline__ static void stage(float* tile, int fragment, float v0, float v1, float v2, float v3) {
+  __device__ __forceinline__ static void put_fragment(float* tile, int fragment, float v0, float v1, float v2,
+                                                      float v3) {
     const int group = threadIdx.x % 32 / 4, thread = threadIdx.x % 4;
-    float* at = tile + place(group, fragment * 2 + thread / 2) + thread % 2 * 2;
+    float* at = tile + swizzled_chunk(group, fragment * 2 + thread / 2) + thread % 2 * 2;
     *reinterpret_cast<float2*>(at) = float2{v0, v1};
-    *reinterpret_cast<float2*>(at + 8 * kColumns) = float2{v2, v3};  // place() is the same eight rows further
+    *reinterpret_cast<float2*>(at + 8 * kColumns) = float2{v2, v3};  // the same swizzle eight rows further
   }
 
   /// From the tile to the output's columns from `column` on, whose biases are bias[0 .. kColumns).
@@ -105,18 +105,18 @@ struct MatmulOutput {
     const int columns = m.out - own;
     if (columns <= 0) return;
     long long offset = own;
-    if (which > 0) {
+    if (product > 0) {
       const int head = own / m.cache.head_dim;
       offset += static_cast<long long>(head) * (m.cache.positions - 1) * m.cache.head_dim;
     }
     const float4 low_bias = *reinterpret_cast<const float4*>(bias + lane * 8);
     const float4 high_bias = *reinterpret_cast<const float4*>(bias + lane * 8 + 4);
-    float v[kTurns][8];
+    float v[kTurns][8];  // [rows of this lane, 8 columns]
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int row = row_of_lane(0, turn);
-      const float4 a = *reinterpret_cast<const float4*>(tile + place(row, lane * 2));
-      const float4 b = *reinterpret_cast<const float4*>(tile + place(row, lane * 2 + 1));
+      const float4 a = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2));
+      const float4 b = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2 + 1));
       v[turn][0] = a.x + low_bias.x, v[turn][1] = a.y + low_bias.y;
       v[turn][2] = a.z + low_bias.z, v[turn][3] = a.w + low_bias.w;
       v[turn][4] = b.x + high_bias.x, v[turn][5] = b.y + high_bias.y;
@@ -132,8 +132,8 @@ struct MatmulOutput {
     if (m.epilogue == Epilogue::add && !m.f32_out) {
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {
-        const uint4& words = residual.words[turn];
-        const uint32_t old[4] = {words.x, words.y, words.z, words.w};
+        const uint4& pairs = residual.pairs[turn];
+        const uint32_t old[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
 #pragma unroll
         for (int i = 0; i < 8; ++i) v[turn][i] += i % 2 == 0 ? low<T>(old[i / 2]) : high<T>(old[i / 2]);
       }
@@ -143,9 +143,9 @@ struct MatmulOutput {
       if (rows.at[turn] < 0) continue;
       const long long at = rows.at[turn] + offset;
       if (m.f32_out) {
-        store_f32(static_cast<float*>(m.product[which].y) + at, columns, v[turn]);
+        store_f32(static_cast<float*>(m.product[product].y) + at, columns, v[turn]);
       } else {
-        store_rounded(static_cast<T*>(m.product[which].y) + at, columns, v[turn]);
+        store_rounded(static_cast<T*>(m.product[product].y) + at, columns, v[turn]);
       }
     }
   }
@@ -157,7 +157,7 @@ struct MatmulOutput {
 
   /// Where the columns 4 * chunk .. + 4 of a row lie in a tile, so that the lanes that store or load at once meet
   /// different banks: eight of a fragment's rows, or the even chunks of one row or two.
-  static __device__ __forceinline__ int place(int row, int chunk) {
+  static __device__ __forceinline__ int swizzled_chunk(int row, int chunk) {
     return row * kColumns + (chunk ^ row % 4 * 2 ^ (kColumns == 64 ? chunk / 8 : row) % 2) * 4;
   }
 
@@ -175,14 +175,14 @@ struct MatmulOutput {
   }
 
   __device__ __forceinline__ void store_rounded(T* y, int columns, const float (&v)[8]) const {
-    const uint32_t words[4] = {pack<T>(v[0], v[1]), pack<T>(v[2], v[3]), pack<T>(v[4], v[5]), pack<T>(v[6], v[7])};
+    const uint32_t pairs[4] = {pack<T>(v[0], v[1]), pack<T>(v[2], v[3]), pack<T>(v[4], v[5]), pack<T>(v[6], v[7])};
     if (columns >= 8) {
-      *reinterpret_cast<uint4*>(y) = uint4{words[0], words[1], words[2], words[3]};
+      *reinterpret_cast<uint4*>(y) = uint4{pairs[0], pairs[1], pairs[2], pairs[3]};
       return;
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      if (i < columns) y[i].bits = static_cast<uint16_t>(words[i / 2] >> i % 2 * 16);
+      if (i < columns) y[i].bits = static_cast<uint16_t>(pairs[i / 2] >> i % 2 * 16);
     }
   }
 };

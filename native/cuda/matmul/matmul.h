@@ -1,9 +1,10 @@
 // A matrix product y = epilogue(x Wᵀ + b) as its kernels get it.
 #pragma once
 
-#include "../backend.h"
-
 namespace magnets::cuda {
+
+/// What becomes of a sum h: y = h; y += h; y = gelu(h), exact or by the tanh approximation.
+enum class Epilogue { store, add, gelu, gelu_tanh };
 
 /// Where keys and values of the rows go: [branch, head, position, head_dim].
 struct CacheTarget {
@@ -13,7 +14,7 @@ struct CacheTarget {
   int head_dim;
 };
 
-struct Matmul {
+struct MatmulProblem {
   const void* x;  // [rows, in]
   int x_stride;   // elements, as all strides
   int rows, out, in;

@@ -1,4 +1,4 @@
-// The kernels of matmul_mma.cu.
+// The kernels of mma.cuh.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,13 @@ constexpr TileSize size_of(MmaTile tile) {
 
 /// For a grid of (column tiles, row tiles, products * splits) blocks.
 struct MmaKernel {
-  void (*function)(Matmul);
+  void (*function)(MatmulProblem);
   int threads;
   size_t shared;  // bytes
 };
 
-MmaKernel mma_kernel(MmaTile tile, DType dtype);
+/// Instances are in instances/.
+template <class T>
+MmaKernel mma_kernel(MmaTile tile);
 
 }  // namespace magnets::cuda
