@@ -1,5 +1,5 @@
 // Attention of a few query rows of one branch and head at a time: scores, softmax and the mix of values, with the same
-// micro-kernel as the linear layers. All scores of a row are kept, so softmax is exact; 48 rows of 1025 positions are
+// micro-kernel as the matrix products. All scores of a row are kept, so softmax is exact; 48 rows of 1025 positions are
 // 200 kB, within the second cache.
 #include <algorithm>
 #include <cmath>
@@ -14,38 +14,35 @@ constexpr int kQueryRows = 48;
 
 }  // namespace
 
-void CpuStream::attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim,
-                          Part part, Buffer& out) {
-  const CpuKvCache& store = cpu(cache);
-  const CpuBuffer& queries = cpu(q);
-  const CpuBuffer& target = cpu(out);
+void CpuStream::do_run(const Attention& op) {
+  const int head_dim = op.head_dim;
+  const CpuKvCache& store = cpu(op.cache);
+  const CpuBuffer& queries = cpu(op.q);
+  const CpuBuffer& target = cpu(op.out);
+  const int32_t* offsets = cpu(op.rows.offsets).row<int32_t>(0);
   const int positions = store.positions();
-  const int panels = (positions + kPanel - 1) / kPanel;
+  const int panels = panels_of(positions);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
 
   struct Task {
     int branch, head, first, last;
   };
   std::vector<Task> tasks;
-  for (int branch = 0; branch < rows.branches(); ++branch) {
-    for (int head = 0; head < heads; ++head) {
-      for (int first = rows.start[branch]; first < rows.start[branch + 1]; first += kQueryRows) {
-        tasks.push_back({branch, head, first, std::min(first + kQueryRows, rows.start[branch + 1])});
+  for (int branch = 0; branch < op.rows.branches; ++branch) {
+    for (int head = 0; head < op.heads; ++head) {
+      for (int first = offsets[branch]; first < offsets[branch + 1]; first += kQueryRows) {
+        tasks.push_back({branch, head, first, std::min(first + kQueryRows, offsets[branch + 1])});
       }
     }
   }
   const size_t stride = static_cast<size_t>(panels) * kPanel + 16;
-  const size_t size = pool_->threads() * kQueryRows * stride;
-  if (size > scores_size_) {
-    scores_ = allocate_array<float>(size);
-    scores_size_ = size;
-  }
+  float* scores = scores_.get<float>(pool_->threads() * kQueryRows * stride);
 
   pool_->run(static_cast<int>(tasks.size()), [&](int task, int thread) {
     const auto [branch, head, first, last] = tasks[task];
-    const float* keys = store.keys(layer, branch, head);
-    const float* values = store.values(layer, branch, head);
-    float* score = scores_.get() + thread * kQueryRows * stride;
+    const float* keys = store.keys(op.layer, branch, head);
+    const float* values = store.values(op.layer, branch, head);
+    float* score = scores + thread * kQueryRows * stride;
 
     for (int panel = 0; panel < panels; ++panel) {
       for (int row = first; row < last; row += kernels_.tile_rows) {
@@ -74,7 +71,6 @@ void CpuStream::attention(const Buffer& q, const Rows& rows, int layer, const Kv
       }
     }
   });
-  flops.add(part, uint64_t{2} * 2 * rows.count() * positions * heads * head_dim);
 }
 
 }  // namespace magnets::cpu

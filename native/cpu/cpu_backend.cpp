@@ -14,6 +14,7 @@ class CpuBackend : public Backend {
   CpuBackend(const Kernels& kernels, int threads) : kernels_(kernels), pool_(std::make_shared<ThreadPool>(threads)) {}
 
   std::string name() const override { return std::string("cpu/") + kernels_.name; }
+  int threads() const override { return pool_->threads(); }
   bool concurrent() const override { return false; }  // its threads work for one at a time
   double measure_peak() override;
   std::unique_ptr<Stream> stream() override { return std::make_unique<CpuStream>(kernels_, pool_); }
@@ -23,8 +24,11 @@ class CpuBackend : public Backend {
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return std::make_unique<CpuKvCache>(layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType dtype) override {
-    return std::make_unique<PackedLinear>(weight, bias, dtype, *pool_);
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) override {
+    return std::make_unique<PackedLinear>(weight, bias, format, *pool_);
+  }
+  std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) override {
+    return std::make_unique<CpuTable>(entries, format, *pool_);
   }
 
  private:

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <string>
 
-#include "../backend.h"
+#include "../ops/types.h"
 
 namespace magnets::cpu {
 
@@ -20,14 +21,33 @@ struct AlignedDelete {
 template <class T>
 using AlignedArray = std::unique_ptr<T[], AlignedDelete>;
 
-/// `size` elements, zeroed where asked.
+/// `size` elements, zeroed where asked. Throws ERR_OUT_OF_MEMORY.
 template <class T>
 AlignedArray<T> allocate_array(size_t size, bool zeroed = false) {
-  const size_t bytes = (size > 0 ? size : 1) * sizeof(T);
-  void* memory = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
+  const size_t bytes = size <= SIZE_MAX / sizeof(T) ? (size > 0 ? size : 1) * sizeof(T) : SIZE_MAX;
+  void* memory = bytes == SIZE_MAX ? nullptr : ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (memory == nullptr) throw Error("ERR_OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes) + " bytes");
   if (zeroed) std::memset(memory, 0, bytes);
   return AlignedArray<T>(static_cast<T*>(memory));
 }
+
+/// Memory that an operation needs while it runs, kept for the next one.
+class Scratch {
+ public:
+  /// At least `size` elements of any content. Where there is no memory it throws, and stays as it is.
+  template <class T>
+  T* get(size_t size) {
+    const size_t bytes = size * sizeof(T);
+    if (bytes > bytes_) {
+      memory_ = allocate_array<char>(bytes);
+      bytes_ = bytes;  // not before there is so much: the next call relies on it
+    }
+    return reinterpret_cast<T*>(memory_.get());
+  }
+
+ private:
+  AlignedArray<char> memory_;
+  size_t bytes_ = 0;
+};
 
 }  // namespace magnets::cpu

@@ -2,12 +2,11 @@
 // then for input 1, and so on: [out / 32][in][32]. The first outputs are the first panels and the first inputs are the
 // first rows of every panel, so one copy serves every width.
 //
-// f32: a row is 32 floats. bf16: a row is 16 words, word j holds output j in its low half and output j + 16 in its high
+// f32: a row is 32 floats. bf16: a row is 16 pairs, pair j holds output j in its low half and output j + 16 in its high
 // half, and is widened to f32 in registers: half the bytes, f32 arithmetic.
 #pragma once
 
-#include "../backend.h"
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "memory.h"
 #include "thread_pool.h"
 
@@ -15,31 +14,30 @@ namespace magnets::cpu {
 
 class PackedLinear : public Linear {
  public:
-  /// Throws ERR_CHECKPOINT when a weight is not finite, ERR_UNSUPPORTED when `dtype` is neither f32 nor bf16.
-  PackedLinear(const HostMatrix& weight, const float* bias, DType dtype, ThreadPool& pool);
+  /// Throws as Backend::linear says.
+  PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, ThreadPool& pool);
 
   /// c[rows][32] (+)= a[rows][first .. first + k] · panel
   void tile(const Kernels& kernels, int panel, int first, int k, int rows, const float* a, size_t a_stride,
             bool accumulate, float* c, size_t c_stride) const {
     const size_t row = static_cast<size_t>(panel) * in_ + first;
-    if (dtype_ == DType::f32) {
+    if (f32_ != nullptr) {
       kernels.tile_f32(rows, a, a_stride, f32_.get() + row * kPanel, k, accumulate, c, c_stride);
     } else {
       kernels.tile_bf16(rows, a, a_stride, bf16_.get() + row * (kPanel / 2), k, accumulate, c, c_stride);
     }
   }
 
-  /// W[out, in]
-  float weight(int out, int in) const;
   /// b[0 .. 32 * panels), zero where there is no bias
   const float* bias() const { return bias_.get(); }
 
  private:
   int in_;
-  DType dtype_;
-  AlignedArray<float> f32_;
+  AlignedArray<float> f32_;  // one of these two is there
   AlignedArray<uint32_t> bf16_;
   AlignedArray<float> bias_;
 };
+
+inline const PackedLinear& cpu(const Linear& layer) { return static_cast<const PackedLinear&>(layer); }
 
 }  // namespace magnets::cpu

@@ -1,5 +1,6 @@
 #include "thread_pool.h"
 
+#include <system_error>
 #include <utility>
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -23,12 +24,20 @@ constexpr int kSpins = 2000;
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
-  workers_.reserve(threads - 1);
-  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+ThreadPool::ThreadPool(int threads, const StartThread& start) {
+  try {
+    workers_.reserve(threads - 1);
+    for (int thread = 1; thread < threads; ++thread) workers_.push_back(start([this, thread] { work(thread); }));
+  } catch (const std::system_error&) {
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -38,9 +47,8 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(int tasks, const std::function<void(int, int)>& body) {
+void ThreadPool::run(int tasks) {
   tasks_ = tasks;
-  body_ = &body;
   next_.store(0, std::memory_order_relaxed);
   if (tasks > 1 && !workers_.empty()) {
     inside_.store(0, std::memory_order_release);
@@ -62,11 +70,17 @@ void ThreadPool::run(int tasks, const std::function<void(int, int)>& body) {
 }
 
 void ThreadPool::take_tasks(int thread) {
+  int task = 0;
   try {
-    for (int task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) (*body_)(task, thread);
+    while ((task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_) call_(body_, task, thread);
   } catch (...) {
+    next_.store(tasks_, std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
+    // Every task before one that threw has begun, so the first that throws does not depend on who was faster.
+    if (!error_ || task < error_task_) {
+      error_ = std::current_exception();
+      error_task_ = task;
+    }
   }
 }
 

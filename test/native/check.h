@@ -1,6 +1,7 @@
 // A test program counts what it checked, names what failed and says so with its exit code.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -8,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "../../native/backend.h"
-#include "../../native/cpu/reference.h"
+#include "../../native/cpu/reference/reference.h"
+#include "../../native/ops/backend.h"
 #include "subjects.h"
 
 namespace magnets::test {
@@ -38,6 +39,17 @@ inline void check_near(double actual, double expected, double bound, const std::
     check(false, what + ": " + std::to_string(actual) + " for " + std::to_string(expected) + ", bound " +
                      std::to_string(bound));
   }
+}
+
+/// "CODE message" of the Error that `body` throws; empty where it throws none.
+template <class Body>
+std::string error_of(const Body& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.code + " " + error.what();
+  }
+  return "";
 }
 
 /// Numbers in [-1, 1) that are exact in every type of activations: they have 8 bits.
@@ -101,24 +113,66 @@ struct Guarded {
   std::unique_ptr<Buffer> buffer;
 };
 
-/// Every position of `rows` per branch listed in `positions`, as a Rows needs it.
+/// What a Rows refers to, for the positions that are listed branch by branch.
 struct RowList {
   RowList(Backend& backend, Stream& stream, const std::vector<std::vector<int>>& positions_of_branch, int positions)
       : positions(positions) {
-    std::vector<int32_t> values;
-    start.push_back(0);
     for (size_t branch = 0; branch < positions_of_branch.size(); ++branch) {
       for (const int position : positions_of_branch[branch]) {
         values.push_back(static_cast<int32_t>(branch) * positions + position);
       }
-      start.push_back(static_cast<int>(values.size()));
+      start.push_back(static_cast<int32_t>(values.size()));
+      most = std::max(most, static_cast<int>(positions_of_branch[branch].size()));
     }
-    index = place(backend, stream, ElementType::i32, 1, static_cast<int>(values.size()), values);
+    index = upload_new(backend, stream, ElementType::i32, 1, static_cast<int>(values.size()), values);
+    offsets = upload_new(backend, stream, ElementType::i32, 1, static_cast<int>(start.size()), start);
   }
-  Rows rows() const { return {*index, start, positions}; }
-  std::unique_ptr<Buffer> index;
-  std::vector<int> start;
+  Rows rows() const {
+    return {.index = *index,
+            .offsets = *offsets,
+            .branches = static_cast<int>(start.size()) - 1,
+            .positions = positions,
+            .count = static_cast<int>(values.size()),
+            .most = most};
+  }
+
+  std::vector<int32_t> values;       // [count]
+  std::vector<int32_t> start = {0};  // [branches + 1]
+  std::unique_ptr<Buffer> index, offsets;
   int positions;
+  int most = 0;
 };
+
+/// A norm of random numbers, for a device and for the reference.
+struct RandomNorm {
+  RandomNorm(Backend& backend, Stream& stream, Random& random, int columns) {
+    values.epsilon = norm.epsilon = 1e-6f;
+    for (int i = 0; i < columns; ++i) values.weight.push_back(random.value());
+    for (int i = 0; i < columns; ++i) values.bias.push_back(random.value());
+    const auto upload = [&](const std::vector<double>& numbers) {
+      return upload_new(backend, stream, ElementType::f32, 1, columns,
+                        std::vector<float>(numbers.begin(), numbers.end()));
+    };
+    norm.weight = upload(values.weight);
+    norm.bias = upload(values.bias);
+  }
+
+  Norm norm;
+  reference::NormValues values;
+};
+
+/// How far an element of a normalized row may be from the reference, before it is rounded to an activation. The mean of
+/// n numbers errs by n units of their magnitude, divided by the deviation like everything else; the variance by n + 2
+/// units of itself, half of it after the root. `row` of x is normalized to `expected`.
+inline double norm_bound(const reference::Matrix& x, const reference::NormValues& norm, int row, int column) {
+  double mean = 0, variance = 0, most = 0;
+  for (int i = 0; i < x.columns; ++i) mean += x.at(row, i) / x.columns;
+  for (int i = 0; i < x.columns; ++i) variance += std::pow(x.at(row, i) - mean, 2) / x.columns;
+  for (int i = 0; i < x.columns; ++i) most = std::max(most, std::abs(x.at(row, i)));
+  const double deviation = std::sqrt(variance + norm.epsilon);
+  const double z = std::abs(x.at(row, column) - mean) / deviation;
+  const double unscaled = (x.columns + 2) * kUnit * most / deviation + (x.columns + 8) * kUnit * z;
+  return unscaled * std::abs(norm.weight[column]) + 4 * kUnit * (1 + std::abs(norm.bias[column]));
+}
 
 }  // namespace magnets::test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../../native/backend.h"
+#include "../../native/ops/backend.h"
 
 namespace magnets::test {
 
@@ -19,8 +19,8 @@ class Subject {
   virtual std::string name() const = 0;
   /// A backend of its own. `threads` is a wish.
   virtual std::unique_ptr<Backend> open(int threads = 2) const = 0;
-  /// How linear layers may be kept.
-  virtual std::vector<DType> dtypes() const = 0;
+  /// The formats that weights may be kept in. The first one holds the test data exactly.
+  virtual std::vector<WeightFormat> formats() const = 0;
   /// `value` as an activation holds it: nearest, ties to even.
   virtual double rounded(double value) const = 0;
   /// Roundoff of an activation, relative, and where that is smaller than the spacing of its smallest numbers.

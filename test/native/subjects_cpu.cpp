@@ -11,7 +11,9 @@ class CpuSubject : public Subject {
   explicit CpuSubject(std::string instruction_set) : instruction_set_(std::move(instruction_set)) {}
   std::string name() const override { return instruction_set_; }
   std::unique_ptr<Backend> open(int threads) const override { return cpu::open_cpu(threads, instruction_set_); }
-  std::vector<DType> dtypes() const override { return {DType::f32, DType::bf16}; }
+  std::vector<WeightFormat> formats() const override {
+    return {{WeightFormat::Values::f32}, {WeightFormat::Values::bf16}};
+  }
   double rounded(double value) const override { return static_cast<float>(value); }
   double unit() const override { return kUnit; }
   double tiny() const override { return 0; }

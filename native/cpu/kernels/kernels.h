@@ -9,6 +9,7 @@
 namespace magnets::cpu {
 
 constexpr int kPanel = 32;  // columns of a packed panel
+inline int panels_of(int columns) { return columns / kPanel + (columns % kPanel > 0); }
 
 /// A tile's right-hand side: k rows of one panel, f32 [k][32] or bf16 pairs [k][16] (packed_linear.h).
 struct Kernels {

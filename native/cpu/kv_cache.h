@@ -1,0 +1,32 @@
+// Keys and values as the micro-kernels' right-hand sides, per layer, branch and head: keys [S / 32][head_dim][32],
+// values [head_dim / 32][S][32].
+#pragma once
+
+#include "kernels/kernels.h"
+#include "memory.h"
+
+namespace magnets::cpu {
+
+class CpuKvCache : public KvCache {
+ public:
+  CpuKvCache(int layers, int branches, int heads, int head_dim, int positions);
+
+  int positions() const { return positions_; }
+  size_t value_panel() const { return static_cast<size_t>(positions_) * kPanel; }  // floats
+  float* keys(int layer, int branch, int head) const { return keys_.get() + index(layer, branch, head) * key_size_; }
+  float* values(int layer, int branch, int head) const {
+    return values_.get() + index(layer, branch, head) * value_size_;
+  }
+
+ private:
+  size_t index(int layer, int branch, int head) const {
+    return (static_cast<size_t>(layer) * branches_ + branch) * heads_ + head;
+  }
+  int branches_, heads_, positions_;
+  size_t key_size_, value_size_;  // floats of one head
+  AlignedArray<float> keys_, values_;
+};
+
+inline const CpuKvCache& cpu(const KvCache& cache) { return static_cast<const CpuKvCache&>(cache); }
+
+}  // namespace magnets::cpu

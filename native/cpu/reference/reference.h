@@ -1,0 +1,77 @@
+// What the operations of native/ops mean, as plain loops in double precision, one operation a file. For tests only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "../../ops/decode_ops.h"
+
+namespace magnets::reference {
+
+/// Row-major [rows, columns].
+struct Matrix {
+  Matrix(int rows, int columns) : rows(rows), columns(columns), values(static_cast<size_t>(rows) * columns) {}
+  double& at(int row, int column) { return values[static_cast<size_t>(row) * columns + column]; }
+  double at(int row, int column) const { return values[static_cast<size_t>(row) * columns + column]; }
+  int rows, columns;
+  std::vector<double> values;
+};
+
+/// The numbers of a magnets::Norm.
+struct NormValues {
+  std::vector<double> weight, bias;
+  double epsilon;
+};
+
+double activate(Activation activation, double x);
+
+/// y[:x.rows, :out] = activation(x[:, :in] · W[:out, :in]ᵀ + b[:out]), or with a residual residual + that. The residual
+/// may be y.
+void matmul(const Matrix& weight, const std::vector<double>& bias, int out, int in, const Matrix& x,
+            Activation activation, const Matrix* residual, Matrix& y);
+
+/// LayerNorm of each row of x.
+Matrix normalize(const Matrix& x, const NormValues& norm);
+
+/// Attention of one branch: q [rows, heads * head_dim], keys and values [S, heads * head_dim].
+void attention(const Matrix& q, const Matrix& keys, const Matrix& values, int heads, Matrix& out);
+
+/// The rows of x that `index` lists.
+Matrix gather(const Matrix& x, const std::vector<int32_t>& index);
+
+/// table[ids[r]] + positions[r % positions.rows]
+Matrix lookup(const Matrix& table, const std::vector<int32_t>& ids, const Matrix& positions);
+
+/// LN(table[id] + positions[s]) for the rows that `rows` lists as branch * positions.rows + s. ids: [samples, S - 1];
+/// class_ids: [branches].
+Matrix embed(const Matrix& table, const Matrix& positions, const std::vector<int32_t>& ids,
+             const std::vector<int32_t>& class_ids, const std::vector<int32_t>& rows, const NormValues& norm);
+
+/// The first of the largest of the first `columns` numbers of each row.
+std::vector<int32_t> argmax(const Matrix& x, int columns);
+
+/// What SelectRows lists, and where each branch's part of the lists begins.
+struct SelectedRows {
+  std::vector<int32_t> rows, logits_rows;
+  std::vector<int32_t> row_offsets, logits_offsets;  // [branches + 1]
+};
+SelectedRows select_rows(const std::vector<uint8_t>& state, int branches, int tokens, bool refresh, bool all_logits);
+
+/// One position: the scores that sampling takes the largest of (-infinity outside the top k), and the log softmax that
+/// confidence starts from.
+struct Scores {
+  std::vector<double> choice;
+  std::vector<double> log_probability;
+  double choice_noise;
+};
+/// unconditional: empty without guidance.
+Scores sample(const std::vector<double>& conditional, const std::vector<double>& unconditional,
+              const SampleSettings& settings, uint32_t position, uint32_t sample, uint64_t seed);
+
+/// Reveal on the ids and states of all samples, [samples, tokens]; masked_after: [samples].
+void reveal(const std::vector<int32_t>& tokens, const std::vector<float>& confidence,
+            const std::vector<int32_t>& masked_after, std::vector<int32_t>& ids, std::vector<uint8_t>& state);
+
+void reveal_given(const std::vector<int32_t>& tokens, std::vector<int32_t>& ids, std::vector<uint8_t>& state);
+
+}  // namespace magnets::reference

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "../ops/philox.h"
+#include "cpu_stream.h"
+
+namespace magnets::cpu {
+
+namespace {
+
+int largest(const float* x, int n) { return static_cast<int>(std::max_element(x, x + n) - x); }
+
+/// Whom the noise of one position belongs to.
+struct NoiseKey {
+  uint64_t seed;
+  uint32_t position, step, sample;
+  PhiloxBlock block(uint32_t number) const { return philox({number, position, step, sample}, seed); }
+};
+
+struct Choice {
+  int token;
+  float confidence;
+};
+
+/// logits: [n]; `scores` [n] and `bits` [n + 4] are scratch.
+Choice choose(const Kernels& kernels, const SampleSettings& settings, const NoiseKey& key, int n, const float* logits,
+              float* scores, uint32_t* bits) {
+  std::copy_n(logits, n, scores);
+  const float most = *std::max_element(logits, logits + n);
+  const float log_sum = most + std::log(kernels.softmax(scores, n, 1.0f));
+
+  float least = -INFINITY;  // of the top k
+  if (settings.top_k > 0 && settings.top_k < n) {
+    std::copy_n(logits, n, scores);
+    std::nth_element(scores, scores + settings.top_k - 1, scores + n, std::greater<>());
+    least = scores[settings.top_k - 1];
+  }
+
+  int token = 0;
+  if (settings.temperature == 0) {
+    token = largest(logits, n);
+  } else {
+    for (int first = 0; first < n; first += 4) {
+      const PhiloxBlock block = key.block(first / 4);
+      std::copy(block.begin(), block.end(), bits + first);
+    }
+    kernels.gumbel(bits, n, scores);
+    for (int i = 0; i < n; ++i) {
+      scores[i] = logits[i] >= least ? logits[i] / settings.temperature + scores[i] : -INFINITY;
+    }
+    token = largest(scores, n);
+  }
+
+  float confidence = logits[token] - log_sum;
+  if (settings.choice_temperature != 0) {
+    float noise;
+    kernels.gumbel(key.block(kChoiceBlock).data(), 1, &noise);
+    confidence += settings.choice_temperature * noise;
+  }
+  return {token, confidence};
+}
+
+}  // namespace
+
+void CpuStream::do_run(const Sample& op) {
+  const int32_t* index = cpu(op.rows.index).row<int32_t>(0);
+  const int32_t* logits_rows = cpu(op.logits_rows).row<int32_t>(0);
+  const CpuBuffer& keys = cpu(op.noise_keys);
+  const int conditional = op.guided ? op.logits_count / 2 : op.logits_count;
+  const int n = op.codebook_size;
+  SampleSettings settings;
+  std::memcpy(&settings, cpu(op.settings).row<int32_t>(0), sizeof settings);
+  // Of every thread: guided logits, scores and random bits, the last in whole blocks of Philox.
+  const size_t stride = n + static_cast<size_t>(n) + (n + 4);
+  float* scratch = sample_scratch_.get<float>(pool_->threads() * stride);
+
+  pool_->run(conditional, [&](int i, int thread) {
+    const int row = index[logits_rows[i]];
+    const int sample = row / op.rows.positions % op.samples;
+    const int token = row % op.rows.positions - 1;
+    if (token < 0 || cpu(op.state).row<uint8_t>(sample)[token] != kMasked) return;
+
+    float* guided = scratch + thread * stride;
+    float* scores = guided + n;
+    auto* bits = reinterpret_cast<uint32_t*>(scores + n);
+    const float* own = cpu(op.logits).row<float>(i);
+    std::copy_n(own, n, guided);
+    if (op.guided) {
+      const float* unconditional = cpu(op.logits).row<float>(conditional + i);
+      const float w = settings.guidance;
+      for (int j = 0; j < n; ++j) guided[j] = (1 + w) * own[j] - w * unconditional[j];
+    }
+    // What weights made overflow is the least likely: nth_element wants an order.
+    for (int j = 0; j < n; ++j) guided[j] = std::isnan(guided[j]) ? -INFINITY : guided[j];
+    const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;
+    const NoiseKey key{seed, static_cast<uint32_t>(token), settings.step, keys.row<uint32_t>(0)[sample]};
+    const Choice choice = choose(kernels_, settings, key, n, guided, scores, bits);
+    cpu(op.tokens).row<int32_t>(sample)[token] = choice.token;
+    cpu(op.confidence).row<float>(sample)[token] = choice.confidence;
+  });
+}
+
+}  // namespace magnets::cpu
