@@ -1,5 +1,7 @@
 #include "cuda_library.h"
 
+#include <cstring>
+
 #include "../cuda/library.h"
 
 #ifndef _WIN32
@@ -27,9 +29,14 @@ const Opened& opened() {
     const std::string path = addon.substr(0, addon.find_last_of('/') + 1) + "libmagnets_cuda.so";
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) return {nullptr, std::string("built without it: ") + dlerror()};
-    const void* symbol = dlsym(handle, "magnets_cuda_library");
-    if (symbol == nullptr) return {nullptr, path + " is of another version"};
-    return {static_cast<const cuda::Library*>(symbol), ""};
+    const auto* library = static_cast<const cuda::Library*>(dlsym(handle, "magnets_cuda_library"));
+    if (library == nullptr) return {nullptr, path + " is no CUDA library of magnets"};
+    // C++ objects cross between the two, so the headers that describe them must have been the same.
+    if (std::strcmp(library->abi, MAGNETS_ABI) != 0) {
+      return {nullptr, path + " is of magnets " + library->version + " (headers " + library->abi + "), but " + addon +
+                           " is of magnets " + MAGNETS_VERSION + " (headers " + MAGNETS_ABI + "): build them together"};
+    }
+    return {library, ""};
 #endif
   }();
   return result;
@@ -52,10 +59,10 @@ CudaDevices cuda_devices() {
   return result;
 }
 
-std::unique_ptr<Backend> open_cuda(int index, DType dtype) {
+std::unique_ptr<Backend> open_cuda(int index, ComputeType compute) {
   const auto& [library, reason] = opened();
   if (library == nullptr) throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
-  return std::unique_ptr<Backend>(library->open(index, dtype));
+  return std::unique_ptr<Backend>(library->open(index, compute));
 }
 
 }  // namespace magnets::addon

@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "../backend.h"
+#include "../ops/backend.h"
 
 namespace magnets::addon {
 
 struct CudaDevices {
   struct Device {
     std::string name;
-    int capability;
+    int capability;  // 80 for 8.0
   };
   std::vector<Device> devices;
   std::string reason;  // why there are none
@@ -21,6 +21,6 @@ struct CudaDevices {
 CudaDevices cuda_devices();
 
 /// Throws ERR_UNSUPPORTED where there is no such device, and says why.
-std::unique_ptr<Backend> open_cuda(int index, DType dtype);
+std::unique_ptr<Backend> open_cuda(int index, ComputeType compute);
 
 }  // namespace magnets::addon

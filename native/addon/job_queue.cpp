@@ -1,30 +1,32 @@
 #include "job_queue.h"
 
 #include <new>
+#include <system_error>
 
-#include "../backend.h"
+#include "../ops/types.h"
 
 namespace magnets::addon {
 
+Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", code);
+  return error;
+}
+
 Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error) {
-  std::string code = "ERR_INTERNAL";
-  std::string message;
   try {
     std::rethrow_exception(error);
   } catch (const magnets::Error& e) {
-    code = e.code;
-    message = e.what();
+    return to_js_error(env, e.code, e.what());
   } catch (const std::bad_alloc&) {
-    code = "ERR_OUT_OF_MEMORY";
-    message = "out of memory";
+    return to_js_error(env, "ERR_OUT_OF_MEMORY", "out of memory");
+  } catch (const std::length_error&) {
+    return to_js_error(env, "ERR_OUT_OF_MEMORY", "more memory than can be addressed");
   } catch (const std::exception& e) {
-    message = e.what();
+    return to_js_error(env, "ERR_INTERNAL", e.what());
   } catch (...) {
-    message = "unknown native error";
+    return to_js_error(env, "ERR_INTERNAL", "unknown native error");
   }
-  Napi::Error js_error = Napi::Error::New(env, message);
-  js_error.Set("code", code);
-  return js_error;
 }
 
 std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
@@ -32,9 +34,15 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
   queue->wake_ =
       Wake::New(env, "magnets", 0, 1, new Context(queue), [](Napi::Env, void*, Context* context) { delete context; });
   queue->wake_.Unref(env);
+  try {
+    queue->thread_ = std::thread([self = queue.get()] { self->run(); });
+  } catch (const std::system_error& error) {
+    queue->wake_.Release();
+    throw Error("ERR_THREAD", std::string("cannot start a thread: ") + error.what());
+  }
+  queue->closed_ = false;
   // Hooks run last in, first out: ours stops the thread before the thread-safe function's own ends it.
   napi_add_env_cleanup_hook(env, on_environment_end, queue.get());
-  queue->thread_ = std::thread([self = queue.get()] { self->run(); });
   return queue;
 }
 
@@ -64,15 +72,15 @@ void JobQueue::close() {
 
 Napi::Promise JobQueue::submit(Napi::Env env, Work work) {
   auto deferred = Napi::Promise::Deferred::New(env);
-  const Napi::Promise promise = deferred.Promise();
-  std::unique_ptr<Job> job(new Job{deferred, shared_from_this(), std::move(work), nullptr, nullptr});
+  Jobs job;
+  job.push_back({deferred, shared_from_this(), std::move(work), nullptr, nullptr});
   if (unsettled_++ == 0) wake_.Ref(env);
   {
     const std::lock_guard lock(mutex_);
-    pending_.push_back(std::move(job));
+    pending_.splice(pending_.end(), job);
   }
   changed_.notify_one();
-  return promise;
+  return deferred.Promise();
 }
 
 void JobQueue::run() {
@@ -80,16 +88,16 @@ void JobQueue::run() {
   for (;;) {
     changed_.wait(lock, [&] { return stop_ || !pending_.empty(); });
     if (stop_) return;
-    std::unique_ptr<Job> job = std::move(pending_.front());
-    pending_.erase(pending_.begin());
+    Jobs running;
+    running.splice(running.end(), pending_, pending_.begin());
     lock.unlock();
     try {
-      job->settle = job->work();
+      running.front().settle = running.front().work();
     } catch (...) {
-      job->error = std::current_exception();
+      running.front().error = std::current_exception();
     }
     lock.lock();
-    finished_.push_back(std::move(job));
+    finished_.splice(finished_.end(), running);
     wake_.NonBlockingCall();
   }
 }
@@ -105,21 +113,21 @@ void JobQueue::settle_finished(Napi::Env env) {
     const std::lock_guard lock(mutex_);
     finished.swap(finished_);
   }
-  for (const std::unique_ptr<Job>& job : finished) {
+  for (Job& job : finished) {
     const Napi::HandleScope scope(env);
     if (--unsettled_ == 0) wake_.Unref(env);
-    if (!job->error) {
+    if (!job.error) {
       try {
-        job->deferred.Resolve(job->settle(env));
+        job.deferred.Resolve(job.settle(env));
         continue;
       } catch (const Napi::Error& error) {
-        job->deferred.Reject(error.Value());
+        job.deferred.Reject(error.Value());
         continue;
       } catch (...) {
-        job->error = std::current_exception();
+        job.error = std::current_exception();
       }
     }
-    job->deferred.Reject(to_js_error(env, job->error).Value());
+    job.deferred.Reject(to_js_error(env, job.error).Value());
   }
 }
 

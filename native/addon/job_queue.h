@@ -6,10 +6,11 @@
 
 #include <condition_variable>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
-#include <vector>
 
 namespace magnets::addon {
 
@@ -18,11 +19,13 @@ using Settle = std::function<Napi::Value(Napi::Env)>;
 /// The job itself; runs on the queue's thread and may throw.
 using Work = std::function<Settle()>;
 
-/// A JavaScript error with the stable `code` of a magnets::Error.
+/// A JavaScript error with a stable `code` (docs/errors.md): that of a magnets::Error, or what fits the exception.
 Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error);
+Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message);
 
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
+  /// Throws ERR_THREAD where the system gives no thread.
   static std::shared_ptr<JobQueue> create(Napi::Env env);
   ~JobQueue();
 
@@ -39,7 +42,7 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
     Settle settle;
     std::exception_ptr error;
   };
-  using Jobs = std::vector<std::unique_ptr<Job>>;
+  using Jobs = std::list<Job>;  // a job moves between lists without an allocation, which could fail
   using Context = std::weak_ptr<JobQueue>;
   static void on_finished(Napi::Env env, Napi::Function, Context* context, void*);
   using Wake = Napi::TypedThreadSafeFunction<Context, void, on_finished>;
@@ -52,7 +55,7 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
 
   const napi_env env_;
   Wake wake_;
-  bool closed_ = false;
+  bool closed_ = true;    // until it has a thread
   size_t unsettled_ = 0;  // JavaScript thread only
 
   std::mutex mutex_;

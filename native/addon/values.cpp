@@ -1,8 +1,14 @@
-#include "convert.h"
+#include "values.h"
+
+#include <climits>
 
 namespace magnets::addon {
 
 namespace {
+
+/// Values of one sample, and elements of one tensor: what TypeScript lets through, checked again because sizes are
+/// multiplied in 32 bits from here on.
+constexpr int64_t kMostElements = INT_MAX;
 
 Napi::Number number(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
@@ -10,34 +16,69 @@ Napi::Number number(const Napi::Object& object, const char* key) {
   return value.As<Napi::Number>();
 }
 
-TransformerConfig to_transformer_config(const Napi::Object& object, int layers, bool pre_norm) {
-  TransformerConfig config{
-      .layers = layers,
+Napi::Object to_object(const Napi::Value& value) {
+  if (!value.IsObject()) throw Napi::TypeError::New(value.Env(), "expected a config");
+  return value.As<Napi::Object>();
+}
+
+/// The value of the first pair whose name is `value`.
+template <class T, size_t kCount>
+T one_of(const Napi::Value& value, const char* what, const std::pair<const char*, T> (&pairs)[kCount]) {
+  const std::string name = value.ToString();
+  for (const auto& [known, result] : pairs) {
+    if (name == known) return result;
+  }
+  throw Napi::TypeError::New(value.Env(), std::string("expected ") + what + " but received " + name);
+}
+
+void check_product(const char* what, std::initializer_list<int64_t> factors) {
+  int64_t product = 1;
+  for (const int64_t factor : factors) {
+    if (factor < 1) throw Error("ERR_CHECKPOINT", std::string("expected positive sizes for ") + what);
+    if (product > kMostElements / factor) {
+      throw Error("ERR_CHECKPOINT",
+                  std::string("expected at most ") + std::to_string(kMostElements) + " elements for " + what);
+    }
+    product *= factor;
+  }
+}
+
+BlockConfig to_block_config(const Napi::Object& object, NormPlace place) {
+  const BlockConfig config{
       .hidden_size = to_int(object, "hiddenSize"),
       .heads = to_int(object, "heads"),
       .head_dim = to_int(object, "headDim"),
       .intermediate_size = to_int(object, "intermediateSize"),
-      .pre_norm = pre_norm,
-      .gelu_tanh = to_bool(object, "geluTanh"),
-      .layer_norm_eps = to_float(object, "layerNormEps"),
+      .norm_place = place,
+      .activation = one_of<Activation>(object.Get("activation"), "an activation",
+                                       {{"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh}}),
+      .norm_eps = to_float(object, "normEps"),
   };
-  if (config.layers < 0 || config.hidden_size < 1 || config.heads < 1 || config.head_dim < 1 ||
-      config.intermediate_size < 1) {
-    throw Napi::RangeError::New(object.Env(), "expected positive sizes of a transformer");
-  }
+  check_product("a projection", {config.hidden_size, config.heads, config.head_dim});
+  check_product("an MLP", {config.hidden_size, config.intermediate_size});
   return config;
+}
+
+Shape3 to_shape(const Napi::Object& object, const char* key) {
+  const Napi::Object shape = to_object(object.Get(key));
+  const auto extent = [&](uint32_t axis) {
+    const Napi::Value value = shape.Get(axis);
+    const int extent = value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0;
+    if (extent < 1) throw Error("ERR_CHECKPOINT", std::string("expected positive extents for ") + key);
+    return extent;
+  };
+  return {extent(0), extent(1), extent(2)};
+}
+
+int to_layers(const Napi::Object& object, const char* key) {
+  const int layers = to_int(object, key);
+  if (layers < 0) throw Error("ERR_CHECKPOINT", std::string("expected a number of layers for ") + key);
+  return layers;
 }
 
 }  // namespace
 
 int to_int(const Napi::Object& object, const char* key) { return number(object, key).Int32Value(); }
-
-uint64_t to_uint64(const Napi::Object& object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsBigInt()) throw Napi::TypeError::New(object.Env(), std::string("expected a bigint for ") + key);
-  bool lossless = true;
-  return value.As<Napi::BigInt>().Uint64Value(&lossless);
-}
 
 float to_float(const Napi::Object& object, const char* key) { return number(object, key).FloatValue(); }
 
@@ -47,52 +88,77 @@ bool to_bool(const Napi::Object& object, const char* key) {
   return value.As<Napi::Boolean>();
 }
 
-Shape3 to_shape(const Napi::Object& object, const char* key) {
-  const Napi::Object shape = object.Get(key).As<Napi::Object>();
-  const auto extent = [&](uint32_t axis) {
-    const int value = shape.Get(axis).As<Napi::Number>().Int32Value();
-    if (value < 1) throw Napi::RangeError::New(object.Env(), std::string("expected positive extents for ") + key);
-    return value;
-  };
-  return {extent(0), extent(1), extent(2)};
-}
-
-GeneratorConfig to_generator_config(const Napi::Object& object) {
-  return {
-      .transformer = to_transformer_config(object, to_int(object, "layers"), to_bool(object, "preNorm")),
+GeneratorConfig to_generator_config(const Napi::Value& value) {
+  const Napi::Object object = to_object(value);
+  const NormPlace place = one_of<NormPlace>(object.Get("normPlace"), "a place of norms",
+                                            {{"pre", NormPlace::pre}, {"post", NormPlace::post}});
+  const GeneratorConfig config{
+      .transformer = {.layers = to_layers(object, "layers"), .block = to_block_config(object, place)},
       .codebook_size = to_int(object, "codebookSize"),
       .vocab_size = to_int(object, "vocabSize"),
-      .tokens = to_int(object, "tokens"),
+      .token_count = to_int(object, "tokenCount"),
   };
+  check_product("an embedding table", {config.vocab_size, config.transformer.block.hidden_size});
+  check_product("position embeddings", {config.token_count + int64_t{1}, config.transformer.block.hidden_size});
+  return config;
 }
 
-TokenizerConfig to_tokenizer_config(const Napi::Object& object) {
-  return {
-      .encoder = to_transformer_config(object, to_int(object, "encoderLayers"), true),
-      .decoder = to_transformer_config(object, to_int(object, "decoderLayers"), true),
+VitConfig to_tokenizer_config(const Napi::Value& value) {
+  const Napi::Object object = to_object(value);
+  const BlockConfig block = to_block_config(object, NormPlace::pre);
+  const VitConfig config{
+      .encoder = {.layers = to_layers(object, "encoderLayers"), .block = block},
+      .decoder = {.layers = to_layers(object, "decoderLayers"), .block = block},
       .codebook_size = to_int(object, "codebookSize"),
       .codebook_dim = to_int(object, "codebookDim"),
       .sample = to_shape(object, "sampleShape"),
       .patch = to_shape(object, "patchShape"),
       .channels = to_int(object, "channels"),
   };
+  check_product("a sample", {config.sample.frames, config.sample.height, config.sample.width, config.channels});
+  check_product("a patch's projection",
+                {config.patch.frames, config.patch.height, config.patch.width, config.channels, block.hidden_size});
+  check_product("position embeddings", {config.grid().size(), block.hidden_size});
+  check_product("a codebook", {config.codebook_size, config.codebook_dim});
+  check_product("the codes' inputs", {config.codebook_size, block.hidden_size});
+  return config;
 }
 
 DType to_dtype(const Napi::Value& value) {
-  const std::string name = value.ToString();
-  if (name == "f32" || name == "F32") return DType::f32;
-  if (name == "bf16" || name == "BF16") return DType::bf16;
-  if (name == "F16") return DType::f16;
-  throw Napi::TypeError::New(value.Env(), "expected a dtype but received " + name);
+  return one_of<DType>(value, "a dtype of a file", {{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}});
+}
+
+WeightFormat to_weight_format(const Napi::Value& value) {
+  using Values = WeightFormat::Values;
+  return {one_of<Values>(value, "a format of weights",
+                         {{"f32", Values::f32}, {"f16", Values::f16}, {"bf16", Values::bf16}})};
+}
+
+ComputeType to_compute_type(const Napi::Value& value) {
+  return one_of<ComputeType>(value, "a compute type",
+                             {{"f32", ComputeType::f32}, {"f16", ComputeType::f16}, {"bf16", ComputeType::bf16}});
 }
 
 Napi::Object to_object(Napi::Env env, const Flops& flops) {
-  static constexpr const char* kNames[] = {"projections", "attention", "mlp", "head", "codec"};
   auto object = Napi::Object::New(env);
-  for (size_t part = 0; part < flops.by_part.size(); ++part) {
-    object.Set(kNames[part], static_cast<double>(flops.by_part[part]));
-  }
+  object.Set("projections", static_cast<double>(flops[Part::projections]));
+  object.Set("attention", static_cast<double>(flops[Part::attention]));
+  object.Set("mlp", static_cast<double>(flops[Part::mlp]));
+  object.Set("lmHead", static_cast<double>(flops[Part::lm_head]));
   return object;
+}
+
+Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors) {
+  auto array = Napi::Array::New(env, tensors.size());
+  for (uint32_t i = 0; i < tensors.size(); ++i) {
+    auto shape = Napi::Array::New(env, tensors[i].shape.size());
+    for (uint32_t axis = 0; axis < tensors[i].shape.size(); ++axis) shape.Set(axis, tensors[i].shape[axis]);
+    auto tensor = Napi::Object::New(env);
+    tensor.Set("name", tensors[i].name);
+    tensor.Set("shape", shape);
+    array.Set(i, tensor);
+  }
+  return array;
 }
 
 }  // namespace magnets::addon

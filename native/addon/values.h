@@ -4,19 +4,31 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "../backend.h"
 #include "../engine/config.h"
+#include "../engine/weights/loader.h"
 
 namespace magnets::addon {
 
-/// The typed array `value` as a vector. Throws a TypeError if its element type is another.
+template <class T>
+constexpr napi_typedarray_type kArrayType = T::none;
+template <>
+inline constexpr napi_typedarray_type kArrayType<float> = napi_float32_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<int32_t> = napi_int32_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<uint8_t> = napi_uint8_array;
+template <>
+inline constexpr napi_typedarray_type kArrayType<uint64_t> = napi_biguint64_array;
+
+/// The typed array `value` as a vector. Throws a TypeError if it is none of T.
 template <class T>
 std::vector<T> to_vector(const Napi::Value& value) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().ElementSize() != sizeof(T)) {
-    throw Napi::TypeError::New(value.Env(), "expected a typed array");
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != kArrayType<T>) {
+    throw Napi::TypeError::New(value.Env(), "expected a typed array of another type");
   }
   const auto array = value.As<Napi::TypedArrayOf<T>>();
   return {array.Data(), array.Data() + array.ElementLength()};
@@ -31,14 +43,17 @@ Napi::TypedArrayOf<T> to_array(Napi::Env env, const std::vector<T>& values) {
 }
 
 int to_int(const Napi::Object& object, const char* key);
-uint64_t to_uint64(const Napi::Object& object, const char* key);  // from a BigInt
 float to_float(const Napi::Object& object, const char* key);
 bool to_bool(const Napi::Object& object, const char* key);
-Shape3 to_shape(const Napi::Object& object, const char* key);
-GeneratorConfig to_generator_config(const Napi::Object& object);
-TokenizerConfig to_tokenizer_config(const Napi::Object& object);
-DType to_dtype(const Napi::Value& value);
+/// Throw a TypeError where a key is missing or of the wrong type, ERR_CHECKPOINT where sizes do not fit 32 bits.
+GeneratorConfig to_generator_config(const Napi::Value& value);
+VitConfig to_tokenizer_config(const Napi::Value& value);
+
+DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16"
+WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16"
+ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16"
 
 Napi::Object to_object(Napi::Env env, const Flops& flops);
+Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape }]
 
 }  // namespace magnets::addon

@@ -1,6 +1,10 @@
 // What a checkpoint's config.json says, as the engine needs it. Checked by whoever reads the file.
 #pragma once
 
+#include <cstdint>
+
+#include "../ops/ops.h"
+
 namespace magnets {
 
 /// A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer.
@@ -10,38 +14,55 @@ struct Width {
   bool operator==(const Width&) const = default;
 };
 
-/// The stack of layers that generator, encoder and decoder share.
-struct TransformerConfig {
-  int layers;
+// How a block is built. block.cpp is the page that says what each choice means.
+
+enum class NormKind { layer_norm };
+enum class NormPlace { pre, post };  // before the sub-layer, or after its residual is added
+enum class Gate { none };            // of the MLP
+enum class QkNorm { none };          // of queries and keys, before attention
+enum class Modulation { none };      // of norms, by the class
+
+struct BlockConfig {
   int hidden_size;  // d, the residual stream
   int heads;
   int head_dim;
   int intermediate_size;
-  bool pre_norm;
-  bool gelu_tanh;
-  float layer_norm_eps;
+  NormPlace norm_place;
+  Activation activation;
+  float norm_eps;
+  NormKind norm_kind = NormKind::layer_norm;
+  Gate gate = Gate::none;
+  QkNorm qk_norm = QkNorm::none;
+  Modulation modulation = Modulation::none;
 
   int inner_size() const { return heads * head_dim; }
   Width full_width() const { return {heads, intermediate_size}; }
+};
+
+/// The stack of blocks that generator, encoder and decoder share.
+struct TransformerConfig {
+  int layers;
+  BlockConfig block;
 };
 
 struct GeneratorConfig {
   TransformerConfig transformer;
   int codebook_size;  // C, the tokens that may be sampled: vocabulary ids 0 .. C - 1
   int vocab_size;     // V
-  int tokens;         // N, without the class token
+  int token_count;    // N, without the class token
 
-  int positions() const { return tokens + 1; }
+  int positions() const { return token_count + 1; }  // S
 };
 
 struct Shape3 {
   int frames;
   int height;
   int width;
-  int size() const { return frames * height * width; }
+  int64_t size() const { return int64_t{frames} * height * width; }
 };
 
-struct TokenizerConfig {
+/// A vision transformer as a codec (codec/vit.h).
+struct VitConfig {
   TransformerConfig encoder;
   TransformerConfig decoder;
   int codebook_size;
@@ -53,9 +74,9 @@ struct TokenizerConfig {
   Shape3 grid() const {
     return {sample.frames / patch.frames, sample.height / patch.height, sample.width / patch.width};
   }
-  int tokens() const { return grid().size(); }
-  int patch_size() const { return patch.size() * channels; }  // P
-  int sample_size() const { return sample.size() * channels; }
+  int token_count() const { return static_cast<int>(grid().size()); }           // N
+  int patch_size() const { return static_cast<int>(patch.size() * channels); }  // P
+  size_t sample_size() const { return static_cast<size_t>(sample.size()) * channels; }
 };
 
 }  // namespace magnets

@@ -1,41 +1,53 @@
-// A masked generative transformer: embeddings, nested layers and the MLM head (MaskGIT, maskgit_transformer.py).
+// A masked generative transformer: embeddings, nested blocks and the LM head (MaskGIT, maskgit_transformer.py).
 #pragma once
 
 #include <memory>
+#include <vector>
 
-#include "../backend.h"
 #include "config.h"
 #include "transformer.h"
-#include "weights.h"
+#include "weights/loader.h"
 
 namespace magnets {
 
+/// Buffers of the LM head, for as many rows as it computes.
+struct LmHeadWorkspace {
+  std::unique_ptr<Buffer> gathered;  // [rows, d]
+  std::unique_ptr<Buffer> dense;     // [rows, d]
+  std::unique_ptr<Buffer> logits;    // f32 [rows, V]
+};
+
 class Generator {
  public:
-  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source, DType dtype);
+  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source, WeightFormat format);
+
+  /// Every tensor of such a generator.
+  static std::vector<TensorShape> tensors(const GeneratorConfig& config);
 
   const GeneratorConfig& config() const { return config_; }
   Backend& backend() const { return *backend_; }
   const Transformer& transformer() const { return *transformer_; }
 
-  /// x[r] = LN(word[id] + position[s])
+  /// x[r] = LN(word[id] + position[s]), as Embed says.
   void embed(const Buffer& ids, const Buffer& class_ids, int samples, const Rows& rows, Buffer& x,
              Stream& stream) const;
 
-  /// logits[i] = LN(gelu(dense(x[index[i]]))) · wordᵀ + bias, over the whole vocabulary.
-  /// scratch_a, scratch_b: [count, d]; logits: [count, V].
-  void head(const Buffer& x, const Buffer& index, int count, Buffer& scratch_a, Buffer& scratch_b, Buffer& logits,
-            Stream& stream) const;
+  /// logits[i] = LN(act(dense(x[index[i]]))) · wordᵀ + bias over the whole vocabulary, for i < count.
+  void lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace& workspace, Stream& stream) const;
 
  private:
+  void load(Loader& loader);
+  explicit Generator(const GeneratorConfig& config) : config_(config) {}
+
   std::shared_ptr<Backend> backend_;
   GeneratorConfig config_;
-  std::unique_ptr<Linear> words_;      // [V, d] with head.bias: embedding table and output matrix, kept once
+  std::unique_ptr<Table> words_;       // [V, d]
   std::unique_ptr<Buffer> positions_;  // [S, d]
   Norm embedding_norm_;
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<Linear> dense_;
-  Norm head_norm_;
+  Norm lm_head_norm_;
+  std::unique_ptr<Linear> lm_head_;  // the words' weights again: a table and a product may want them in other formats
 };
 
 }  // namespace magnets

@@ -1,6 +1,9 @@
 #include "session.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <climits>
 #include <string>
 
 namespace magnets {
@@ -8,7 +11,7 @@ namespace magnets {
 namespace {
 
 void check(bool condition, const std::string& message) {
-  if (!condition) throw Error("ERR_ARGUMENT", message);
+  if (!condition) throw Error("ERR_INTERNAL", message);
 }
 
 void check_size(size_t actual, size_t expected, const char* name) {
@@ -16,9 +19,11 @@ void check_size(size_t actual, size_t expected, const char* name) {
         "expected " + std::to_string(expected) + " " + name + " but received " + std::to_string(actual));
 }
 
-template <class T>
-std::string bytes_of(const T* values, size_t count) {
-  return std::string(reinterpret_cast<const char*>(values), count * sizeof(T));
+/// Rows of a batch are counted in 32 bits.
+int checked_rows(int64_t branches, int64_t positions) {
+  if (branches * positions <= INT_MAX) return static_cast<int>(branches * positions);
+  throw Error("ERR_OUT_OF_MEMORY", "expected a batch of at most " + std::to_string(INT_MAX) + " rows but received " +
+                                       std::to_string(branches * positions));
 }
 
 }  // namespace
@@ -27,20 +32,25 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
     : generator_(std::move(generator)),
       samples_(samples),
       branches_(guided ? 2 * samples : samples),
-      tokens_(generator_->config().tokens),
-      workspace_(generator_->backend(), generator_->config().transformer,
-                 branches_ * generator_->config().positions()) {
+      token_count_(generator_->config().token_count) {
   Backend& backend = generator_->backend();
   const int positions = generator_->config().positions();
-  ids_ = backend.allocate(ElementType::i32, samples_, tokens_);
-  state_ = backend.allocate(ElementType::u8, samples_, tokens_);
-  class_ids_ = backend.allocate(ElementType::i32, 1, branches_);
-  noise_keys_ = backend.allocate(ElementType::i32, 3, samples_);
-  sampled_ = backend.allocate(ElementType::i32, samples_, tokens_);
-  confidence_ = backend.allocate(ElementType::f32, samples_, tokens_);
-  row_index_ = backend.allocate(ElementType::i32, 1, branches_ * positions);
-  head_index_ = backend.allocate(ElementType::i32, 1, branches_ * positions);
+  const int rows = checked_rows(branches_, positions);
+  const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
+  ids_ = i32(samples_, token_count_);
+  state_ = backend.allocate(ElementType::u8, samples_, token_count_);
+  class_ids_ = i32(1, branches_);
+  noise_keys_ = i32(3, samples_);
+  tokens_ = i32(samples_, token_count_);
+  confidence_ = backend.allocate(ElementType::f32, samples_, token_count_);
+  row_index_ = i32(1, rows);
+  logits_index_ = i32(1, rows);
+  row_offsets_buffer_ = i32(1, branches_ + 1);
+  logits_offsets_buffer_ = i32(1, branches_ + 1);
+  settings_ = i32(1, kSampleSettingsWords);
+  masked_after_ = i32(1, samples_);
   cache_ = generator_->transformer().cache(backend, branches_, positions);
+  workspace_ = std::make_unique<Workspace>(backend, generator_->config().transformer.block, rows);
   stream_ = backend.stream();
 }
 
@@ -51,13 +61,14 @@ Session::Session(std::shared_ptr<const Generator> generator, const SessionOption
 
 void Session::start(const SessionOptions& options) {
   const GeneratorConfig& config = generator_->config();
-  const size_t size = static_cast<size_t>(samples_) * tokens_;
+  const size_t size = static_cast<size_t>(samples_) * token_count_;
   check(samples_ > 0, "expected at least one sample");
   check_size(options.class_ids.size(), samples_, "class ids");
   check(options.null_class_id.has_value() == guided(), "expected guidance as the session was made for");
   check_size(options.ids.size(), size, "ids");
   check_size(options.masked.size(), size, "masked flags");
-  check_size(options.sample_keys.size(), samples_, "sample keys");
+  check_size(options.sample_numbers.size(), samples_, "sample numbers");
+  check_size(options.seeds.size(), samples_, "seeds");
   std::vector<int32_t> class_ids = options.class_ids;
   if (options.null_class_id) class_ids.resize(branches_, *options.null_class_id);
   const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < config.vocab_size; };
@@ -66,181 +77,233 @@ void Session::start(const SessionOptions& options) {
         "expected vocabulary ids below " + std::to_string(config.vocab_size));
 
   std::vector<uint8_t> state(size);
-  masked_count_.assign(samples_, 0);
-  revealed_count_.assign(samples_, 0);
+  std::vector<int> masked_count(samples_);
   for (size_t i = 0; i < size; ++i) {
     state[i] = options.masked[i] ? kMasked : kKnown;
-    masked_count_[i / tokens_] += options.masked[i] ? 1 : 0;
+    masked_count[i / token_count_] += options.masked[i] ? 1 : 0;
   }
-  std::vector<int32_t> noise_keys = options.sample_keys;
-  noise_keys.resize(2 * samples_, static_cast<int32_t>(options.seed));
-  noise_keys.resize(3 * samples_, static_cast<int32_t>(options.seed >> 32));
+  // Three rows: the samples' numbers, then the low and the high halves of their seeds.
+  std::vector<int32_t> noise_keys = options.sample_numbers;
+  for (const uint64_t seed : options.seeds) noise_keys.push_back(static_cast<int32_t>(seed));
+  for (const uint64_t seed : options.seeds) noise_keys.push_back(static_cast<int32_t>(seed >> 32));
 
-  cached_width_.reset();
-  head_rows_ = 0;
-  stream_->flops = {};
-  stream_->upload(options.ids.data(), samples_, tokens_, *ids_);
-  stream_->upload(state.data(), samples_, tokens_, *state_);
-  stream_->upload(class_ids.data(), 1, branches_, *class_ids_);
-  stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
+  usable_again_after([&] {
+    stream_->clear_flops();
+    stream_->upload(options.ids.data(), samples_, token_count_, *ids_);
+    stream_->upload(state.data(), samples_, token_count_, *state_);
+    stream_->upload(class_ids.data(), 1, branches_, *class_ids_);
+    stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
+    masked_count_ = std::move(masked_count);
+    revealed_count_.assign(samples_, 0);
+    logits_offsets_.assign(1, 0);
+    cached_width_.reset();
+  });
 }
 
-void Session::check_compute(const Width& width, bool refresh) const {
-  const TransformerConfig& transformer = generator_->config().transformer;
-  check(width.heads >= 1 && width.heads <= transformer.heads && width.hidden >= 1 &&
-            width.hidden <= transformer.intermediate_size,
-        "expected a width of at most " + std::to_string(transformer.heads) + " heads and " +
-            std::to_string(transformer.intermediate_size) + " hidden units");
+/// Marks the session unusable if `body` throws.
+template <class Body>
+void Session::usable_again_after(const Body& body) {
+  usable_ = false;
+  body();
+  usable_ = true;
+}
+
+void Session::check_pass(const Width& width, bool refresh) const {
+  const BlockConfig& block = generator_->config().transformer.block;
+  check(usable_, "expected a session in which nothing has failed");
+  check(width.heads >= 1 && width.heads <= block.heads && width.hidden >= 1 && width.hidden <= block.intermediate_size,
+        "expected a width of at most " + std::to_string(block.heads) + " heads and " +
+            std::to_string(block.intermediate_size) + " hidden units");
   check(refresh || cached_width_ == width, "expected a refresh at the first step and at a change of width");
 }
 
-/// Sets which rows the next pass computes, and makes room for those of the head.
-void Session::select(bool refresh, bool head_all) {
-  selection_.row_start.assign(1, 0);
-  selection_.head_start.assign(1, 0);
+/// The shape of the next pass; says where each branch's rows begin, and makes room for the logits.
+StepShape Session::select(const Width& width, bool refresh, bool all_logits) {
+  std::vector<int32_t> row_offsets{0}, logits_offsets{0};
+  int most = 0;
   for (int branch = 0; branch < branches_; ++branch) {
     const int sample = branch % samples_;
-    const int rows = refresh ? tokens_ + 1 : masked_count_[sample] + revealed_count_[sample];
-    selection_.row_start.push_back(selection_.row_start.back() + rows);
-    selection_.head_start.push_back(selection_.head_start.back() + (head_all ? rows : masked_count_[sample]));
+    const int rows = refresh ? token_count_ + 1 : masked_count_[sample] + revealed_count_[sample];
+    row_offsets.push_back(row_offsets.back() + rows);
+    logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : masked_count_[sample]));
+    most = std::max(most, rows);
   }
-  head_rows_ = selection_.head_start.back();
-  if (head_rows_ <= head_capacity_) return;
+  reserve_logits(logits_offsets.back());
+  row_offsets_ = std::move(row_offsets);
+  logits_offsets_ = std::move(logits_offsets);
+  stream_->put({{row_offsets_, *row_offsets_buffer_}, {logits_offsets_, *logits_offsets_buffer_}});
+  return {.heads = width.heads,
+          .hidden = width.hidden,
+          .refresh = refresh,
+          .all_logits = all_logits,
+          .reveals = false,
+          .rows = row_offsets_.back(),
+          .most_rows = most,
+          .logits_rows = logits_offsets_.back(),
+          .logits_capacity = logits_capacity_};
+}
+
+void Session::reserve_logits(int rows) {
+  if (rows <= logits_capacity_) return;
   const GeneratorConfig& config = generator_->config();
   Backend& backend = generator_->backend();
-  stream_->synchronize();  // the old ones may be in use
-  // All or none: recorded steps know the old ones by their capacity.
-  auto head_a = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
-  auto head_b = backend.allocate(ElementType::activation, head_rows_, config.transformer.hidden_size);
-  logits_ = backend.allocate(ElementType::f32, head_rows_, config.vocab_size);
-  head_a_ = std::move(head_a);
-  head_b_ = std::move(head_b);
-  head_capacity_ = head_rows_;
+  const int d = config.transformer.block.hidden_size;
+  LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
+                         .dense = backend.allocate(ElementType::activation, rows, d),
+                         .logits = backend.allocate(ElementType::f32, rows, config.vocab_size)};
+  stream_->synchronize();  // the ones before may be in use
+  lm_head_ = std::move(larger);
+  logits_capacity_ = rows;
 }
 
-/// Everything that the operations of a pass depend on, as bytes. The head's capacity stands for its buffers.
-std::string Session::key_of(const Width& width, bool refresh, bool head_all) const {
-  std::vector<int> key = {width.heads, width.hidden, refresh, head_all, head_capacity_};
-  key.insert(key.end(), selection_.row_start.begin(), selection_.row_start.end());
-  key.insert(key.end(), selection_.head_start.begin(), selection_.head_start.end());
-  return bytes_of(key.data(), key.size());
+Rows Session::rows_of(const StepShape& shape) const {
+  return {.index = *row_index_,
+          .offsets = *row_offsets_buffer_,
+          .branches = branches_,
+          .positions = token_count_ + 1,
+          .count = shape.rows,
+          .most = shape.most_rows};
 }
 
-void Session::run(const Width& width, bool refresh, bool head_all) {
-  if (selection_.row_start.back() == 0) return;
-  Stream& stream = *stream_;
-  Buffer& x = *workspace_.x;
-  stream.select_rows(*state_, samples_, tokens_, refresh, head_all, selection_, *row_index_, *head_index_);
-  generator_->embed(*ids_, *class_ids_, samples_, rows(), x, stream);
-  generator_->transformer().run(width, rows(), *cache_, workspace_, stream);
-  if (head_rows_ > 0) generator_->head(x, *head_index_, head_rows_, *head_a_, *head_b_, *logits_, stream);
+/// Select the rows, embed them, run every block, compute logits.
+void Session::forward(const StepShape& shape) {
+  if (shape.rows == 0) return;
+  const Rows rows = rows_of(shape);
+  stream_->run(SelectRows{.state = *state_,
+                          .row_offsets = *row_offsets_buffer_,
+                          .logits_offsets = *logits_offsets_buffer_,
+                          .samples = samples_,
+                          .branches = branches_,
+                          .tokens = token_count_,
+                          .refresh = shape.refresh,
+                          .all_logits = shape.all_logits,
+                          .rows = *row_index_,
+                          .logits_rows = *logits_index_});
+  generator_->embed(*ids_, *class_ids_, samples_, rows, *workspace_->x, *stream_);
+  const Input x = generator_->transformer().run({shape.heads, shape.hidden}, rows, *cache_, *workspace_, *stream_);
+  if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
 }
 
-void Session::compute(const Width& width, bool refresh, bool head_all) {
-  check_compute(width, refresh);
-  select(refresh, head_all);
-  cached_width_.reset();  // a pass that fails half way leaves no usable cache
-  stream_->replay(key_of(width, refresh, head_all), [&] { run(width, refresh, head_all); });
-  cached_width_ = width;
+/// Draw a token for every masked position, and reveal those of the highest confidence.
+void Session::sample_and_reveal(const StepShape& shape) {
+  if (shape.logits_rows > 0) {
+    stream_->run(Sample{.logits = *lm_head_.logits,
+                        .rows = rows_of(shape),
+                        .logits_rows = *logits_index_,
+                        .logits_count = shape.logits_rows,
+                        .state = *state_,
+                        .noise_keys = *noise_keys_,
+                        .settings = *settings_,
+                        .samples = samples_,
+                        .codebook_size = generator_->config().codebook_size,
+                        .guided = guided(),
+                        .tokens = *tokens_,
+                        .confidence = *confidence_});
+  }
+  stream_->run(Reveal{.tokens = *tokens_,
+                      .confidence = *confidence_,
+                      .masked_after = *masked_after_,
+                      .samples = samples_,
+                      .token_count = token_count_,
+                      .ids = *ids_,
+                      .state = *state_});
+}
+
+void Session::compute(const Width& width, bool refresh, bool all_logits) {
+  check_pass(width, refresh);
+  const StepShape shape = select(width, refresh, all_logits);
+  usable_again_after([&] {
+    stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
+    cached_width_ = width;
+  });
 }
 
 void Session::step(const Step& step) {
-  if (!step.forced.empty()) {
-    const int codebook_size = generator_->config().codebook_size;
-    check_size(step.forced.size(), static_cast<size_t>(samples_) * tokens_, "forced tokens");
-    check(std::all_of(step.forced.begin(), step.forced.end(), [&](int32_t token) { return token < codebook_size; }),
-          "expected forced tokens below " + std::to_string(codebook_size));
-    compute(step.width, step.refresh, step.head_all);
-    return force(step.forced);
-  }
+  check_pass(step.width, step.refresh);
   check_size(step.masked_after.size(), samples_, "masked counts");
   for (int sample = 0; sample < samples_; ++sample) {
     check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
           "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
               std::to_string(step.masked_after[sample]));
   }
-  check_compute(step.width, step.refresh);
-  select(step.refresh, step.head_all);
-  cached_width_.reset();
-  const Sampling& s = step.sampling;
-  const float numbers[] = {s.guidance, s.temperature, s.choice_temperature};
-  const int counts[] = {s.top_k, static_cast<int>(s.step)};
-  const std::string key = key_of(step.width, step.refresh, step.head_all) + bytes_of(numbers, 3) + bytes_of(counts, 2) +
-                          bytes_of(step.masked_after.data(), step.masked_after.size());
-  stream_->replay(key, [&] {
-    run(step.width, step.refresh, step.head_all);
-    sample_and_reveal(step);
+  StepShape shape = select(step.width, step.refresh, step.all_logits);
+  shape.reveals = true;
+  check(shape.rows == step.active_rows && shape.logits_rows == step.logits_rows,
+        "expected " + std::to_string(shape.rows) + " active rows and " + std::to_string(shape.logits_rows) +
+            " logits rows but the plan says " + std::to_string(step.active_rows) + " and " +
+            std::to_string(step.logits_rows));
+  usable_again_after([&] {
+    const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
+    const std::vector<int32_t> settings(words.begin(), words.end());
+    stream_->put({{settings, *settings_}, {step.masked_after, *masked_after_}});
+    stream_->replay(shape, [&](const StepShape& shape) {
+      forward(shape);
+      sample_and_reveal(shape);
+    });
+    cached_width_ = step.width;
+    for (int sample = 0; sample < samples_; ++sample) {
+      revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
+      masked_count_[sample] = step.masked_after[sample];
+    }
   });
-  cached_width_ = step.width;
-  for (int sample = 0; sample < samples_; ++sample) {
-    revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
-    masked_count_[sample] = step.masked_after[sample];
-  }
 }
 
-void Session::sample_and_reveal(const Step& step) {
-  Sampling sampling = step.sampling;
-  sampling.codebook_size = generator_->config().codebook_size;
-  sampling.guided = guided();
-  if (head_rows_ > 0) {
-    stream_->sample(*logits_, rows(), *head_index_, head_rows_, *state_, *noise_keys_, samples_, tokens_, sampling,
-                    *sampled_, *confidence_);
-  }
-  stream_->reveal(*sampled_, *confidence_, step.masked_after, tokens_, *ids_, *state_);
-}
-
-void Session::force(const std::vector<int32_t>& tokens) {
-  std::vector<int32_t> now = ids();
-  std::vector<uint8_t> state(now.size());
-  stream_->download(*state_, samples_, tokens_, state.data());
-  revealed_count_.assign(samples_, 0);
-  for (size_t i = 0; i < now.size(); ++i) {
-    if (state[i] == kRevealed) state[i] = kKnown;
-    if (state[i] != kMasked || tokens[i] < 0) continue;
-    now[i] = tokens[i];
-    state[i] = kRevealed;
-    ++revealed_count_[i / tokens_];
-    --masked_count_[i / tokens_];
-  }
-  stream_->upload(now.data(), samples_, tokens_, *ids_);
-  stream_->upload(state.data(), samples_, tokens_, *state_);
+void Session::reveal(const std::vector<int32_t>& tokens) {
+  const int codebook_size = generator_->config().codebook_size;
+  check(usable_, "expected a session in which nothing has failed");
+  check_size(tokens.size(), static_cast<size_t>(samples_) * token_count_, "tokens");
+  check(std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token < codebook_size; }),
+        "expected tokens below " + std::to_string(codebook_size));
+  const std::vector<uint8_t> was_masked = masked();
+  usable_again_after([&] {
+    stream_->upload(tokens.data(), samples_, token_count_, *tokens_);
+    stream_->run(RevealGiven{
+        .tokens = *tokens_, .samples = samples_, .token_count = token_count_, .ids = *ids_, .state = *state_});
+    revealed_count_.assign(samples_, 0);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (!was_masked[i] || tokens[i] < 0) continue;
+      ++revealed_count_[i / token_count_];
+      --masked_count_[i / token_count_];
+    }
+  });
 }
 
 std::vector<int32_t> Session::ids() {
-  std::vector<int32_t> ids(static_cast<size_t>(samples_) * tokens_);
-  stream_->download(*ids_, samples_, tokens_, ids.data());
+  std::vector<int32_t> ids(static_cast<size_t>(samples_) * token_count_);
+  stream_->download(*ids_, samples_, token_count_, ids.data());
   return ids;
 }
 
 std::vector<uint8_t> Session::masked() {
-  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * tokens_);
-  stream_->download(*state_, samples_, tokens_, masked.data());
+  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * token_count_);
+  stream_->download(*state_, samples_, token_count_, masked.data());
   for (uint8_t& state : masked) state = state == kMasked;
   return masked;
 }
 
 std::vector<float> Session::logits() {
   const int vocabulary = generator_->config().vocab_size;
-  std::vector<float> logits(static_cast<size_t>(head_rows_) * vocabulary);
-  if (head_rows_ > 0) stream_->download(*logits_, head_rows_, vocabulary, logits.data());
+  std::vector<float> logits(static_cast<size_t>(logits_rows()) * vocabulary);
+  if (logits_rows() > 0) stream_->download(*lm_head_.logits, logits_rows(), vocabulary, logits.data());
   return logits;
 }
 
 ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
                       const std::vector<int32_t>& class_ids, const Width& width) {
   const size_t vocabulary = generator->config().vocab_size;
-  const size_t row = generator->config().tokens * vocabulary;
+  const size_t row = generator->config().token_count * vocabulary;
   const size_t samples = class_ids.size();
   Session session(std::move(generator), {.ids = ids,
                                          .masked = std::vector<uint8_t>(ids.size(), 1),
                                          .class_ids = class_ids,
                                          .null_class_id = std::nullopt,
-                                         .sample_keys = std::vector<int32_t>(samples)});
+                                         .sample_numbers = std::vector<int32_t>(samples),
+                                         .seeds = std::vector<uint64_t>(samples)});
   session.compute(width, true, true);
   std::vector<float> logits = session.logits();
   for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
     const auto from = logits.begin() + sample * (row + vocabulary) + vocabulary;
-    std::copy(from, from + row, logits.begin() + sample * row);
+    std::copy_n(from, row, logits.begin() + sample * row);
   }
   logits.resize(samples * row);
   return {std::move(logits), session.flops()};

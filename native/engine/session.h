@@ -1,4 +1,4 @@
-// One batch being decoded: ids, known flags, K/V cache, workspace; and one decode step.
+// One batch being generated: ids, states, K/V cache, workspace; and one decode step.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "../backend.h"
 #include "generator.h"
 
 namespace magnets {
@@ -16,77 +15,82 @@ struct SessionOptions {
   std::vector<uint8_t> masked;     // [samples, tokens]
   std::vector<int32_t> class_ids;  // [samples] vocabulary ids
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
-  std::vector<int32_t> sample_keys;      // [samples] the sample's number in the noise
-  uint64_t seed = 0;                     // of the noise
+  std::vector<int32_t> sample_numbers;   // [samples] for the noise (philox.h)
+  std::vector<uint64_t> seeds;           // [samples] for the noise
 };
 
-/// One row of a decode plan: finished numbers, nothing is recomputed here.
+/// One step of a plan: finished numbers, nothing is recomputed here.
 struct Step {
   Width width;
   bool refresh;                   // compute every row and rewrite the cache
-  bool head_all;                  // run the head on every row, not only on the masked ones
+  bool all_logits;                // run the LM head on every row, not only on the masked ones
+  int active_rows, logits_rows;   // of all branches; what the session finds must be the same
   std::vector<int> masked_after;  // [samples]
-  Sampling sampling;
-  // Teacher forcing: [samples, tokens] of what becomes known instead of a sample, -1 where a position is left as it is.
-  // Empty: sample.
-  std::vector<int32_t> forced = {};
+  SampleSettings settings;
 };
 
 class Session {
  public:
-  /// Memory for a batch; nothing can be computed before start.
+  /// Memory for a batch; nothing can be computed before start. Throws ERR_OUT_OF_MEMORY where it cannot be had.
   Session(std::shared_ptr<const Generator> generator, int samples, bool guided);
-  /// Throws ERR_ARGUMENT when sizes or ids do not fit the generator.
+  /// Throws ERR_INTERNAL where sizes or ids do not fit the generator: callers have checked them.
   Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
 
-  /// Begins with a new batch of as many samples and branches. What a device recorded for the batches before stays
-  /// good. Throws ERR_ARGUMENT like the constructor.
+  /// Begins a new batch of as many samples and branches. What a device recorded for the batches before stays good.
+  /// Throws like the constructor.
   void start(const SessionOptions& options);
 
   int samples() const { return samples_; }
   bool guided() const { return branches_ > samples_; }
+  /// False after an operation has failed half way: states and counts may disagree, and nothing more can be computed.
+  bool usable() const { return usable_; }
 
-  /// Logits of the masked positions (with `head_all` of every row) under the sub-model `width`.
-  void compute(const Width& width, bool refresh, bool head_all);
+  /// Logits of the masked positions (with `all_logits` of every row) under the sub-model `width`.
+  void compute(const Width& width, bool refresh, bool all_logits);
 
   /// compute, then samples the masked positions and reveals all but masked_after of them. On a device that runs by
   /// itself the step may still be under way on return; ids, masked and logits wait for it.
   void step(const Step& step);
 
+  /// Teacher forcing, after compute: these tokens [samples, tokens] become known where they are not negative and the
+  /// position is masked.
+  void reveal(const std::vector<int32_t>& tokens);
+
   std::vector<int32_t> ids();     // [samples, tokens]
   std::vector<uint8_t> masked();  // [samples, tokens]
-  std::vector<float> logits();    // [head rows, V] of the last step
-  int head_rows() const { return head_rows_; }
-  const Flops& flops() const { return stream_->flops; }
+  std::vector<float> logits();    // [logits rows, V] of the last compute or step
+  int logits_rows() const { return logits_offsets_.back(); }
+  const Flops& flops() const { return stream_->flops(); }
 
  private:
-  void check_compute(const Width& width, bool refresh) const;
-  void select(bool refresh, bool head_all);
-  std::string key_of(const Width& width, bool refresh, bool head_all) const;
-  void run(const Width& width, bool refresh, bool head_all);
-  void sample_and_reveal(const Step& step);
-  void force(const std::vector<int32_t>& tokens);
-  Rows rows() const { return {*row_index_, selection_.row_start, tokens_ + 1}; }
+  void check_pass(const Width& width, bool refresh) const;
+  StepShape select(const Width& width, bool refresh, bool all_logits);
+  void reserve_logits(int rows);
+  void forward(const StepShape& shape);
+  void sample_and_reveal(const StepShape& shape);
+  Rows rows_of(const StepShape& shape) const;
+  template <class Body>
+  void usable_again_after(const Body& body);
 
   std::shared_ptr<const Generator> generator_;
-  int samples_;
-  int branches_;
-  int tokens_;
+  int samples_, branches_, token_count_;
 
-  std::vector<int> masked_count_;    // per sample
-  std::vector<int> revealed_count_;  // per sample, in the step before
+  // What the host knows of the states on the device; the plan's numbers, remembered.
+  std::vector<int> masked_count_, revealed_count_;           // [samples]; revealed in the step before
+  std::vector<int32_t> row_offsets_{0}, logits_offsets_{0};  // [branches + 1] of the pass that runs, or ran last
   std::optional<Width> cached_width_;
-  Selection selection_;
-  int head_rows_ = 0;
+  bool usable_ = true;
 
-  std::unique_ptr<Buffer> ids_, state_;               // [samples, tokens]
-  std::unique_ptr<Buffer> class_ids_, noise_keys_;    // [1, branches], [3, samples]
-  std::unique_ptr<Buffer> sampled_, confidence_;      // [samples, tokens]
-  std::unique_ptr<Buffer> row_index_, head_index_;    // [1, branches * S]
-  std::unique_ptr<Buffer> head_a_, head_b_, logits_;  // [head capacity, d], [.., d], [.., V]
-  int head_capacity_ = 0;
+  std::unique_ptr<Buffer> ids_, state_;                                 // [samples, tokens]
+  std::unique_ptr<Buffer> class_ids_, noise_keys_;                      // [1, branches], [3, samples]
+  std::unique_ptr<Buffer> tokens_, confidence_;                         // [samples, tokens]: drawn in this step
+  std::unique_ptr<Buffer> row_index_, logits_index_;                    // [1, branches * S]
+  std::unique_ptr<Buffer> row_offsets_buffer_, logits_offsets_buffer_;  // [1, branches + 1]
+  std::unique_ptr<Buffer> settings_, masked_after_;                     // [1, words], [1, samples]
+  LmHeadWorkspace lm_head_;
+  int logits_capacity_ = 0;  // rows of lm_head_
   std::unique_ptr<KvCache> cache_;
-  Workspace workspace_;
+  std::unique_ptr<Workspace> workspace_;
   std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more
 };
 

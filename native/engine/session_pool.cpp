@@ -1,6 +1,7 @@
 #include "session_pool.h"
 
 #include <algorithm>
+#include <new>
 
 namespace magnets {
 
@@ -9,6 +10,11 @@ namespace {
 /// They hold memory: enough for a caller that alternates between two sizes, or runs two batches at once.
 constexpr size_t kMostIdle = 2;
 
+bool is_out_of_memory(const std::exception& error) {
+  const auto* coded = dynamic_cast<const Error*>(&error);
+  return coded != nullptr ? coded->code == "ERR_OUT_OF_MEMORY" : dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+}
+
 }  // namespace
 
 std::shared_ptr<Session> SessionPool::open(const SessionOptions& options) {
@@ -16,17 +22,20 @@ std::shared_ptr<Session> SessionPool::open(const SessionOptions& options) {
   const bool guided = options.null_class_id.has_value();
   std::unique_ptr<Session> session = take(samples, guided);
   if (!session) {
+    const auto make = [&] { return std::make_unique<Session>(generator_, samples, guided); };
     try {
-      session = std::make_unique<Session>(generator_, samples, guided);
-    } catch (const Error& error) {
-      if (error.code != "ERR_OUT_OF_MEMORY") throw;
+      session = make();
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) throw;
       drop_idle();
-      session = std::make_unique<Session>(generator_, samples, guided);
+      session = make();
     }
   }
   session->start(options);
+  // The deleter hands the session back instead of freeing it.
   return {session.release(), [pool = weak_from_this()](Session* ended) {
             std::unique_ptr<Session> own(ended);
+            if (!own->usable()) return;
             if (const auto alive = pool.lock()) alive->keep(std::move(own));
           }};
 }
@@ -42,10 +51,15 @@ std::unique_ptr<Session> SessionPool::take(int samples, bool guided) {
   return session;
 }
 
-void SessionPool::keep(std::unique_ptr<Session> session) {
-  std::list<std::unique_ptr<Session>> dropped;  // freed without the lock
+void SessionPool::keep(std::unique_ptr<Session> session) noexcept {
+  std::list<std::unique_ptr<Session>> own, dropped;  // what is dropped is freed without the lock
+  try {
+    own.push_back(std::move(session));
+  } catch (const std::bad_alloc&) {
+    return;  // then it is freed
+  }
   const std::lock_guard lock(mutex_);
-  idle_.push_front(std::move(session));
+  idle_.splice(idle_.begin(), own);
   if (idle_.size() > kMostIdle) dropped.splice(dropped.begin(), idle_, std::prev(idle_.end()));
 }
 

@@ -15,13 +15,14 @@ class SessionPool : public std::enable_shared_from_this<SessionPool> {
 
   const std::shared_ptr<const Generator>& generator() const { return generator_; }
 
-  /// A session that has started with `options`; it comes back here when the last owner lets go. Thread-safe.
+  /// A session that has started with `options`; it comes back here when the last owner lets go, unless an
+  /// operation of it has failed half way. Thread-safe.
   /// Throws what Session does.
   std::shared_ptr<Session> open(const SessionOptions& options);
 
  private:
   std::unique_ptr<Session> take(int samples, bool guided);
-  void keep(std::unique_ptr<Session> session);
+  void keep(std::unique_ptr<Session> session) noexcept;
   void drop_idle();
 
   std::shared_ptr<const Generator> generator_;

@@ -22,8 +22,8 @@ class Backend {
   virtual std::unique_ptr<Stream> stream() = 0;
   virtual std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) = 0;
   virtual std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) = 0;
-  /// bias: f32 [rows of weight], or null for none. Throws ERR_CHECKPOINT where a weight is not finite or, rounded to the
-  /// format, is not; ERR_UNSUPPORTED where the device does not keep weights so.
+  /// bias: f32 [rows of weight], or null for none. Throws ERR_CHECKPOINT where a weight is not finite or, rounded to
+  /// the format, is not; ERR_UNSUPPORTED where the device does not keep weights so.
   virtual std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) = 0;
   /// Throws like `linear`.
   virtual std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) = 0;

@@ -1,5 +1,5 @@
-// The operations of masked decoding (MaskGIT, arXiv 2202.04200, algorithm of section 3.2), apart from the mathematics of
-// ops.h: which rows a step computes, what the model sees there, which tokens it draws, which of them become known.
+// The operations of masked decoding (MaskGIT, arXiv 2202.04200, algorithm of section 3.2), apart from the mathematics
+// of ops.h: which rows a step computes, what the model sees there, which tokens it draws, which of them become known.
 //
 // Position 0 of a sequence is the class token, token n is at position n + 1. Branch b belongs to sample b % samples.
 #pragma once

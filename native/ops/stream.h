@@ -35,8 +35,8 @@ class Stream {
   /// reads and writes must outlive it, so a stream goes before its buffers.
   virtual void synchronize() = 0;
 
-  /// Runs `body`, which asks for operations of this stream alone and depends on nothing but `shape`: a device may record
-  /// them the first time and repeat them without asking.
+  /// Runs `body`, which asks for operations of this stream alone and depends on nothing but `shape`: a device may
+  /// record them the first time and repeat them without asking.
   virtual void replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) { body(shape); }
 
   /// Dense rows of host memory (activations as f32) to the first rows of a buffer, and back; done on return.

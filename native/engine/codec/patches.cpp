@@ -9,7 +9,7 @@ namespace {
 
 /// Calls visit(offset of the first pixel, length) for every contiguous run of pixels, in patch order.
 template <class Visit>
-void for_each_run(const TokenizerConfig& config, Visit visit) {
+void for_each_run(const VitConfig& config, Visit visit) {
   const auto [grid_t, grid_h, grid_w] = config.grid();
   const auto [patch_t, patch_h, patch_w] = config.patch;
   const size_t run = static_cast<size_t>(patch_w) * config.channels;
@@ -25,8 +25,8 @@ void for_each_run(const TokenizerConfig& config, Visit visit) {
 
 }  // namespace
 
-std::vector<float> to_patches(const TokenizerConfig& config, const float* pixels, int count) {
-  std::vector<float> patches(static_cast<size_t>(count) * config.sample_size());
+std::vector<float> to_patches(const VitConfig& config, const float* pixels, int count) {
+  std::vector<float> patches(count * config.sample_size());
   float* out = patches.data();
   for (int i = 0; i < count; ++i, pixels += config.sample_size()) {
     for_each_run(config, [&](size_t offset, size_t run) { out = std::copy_n(pixels + offset, run, out); });
@@ -34,7 +34,7 @@ std::vector<float> to_patches(const TokenizerConfig& config, const float* pixels
   return patches;
 }
 
-void from_patches(const TokenizerConfig& config, const std::vector<float>& patches, int count, float* pixels) {
+void from_patches(const VitConfig& config, const std::vector<float>& patches, int count, float* pixels) {
   const float* in = patches.data();
   for (int i = 0; i < count; ++i, pixels += config.sample_size()) {
     for_each_run(config, [&](size_t offset, size_t run) {

@@ -4,14 +4,14 @@
 
 #include <vector>
 
-#include "config.h"
+#include "../config.h"
 
 namespace magnets {
 
 /// pixels [count, frames, height, width, channels] -> [count * N, P]
-std::vector<float> to_patches(const TokenizerConfig& config, const float* pixels, int count);
+std::vector<float> to_patches(const VitConfig& config, const float* pixels, int count);
 
 /// [count * N, P] -> pixels, clamped to [0, 1]
-void from_patches(const TokenizerConfig& config, const std::vector<float>& patches, int count, float* pixels);
+void from_patches(const VitConfig& config, const std::vector<float>& patches, int count, float* pixels);
 
 }  // namespace magnets

@@ -1,4 +1,4 @@
-#include "tokenizer.h"
+#include "vit.h"
 
 #include <algorithm>
 #include <numeric>
@@ -10,151 +10,194 @@ namespace magnets {
 
 namespace {
 
-/// Sequences of a batch that run at once: enough rows to fill the device, little enough memory.
+/// Rows of one pass: enough to fill a device, few enough for little memory.
 constexpr int kRowsAtOnce = 4096;
 
-/// Every position of up to `most` sequences, as the rows of one pass.
+/// Sequences of which every position is computed, as the rows of one pass.
 class AllRows {
  public:
-  AllRows(Backend& backend, int most, int positions) : positions_(positions) {
-    std::vector<int32_t> index(static_cast<size_t>(most) * positions);
+  AllRows(Backend& backend, int capacity, int positions) : positions_(positions) {
+    const int count = capacity * positions;
+    std::vector<int32_t> index(count), position(count), offsets(capacity + 1);
     std::iota(index.begin(), index.end(), 0);
-    index_ = place(backend, *backend.stream(), ElementType::i32, 1, most * positions, index);
+    std::transform(index.begin(), index.end(), position.begin(), [&](int32_t row) { return row % positions; });
+    for (int i = 0; i <= capacity; ++i) offsets[i] = i * positions;
+    const auto stream = backend.stream();
+    index_ = upload_new(backend, *stream, ElementType::i32, 1, count, index);
+    position_ = upload_new(backend, *stream, ElementType::i32, 1, count, position);
+    offsets_ = upload_new(backend, *stream, ElementType::i32, 1, capacity + 1, offsets);
   }
-  /// Valid until the next call.
-  Rows of(int count) {
-    start_.resize(count + 1);
-    for (int i = 0; i <= count; ++i) start_[i] = i * positions_;
-    return {*index_, start_, positions_};
+
+  /// The first `count` sequences.
+  Rows rows(int count) const {
+    return {.index = *index_,
+            .offsets = *offsets_,
+            .branches = count,
+            .positions = positions_,
+            .count = count * positions_,
+            .most = positions_};
   }
+  /// i32 [1, rows]: each row's position.
+  const Buffer& positions() const { return *position_; }
 
  private:
-  std::unique_ptr<Buffer> index_;
-  std::vector<int> start_;
   int positions_;
+  std::unique_ptr<Buffer> index_, position_, offsets_;
 };
 
-int sequences_at_once(int tokens) { return std::max(1, kRowsAtOnce / tokens); }
+int sequences_at_once(int positions) { return std::max(1, kRowsAtOnce / positions); }
 
-void check_size(size_t actual, int count, int size) {
+void check_size(size_t actual, int count, size_t size) {
   const size_t expected = static_cast<size_t>(std::max(0, count)) * size;
   if (count > 0 && actual == expected) return;
-  throw Error("ERR_ARGUMENT",
+  throw Error("ERR_INTERNAL",
               "expected " + std::to_string(expected) + " values but received " + std::to_string(actual));
+}
+
+/// -|c|² / 2 of every code. The nearest code to z has the largest z · c - |c|² / 2, for |z - c|² is |z|² - 2 times
+/// that.
+std::vector<float> negative_half_norms(const std::vector<float>& codebook, int dim) {
+  std::vector<float> norms;
+  for (auto code = codebook.begin(); code != codebook.end(); code += dim) {
+    norms.push_back(static_cast<float>(-0.5 * std::inner_product(code, code + dim, code, 0.0)));
+  }
+  return norms;
+}
+
+/// W c + b of every code.
+std::vector<float> project_codes(const std::vector<float>& codebook, int dim, const std::vector<float>& weight,
+                                 const std::vector<float>& bias) {
+  std::vector<float> table;
+  table.reserve(codebook.size() / dim * bias.size());
+  for (auto code = codebook.begin(); code != codebook.end(); code += dim) {
+    for (size_t i = 0; i < bias.size(); ++i) {
+      const double product = std::inner_product(code, code + dim, weight.begin() + i * dim, 0.0);
+      table.push_back(static_cast<float>(product + bias[i]));
+    }
+  }
+  return table;
 }
 
 }  // namespace
 
-Tokenizer::Tokenizer(std::shared_ptr<Backend> backend, const TokenizerConfig& config, WeightSource& source, DType dtype)
+Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format)
     : backend_(std::move(backend)), config_(config) {
-  Loader loader(*backend_, source, dtype);
-  const int tokens = config.tokens();
-  const int dim = config.codebook_dim;
-  const int d = config.encoder.hidden_size;
+  DeviceLoader loader(*backend_, source, format);
+  load(loader);
+}
 
-  encoder_input_ = loader.linear("encoder.input", d, config.patch_size());
-  encoder_positions_ = loader.matrix("encoder.position.weight", tokens, d);
-  encoder_ = std::make_unique<Transformer>(config.encoder, "encoder.", loader);
+std::vector<TensorShape> Vit::tensors(const VitConfig& config) {
+  ListingLoader listing;
+  Vit(config).load(listing);
+  return listing.take();
+}
+
+void Vit::load(Loader& loader) {
+  const int tokens = config_.token_count(), codes = config_.codebook_size, dim = config_.codebook_dim;
+  const int d = config_.encoder.block.hidden_size;
+
+  encoder_input_ = loader.linear("encoder.input", d, config_.patch_size());
+  encoder_positions_ = loader.matrix("encoder.position.weight", tokens, d, ElementType::activation);
+  encoder_ = std::make_unique<Transformer>(config_.encoder, "encoder.", loader);
   encoder_output_ = loader.linear("encoder.output", dim, d);
 
-  // |z - c|² = |z|² - 2 (z · c - |c|² / 2)
-  const std::vector<float> codebook = loader.host("codebook.weight", config.codebook_size, dim);
-  std::vector<float> half_norms(config.codebook_size);
-  for (int code = 0; code < config.codebook_size; ++code) {
-    const float* c = &codebook[static_cast<size_t>(code) * dim];
-    half_norms[code] = static_cast<float>(-0.5 * std::inner_product(c, c + dim, c, 0.0));
-  }
-  nearest_code_ = loader.linear(codebook, half_norms, config.codebook_size, dim);
+  const std::vector<float> codebook = loader.values("codebook.weight", {codes, dim});
+  code_scores_ = loader.linear(codebook, negative_half_norms(codebook, dim), codes, dim);
 
-  const std::vector<float> weight = loader.host("decoder.input.weight", d, dim);
-  const std::vector<float> bias = loader.host("decoder.input.bias", 1, d);
-  std::vector<float> table(static_cast<size_t>(config.codebook_size) * d);
-  for (int code = 0; code < config.codebook_size; ++code) {
-    const float* c = &codebook[static_cast<size_t>(code) * dim];
-    for (int i = 0; i < d; ++i) {
-      const double input = std::inner_product(c, c + dim, &weight[static_cast<size_t>(i) * dim], 0.0);
-      table[static_cast<size_t>(code) * d + i] = static_cast<float>(input + bias[i]);
-    }
-  }
-  code_input_ = loader.linear(table, {}, config.codebook_size, d);
-  decoder_positions_ = loader.matrix("decoder.position.weight", tokens, d);
-  decoder_ = std::make_unique<Transformer>(config.decoder, "decoder.", loader);
-  decoder_output_ = loader.linear("decoder.output", config.patch_size(), d);
+  const std::vector<float> weight = loader.values("decoder.input.weight", {d, dim});
+  const std::vector<float> bias = loader.values("decoder.input.bias", {d});
+  code_inputs_ = loader.table(project_codes(codebook, dim, weight, bias), codes, d);
+  decoder_positions_ = loader.matrix("decoder.position.weight", tokens, d, ElementType::f32);
+  decoder_ = std::make_unique<Transformer>(config_.decoder, "decoder.", loader);
+  decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 
-std::vector<int32_t> Tokenizer::encode(const std::vector<float>& pixels, int count, Flops& flops) const {
+Codec::Tokens Vit::tokenize(const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.sample_size());
-  const int tokens = config_.tokens();
-  const int d = config_.encoder.hidden_size;
-  const int at_once = std::min(count, sequences_at_once(tokens));
-  const int capacity = at_once * tokens;
-  Workspace workspace(*backend_, config_.encoder, capacity);
-  auto patches = backend_->allocate(ElementType::activation, capacity, config_.patch_size());
-  auto codes = backend_->allocate(ElementType::activation, capacity, config_.codebook_dim);
-  auto scores = backend_->allocate(ElementType::f32, capacity, config_.codebook_size);
-  auto nearest = backend_->allocate(ElementType::i32, 1, capacity);
-  auto cache = encoder_->cache(*backend_, at_once, tokens);
-  AllRows all(*backend_, at_once, tokens);
-  auto stream = backend_->stream();
-  std::vector<int32_t> result(static_cast<size_t>(count) * tokens);
+  const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
+  const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
+  Workspace workspace(*backend_, config_.encoder.block, capacity);
+  const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
+  const auto latents = backend_->allocate(ElementType::activation, capacity, config_.codebook_dim);
+  const auto scores = backend_->allocate(ElementType::f32, capacity, config_.codebook_size);
+  const auto nearest = backend_->allocate(ElementType::i32, 1, capacity);
+  const auto cache = encoder_->cache(*backend_, at_once, positions);
+  const AllRows all(*backend_, at_once, positions);
+  const auto stream = backend_->stream();
+  Buffer& x = *workspace.x;
+  std::vector<int32_t> tokens(static_cast<size_t>(count) * positions);
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first);
-    const Rows rows = all.of(sequences);
-    const int n = rows.count();
-    const std::vector<float> flat =
-        to_patches(config_, &pixels[static_cast<size_t>(first) * config_.sample_size()], sequences);
-    stream->upload(flat.data(), n, config_.patch_size(), *patches);
+    const Rows rows = all.rows(sequences);
+    const std::vector<float> flat = to_patches(config_, &pixels[first * config_.sample_size()], sequences);
+    stream->upload(flat.data(), rows.count, patch, *patches);
 
-    stream->embed(nullptr, *encoder_positions_, nullptr, nullptr, sequences, rows, nullptr, d, *workspace.x);
-    stream->linear(*encoder_input_, d, config_.patch_size(), *patches, n, Epilogue::add, Part::codec, *workspace.x);
-    encoder_->run(config_.encoder.full_width(), rows, *cache, workspace, *stream, true);
-    if (const Norm* norm = encoder_->final_norm()) stream->layer_norm(*workspace.x, *norm, n, d, *workspace.x);
-    stream->linear(*encoder_output_, config_.codebook_dim, d, *workspace.x, n, Epilogue::store, Part::codec, *codes);
-    stream->linear(*nearest_code_, config_.codebook_size, config_.codebook_dim, *codes, n, Epilogue::store, Part::codec,
-                   *scores);
-    stream->argmax(*scores, n, config_.codebook_size, *nearest);
-    stream->download(*nearest, 1, n, &result[static_cast<size_t>(first) * tokens]);
+    const Input input{x};
+    stream->run(
+        Gather{.x = {*encoder_positions_}, .index = all.positions(), .count = rows.count, .columns = d, .y = x});
+    stream->run(Matmul{.layer = *encoder_input_,
+                       .out = d,
+                       .in = patch,
+                       .x = {*patches},
+                       .rows = rows.count,
+                       .residual = &input,
+                       .y = x});
+    const Input encoded = encoder_->run(config_.encoder.block.full_width(), rows, *cache, workspace, *stream);
+    stream->run(Matmul{.layer = *encoder_output_,
+                       .out = config_.codebook_dim,
+                       .in = d,
+                       .x = encoded,
+                       .rows = rows.count,
+                       .y = *latents});
+    stream->run(Matmul{.layer = *code_scores_,
+                       .out = config_.codebook_size,
+                       .in = config_.codebook_dim,
+                       .x = {*latents},
+                       .rows = rows.count,
+                       .y = *scores});
+    stream->run(ArgMax{.x = *scores, .rows = rows.count, .columns = config_.codebook_size, .index = *nearest});
+    stream->download(*nearest, 1, rows.count, &tokens[static_cast<size_t>(first) * positions]);
   }
-  flops += stream->flops;
-  return result;
+  return {std::move(tokens), stream->flops().total()};
 }
 
-std::vector<float> Tokenizer::decode(const std::vector<int32_t>& tokens, int count, Flops& flops) const {
-  const int length = config_.tokens();
-  const int d = config_.decoder.hidden_size;
-  check_size(tokens.size(), count, length);
+Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) const {
+  const int positions = config_.token_count(), d = config_.decoder.block.hidden_size, patch = config_.patch_size();
+  check_size(tokens.size(), count, positions);
   const bool valid = std::all_of(tokens.begin(), tokens.end(),
                                  [&](int32_t token) { return token >= 0 && token < config_.codebook_size; });
-  if (!valid) throw Error("ERR_ARGUMENT", "expected tokens below " + std::to_string(config_.codebook_size));
+  if (!valid) throw Error("ERR_INTERNAL", "expected tokens below " + std::to_string(config_.codebook_size));
 
-  const int at_once = std::min(count, sequences_at_once(length));
-  const int capacity = at_once * length;
-  Workspace workspace(*backend_, config_.decoder, capacity);
-  auto ids = backend_->allocate(ElementType::i32, at_once, length);
-  auto patches = backend_->allocate(ElementType::f32, capacity, config_.patch_size());
-  auto cache = decoder_->cache(*backend_, at_once, length);
-  AllRows all(*backend_, at_once, length);
-  auto stream = backend_->stream();
-  std::vector<float> result(static_cast<size_t>(count) * config_.sample_size());
+  const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
+  Workspace workspace(*backend_, config_.decoder.block, capacity);
+  const auto ids = backend_->allocate(ElementType::i32, 1, capacity);
+  const auto patches = backend_->allocate(ElementType::f32, capacity, patch);
+  const auto cache = decoder_->cache(*backend_, at_once, positions);
+  const AllRows all(*backend_, at_once, positions);
+  const auto stream = backend_->stream();
+  std::vector<float> pixels(count * config_.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first);
-    const Rows rows = all.of(sequences);
-    const int n = rows.count();
-    stream->upload(&tokens[static_cast<size_t>(first) * length], sequences, length, *ids);
+    const Rows rows = all.rows(sequences);
+    stream->upload(&tokens[static_cast<size_t>(first) * positions], 1, rows.count, *ids);
 
-    stream->embed(code_input_.get(), *decoder_positions_, ids.get(), nullptr, sequences, rows, nullptr, d,
-                  *workspace.x);
-    decoder_->run(config_.decoder.full_width(), rows, *cache, workspace, *stream, true);
-    if (const Norm* norm = decoder_->final_norm()) stream->layer_norm(*workspace.x, *norm, n, d, *workspace.x);
-    stream->linear(*decoder_output_, config_.patch_size(), d, *workspace.x, n, Epilogue::store, Part::codec, *patches);
-    std::vector<float> flat(static_cast<size_t>(n) * config_.patch_size());
-    stream->download(*patches, n, config_.patch_size(), flat.data());
-    from_patches(config_, flat, sequences, &result[static_cast<size_t>(first) * config_.sample_size()]);
+    stream->run(Lookup{.table = *code_inputs_,
+                       .ids = *ids,
+                       .positions = *decoder_positions_,
+                       .rows = rows.count,
+                       .sequence = positions,
+                       .columns = d,
+                       .y = *workspace.x});
+    const Input decoded = decoder_->run(config_.decoder.block.full_width(), rows, *cache, workspace, *stream);
+    stream->run(
+        Matmul{.layer = *decoder_output_, .out = patch, .in = d, .x = decoded, .rows = rows.count, .y = *patches});
+    std::vector<float> flat(static_cast<size_t>(rows.count) * patch);
+    stream->download(*patches, rows.count, patch, flat.data());
+    from_patches(config_, flat, sequences, &pixels[first * config_.sample_size()]);
   }
-  flops += stream->flops;
-  return result;
+  return {std::move(pixels), stream->flops().total()};
 }
 
 }  // namespace magnets

@@ -1,73 +1,92 @@
-// Where weights come from: a checkpoint's tensors, or random numbers for benchmarks and tests.
+// How a model asks for its weights, by name and shape. Its constructor runs with either of two loaders: one puts
+// tensors on a device, the other only lists them. So every tensor is named once, where it is used.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
-#include "../backend.h"
+#include "../../ops/backend.h"
+#include "source.h"
 
 namespace magnets {
 
-class WeightSource {
- public:
-  virtual ~WeightSource() = default;
-  /// The tensor `name`, [rows, columns] (a vector is [1, columns]); valid until the next call.
-  /// Throws ERR_CHECKPOINT when it is missing or of another shape.
-  virtual HostMatrix get(const std::string& name, int rows, int columns) = 0;
-};
-
-/// Tensors of a checkpoint, by name. The memory behind them is the caller's.
-class NamedWeights : public WeightSource {
- public:
-  struct Tensor {
-    const void* data;
-    DType dtype;
-    size_t size;  // elements
-  };
-  explicit NamedWeights(std::map<std::string, Tensor> tensors) : tensors_(std::move(tensors)) {}
-  HostMatrix get(const std::string& name, int rows, int columns) override;
-
- private:
-  std::map<std::string, Tensor> tensors_;
-};
-
-/// Uniform weights with standard deviation 0.02 (BERT's), unit LayerNorms, zero biases. The same seed gives the same
-/// model on every machine.
-class RandomWeights : public WeightSource {
- public:
-  explicit RandomWeights(uint64_t seed) : state_(seed) {}
-  HostMatrix get(const std::string& name, int rows, int columns) override;
-
- private:
-  uint64_t state_;
-  std::vector<float> values_;
-};
-
-/// Puts tensors on a backend, the weights of linear layers as `dtype`; its errors name the tensor.
 class Loader {
  public:
-  Loader(Backend& backend, WeightSource& source, DType dtype);
-  Backend& backend() { return backend_; }
+  virtual ~Loader() = default;
 
   /// `name`.weight [out, in] and `name`.bias [out].
-  std::unique_ptr<Linear> linear(const std::string& name, int out, int in);
-  /// A weight [out, in] with a bias of another name, or with none (empty).
-  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in);
-  /// A matrix computed on the host.
-  std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out, int in);
-  Norm norm(const std::string& name, int width, float epsilon);
-  /// f32 [rows, columns].
-  std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns);
-  /// The tensor as f32 on the host; not-finite values are refused.
-  std::vector<float> host(const std::string& name, int rows, int columns);
+  std::unique_ptr<Linear> linear(const std::string& name, int out, int in) {
+    return linear(name + ".weight", name + ".bias", out, in);
+  }
+  /// `name`.weight [size] and `name`.bias [size].
+  Norm norm(const std::string& name, int size, float epsilon) {
+    return {vector(name + ".weight", size), vector(name + ".bias", size), epsilon};
+  }
+
+  /// A weight [out, in] and a bias [out] of another name.
+  virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) = 0;
+  /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
+  virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
+                                         int in) = 0;
+  /// A tensor [entries, columns] as a table, and one that was computed on the host.
+  virtual std::unique_ptr<Table> table(const std::string& name, int entries, int columns) = 0;
+  virtual std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) = 0;
+  /// A tensor [rows, columns], in f32 or in the type of activations.
+  virtual std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType type) = 0;
+  /// A tensor [size] in f32.
+  virtual std::unique_ptr<Buffer> vector(const std::string& name, int size) = 0;
+  /// A tensor [size] or [rows, columns] on the host; empty where tensors are only listed.
+  virtual std::vector<float> values(const std::string& name, std::vector<int> shape) = 0;
+};
+
+/// Puts tensors on a backend, the weights of linear layers and tables in `format`. Values that are not finite are
+/// refused with ERR_CHECKPOINT; errors name the tensor.
+class DeviceLoader : public Loader {
+ public:
+  DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);
+  using Loader::linear;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
+  std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
+                                 int in) override;
+  std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
+  std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) override;
+  std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType type) override;
+  std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
+  std::vector<float> values(const std::string& name, std::vector<int> shape) override;
 
  private:
   Backend& backend_;
   WeightSource& source_;
-  DType dtype_;
+  WeightFormat format_;
   std::unique_ptr<Stream> stream_;
+};
+
+/// A tensor of a checkpoint.
+struct TensorShape {
+  std::string name;
+  std::vector<int> shape;
+};
+
+/// Lists the tensors that a model asks for, each once, in the order of asking.
+class ListingLoader : public Loader {
+ public:
+  using Loader::linear;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
+  std::unique_ptr<Linear> linear(const std::vector<float>&, const std::vector<float>&, int, int) override;
+  std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
+  std::unique_ptr<Table> table(const std::vector<float>&, int, int) override;
+  std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType) override;
+  std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
+  std::vector<float> values(const std::string& name, std::vector<int> shape) override;
+
+  std::vector<TensorShape> take() { return std::move(tensors_); }
+
+ private:
+  void add(const std::string& name, std::vector<int> shape);
+  std::vector<TensorShape> tensors_;
+  std::unordered_set<std::string> names_;
 };
 
 }  // namespace magnets

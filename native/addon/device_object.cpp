@@ -1,0 +1,92 @@
+// A device: loads models, and measures what it can do at its best.
+#include "../engine/codec/vit.h"
+#include "objects.h"
+#include "values.h"
+
+namespace magnets::addon {
+
+namespace {
+
+/// The weights argument: tensors by name, or a seed.
+std::shared_ptr<WeightSource> to_weights(const Napi::Object& weights) {
+  if (weights.Get("seed").IsNumber()) {
+    return std::make_shared<RandomWeights>(weights.Get("seed").As<Napi::Number>().Int64Value());
+  }
+  std::map<std::string, NamedWeights::Tensor> tensors;
+  const Napi::Array names = weights.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).ToString();
+    const Napi::Object tensor = weights.Get(name).As<Napi::Object>();
+    const DType dtype = to_dtype(tensor.Get("dtype"));
+    const auto data = tensor.Get("data").As<Napi::Uint8Array>();
+    const size_t element = dtype == DType::f32 ? 4 : 2;
+    tensors[name] = {data.Data(), dtype, data.ByteLength() / element};
+  }
+  return std::make_shared<NamedWeights>(std::move(tensors));
+}
+
+/// A promise of `make`'s model, as an Object. The weights stay in memory until it is made.
+template <class Object, class Make>
+Napi::Value load(const Napi::CallbackInfo& info, const std::shared_ptr<DeviceState>& device, const Make& make) {
+  const Napi::Env env = info.Env();
+  const Napi::Object weights = info[1].ToObject();
+  const auto source = to_weights(weights);
+  const auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(weights));
+  const WeightFormat format = to_weight_format(info[2]);
+  return device->queue->submit(env, [device, make, source, kept, format]() -> Settle {
+    auto model = make(device->backend, *source, format);
+    return [device, model](Napi::Env env) { return Object::wrap(env, model, device); };
+  });
+}
+
+}  // namespace
+
+Napi::Function DeviceObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeDevice",
+      {InstanceAccessor<&DeviceObject::backend>("backend"), InstanceAccessor<&DeviceObject::threads>("threads"),
+       InstanceMethod<&DeviceObject::load_generator>("loadGenerator"),
+       InstanceMethod<&DeviceObject::load_tokenizer>("loadTokenizer"),
+       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), disposer()});
+}
+
+Napi::Value DeviceObject::backend(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), value(info.Env())->backend->name());
+}
+
+Napi::Value DeviceObject::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), value(info.Env())->backend->threads());
+}
+
+Napi::Value DeviceObject::load_generator(const Napi::CallbackInfo& info) {
+  return coded(info.Env(), [&] {
+    const GeneratorConfig config = to_generator_config(info[0]);
+    return load<GeneratorObject>(
+        info, device(info.Env()),
+        [config](const std::shared_ptr<Backend>& backend, WeightSource& source, WeightFormat format) {
+          return std::make_shared<SessionPool>(std::make_shared<const Generator>(backend, config, source, format));
+        });
+  });
+}
+
+Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
+  return coded(info.Env(), [&] {
+    const VitConfig config = to_tokenizer_config(info[0]);
+    return load<TokenizerObject>(
+        info, device(info.Env()),
+        [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
+                 WeightFormat format) -> std::shared_ptr<const Codec> {
+          return std::make_shared<const Vit>(backend, config, source, format);
+        });
+  });
+}
+
+Napi::Value DeviceObject::measure_peak(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return queue(env).submit(env, [device = device(env)]() -> Settle {
+    const double peak = device->backend->measure_peak();
+    return [peak](Napi::Env env) { return Napi::Number::New(env, peak); };
+  });
+}
+
+}  // namespace magnets::addon

@@ -1,0 +1,144 @@
+// The JavaScript classes around the engine's objects. No arithmetic: arguments in, jobs to the queue, results out.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <type_traits>
+
+#include "../engine/codec/codec.h"
+#include "../engine/session_pool.h"
+#include "job_queue.h"
+
+namespace magnets::addon {
+
+/// What everything loaded on a device shares.
+struct DeviceState {
+  std::shared_ptr<Backend> backend;
+  std::shared_ptr<JobQueue> queue;
+};
+
+/// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a job
+/// that still runs holds its own share.
+template <class Self, class T>
+class Wrap : public Napi::ObjectWrap<Self> {
+ public:
+  explicit Wrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Self>(info) {
+    if (info.Length() != 2 || !info[0].IsExternal() || !info[1].IsExternal()) {
+      throw Napi::TypeError::New(info.Env(), "expected to be constructed by magnets");
+    }
+    value_ = *info[0].As<Napi::External<std::shared_ptr<T>>>().Data();
+    device_ = *info[1].As<Napi::External<std::shared_ptr<DeviceState>>>().Data();
+  }
+
+  static Napi::Value wrap(Napi::Env env, std::shared_ptr<T> value, std::shared_ptr<DeviceState> device);
+
+ protected:
+  const std::shared_ptr<T>& value(Napi::Env env) const { return alive(env, value_); }
+  const std::shared_ptr<DeviceState>& device(Napi::Env env) const { return alive(env, device_); }
+  JobQueue& queue(Napi::Env env) const { return *device(env)->queue; }
+  static auto disposer() {
+    return Self::InstanceMethod("dispose", static_cast<void (Self::*)(const Napi::CallbackInfo&)>(&Wrap::dispose));
+  }
+
+ private:
+  void dispose(const Napi::CallbackInfo&) {
+    value_.reset();
+    device_.reset();
+  }
+
+  template <class P>
+  static const P& alive(Napi::Env env, const P& pointer) {
+    if (pointer) return pointer;
+    throw to_js_error(env, "ERR_DISPOSED", "this object has been disposed");
+  }
+
+  std::shared_ptr<T> value_;
+  std::shared_ptr<DeviceState> device_;
+};
+
+class SessionObject : public Wrap<SessionObject, Session> {
+ public:
+  using Wrap::Wrap;
+  static Napi::Function define(Napi::Env env);
+
+ private:
+  Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value compute(const Napi::CallbackInfo& info);
+  Napi::Value reveal(const Napi::CallbackInfo& info);
+};
+
+class GeneratorObject : public Wrap<GeneratorObject, SessionPool> {
+ public:
+  using Wrap::Wrap;
+  static Napi::Function define(Napi::Env env);
+
+ private:
+  Napi::Value open_session(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+};
+
+class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
+ public:
+  using Wrap::Wrap;
+  static Napi::Function define(Napi::Env env);
+
+ private:
+  Napi::Value tokenize(const Napi::CallbackInfo& info);
+  Napi::Value detokenize(const Napi::CallbackInfo& info);
+};
+
+class DeviceObject : public Wrap<DeviceObject, DeviceState> {
+ public:
+  using Wrap::Wrap;
+  static Napi::Function define(Napi::Env env);
+
+ private:
+  Napi::Value backend(const Napi::CallbackInfo& info);
+  Napi::Value threads(const Napi::CallbackInfo& info);
+  Napi::Value load_generator(const Napi::CallbackInfo& info);
+  Napi::Value load_tokenizer(const Napi::CallbackInfo& info);
+  Napi::Value measure_peak(const Napi::CallbackInfo& info);
+};
+
+/// The classes' constructors, of each environment (main thread or worker) its own.
+struct Constructors {
+  explicit Constructors(Napi::Env env)
+      : session(Napi::Persistent(SessionObject::define(env))),
+        generator(Napi::Persistent(GeneratorObject::define(env))),
+        tokenizer(Napi::Persistent(TokenizerObject::define(env))),
+        device(Napi::Persistent(DeviceObject::define(env))) {}
+
+  template <class Self>
+  Napi::FunctionReference& of() {
+    if constexpr (std::is_same_v<Self, SessionObject>) return session;
+    if constexpr (std::is_same_v<Self, GeneratorObject>) return generator;
+    if constexpr (std::is_same_v<Self, TokenizerObject>) return tokenizer;
+    if constexpr (std::is_same_v<Self, DeviceObject>) return device;
+  }
+
+  Napi::FunctionReference session, generator, tokenizer, device;
+};
+
+/// Those of the environment (addon.cpp).
+Constructors& constructors(Napi::Env env);
+
+template <class Self, class T>
+Napi::Value Wrap<Self, T>::wrap(Napi::Env env, std::shared_ptr<T> value, std::shared_ptr<DeviceState> device) {
+  return constructors(env).of<Self>().New({Napi::External<std::shared_ptr<T>>::New(env, &value),
+                                           Napi::External<std::shared_ptr<DeviceState>>::New(env, &device)});
+}
+
+/// body(), its C++ errors as JavaScript errors with a code.
+template <class Body>
+Napi::Value coded(Napi::Env env, const Body& body) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw to_js_error(env, std::current_exception());
+  }
+}
+
+}  // namespace magnets::addon

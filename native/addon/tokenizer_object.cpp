@@ -1,0 +1,47 @@
+// A tokenizer: pixels to tokens and back.
+#include "objects.h"
+#include "values.h"
+
+namespace magnets::addon {
+
+namespace {
+
+/// { [name]: values, flops }
+template <class Result>
+Settle settle_with(const char* name, Result result) {
+  const auto shared = std::make_shared<const Result>(std::move(result));
+  return [name, shared](Napi::Env env) {
+    auto object = Napi::Object::New(env);
+    object.Set(name, to_array(env, shared->values));
+    object.Set("flops", static_cast<double>(shared->flops));
+    return object;
+  };
+}
+
+}  // namespace
+
+Napi::Function TokenizerObject::define(Napi::Env env) {
+  return DefineClass(env, "NativeTokenizer",
+                     {InstanceMethod<&TokenizerObject::tokenize>("tokenize"),
+                      InstanceMethod<&TokenizerObject::detokenize>("detokenize"), disposer()});
+}
+
+Napi::Value TokenizerObject::tokenize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto pixels = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
+  const int count = info[1].ToNumber().Int32Value();
+  return queue(env).submit(env, [codec = value(env), pixels, count]() -> Settle {
+    return settle_with("tokens", codec->tokenize(*pixels, count));
+  });
+}
+
+Napi::Value TokenizerObject::detokenize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto tokens = to_vector<int32_t>(info[0]);
+  const int count = info[1].ToNumber().Int32Value();
+  return queue(env).submit(env, [codec = value(env), tokens, count]() -> Settle {
+    return settle_with("pixels", codec->detokenize(tokens, count));
+  });
+}
+
+}  // namespace magnets::addon

@@ -1,0 +1,40 @@
+// One block of a transformer at a nested width: attention and MLP, keys and values in a cache.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config.h"
+#include "weights/loader.h"
+
+namespace magnets {
+
+/// Activations of one pass: x is the residual stream, the others are scratch.
+struct Workspace {
+  Workspace(Backend& backend, const BlockConfig& config, int rows);
+  std::unique_ptr<Buffer> x;       // [rows, d]
+  std::unique_ptr<Buffer> q;       // [rows, heads * head_dim]
+  std::unique_ptr<Buffer> mixed;   // [rows, heads * head_dim], attention's output
+  std::unique_ptr<Buffer> hidden;  // [rows, f], the MLP's
+};
+
+class Block {
+ public:
+  /// Asks for the tensors `prefix`attention.… and `prefix`mlp.….
+  Block(const BlockConfig& config, const std::string& prefix, Loader& loader);
+
+  /// Runs the first heads and hidden units over `rows`, in place on workspace.x. `input` is x as the block before left it;
+  /// the answer is x as the next one reads it. Keys and values of the rows go into the cache of `layer` first, so
+  /// attention sees them beside those that other rows left there.
+  Input run(const Width& width, const Rows& rows, int layer, Input input, KvCache& cache, Workspace& workspace,
+            Stream& stream) const;
+
+ private:
+  BlockConfig config_;
+  std::unique_ptr<Linear> query_, key_, value_, output_;
+  Norm attention_norm_;
+  std::unique_ptr<Linear> up_, down_;
+  Norm mlp_norm_;
+};
+
+}  // namespace magnets

@@ -1,0 +1,69 @@
+#include <cmath>
+
+#include "../../ops/half.h"
+#include "loader.h"
+
+namespace magnets {
+
+namespace {
+
+/// body(), its errors with the tensor's name before them.
+template <class Body>
+auto naming(const std::string& name, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw Error(error.code, name + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+DeviceLoader::DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format)
+    : backend_(backend), source_(source), format_(format), stream_(backend.stream()) {}
+
+std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in) {
+  const std::vector<float> bias_values = values(bias, {out});
+  const HostMatrix matrix = source_.get(weight, out, in);
+  return naming(weight, [&] { return backend_.linear(matrix, bias_values.data(), format_); });
+}
+
+std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
+                                             int in) {
+  return backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_);
+}
+
+std::unique_ptr<Table> DeviceLoader::table(const std::string& name, int entries, int columns) {
+  const HostMatrix matrix = source_.get(name, entries, columns);
+  return naming(name, [&] { return backend_.table(matrix, format_); });
+}
+
+std::unique_ptr<Table> DeviceLoader::table(const std::vector<float>& values, int entries, int columns) {
+  return backend_.table({values.data(), DType::f32, entries, columns}, format_);
+}
+
+std::unique_ptr<Buffer> DeviceLoader::matrix(const std::string& name, int rows, int columns, ElementType type) {
+  return upload_new(backend_, *stream_, type, rows, columns, values(name, {rows, columns}));
+}
+
+std::unique_ptr<Buffer> DeviceLoader::vector(const std::string& name, int size) {
+  return matrix(name, 1, size, ElementType::f32);
+}
+
+std::vector<float> DeviceLoader::values(const std::string& name, std::vector<int> shape) {
+  const int rows = shape.size() == 1 ? 1 : shape.front(), columns = shape.back();
+  const HostMatrix tensor = source_.get(name, rows, columns);
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(rows) * columns);
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < columns; ++column) values.push_back(element(tensor, row, column));
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      throw Error("ERR_CHECKPOINT", name + ": expected finite values but element " + std::to_string(i) + " is not");
+    }
+  }
+  return values;
+}
+
+}  // namespace magnets
