@@ -10,34 +10,60 @@ namespace {
 
 constexpr int kMostHeadDim = 128;
 
+const char* name_of(WeightFormat format) {
+  switch (format.values) {
+    case WeightFormat::Values::f32:
+      return "f32";
+    case WeightFormat::Values::f16:
+      return "f16";
+    default:
+      return "bf16";
+  }
+}
+
 class CudaBackend : public Backend {
  public:
-  CudaBackend(int index, DType dtype, int multiprocessors)
-      : device_(std::make_shared<Device>(index, multiprocessors)), dtype_(dtype) {}
+  CudaBackend(int index, ComputeType compute, int multiprocessors)
+      : device_(std::make_shared<Device>(index, multiprocessors)), compute_(compute) {}
 
   std::string name() const override { return "cuda:" + std::to_string(device_->index()); }
+  int threads() const override { return 1; }
   bool concurrent() const override { return true; }
   double measure_peak() override;
-  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, dtype_); }
+  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, compute_); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     if (head_dim % 8 != 0 || head_dim > kMostHeadDim) {
-      throw Error("ERR_UNSUPPORTED", "expected a head_dim that divides by 8 and is at most " +
-                                         std::to_string(kMostHeadDim) + " on a CUDA device but received " +
-                                         std::to_string(head_dim));
+      throw Error("ERR_UNSUPPORTED", "Expected a multiple of 8 that is at most " + std::to_string(kMostHeadDim) +
+                                         " for head_dim on a CUDA device but received " + std::to_string(head_dim));
     }
     return std::make_unique<CudaKvCache>(device_, layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType dtype) override {
-    if (dtype != dtype_) throw Error("ERR_UNSUPPORTED", "expected weights of the dtype that the device was opened for");
-    return std::make_unique<CudaLinear>(device_, weight, bias, dtype);
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) override {
+    check_format(format);
+    return std::make_unique<CudaLinear>(device_, weight, bias, compute_);
+  }
+  std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) override {
+    check_format(format);
+    return std::make_unique<CudaTable>(device_, entries, compute_);
   }
 
  private:
+  /// The format whose values are of the compute type: kernels multiply weights as they lie.
+  WeightFormat own_format() const {
+    return {compute_ == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};
+  }
+  void check_format(WeightFormat format) const {
+    if (format == own_format()) return;
+    throw Error("ERR_UNSUPPORTED", std::string("Expected ") + name_of(own_format()) +
+                                       ", the type that the CUDA device computes in, for weights but received " +
+                                       name_of(format));
+  }
+
   std::shared_ptr<Device> device_;
-  DType dtype_;
+  ComputeType compute_;
 };
 
 /// Matrix products large enough that nothing else counts.
@@ -49,12 +75,14 @@ double CudaBackend::measure_peak() {
     random = random * 1664525 + 1013904223;
     value = static_cast<float>(random >> 8) * 0x1p-24f - 0.5f;
   }
-  const auto weight = linear({values.data(), DType::f32, kSize, kSize}, nullptr, dtype_);
+  const auto weight = linear({values.data(), DType::f32, kSize, kSize}, nullptr, own_format());
   const auto x = allocate(ElementType::activation, kSize, kSize), y = allocate(ElementType::activation, kSize, kSize);
   const auto own = stream();
   own->upload(values.data(), kSize, kSize, *x);
   const auto multiply = [&](int products) {
-    for (int i = 0; i < products; ++i) own->linear(*weight, kSize, kSize, *x, kSize, Epilogue::store, Part::mlp, *y);
+    for (int i = 0; i < products; ++i) {
+      own->run(Matmul{.layer = *weight, .out = kSize, .in = kSize, .x = {*x}, .rows = kSize, .y = *y});
+    }
     own->synchronize();
   };
   multiply(kProducts / 4);
@@ -66,9 +94,11 @@ double CudaBackend::measure_peak() {
 
 }  // namespace
 
-std::unique_ptr<Backend> open(int index, DType dtype, int multiprocessors) {
-  if (dtype == DType::f32) throw Error("ERR_UNSUPPORTED", "expected bf16 or f16 on a CUDA device but received f32");
-  return std::make_unique<CudaBackend>(index, dtype, multiprocessors);
+std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors) {
+  if (compute == ComputeType::f32) {
+    throw Error("ERR_UNSUPPORTED", "Expected bf16 or f16 for compute on a CUDA device but received f32");
+  }
+  return std::make_unique<CudaBackend>(index, compute, multiprocessors);
 }
 
 }  // namespace magnets::cuda

@@ -1,80 +1,70 @@
-// The operations of backend.h on a CUDA device. Each is implemented in a file of its own.
+// The operations of native/ops on a CUDA device. Each is launched by a file of its own in ops/.
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <ptx.cuh>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "../backend.h"
+#include "../ops/stream.h"
 #include "device.h"
-#include "storage.h"
+#include "graph.h"
+#include "memory.h"
 
 namespace magnets::cuda {
 
-struct Matmul;
+struct MatmulProblem;
 
-/// Small arrays that kernels read, uploaded once: where the rows of a branch start, how many stay masked.
-class Constants {
- public:
-  explicit Constants(std::shared_ptr<Device> device) : device_(std::move(device)) {}
-  const int* get(const std::vector<int>& values);
-  size_t size() const { return arrays_.size(); }
-  void clear() { arrays_.clear(); }
-
- private:
-  std::shared_ptr<Device> device_;
-  std::map<std::vector<int>, std::unique_ptr<DeviceMemory>> arrays_;
-};
-
-/// Operations that were asked for once, as a CUDA graph.
-struct Recording {
-  explicit Recording(const std::shared_ptr<Device>& device) : constants(device) {}
-  ~Recording();
-  Recording(const Recording&) = delete;
-  cudaGraphExec_t graph = nullptr;
-  Constants constants;
-  Flops flops;
+/// Rows of activations in device memory, as kernels read them.
+struct RowsView {
+  const void* first;
+  int stride;  // elements
 };
 
 class CudaStream : public Stream {
  public:
-  CudaStream(std::shared_ptr<Device> device, DType dtype);
+  CudaStream(std::shared_ptr<Device> device, ComputeType compute);
   ~CudaStream() override;
 
   void synchronize() override;
-  void replay(const std::string& key, const std::function<void()>& body) override;
+  void replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) override;
   void upload(const void* source, int rows, int columns, Buffer& target) override;
   void download(const Buffer& source, int rows, int columns, void* target) override;
-  void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
-                   const Selection& selection, Buffer& rows, Buffer& head) override;
-  void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
-             const Rows& rows, const Norm* norm, int width, Buffer& x) override;
-  void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) override;
-  void linear(const Linear& layer, int out, int in, const Buffer& x, int rows, Epilogue epilogue, Part part,
-              Buffer& y) override;
-  void project_qkv(const Linear& query, const Linear& key, const Linear& value, int heads, int head_dim, int in,
-                   const Buffer& x, const Rows& rows, int layer, Part part, KvCache& cache, Buffer& q) override;
-  void attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim, Part part,
-                 Buffer& out) override;
-  void gather(const Buffer& x, const Buffer& index, int count, const Norm* norm, int width, Buffer& y) override;
-  void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-              const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
-              Buffer& confidence) override;
-  void reveal(const Buffer& tokens, const Buffer& confidence, const std::vector<int>& masked_after, int token_count,
-              Buffer& ids, Buffer& state) override;
-  void argmax(const Buffer& x, int rows, int columns, Buffer& index) override;
+  void put(std::initializer_list<Put> puts) override;
+
+ protected:
+  void do_run(const Matmul& op) override;
+  void do_run(const ProjectQkv& op) override;
+  void do_run(const Attention& op) override;
+  Input do_run(const Normalize& op) override;
+  void do_run(const Gather& op) override;
+  void do_run(const Lookup& op) override;
+  void do_run(const ArgMax& op) override;
+  void do_run(const SelectRows& op) override;
+  void do_run(const Embed& op) override;
+  void do_run(const Sample& op) override;
+  void do_run(const Reveal& op) override;
+  void do_run(const RevealGiven& op) override;
 
  private:
-  void record(Recording& recording, const std::function<void()>& body);
+  /// Operations that were asked for once, and the FLOPs that they count.
+  struct Recording {
+    Recording(cudaStream_t stream, const std::function<void()>& body) : graph(stream, body) {}
+    Graph graph;
+    Flops flops;
+  };
 
-  /// On the device for as long as the operation that asks for it now may run; an operation asks once.
-  const int* constants(const std::vector<int>& values);
-
-  void multiply(Matmul& matmul, const CudaLinear& weight);
+  /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it.
+  void multiply(MatmulProblem& problem, const WeightMatrix& weight);
+  /// y[:rows, :columns] = LN(x), activations both; y may be x.
+  void normalize(RowsView x, const Norm& norm, int rows, int columns, RowsView y);
+  /// The rows of `input` for a kernel that applies no norm: where there is one, normalized into scratch memory. They
+  /// are there until the next call.
+  RowsView normalized(const Input& input, int rows, int columns);
+  /// Scratch memory of the stream, whose operations run one after the other and so can share it.
+  void* scratch(size_t bytes);
 
   /// kernel<<<grid, threads, shared>>>(arguments...), which may start before the grid before it has ended: every kernel
   /// calls wait_for_previous_grid before it touches what another one wrote.
@@ -98,10 +88,10 @@ class CudaStream : public Stream {
     check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching a kernel");
   }
 
-  /// body(T()) for the type of this backend's activations.
+  /// body(T()) for the element type of this stream's activations: a template's argument from a value known at run time.
   template <class Body>
-  void with_element(const Body& body) const {
-    if (dtype_ == DType::f16) {
+  void with_compute_type(const Body& body) const {
+    if (compute_ == ComputeType::f16) {
       body(f16());
     } else {
       body(bf16());
@@ -109,14 +99,17 @@ class CudaStream : public Stream {
   }
 
   std::shared_ptr<Device> device_;
-  DType dtype_;
+  ComputeType compute_;
   cudaStream_t stream_ = nullptr;
-  Constants constants_;
-  Recording* recording_ = nullptr;
-  std::map<std::string, Recording> recordings_;
+  std::map<StepShape, Recording> recordings_;
+  /// The last is in use; those before it are too small, but recordings name them.
+  std::vector<std::unique_ptr<DeviceMemory>> scratch_;
+  size_t scratch_bytes_ = 0;   // of the last
   DeviceMemory partial_sums_;  // f32, of matrix products that are split along their inputs
   DeviceMemory tickets_;       // u32, zeros between products
 };
+
+inline RowsView rows_of(const Buffer& buffer) { return {cuda(buffer).as<void>(), cuda(buffer).stride()}; }
 
 inline dim3 grid_of(int x, int y = 1, int z = 1) {
   return dim3(static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z));

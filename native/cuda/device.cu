@@ -16,7 +16,7 @@ Device::Device(int index, int multiprocessors) : index_(index) {
   int count = 0;
   check(cudaGetDeviceCount(&count), "counting devices");
   if (index < 0 || index >= count) {
-    throw Error("ERR_UNSUPPORTED", "expected a device below cuda:" + std::to_string(count) +
+    throw Error("ERR_UNSUPPORTED", "Expected a device below cuda:" + std::to_string(count) +
                                        " but received cuda:" + std::to_string(index));
   }
   make_current();
@@ -27,14 +27,13 @@ Device::Device(int index, int multiprocessors) : index_(index) {
   multiprocessors_ = std::min(multiprocessors_, multiprocessors);
   capability_ = 10 * major + minor;
   if (capability_ < 80) {
-    throw Error("ERR_UNSUPPORTED",
-                "expected a device of compute capability 8.0 or later but cuda:" + std::to_string(index) + " has " +
-                    std::to_string(major) + "." + std::to_string(minor));
+    throw Error("ERR_UNSUPPORTED", "Expected compute capability 8.0 or later for cuda:" + std::to_string(index) +
+                                       " but received " + std::to_string(major) + "." + std::to_string(minor));
   }
   check(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, index), "reading the device");
   if (pools == 0) {
     throw Error("ERR_UNSUPPORTED",
-                "expected a device with memory pools but cuda:" + std::to_string(index) + " has none");
+                "Expected memory pools for cuda:" + std::to_string(index) + " but received a device without them");
   }
   // Memory that was freed stays with the process for the next session.
   cudaMemPool_t pool = nullptr;

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <string>
 
-#include "../backend.h"
+#include "../ops/types.h"
 
 namespace magnets::cuda {
 

@@ -43,16 +43,17 @@ DeviceInfo describe(int index) {
   return info;
 }
 
-Backend* open_device(int index, DType dtype) {
+Backend* open_device(int index, ComputeType compute) {
   char reason[512];
   if (count(reason, sizeof reason) == 0) {
     throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
   }
-  return open(index, dtype).release();
+  return open(index, compute).release();
 }
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const Library magnets_cuda_library = {count, describe, open_device};
+extern "C" __attribute__((visibility("default")))
+const Library magnets_cuda_library = {MAGNETS_ABI, MAGNETS_VERSION, count, describe, open_device};
 
 }  // namespace magnets::cuda

@@ -1,0 +1,100 @@
+// A stream: copies, recordings and scratch memory. Its operations are in ops/.
+#include "cuda_stream.h"
+#include "matmul/mma.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+/// Plans come and go; what was recorded for those of long ago is let go.
+constexpr size_t kMostRecordings = 256;
+
+}  // namespace
+
+CudaStream::CudaStream(std::shared_ptr<Device> device, ComputeType compute)
+    : device_(std::move(device)),
+      compute_(compute),
+      // A product is split over less than two blocks a multiprocessor.
+      partial_sums_(device_, sizeof(float) * 2 * device_->multiprocessors() * size_of(MmaTile::small).rows *
+                                 size_of(MmaTile::small).columns),
+      tickets_(device_, sizeof(unsigned) * device_->multiprocessors()) {
+  device_->make_current();
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+  const std::vector<unsigned> zeros(device_->multiprocessors());
+  device_->upload(zeros.data(), zeros.size() * sizeof(unsigned), tickets_.get());
+}
+
+CudaStream::~CudaStream() {
+  cudaSetDevice(device_->index());
+  cudaStreamSynchronize(stream_);  // nothing may run that uses memory which is freed next
+  cudaStreamDestroy(stream_);
+}
+
+void CudaStream::synchronize() {
+  device_->make_current();
+  check(cudaStreamSynchronize(stream_), "waiting for the device");
+}
+
+void CudaStream::replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) {
+  device_->make_current();
+  auto found = recordings_.find(shape);
+  if (found == recordings_.end()) {
+    if (recordings_.size() >= kMostRecordings) {
+      synchronize();
+      recordings_.clear();
+    }
+    // Recording runs nothing, so it counts nothing; launching does.
+    const Flops before = flops_;
+    try {
+      found = recordings_.try_emplace(shape, stream_, [&] { body(shape); }).first;
+    } catch (...) {
+      flops_ = before;
+      throw;
+    }
+    found->second.flops = flops_ - before;
+    flops_ = before;
+  }
+  found->second.graph.launch(stream_);
+  flops_ += found->second.flops;
+}
+
+void* CudaStream::scratch(size_t bytes) {
+  if (bytes > scratch_bytes_) {
+    scratch_.push_back(std::make_unique<DeviceMemory>(device_, bytes));
+    scratch_bytes_ = bytes;
+  }
+  return scratch_.back()->get();
+}
+
+void CudaStream::upload(const void* source, int rows, int columns, Buffer& target) {
+  const CudaBuffer& to = cuda(target);
+  std::vector<uint16_t> halves;
+  if (to.type() == ElementType::activation) {
+    const auto* values = static_cast<const float*>(source);
+    halves.resize(static_cast<size_t>(rows) * columns);
+    for (size_t i = 0; i < halves.size(); ++i) halves[i] = to_bits(values[i], compute_);
+    source = halves.data();
+  }
+  const size_t row_bytes = columns * to.element_size();
+  device_->make_current();
+  check(cudaMemcpy2DAsync(to.as<void>(), to.stride() * to.element_size(), source, row_bytes, row_bytes, rows,
+                          cudaMemcpyHostToDevice, stream_),
+        "uploading");
+  synchronize();
+}
+
+void CudaStream::download(const Buffer& source, int rows, int columns, void* target) {
+  const CudaBuffer& from = cuda(source);
+  const bool converts = from.type() == ElementType::activation;
+  std::vector<uint16_t> halves(converts ? static_cast<size_t>(rows) * columns : 0);
+  const size_t row_bytes = columns * from.element_size();
+  device_->make_current();
+  check(cudaMemcpy2DAsync(converts ? halves.data() : target, row_bytes, from.as<void>(),
+                          from.stride() * from.element_size(), row_bytes, rows, cudaMemcpyDeviceToHost, stream_),
+        "downloading");
+  synchronize();
+  auto* values = static_cast<float*>(target);
+  for (size_t i = 0; i < halves.size(); ++i) values[i] = from_bits(halves[i], compute_);
+}
+
+}  // namespace magnets::cuda

@@ -1,0 +1,47 @@
+// The kernels of attention.cuh: what they are given, and how large their blocks may be.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+
+namespace magnets::cuda {
+
+struct AttentionArguments {
+  const void* q;  // [rows, heads * head_dim]
+  int q_stride;
+  const int* row_offsets;     // [branches + 1]
+  const void *keys, *values;  // [branches, cache_heads, positions, head_dim]
+  int positions, cache_heads, head_dim;
+  float scale;  // log2(e) / sqrt(head_dim)
+  void* out;    // [rows, heads * head_dim]
+  int out_stride;
+};
+
+using AttentionKernel = void (*)(AttentionArguments);
+
+/// Keys, and their values, that a group of warps takes in at once.
+constexpr int kAttentionKeys = 64;
+/// Warps of a block, 16 rows each: two blocks have room on a multiprocessor. Larger heads want more registers.
+constexpr int kMostWarps(int dim) { return dim <= 64 ? 8 : 4; }
+/// Where blocks are few: groups of a block that share the keys of the same rows, and warps of each.
+constexpr int kGroupWarps = 2;
+constexpr int kMostGroups(int dim) { return kMostWarps(dim) / kGroupWarps; }
+
+/// kDim: head_dim rounded up to what there are kernels for; the rest is zeros. A row of a tile in shared memory has an
+/// odd number of 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
+template <int kDim>
+constexpr int kAttentionStride = (kDim / 8 | 1) * 8;
+
+/// Shared memory of a group of warps that has `rows` rows: two tiles of keys, two of values, the queries.
+template <int kDim>
+constexpr size_t attention_group_bytes(int rows) {
+  return sizeof(short) * kAttentionStride<kDim> * (4 * kAttentionKeys + rows);
+}
+
+/// The kernel whose blocks are one group of warps, or kMostGroups(kDim) that share keys. For a grid of (row tiles,
+/// heads, branches) blocks of (threads of a group, groups) threads. Instances are in instances/.
+template <class T, int kDim>
+AttentionKernel attention_kernel_for(bool shared_keys);
+
+}  // namespace magnets::cuda

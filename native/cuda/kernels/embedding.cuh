@@ -1,0 +1,74 @@
+// Entries of a table plus positions, a row a warp: the rows of a step, or simply rows of ids.
+#pragma once
+
+#include "layer_norm.cuh"
+
+namespace magnets::cuda {
+
+/// A table's entries [*, columns] of the compute type, and positions [S, columns].
+struct EmbeddingTables {
+  const void* entries;
+  int entry_stride;
+  const float* positions;
+  int position_stride;
+};
+
+/// y = entry `id` + position, normalized where there is a norm.
+template <class T>
+__device__ __forceinline__ void embed_row(const EmbeddingTables& tables, int id, int position,
+                                          const NormArguments& norm, int columns, T* y) {
+  const T* entry = static_cast<const T*>(tables.entries) + static_cast<size_t>(id) * tables.entry_stride;
+  const float* added = tables.positions + static_cast<size_t>(position) * tables.position_stride;
+  const auto load = [&](int first, float(&v)[8]) {
+    load8(added + first, columns - first, v);
+    float of_entry[8];
+    load8(entry + first, of_entry);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) v[i] += of_entry[i];
+  };
+  store_row(load, norm, columns, y);
+}
+
+struct EmbedArguments {
+  EmbeddingTables tables;
+  const int *ids, *class_ids;  // [samples, tokens], [branches]
+  int ids_stride, samples;
+  const int* row_index;  // [rows]: branch * positions + position
+  int rows, positions;
+  NormArguments norm;
+  int columns;
+  void* x;
+  int x_stride;
+};
+
+template <class T>
+__global__ void __launch_bounds__(kRowsOfBlock * 32) embed_kernel(const __grid_constant__ EmbedArguments e) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int row = row_of_warp();
+  if (row >= e.rows) return;
+  const int branch = e.row_index[row] / e.positions, position = e.row_index[row] % e.positions;
+  const int* ids = e.ids + static_cast<size_t>(branch % e.samples) * e.ids_stride;
+  const int id = position == 0 ? e.class_ids[branch] : ids[position - 1];
+  embed_row(e.tables, id, position, e.norm, e.columns, static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
+}
+
+struct LookupArguments {
+  EmbeddingTables tables;
+  const int* ids;  // [rows]
+  int rows, sequence, columns;
+  void* y;
+  int y_stride;
+};
+
+template <class T>
+__global__ void __launch_bounds__(kRowsOfBlock * 32) lookup_kernel(const __grid_constant__ LookupArguments l) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int row = row_of_warp();
+  if (row >= l.rows) return;
+  embed_row(l.tables, l.ids[row], row % l.sequence, NormArguments{}, l.columns,
+            static_cast<T*>(l.y) + static_cast<size_t>(row) * l.y_stride);
+}
+
+}  // namespace magnets::cuda

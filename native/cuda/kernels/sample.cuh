@@ -1,0 +1,119 @@
+// One block a masked position: guidance, top-k, Gumbel-max and confidence in one pass over the logits (32 more over
+// their bits where top-k asks), with the noise of philox.h.
+#pragma once
+
+#include "../../ops/decode_ops.h"
+#include "../../ops/philox.h"
+#include "kth_largest.cuh"
+
+namespace magnets::cuda {
+
+constexpr int kSampleThreads = 128, kSampleWarps = kSampleThreads / 32;
+
+struct SampleArguments {
+  const float* logits;  // [logits rows, >= codebook_size]
+  int logits_stride;
+  const int *row_index, *logits_rows;
+  int conditional_rows;  // logits rows of branches that have a sample of their own; as many follow where guided
+  int positions, samples;
+  const uint8_t* state;  // [samples, tokens]
+  int state_stride;
+  const uint32_t* noise_keys;  // [3, samples]: the sample's number, its seed's low and high half
+  int noise_stride;
+  const SampleSettings* settings;
+  int codebook_size;
+  bool guided;
+  int* tokens;        // [samples, tokens]
+  float* confidence;  // [samples, tokens]
+  int tokens_stride, confidence_stride;
+};
+
+__device__ __forceinline__ float gumbel(uint32_t bits) { return -logf(-logf(to_uniform(bits))); }
+
+/// The candidate with the best score; and of all seen so far the largest logit and the sum of e^(logit - largest).
+struct Candidate {
+  float score, logit;
+  int token;
+  float largest, sum;
+
+  __device__ __forceinline__ void merge(const Candidate& other) {
+    if (other.score > score || (other.score == score && other.token < token)) {
+      score = other.score, logit = other.logit, token = other.token;
+    }
+    const float most = fmaxf(largest, other.largest);
+    if (most == -INFINITY) return;
+    sum = sum * expf(largest - most) + other.sum * expf(other.largest - most);
+    largest = most;
+  }
+};
+
+struct SampleShared {
+  Candidate best[kSampleWarps];
+  int sums[kSampleWarps];
+};
+
+static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __grid_constant__ SampleArguments a) {
+  auto& shared = shared_as<SampleShared>();
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int at = a.row_index[a.logits_rows[blockIdx.x]];
+  const int sample = at / a.positions % a.samples, position = at % a.positions - 1;
+  if (position < 0 || a.state[static_cast<size_t>(sample) * a.state_stride + position] != kMasked) return;
+
+  const SampleSettings settings = *a.settings;
+  const float* conditional = a.logits + static_cast<size_t>(blockIdx.x) * a.logits_stride;
+  const float* unconditional = conditional + static_cast<size_t>(a.conditional_rows) * a.logits_stride;
+  const auto logit = [&](int i) {
+    // The same bits wherever it is inlined, for the k-th largest is compared with all. What weights made overflow is
+    // the least likely: nothing compares with NaN.
+    const float value = a.guided
+                            ? fmaf(1.0f + settings.guidance, conditional[i], -(settings.guidance * unconditional[i]))
+                            : conditional[i];
+    return isnan(value) ? -INFINITY : value;
+  };
+  const uint64_t seed = a.noise_keys[a.noise_stride + sample] | uint64_t{a.noise_keys[2 * a.noise_stride + sample]}
+                                                                    << 32;
+  const auto noise = [&](uint32_t block) {
+    return philox({block, static_cast<uint32_t>(position), settings.step, a.noise_keys[sample]}, seed);
+  };
+
+  uint32_t least = 0;  // of the top k
+  if (settings.top_k > 0 && settings.top_k < a.codebook_size) {
+    least = kth_largest<kSampleThreads>(
+        a.codebook_size, settings.top_k, [&](int i) { return order_of(logit(i)); }, shared.sums);
+  }
+
+  Candidate best{-INFINITY, 0.0f, 0x7fffffff, -INFINITY, 0.0f};
+  for (int first = threadIdx.x * 4; first < a.codebook_size; first += kSampleThreads * 4) {
+    const PhiloxBlock bits = settings.temperature > 0 ? noise(first / 4) : PhiloxBlock{};
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) {
+      const int token = first + lane;
+      if (token >= a.codebook_size) break;
+      const float value = logit(token);
+      const float score = order_of(value) < least    ? -INFINITY
+                          : settings.temperature > 0 ? value / settings.temperature + gumbel(bits[lane])
+                                                     : value;
+      best.merge({score, value, token, value, 1.0f});
+    }
+  }
+#pragma unroll
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    best.merge({__shfl_xor_sync(~0u, best.score, lanes), __shfl_xor_sync(~0u, best.logit, lanes),
+                __shfl_xor_sync(~0u, best.token, lanes), __shfl_xor_sync(~0u, best.largest, lanes),
+                __shfl_xor_sync(~0u, best.sum, lanes)});
+  }
+  if (threadIdx.x % 32 == 0) shared.best[threadIdx.x / 32] = best;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int warp = 1; warp < kSampleWarps; ++warp) best.merge(shared.best[warp]);
+
+  float confidence = best.logit - (best.largest + logf(best.sum));
+  if (settings.choice_temperature != 0) {
+    confidence += settings.choice_temperature * gumbel(noise(kChoiceBlock)[0]);
+  }
+  a.tokens[static_cast<size_t>(sample) * a.tokens_stride + position] = best.token;
+  a.confidence[static_cast<size_t>(sample) * a.confidence_stride + position] = confidence;
+}
+
+}  // namespace magnets::cuda

@@ -1,0 +1,79 @@
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "../ops/half.h"
+#include "memory.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+size_t size_of(ElementType type) {
+  switch (type) {
+    case ElementType::activation:
+      return 2;
+    case ElementType::u8:
+      return 1;
+    default:
+      return 4;
+  }
+}
+
+int stride_of(int columns, size_t element_size) {
+  return static_cast<int>(round_up(columns * element_size, kRowAlignment) / element_size);
+}
+
+uint16_t rounded(const HostMatrix& matrix, int row, int column, ComputeType type) {
+  const float value = element(matrix, row, column);
+  const uint16_t bits = to_bits(value, type);
+  if (!std::isfinite(from_bits(bits, type))) {
+    const char* expected = std::isfinite(value) ? "expected values within the dtype's range" : "expected finite values";
+    throw Error("ERR_CHECKPOINT",
+                std::string(expected) + " but [" + std::to_string(row) + ", " + std::to_string(column) + "] is not");
+  }
+  return bits;
+}
+
+}  // namespace
+
+uint16_t to_bits(float value, ComputeType type) { return type == ComputeType::f16 ? to_f16(value) : to_bf16(value); }
+float from_bits(uint16_t bits, ComputeType type) { return type == ComputeType::f16 ? from_f16(bits) : from_bf16(bits); }
+
+CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns)
+    : type_(type),
+      element_size_(size_of(type)),
+      stride_(stride_of(columns, element_size_)),
+      memory_(device, static_cast<size_t>(rows) * stride_ * element_size_) {}
+
+WeightMatrix::WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type)
+    : rows_(matrix.rows),
+      columns_(matrix.columns),
+      stride_(stride_of(matrix.columns, sizeof(uint16_t))),
+      memory_(device, static_cast<size_t>(rows_) * stride_ * sizeof(uint16_t)) {
+  std::vector<uint16_t> values(static_cast<size_t>(rows_) * stride_);
+  for (int row = 0; row < rows_; ++row) {
+    for (int column = 0; column < columns_; ++column) {
+      values[static_cast<size_t>(row) * stride_ + column] = rounded(matrix, row, column, type);
+    }
+  }
+  device->upload(values.data(), values.size() * sizeof(uint16_t), memory_.get());
+}
+
+CudaLinear::CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias,
+                       ComputeType type)
+    : weight_(device, weight, type) {
+  if (bias == nullptr) return;
+  bias_ = std::make_unique<DeviceMemory>(device, weight.rows * sizeof(float));
+  device->upload(bias, weight.rows * sizeof(float), bias_->get());
+}
+
+CudaKvCache::CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim,
+                         int positions)
+    : heads_(heads),
+      positions_(positions),
+      layer_bytes_(static_cast<size_t>(branches) * heads * positions * head_dim * 2),
+      keys_(device, layers * layer_bytes_),
+      values_(device, layers * layer_bytes_) {}
+
+}  // namespace magnets::cuda

@@ -1,0 +1,101 @@
+// Buffers, weights and K/V caches in device memory.
+#pragma once
+
+#include <memory>
+
+#include "../ops/types.h"
+#include "device.h"
+
+namespace magnets::cuda {
+
+/// Elements of a row start at a multiple of 16 bytes, as vector loads, cp.async and TMA need.
+constexpr int kRowAlignment = 16;
+
+constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// A type that a CUDA device computes in: bf16 or f16. The host's view of one element.
+uint16_t to_bits(float value, ComputeType type);
+float from_bits(uint16_t bits, ComputeType type);
+
+/// Rows of one element type. Activations are bf16 or f16, as the backend was opened.
+class CudaBuffer : public Buffer {
+ public:
+  CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns);
+
+  ElementType type() const { return type_; }
+  size_t element_size() const { return element_size_; }
+  int stride() const { return stride_; }  // elements
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(memory_.get());
+  }
+
+ private:
+  ElementType type_;
+  size_t element_size_;
+  int stride_;
+  DeviceMemory memory_;
+};
+
+/// A matrix of weights in the compute type, row-major. Throws ERR_CHECKPOINT where a weight is not finite or, rounded,
+/// is not.
+class WeightMatrix {
+ public:
+  WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type);
+
+  int rows() const { return rows_; }
+  int columns() const { return columns_; }
+  int stride() const { return stride_; }  // elements
+  const void* get() const { return memory_.get(); }
+
+ private:
+  int rows_, columns_, stride_;
+  DeviceMemory memory_;
+};
+
+/// W [out, in] as the checkpoint has it: a sub-model's W is its upper left corner.
+class CudaLinear : public Linear {
+ public:
+  CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, ComputeType type);
+
+  const WeightMatrix& weight() const { return weight_; }
+  const float* bias() const { return bias_ ? static_cast<const float*>(bias_->get()) : nullptr; }
+
+ private:
+  WeightMatrix weight_;
+  std::unique_ptr<DeviceMemory> bias_;
+};
+
+class CudaTable : public Table {
+ public:
+  CudaTable(const std::shared_ptr<Device>& device, const HostMatrix& entries, ComputeType type)
+      : entries_(device, entries, type) {}
+
+  const WeightMatrix& entries() const { return entries_; }
+
+ private:
+  WeightMatrix entries_;
+};
+
+/// Keys, and values, [layers, branches, heads, S, head_dim].
+class CudaKvCache : public KvCache {
+ public:
+  CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim, int positions);
+
+  int heads() const { return heads_; }
+  int positions() const { return positions_; }
+  void* keys(int layer) const { return static_cast<char*>(keys_.get()) + layer * layer_bytes_; }
+  void* values(int layer) const { return static_cast<char*>(values_.get()) + layer * layer_bytes_; }
+
+ private:
+  int heads_, positions_;
+  size_t layer_bytes_;
+  DeviceMemory keys_, values_;
+};
+
+inline const CudaBuffer& cuda(const Buffer& buffer) { return static_cast<const CudaBuffer&>(buffer); }
+inline const CudaLinear& cuda(const Linear& layer) { return static_cast<const CudaLinear&>(layer); }
+inline const CudaTable& cuda(const Table& table) { return static_cast<const CudaTable&>(table); }
+inline const CudaKvCache& cuda(const KvCache& cache) { return static_cast<const CudaKvCache&>(cache); }
+
+}  // namespace magnets::cuda

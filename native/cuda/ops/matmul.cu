@@ -1,0 +1,45 @@
+#include "../cuda_stream.h"
+#include "../matmul/matmul.h"
+
+namespace magnets::cuda {
+
+namespace {
+
+Epilogue epilogue_of(const Matmul& op) {
+  if (op.residual != nullptr) return Epilogue::add;
+  switch (op.activation) {
+    case Activation::gelu:
+      return Epilogue::gelu;
+    case Activation::gelu_tanh:
+      return Epilogue::gelu_tanh;
+    default:
+      return Epilogue::store;
+  }
+}
+
+}  // namespace
+
+void CudaStream::do_run(const Matmul& op) {
+  if (op.rows == 0) return;
+  // The residual's rows are y's own: what it is normalized to takes their place.
+  const bool normalizes_residual = op.residual != nullptr && op.residual->norm != nullptr;
+  if (normalizes_residual) normalize(rows_of(op.residual->x), *op.residual->norm, op.rows, op.out, rows_of(op.y));
+
+  const CudaLinear& layer = cuda(op.layer);
+  const RowsView x = normalized(op.x, op.rows, op.in);
+  MatmulProblem problem{};
+  problem.x = x.first;
+  problem.x_stride = x.stride;
+  problem.rows = op.rows;
+  problem.out = op.out;
+  problem.in = op.in;
+  problem.products = 1;
+  problem.product[0] = {layer.weight().get(), layer.bias(), cuda(op.y).as<void>()};
+  problem.weight_stride = layer.weight().stride();
+  problem.y_stride = cuda(op.y).stride();
+  problem.epilogue = epilogue_of(op);
+  problem.f32_out = cuda(op.y).type() == ElementType::f32;
+  multiply(problem, layer.weight());
+}
+
+}  // namespace magnets::cuda

@@ -1,0 +1,35 @@
+// Launches a matrix product: Matmul and ProjectQkv.
+#include <algorithm>
+
+#include "../cuda_stream.h"
+#include "../matmul/choose.h"
+
+namespace magnets::cuda {
+
+void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
+  const int multiprocessors = device_->multiprocessors();
+  const MatmulChoice choice = choose_matmul(problem, device_->capability(), multiprocessors);
+  problem.partial_sums = static_cast<float*>(partial_sums_.get());
+  problem.tickets = static_cast<unsigned*>(tickets_.get());
+
+  with_compute_type([&]<class T>(T) {
+    if (const auto* wgmma = std::get_if<WgmmaChoice>(&choice)) {
+      problem.splits = 1;
+      const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->columns);
+      const int tiles = tiles_of(problem, kWgmmaRows, kernel.columns);
+      launch(kernel.function, grid_of(std::min(tiles, multiprocessors)), kernel.threads, kernel.shared,
+             wgmma_maps(kernel, problem, weight.rows(), weight.columns(), compute_), problem);
+    } else {
+      const auto& mma = std::get<MmaChoice>(choice);
+      problem.splits = mma.splits;
+      const MmaKernel kernel = mma_kernel<T>(mma.tile);
+      const TileSize size = size_of(mma.tile);
+      launch(kernel.function,
+             grid_of(divide_up(problem.out, size.columns), divide_up(problem.rows, size.rows),
+                     problem.products * mma.splits),
+             kernel.threads, kernel.shared, problem);
+    }
+  });
+}
+
+}  // namespace magnets::cuda

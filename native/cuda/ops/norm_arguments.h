@@ -1,0 +1,18 @@
+// A norm as kernels get it.
+#pragma once
+
+#include "../kernels/layer_norm.cuh"
+#include "../memory.h"
+
+namespace magnets::cuda {
+
+inline NormArguments norm_arguments(const Norm& norm) {
+  return {cuda(*norm.weight).as<float>(), cuda(*norm.bias).as<float>(), norm.epsilon};
+}
+
+/// Null: no norm.
+inline NormArguments norm_arguments(const Norm* norm) {
+  return norm != nullptr ? norm_arguments(*norm) : NormArguments{};
+}
+
+}  // namespace magnets::cuda
