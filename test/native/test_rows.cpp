@@ -1,4 +1,4 @@
-// Choosing rows, embeddings, gathering, LayerNorm and the largest of a row.
+// Choosing rows, embeddings, gathering, LayerNorm, the largest of a row, and numbers that are put between operations.
 #include <algorithm>
 
 #include "check.h"
@@ -220,6 +220,37 @@ void finds_the_largest(Backend& backend) {
   }
 }
 
+/// What was asked for before sees the old numbers, and the host may change its own at once.
+void puts(Backend& backend) {
+  constexpr int kCount = 5, kTimes = 4;
+  auto stream = backend.stream();
+  reference::Matrix x(kTimes, 3);
+  for (int row = 0; row < kTimes; ++row) x.at(row, 0) = row;
+  Guarded source(backend, *stream, x);
+  std::vector<int32_t> index(kCount), unused(2);
+  auto index_buffer = backend.allocate(ElementType::i32, 1, kCount);
+  auto other = backend.allocate(ElementType::i32, 1, 2);
+  std::vector<std::unique_ptr<Guarded>> gathered;
+  for (int time = 0; time < kTimes; ++time) {
+    gathered.push_back(std::make_unique<Guarded>(backend, *stream, reference::Matrix(kCount, 3)));
+  }
+  for (int time = 0; time < kTimes; ++time) {
+    index.assign(kCount, time);
+    unused.assign(2, 10 * time);
+    stream->put({{.values = index, .target = *index_buffer}, {.values = unused, .target = *other}});
+    stream->run(Gather{
+        .x = {*source.buffer}, .index = *index_buffer, .count = kCount, .columns = 3, .y = *gathered[time]->buffer});
+  }
+  for (int time = 0; time < kTimes; ++time) {
+    const auto values = gathered[time]->read(*stream, kCount, 3, "Gather after a put");
+    for (int row = 0; row < kCount; ++row) {
+      check(values[static_cast<size_t>(row) * gathered[time]->columns] == time, "put in the order of the stream");
+    }
+  }
+  stream->download(*other, 1, 2, unused.data());
+  check(unused == std::vector<int32_t>(2, 10 * (kTimes - 1)), "put to a second buffer");
+}
+
 }  // namespace
 
 int main() {
@@ -236,6 +267,7 @@ int main() {
     for (const int columns : {1, 7, 16, 33, 100, 260}) normalizes(*subject, *backend, 19, columns, 0);
     normalizes(*subject, *backend, 3, 64, 30);
     finds_the_largest(*backend);
+    puts(*backend);
   }
   return report("rows");
 }
