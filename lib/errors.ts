@@ -6,6 +6,7 @@ const codes = [
   'ERR_DEVICE',
   'ERR_DISPOSED',
   'ERR_INTERNAL',
+  'ERR_MEDIA',
   'ERR_OUT_OF_MEMORY',
   'ERR_UNSUPPORTED',
 ] as const;

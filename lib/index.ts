@@ -2,14 +2,11 @@
 
 export type { GeneratorConfig, SamplingDefaults, TokenizerConfig } from './checkpoint/config.js';
 export { type ErrorCode, MagnetsError } from './errors.js';
-export {
-  type AnimationFormat,
-  type AnimationOptions,
-  animation,
-  contactSheet,
-  type SheetOptions,
-  stepStrip,
-} from './media/image.js';
+export { type AnimationFormat, type AnimationOptions, animation } from './media/animation.js';
+export { type DecodePngOptions, decodePng } from './media/decode.js';
+export { contactSheet, encodePng } from './media/png.js';
+export type { SheetOptions } from './media/sheet.js';
+export { stepStrip } from './media/strip.js';
 export { type FlopsByPart, stepFlops, totalFlops } from './plan/flops.js';
 export {
   type DecodePlan,
