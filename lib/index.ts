@@ -8,14 +8,11 @@ export type {
   TokenizerConfig,
 } from './checkpoint/config.js';
 export { type ErrorCode, MagnetsError } from './errors.js';
-export {
-  type AnimationFormat,
-  type AnimationOptions,
-  animation,
-  contactSheet,
-  type SheetOptions,
-  stepStrip,
-} from './media/image.js';
+export { type AnimationFormat, type AnimationOptions, animation } from './media/animation.js';
+export { type DecodePngOptions, decodePng } from './media/decode.js';
+export { contactSheet, encodePng } from './media/png.js';
+export type { SheetOptions } from './media/sheet.js';
+export { stepStrip } from './media/strip.js';
 export * from './plan/index.js';
 export {
   type CudaDevice,
