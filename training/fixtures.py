@@ -93,7 +93,7 @@ VIDEO = {
     "num_hidden_layers": 1,
     "latent_shape": [3, 2, 2],
     "prediction": {"frames": 3},
-    "sampling": {"steps": 8, "guidance_scale": 2},
+    "sampling": {"steps": 8, "guidance": 2},
 }
 VIDEO_TOKENIZER = {
     "sample_shape": [6, 4, 6],
