@@ -1,131 +1,171 @@
-"""python3 -m training.evaluate --model models/NAME: the comparison of ways to generate, by cost, time and quality.
+"""python3 -m evaluation.compare --model models/NAME: compares methods to generate by cost, time and quality.
 
-Writes quality-NAME.json, .md and .png. What the rows and columns are: training/README.md, Comparison.
+Writes quality-NAME.json, .md and .png. evaluation/README.md says what the methods and the measures are.
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from . import export
-from .classifier import PART
-from .data import to_float
-from .judge import Judge
-from .measured import Job, Measured
-from .report import CLASSES, draw, markdown
-from .samples import ROOT, generate, times
-from .ways import Way, ways_of
+from training import export
+from training.data import to_float
 
-VARIANTS = ROOT / "bench" / "variants"
+from .classifier import INFERENCE_BATCH
+from .generate import ROOT, generate, time_methods
+from .measurements import Measurement, MeasurementCache
+from .methods import BASELINE, Method, methods_for
+from .quality import Evaluator
+from .report import MAX_CLASSES, draw, markdown
+
+VARIANTS = ROOT / "evaluation" / "variants"
+MEASURES = ("mse", "psnr", "frechet", "accuracy")
 
 
 @torch.no_grad()
 def reconstruct(model: Path, samples: np.ndarray) -> np.ndarray:
-    """Samples through the tokenizer and back, uint8."""
+    """Returns samples, uint8 [count, frames, height, width, channels], as the model's tokenizer rebuilds them."""
     tokenizer = export.read(model / "tokenizer")
-    parts = (to_float(samples[i : i + PART]) for i in range(0, len(samples), PART))
-    pixels = [tokenizer.decode(tokenizer.encode(part)).mul(255).round().numpy() for part in parts]
+    starts = range(0, len(samples), INFERENCE_BATCH)
+    batches = (to_float(samples[i : i + INFERENCE_BATCH]) for i in starts)
+    pixels = [tokenizer.detokenize(tokenizer.tokenize(batch)).mul(255).round().numpy() for batch in batches]
     return np.concatenate(pixels).astype(np.uint8)
 
 
-def compare(measured: Measured, ways: list[Way], count: int, seeds: list[int], given: int = 0) -> list[dict]:
-    """A row for each way, the baseline first. Of several seeds the mean, and from the least to the greatest."""
-    backend, seconds = times(ways, predict=given > 0)
-    jobs = {way: [Job(way, count, seed, given) for seed in seeds] for way in ways}
-    measured.make({job: seconds[way.name] for way in ways for job in jobs[way]})
+def spread(values: list[float]) -> dict:
+    """Returns the values, one of each seed, in ascending order, with their mean, min and max."""
+    return {"samples": sorted(values), "mean": float(np.mean(values)), "min": min(values), "max": max(values)}
+
+
+def row_of(task: str, name: str, results: list[dict], **facts) -> dict:
+    """Returns a row of the result file. `results` are the measurements of each seed."""
+    measures = {key: spread([result[key] for result in results]) for key in MEASURES if key in results[0]}
+    return {"task": task, "name": name, **facts, **measures}
+
+
+def compare(
+    cache: MeasurementCache, methods: list[Method], samples: int, seeds: list[int], given_frames: int = 0
+) -> tuple[dict, list[dict]]:
+    """Returns the device that the methods were timed on, and a row for each method, the baseline first."""
+    device, seconds = time_methods(methods, predict=given_frames > 0)
+    runs = {method: [Measurement(method, samples, seed, given_frames) for seed in seeds] for method in methods}
+    cache.add_missing({run: seconds[method.name] for method in methods for run in runs[method]})
     rows = []
-    for way in ways:
-        numbers = [measured.numbers(job) for job in jobs[way]]
-        flops = [found.pop("flops") for found in numbers][0]
-        sampled_on = sorted({found.pop("backend") for found in numbers})
-        baseline = rows[0]["flops"] if rows else flops
-        row = {"name": way.name, "flops": flops, "flopsRatio": baseline / flops}
-        row |= {"timeRatio": seconds["full"] / seconds[way.name], "timedOn": backend, "sampledOn": sampled_on}
-        for key in numbers[0]:
-            values = [found[key] for found in numbers]
-            row |= {key: float(np.mean(values)), f"{key}Range": [min(values), max(values)]}
-        rows.append(row)
-    return rows
+    for method in methods:
+        results = [cache.read(run) for run in runs[method]]
+        flops = results[0]["flops"]
+        facts = {
+            "flops": flops,
+            "flopsRatio": (rows[0]["flops"] if rows else flops) / flops,
+            "timeRatio": seconds[BASELINE] / seconds[method.name],
+            "sampledOn": sorted({result["backend"] for result in results}),
+        }
+        rows.append(row_of("prediction" if given_frames else "generation", method.name, results, **facts))
+    return device, rows
 
 
 def checkpoint(folder: Path) -> Path:
-    """The whole path of a checkpoint that has its tokenizer in it."""
+    """Returns the absolute path of a checkpoint folder, which must have a tokenizer."""
     if not (folder / "tokenizer" / "model.safetensors").exists():
         raise SystemExit(f"{folder}: expected a checkpoint with its tokenizer")
     return folder.resolve()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
-    parser.add_argument("--ffn-only", type=Path, help="trained by NAME-ffn-only.json; default bench/variants/NAME-ffn-only")
-    parser.add_argument("--small", type=Path, help="trained by NAME-small.json; default bench/variants/NAME-small")
-    parser.add_argument("--ways", nargs="+", metavar="NAME", help="these rows alone, and the baseline; default all")
-    parser.add_argument("--samples", type=int, default=10_000)
-    parser.add_argument("--predicted", type=int, default=2000, help="test videos to predict from their first frames")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder")
-    Judge.add_arguments(parser)
-    arguments = parser.parse_args()
-    model = arguments.model = checkpoint(arguments.model)
-    ways, left_out = ways_of(model), []
-    for name, schedule, given in (("ffn-only", "paper", arguments.ffn_only), ("small", "full", arguments.small)):
+def choose_methods(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> tuple[list[Method], list[str]]:
+    """Returns the methods to compare, the baseline first, and the names of those that are left out."""
+    model, left_out = arguments.model, []
+    methods = methods_for(model)
+    for name, schedule, given in (("ffn-only", "paper", arguments.ffn_only), ("small", BASELINE, arguments.small)):
         folder = given or VARIANTS / f"{model.name}-{name}"
         if given or folder.exists():
-            ways.append(Way(name, checkpoint(folder), schedule))
+            methods.append(Method(name, checkpoint(folder), schedule))
         else:
             left_out.append(name)
             print(f"{name} is left out: there is no {folder}")
-    if arguments.ways:
-        names = [way.name for way in ways]
-        if not set(arguments.ways) <= set(names):
-            parser.error(f"expected --ways of {', '.join(names)} but received {' '.join(arguments.ways)}")
-        chosen = {"full", *arguments.ways}
-        left_out += [name for name in names if name not in chosen]
-        ways = [way for way in ways if way.name in chosen]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    judge = Judge.of(arguments, "test")
-    for option in ("samples", "predicted"):
-        if not judge.classes <= getattr(arguments, option) <= len(judge.samples):
-            received = f"but received {getattr(arguments, option)}"
-            parser.error(f"expected --{option} of {judge.classes} to {len(judge.samples)} {received}")
+    if not arguments.methods:
+        return methods, left_out
+    names = [method.name for method in methods]
+    if not set(arguments.methods) <= set(names):
+        received = " ".join(arguments.methods)
+        parser.error(f"expected names among {', '.join(names)} for --methods but received {received}")
+    chosen = {BASELINE, *arguments.methods}
+    left_out += [name for name in names if name not in chosen]
+    return [method for method in methods if method.name in chosen], left_out
 
-    count, seeds, measured = arguments.samples, arguments.seeds, Measured(arguments.cache, judge)
-    through = reconstruct(model, judge.samples)
+
+def commit() -> str | None:
+    """Returns the commit of the working tree, or None outside of a repository."""
+    command = ["git", "describe", "--always", "--dirty"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return finished.stdout.strip() if finished.returncode == 0 else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
+    parser.add_argument("--ffn-only", type=Path, help="default evaluation/variants/NAME-ffn-only")
+    parser.add_argument("--small", type=Path, help="default evaluation/variants/NAME-small")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these and the baseline; default all")
+    parser.add_argument("--samples", type=int, default=10_000, help="generated by each method and seed")
+    parser.add_argument("--predicted", type=int, default=2000, help="test videos continued by each method and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
+    Evaluator.add_arguments(parser)
+    arguments = parser.parse_args()
+    model = arguments.model = checkpoint(arguments.model)
+    methods, left_out = choose_methods(parser, arguments)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    evaluator = Evaluator.from_arguments(arguments, "test")
+    for option in ("samples", "predicted"):
+        received = getattr(arguments, option)
+        if not evaluator.classes <= received <= len(evaluator.samples):
+            expected = f"{evaluator.classes} to {len(evaluator.samples)}"
+            parser.error(f"expected {expected} for --{option} but received {received}")
+
+    seeds, cache = arguments.seeds, MeasurementCache(arguments.cache, evaluator)
+    rebuilt = reconstruct(model, evaluator.samples)
+    real_quality = evaluator.measure_features(evaluator.real_features, evaluator.labels)
+    rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
+    device, rows = compare(cache, methods, arguments.samples, seeds)
     report = {
-        "command": shlex.join(["python3", "-m", "training.evaluate", *sys.argv[1:]]),
+        "device": device,
+        "commit": commit(),
+        "command": shlex.join(["python3", "-m", "evaluation.compare", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
         "model": model.name,
         "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
-        "samples": count,
+        "samples": arguments.samples,
         "seeds": seeds,
         "leftOut": left_out,
         "rows": [
-            {"name": "test"} | judge.measure_features(judge.features, judge.labels),
-            {"name": "test-reconstructed"} | judge.measure_features(judge.look(through), judge.labels),
-            *compare(measured, ways, count, seeds),
+            row_of("generation", "test", [real_quality]),
+            row_of("generation", "test-reconstructed", [rebuilt_quality]),
+            *rows,
         ],
     }
     frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
     if frames:
         predicted = arguments.predicted
-        last_again = judge.samples[:predicted, np.minimum(np.arange(judge.samples.shape[1]), frames - 1)]
+        repeat_last = np.minimum(np.arange(evaluator.samples.shape[1]), frames - 1)
+        last_frame_again = evaluator.samples[:predicted, repeat_last]
         report |= {"givenFrames": frames, "predicted": predicted}
-        report["prediction"] = [
-            {"name": "test-reconstructed"} | judge.measure_prediction(through[:predicted], frames),
-            {"name": "last-frame"} | judge.measure_prediction(last_again, frames),
-            *compare(measured, [way for way in ways if way.model == model], predicted, seeds, frames),
+        report["rows"] += [
+            row_of("prediction", "test-reconstructed", [evaluator.measure_prediction(rebuilt[:predicted], frames)]),
+            row_of("prediction", "last-frame", [evaluator.measure_prediction(last_frame_again, frames)]),
+            *compare(cache, [method for method in methods if method.model == model], predicted, seeds, frames)[1],
         ]
 
-    real = judge.samples[np.unique(judge.labels, return_index=True)[1]]  # where each class is met first
+    first_of_class = np.unique(evaluator.labels, return_index=True)[1]
     stem = arguments.out / f"quality-{model.name}"
-    drawn = [generate(way, min(CLASSES, judge.classes), seeds[0])[0] for way in ways]
-    draw([real, *drawn], stem.with_suffix(".png"))
+    drawn = [generate(method, min(MAX_CLASSES, evaluator.classes), seeds[0])[0] for method in methods]
+    draw([evaluator.samples[first_of_class], *drawn], stem.with_suffix(".png"))
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     stem.with_suffix(".md").write_text(markdown(report, f"{stem.name}.png"))
     print(markdown(report, f"{stem.name}.png"))

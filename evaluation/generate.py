@@ -1,4 +1,4 @@
-"""What the addon generates and how long it takes, by the programs of bench/. Run `npm run build` first."""
+"""Samples and times of the addon, by the Node scripts in evaluation/node. They need `npm run build` first."""
 
 import json
 import subprocess
@@ -8,43 +8,46 @@ from pathlib import Path
 
 import numpy as np
 
-from .ways import Way
+from .methods import Method
 
 ROOT = Path(__file__).parent.parent
 
 
-def node(program: str, *arguments: str) -> str:
-    """What a program of bench/ prints."""
-    command = ["node", f"bench/{program}", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    if ended.returncode:
-        raise SystemExit(f"bench/{program} failed with {ended.returncode}")  # it has said why
-    return ended.stdout
+def run_node(script: str, *arguments: str) -> str:
+    """Runs a script of evaluation/node and returns what it prints. Exits where it fails, after it has said why."""
+    command = ["node", f"evaluation/node/{script}", *arguments]
+    finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if finished.returncode:
+        raise SystemExit(f"evaluation/node/{script}: expected exit status 0 but received {finished.returncode}")
+    return finished.stdout
 
 
 def sample_shape(model: Path) -> list[int]:
-    """[frames, height, width, channels]"""
+    """Returns [frames, height, width, channels] of the samples of a checkpoint folder."""
     tokenizer = json.loads((model / "tokenizer" / "config.json").read_text())
     return [*tokenizer["sample_shape"], tokenizer["channels"]]
 
 
-def generate(way: Way, count: int, seed: int, given: np.ndarray | None = None) -> tuple[np.ndarray, dict]:
-    """uint8 [count, frames, height, width, channels] of label i % classes, or predicted from `given`, their first frames;
-    and the FLOPs of one, with the backend."""
-    arguments = ["--model", str(way.model), "--schedule", way.schedule, "--count", str(count), "--seed", str(seed)]
-    arguments += [] if way.cache else ["--no-cache"]
+def generate(method: Method, count: int, seed: int, given: np.ndarray | None = None) -> tuple[np.ndarray, dict]:
+    """Generates `count` samples, uint8 [count, frames, height, width, channels]; sample i has the label i % classes.
+
+    With `given`, the first frames of `count` videos (uint8 [count, given frames, height, width, channels]), it predicts
+    the rest of each video instead. Returns also the `flops` of one sample and the `backend` that ran.
+    """
+    arguments = ["--model", str(method.model), "--schedule", method.schedule, "--count", str(count), "--seed", str(seed)]
+    arguments += [] if method.cache else ["--no-cache"]
     with tempfile.TemporaryDirectory() as folder:
         if given is not None:
             given.tofile(f"{folder}/given")
             arguments += ["--given", f"{folder}/given"]
-        printed = node("samples.js", *arguments, "--out", f"{folder}/samples")
-        samples = np.fromfile(f"{folder}/samples", np.uint8).reshape(count, *sample_shape(way.model))
-    told = json.loads(printed)
-    return samples, {"backend": told["backend"], "flops": told["flops"]}
+        printed = run_node("generate.js", *arguments, "--out", f"{folder}/samples")
+        samples = np.fromfile(f"{folder}/samples", np.uint8).reshape(count, *sample_shape(method.model))
+    return samples, json.loads(printed)
 
 
-def times(ways: list[Way], predict: bool = False) -> tuple[str, dict[str, float]]:
-    """The backend, and by name the seconds of one batch by each way: medians of turns in one run."""
-    asked = json.dumps([asdict(way) for way in ways], default=str)
-    told = json.loads(node("times.js", asked, *["--predict"] * predict))
-    return told["backend"], told["seconds"]
+def time_methods(methods: list[Method], predict: bool = False) -> tuple[dict, dict[str, float]]:
+    """Returns a description of the device and, by the name of the method, the median seconds of one batch. All methods
+    take turns in one run, so that a drift of the clocks falls on all of them."""
+    requested = json.dumps([asdict(method) for method in methods], default=str)
+    answer = json.loads(run_node("timing.js", requested, *["--predict"] * predict))
+    return answer["device"], answer["seconds"]

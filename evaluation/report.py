@@ -1,25 +1,25 @@
-"""What evaluate.py found, for people: tables and a picture."""
+"""The results of compare.py as tables in Markdown and as a picture."""
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from .samples import node
+from .generate import run_node
 
-CLASSES = 10  # at most in the picture, the first ones
-FRAMES = 4  # of a video there
+MAX_CLASSES = 10  # samples of one method in the picture, one of each of the first classes
+FRAMES = 4  # frames of a video in the picture
 
 
-def spread(row: dict, key: str, scale: float) -> str:
-    """The mean of the seeds and, where they differ, the least and the greatest."""
-    text = f"{scale * row[key]:.1f}"
-    low, high = row.get(f"{key}Range", (0, 0))
+def format_spread(spread: dict, scale: float) -> str:
+    """Returns the mean of the seeds and, where they differ, min and max in brackets, all times `scale`."""
+    text = f"{scale * spread['mean']:.1f}"
+    low, high = spread["min"], spread["max"]
     return text if low == high else f"{text} ({scale * low:.1f} .. {scale * high:.1f})"
 
 
 def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
-    """`measures`: key of a row -> heading, scale."""
+    """Returns a Markdown table. `measures` maps the keys of a row to a heading and a scale."""
     head = ["", "FLOPs a sample", "ratio", "time ratio", *(heading for heading, _ in measures.values())]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' + '---:|' * (len(head) - 1)}"]
     for row in rows:
@@ -27,51 +27,52 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
         if "flops" in row:
             ratios = (f"{row[key]:.2f}x" for key in ("flopsRatio", "timeRatio"))
             start = [f"`{row['name']}`", f"{row['flops'] / 1e9:.2f} GFLOP", *ratios]
-        found = [spread(row, key, scale) for key, (_, scale) in measures.items()]
-        lines.append(f"| {' | '.join(start + found)} |")
+        cells = [format_spread(row[key], scale) for key, (_, scale) in measures.items()]
+        lines.append(f"| {' | '.join(start + cells)} |")
     return "\n".join(lines)
 
 
-def backends(rows: list[dict]) -> str:
-    """Where the ways ran."""
-    ways = [row for row in rows if "timedOn" in row]
-    sampled = sorted({backend for row in ways for backend in row["sampledOn"]})
-    return f"Sampled on {', '.join(sampled)}; timed on {ways[0]['timedOn']}."
-
-
 def markdown(report: dict, png: str) -> str:
-    """The report's tables, and the picture in the file `png`."""
+    """Returns the tables of a result file, and the picture in the file `png`, as a Markdown page."""
     quality = {"frechet": ("Fréchet distance", 1), "accuracy": ("class accuracy, %", 100)}
     errors = {"mse": ("squared error, 1e-3", 1000), "psnr": ("PSNR, dB", 1)}
-    seeds = ", ".join(map(str, report["seeds"]))
-    parts = [
-        f"# `{report['model']}`",
+    seeds, device = ", ".join(map(str, report["seeds"])), report["device"]
+    generated = [row for row in report["rows"] if row["task"] == "generation"]
+    predicted = [row for row in report["rows"] if row["task"] == "prediction"]
+    sampled_on = sorted({backend for row in report["rows"] for backend in row.get("sampledOn", [])})
+    paragraphs = [
+        f"# Quality of `{report['model']}`",
         f"`{report['command']}`",
-        f"{report['samples']:,} samples by each way and seed ({seeds}); in brackets the least and the greatest of the"
-        " seeds. What the rows and columns are: [training/README.md](../../training/README.md#comparison).",
-        table(report["rows"], quality),
-        backends(report["rows"]),
+        f"Each method generated {report['samples']:,} samples from each of the seeds {seeds}. A number is the mean of the"
+        " seeds, with the least and the greatest in brackets. What the methods and the measures are:"
+        " [evaluation/README.md](../../evaluation/README.md).",
+        table(generated, quality),
     ]
+    if sampled_on:
+        paragraphs.append(f"Samples were generated on {', '.join(sampled_on)} and times were taken on {device['backend']}.")
     if report["leftOut"]:
-        parts.append(f"Left out: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
-    if "prediction" in report:
-        parts.append(
-            f"Frame prediction: {report['predicted']:,} test videos by each way and seed, {report['givenFrames']} frames"
-            " given; errors are those of the others."
+        paragraphs.append(f"These methods are left out: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
+    if predicted:
+        paragraphs.append(
+            f"Frame prediction: each method continued {report['predicted']:,} test videos from {report['givenFrames']}"
+            " given frames, once for each seed. The errors are those of the frames that were not given."
         )
-        parts += [table(report["prediction"], errors | quality), backends(report["prediction"])]
-    drawn = ["test", *(row["name"] for row in report["rows"] if "flops" in row)]
-    parts.append(f"![samples]({png})\n\nOne sample of each class, of ten at most, from the top: {', '.join(drawn)}.")
-    return "\n\n".join(parts) + "\n"
+        paragraphs.append(table(predicted, errors | quality))
+    names = ["test", *(row["name"] for row in generated if "flops" in row)]
+    paragraphs.append(f"![samples]({png})")
+    paragraphs.append(f"One sample of each of the first {MAX_CLASSES} classes, from the top: {', '.join(names)}.")
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def draw(rows: list[np.ndarray], file: Path) -> None:
-    """uint8 [classes, frames, height, width, channels] of each row -> PNG: a row by each way, of videos some of the frames."""
-    rows = [samples[:CLASSES] for samples in rows]
+    """Writes a PNG with one row of samples for each entry, uint8 [classes, frames, height, width, channels]. A video
+    shows FRAMES of its frames."""
+    rows = [samples[:MAX_CLASSES] for samples in rows]
     total = rows[0].shape[1]
     frames = np.linspace(0, total - 1, min(FRAMES, total)).round().astype(int)
     cells = np.concatenate([samples[:, frames] for samples in rows])
     with tempfile.NamedTemporaryFile() as pixels:
         cells.tofile(pixels.name)
         cell, columns = ",".join(map(str, cells.shape[2:])), len(rows[0]) * len(frames)
-        node("sheet.js", "--pixels", pixels.name, "--cell", cell, "--columns", str(columns), "--out", str(file.resolve()))
+        arguments = ["--pixels", pixels.name, "--cell", cell, "--columns", str(columns), "--out", str(file.resolve())]
+        run_node("sheet.js", *arguments)
