@@ -112,7 +112,7 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
       : undefined,
     sampling: {
       steps: or('steps', 12, () => sampling.integer('steps', 1, 1000)),
-      guidanceScale: or('guidance_scale', 0, () => sampling.number('guidance_scale')),
+      guidanceScale: or('guidance', 0, () => sampling.number('guidance')),
       temperature: or('temperature', 1, () => sampling.number('temperature')),
       choiceTemperature: or('choice_temperature', 4.5, () => sampling.number('choice_temperature')),
       topK: or('top_k', 0, () => sampling.integer('top_k', 0)),
