@@ -34,8 +34,8 @@ def generate(method: Method, count: int, seed: int, given: np.ndarray | None = N
     With `given`, the first frames of `count` videos (uint8 [count, given frames, height, width, channels]), it predicts
     the rest of each video instead. Returns also the `flops` of one sample and the `backend` that ran.
     """
-    arguments = ["--model", str(method.model), "--schedule", method.schedule, "--count", str(count), "--seed", str(seed)]
-    arguments += [] if method.cache else ["--no-cache"]
+    arguments = ["--model", str(method.model), "--schedule", method.schedule, "--count", str(count)]
+    arguments += ["--seed", str(seed), *["--no-cache"] * (not method.cache)]
     with tempfile.TemporaryDirectory() as folder:
         if given is not None:
             given.tofile(f"{folder}/given")

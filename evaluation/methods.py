@@ -19,7 +19,8 @@ class Method:
 
 
 def reversed_paper(widths: list[str], steps: int) -> str:
-    """Returns the schedule 'paper' from wide to narrow. Steps that do not divide go to the wider widths, as in 'paper'."""
+    """Returns the schedule 'paper' from wide to narrow. Steps that do not divide go to the wider widths, as in
+    'paper'."""
     each, left_over = divmod(steps, len(widths))
     counts = [each + (i >= len(widths) - left_over) for i in range(len(widths))]
     return ",".join(f"{width}x{count}" for width, count in list(zip(widths, counts))[::-1] if count)

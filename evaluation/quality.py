@@ -1,5 +1,5 @@
-"""The quality of generated samples: class accuracy under a classifier of the real training set, and the Fréchet distance
-between that classifier's features of generated and of real samples."""
+"""The quality of generated samples: class accuracy under a classifier of the real training set, and the Fréchet
+distance between that classifier's features of generated and of real samples."""
 
 import argparse
 import hashlib
@@ -54,7 +54,7 @@ class Evaluator:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--config", type=Path, help="the config whose `data` is the real data set; default training/configs/NAME.json"
+            "--config", type=Path, help="the config that names the real data set; default training/configs/NAME.json"
         )
         parser.add_argument("--data", help="the folder of the data set, instead of the one that the config names")
         parser.add_argument("--classifier", type=Path, help="default evaluation/classifiers/NAME.safetensors")

@@ -43,13 +43,14 @@ def markdown(report: dict, png: str) -> str:
     paragraphs = [
         f"# Quality of `{report['model']}`",
         f"`{report['command']}`",
-        f"Each method generated {report['samples']:,} samples from each of the seeds {seeds}. A number is the mean of the"
-        " seeds, with the least and the greatest in brackets. What the methods and the measures are:"
+        f"Each method generated {report['samples']:,} samples from each of the seeds {seeds}. A number is the mean over"
+        " the seeds, with the least and the greatest value in brackets. The methods and the measures are explained in"
         " [evaluation/README.md](../../evaluation/README.md).",
         table(generated, quality),
     ]
     if sampled_on:
-        paragraphs.append(f"Samples were generated on {', '.join(sampled_on)} and times were taken on {device['backend']}.")
+        timed_on = device["backend"]
+        paragraphs.append(f"Samples were generated on {', '.join(sampled_on)}; times were taken on {timed_on}.")
     if report["leftOut"]:
         paragraphs.append(f"These methods are left out: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
     if predicted:

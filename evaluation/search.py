@@ -1,4 +1,5 @@
-"""python3 -m evaluation.search --model models/NAME [--budget 0.33]: finds the schedule of a budget with the best samples.
+"""python3 -m evaluation.search --model models/NAME [--budget 0.33]: finds the schedule of a budget with the best
+samples.
 
 It tries all ascending schedules that use between 90 % and 100 % of the budget, by successive halving (Jamieson and
 Talwalkar, 2016, arXiv 1502.07943): every schedule generates a few samples, the better third three times as many, and so
