@@ -1,6 +1,7 @@
 """python3 -m evaluation.compare --model models/NAME: compares methods to generate by cost, time and quality.
 
-Writes quality-NAME.json, .md and .png. evaluation/README.md says what the methods and the measures are.
+It writes quality-NAME.json, in the schema of bench/README.md, and quality-NAME.png, a picture with a row of samples of
+each method. evaluation/README.md says what the methods and the measures are.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from .generate import ROOT, generate, time_methods
 from .measurements import Measurement, MeasurementCache
 from .methods import BASELINE, Method, methods_for
 from .quality import Evaluator
-from .report import MAX_CLASSES, draw, markdown
+from .report import MAX_CLASSES, draw, tables
 
 VARIANTS = ROOT / "evaluation" / "variants"
 MEASURES = ("mse", "psnr", "frechet", "accuracy")
@@ -167,8 +168,7 @@ def main() -> None:
     drawn = [generate(method, min(MAX_CLASSES, evaluator.classes), seeds[0])[0] for method in methods]
     draw([evaluator.samples[first_of_class], *drawn], stem.with_suffix(".png"))
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
-    stem.with_suffix(".md").write_text(markdown(report, f"{stem.name}.png"))
-    print(markdown(report, f"{stem.name}.png"))
+    print(tables(report))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The results of compare.py as tables in Markdown and as a picture."""
+"""The results of compare.py as printed tables and as a picture."""
 
 import tempfile
 from pathlib import Path
@@ -32,37 +32,13 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(report: dict, png: str) -> str:
-    """Returns the tables of a result file, and the picture in the file `png`, as a Markdown page."""
+def tables(report: dict) -> str:
+    """Returns the tables of a result file in Markdown."""
     quality = {"frechet": ("Fréchet distance", 1), "accuracy": ("class accuracy, %", 100)}
     errors = {"mse": ("squared error, 1e-3", 1000), "psnr": ("PSNR, dB", 1)}
-    seeds, device = ", ".join(map(str, report["seeds"])), report["device"]
     generated = [row for row in report["rows"] if row["task"] == "generation"]
     predicted = [row for row in report["rows"] if row["task"] == "prediction"]
-    sampled_on = sorted({backend for row in report["rows"] for backend in row.get("sampledOn", [])})
-    paragraphs = [
-        f"# Quality of `{report['model']}`",
-        f"`{report['command']}`",
-        f"Each method generated {report['samples']:,} samples from each of the seeds {seeds}. A number is the mean over"
-        " the seeds, with the least and the greatest value in brackets. The methods and the measures are explained in"
-        " [evaluation/README.md](../../evaluation/README.md).",
-        table(generated, quality),
-    ]
-    if sampled_on:
-        timed_on = device["backend"]
-        paragraphs.append(f"Samples were generated on {', '.join(sampled_on)}; times were taken on {timed_on}.")
-    if report["leftOut"]:
-        paragraphs.append(f"These methods are left out: {', '.join(f'`{name}`' for name in report['leftOut'])}.")
-    if predicted:
-        paragraphs.append(
-            f"Frame prediction: each method continued {report['predicted']:,} test videos from {report['givenFrames']}"
-            " given frames, once for each seed. The errors are those of the frames that were not given."
-        )
-        paragraphs.append(table(predicted, errors | quality))
-    names = ["test", *(row["name"] for row in generated if "flops" in row)]
-    paragraphs.append(f"![samples]({png})")
-    paragraphs.append(f"One sample of each of the first {MAX_CLASSES} classes, from the top: {', '.join(names)}.")
-    return "\n\n".join(paragraphs) + "\n"
+    return "\n\n".join([table(generated, quality), *[table(predicted, errors | quality)] * bool(predicted)])
 
 
 def draw(rows: list[np.ndarray], file: Path) -> None:

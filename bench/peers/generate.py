@@ -26,7 +26,7 @@ from .decode import Decoder
 from .kernels import COMPILE, Kernels, default_compile, make_kernels
 from .model import Model, random_model
 from .plan import TINY, Plan, load_plans
-from .report import Report, clock_while
+from .report import COMPUTE, Report, clock_while
 from .timing import Timing, captured, interleaved
 
 COMPILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in COMPILE.items())
@@ -79,11 +79,10 @@ def main() -> None:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     kernels = make_kernels(arguments.compile, device, dtype)
     settings = {
-        "dtype": str(dtype),
+        "compute": COMPUTE[dtype],
         "compile": COMPILE[arguments.compile],
         "gelu": "in cuBLASLt's epilogue unless compiled" if device.type == "cuda" else "an operation of its own",
         "graphs": "a generation is one CUDA graph" if device.type == "cuda" else "no CUDA graphs",
-        "model": shape.name,
         "repeats": arguments.repeats,
         "attention": "for each shape the fastest of: " + ", ".join(kernels.attend.backends),
     }

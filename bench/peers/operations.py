@@ -11,7 +11,7 @@ cache. Calls follow one another in one CUDA graph, and the seconds are those of 
 report.py; a row also has
 
     mm, products       batch (products), width, m, n, k
-    copy               bytes, bytes_per_second; its flops are null
+    copy               bytes, bytes_per_second; it has no flops
     attention          batch, width, backend, sequences, heads, queries, keys, head_dim
 """
 
@@ -26,7 +26,7 @@ from .attention import backends
 from .kernels import linear, linear_gelu
 from .model import Linear, Model, narrowed, random_model
 from .plan import Plan, Step, Width, load_plans
-from .report import Report
+from .report import COMPUTE, Report
 from .timing import Timing, per_call
 
 CACHE_BYTES = 256 << 20  # operands of this size do not stay in a cache until their next turn
@@ -138,7 +138,7 @@ def main() -> None:
     steps = [step for plan in plans for step in plan.steps]
     device, shape = arguments.device, plans[0].shape
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    settings = {"dtype": str(dtype), "model": shape.name, "repeats": arguments.repeats}
+    settings = {"compute": COMPUTE[dtype], "model": shape.name, "repeats": arguments.repeats}
     bench = Bench(Report(device, settings, arguments.json), device, dtype, arguments.repeats)
     operations = arguments.operations.split(",")
     torch.manual_seed(0)

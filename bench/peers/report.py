@@ -1,19 +1,7 @@
-"""Prints results as a table and writes them in the schema of bench/results.
+"""Prints results as a table and writes them in the schema of bench/README.md.
 
-    {
-      "device": {"name", "driver", "clocks", "torch", "cuda", "cudnn"},
-      "commit": str | null, "command": str, "date": "YYYY-MM-DD",
-      ...                      the settings of the command
-      "rows": [{
-        "name": str,
-        ...                    the settings of the row
-        "flops": int | null,   the plan's or the formula's FLOPs of one run, a multiply-add counting 2; null for a copy
-        "samples": [float],    seconds of each run
-        "median": float, "min": float, "max": float
-      }]
-    }
-
-`clocks` is what nvidia-smi reports when the command begins: current and highest SM clock, memory clock, power limit.
+The device's `clocks` are what nvidia-smi reports when the command begins: current and highest SM clock, memory clock, power
+limit.
 """
 
 import datetime
@@ -30,6 +18,9 @@ import torch
 
 from .plan import ROOT
 from .timing import Timing
+
+
+COMPUTE = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 def output(*command: str) -> str | None:
@@ -94,8 +85,9 @@ class Report:
             print(f"{name}: {value}")
 
     def add(self, name: str, settings: dict, timing: Timing, flops: int | None, line: str) -> None:
-        """Adds a row; `line` is its line of the printed table."""
-        self.rows.append({"name": name, **settings, "flops": flops, **timing})
+        """Adds a row; `line` is its line of the printed table. `flops` is None where nothing is multiplied."""
+        counted = {} if flops is None else {"flops": flops}
+        self.rows.append({"name": name, **settings, **counted, **timing})
         print(line, flush=True)
         if self.file is not None:
             self.file.write_text(json.dumps({**self.head, "rows": self.rows}, indent=2) + "\n")
