@@ -38,7 +38,8 @@ def tables(report: dict) -> str:
     errors = {"mse": ("squared error, 1e-3", 1000), "psnr": ("PSNR, dB", 1)}
     generated = [row for row in report["rows"] if row["task"] == "generation"]
     predicted = [row for row in report["rows"] if row["task"] == "prediction"]
-    return "\n\n".join([table(generated, quality), *[table(predicted, errors | quality)] * bool(predicted)])
+    text = table(generated, quality)
+    return f"{text}\n\n{table(predicted, errors | quality)}" if predicted else text
 
 
 def draw(rows: list[np.ndarray], file: Path) -> None:

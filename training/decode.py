@@ -30,7 +30,7 @@ def mask_counts(tokens: int, steps: int) -> list[int]:
     position and the last step reveals all that are left."""
     left, counts = tokens, []
     for step in range(1, steps):
-        left = max(1, min(left - 1, math.floor(tokens * math.cos(math.pi / 2 * step / steps))))
+        left = max(1, min(left - 1, math.floor(tokens * math.cos(math.pi / 2 * (step / steps)))))
         counts.append(left)
     return counts + [0]
 

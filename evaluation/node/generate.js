@@ -1,16 +1,18 @@
-// node bench/samples.js --model fashion --schedule paper [--no-cache] --count 10000 --seed 1 --out FILE [--given FILE]
+// @ts-check
+// node evaluation/node/generate.js --model fashion --schedule paper [--no-cache] --count 10000 --seed 1 --out FILE
+//   [--given FILE]
 //
-// Samples for training/: raw 8-bit pixels, those of pictures [count, height, width, channels], of videos
-// [count, frames, height, width, channels]; of label i % classes or, with the frames of --given (such pixels of as many
-// frames as the model is given), predicted. Prints what one sample cost, and where.
+// Generates samples for the evaluation: raw 8-bit pixels, [count, height, width, channels] of pictures and [count, frames,
+// height, width, channels] of videos. Sample i has the label i % classes. With --given, a file of such pixels with the first
+// frames of `count` videos, the rest of each video is predicted instead. Prints the FLOPs of one sample and the backend.
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { load, Tensor } from '../dist/index.js';
-import { givenShape } from '../dist/runtime/prediction.js';
-import { batchOf } from './batch.js';
+import { load, Tensor } from '../../dist/index.js';
+import { givenShape } from '../../dist/runtime/prediction.js';
+import { defaultBatch } from './batch.js';
 
 const { values } = parseArgs({
   options: {
@@ -25,49 +27,54 @@ const { values } = parseArgs({
 });
 const count = Number(values.count);
 const model = await load(values.model);
-const batch = batchOf(model);
-const given = values.given === undefined ? undefined : await open(values.given);
+const batch = defaultBatch(model);
 
-/** The frames given for `size` samples from `first` on. */
-async function readFrames(first, size) {
+/**
+ * Reads the given frames of `size` videos from number `first` on.
+ *
+ * @param {import('node:fs/promises').FileHandle} file
+ * @param {number} first
+ * @param {number} size
+ */
+async function readFrames(file, first, size) {
   const shape = givenShape(model.config, model.tokenizerConfig);
-  const sample = shape.reduce((product, extent) => product * extent, 1);
-  const length = size * sample;
-  const { buffer, bytesRead } = await given.read(Buffer.alloc(length), 0, length, first * sample);
+  const bytesPerVideo = shape.reduce((product, extent) => product * extent, 1);
+  const length = size * bytesPerVideo;
+  const { buffer, bytesRead } = await file.read(
+    Buffer.alloc(length),
+    0,
+    length,
+    first * bytesPerVideo,
+  );
   if (bytesRead < length) {
-    throw new RangeError(`${values.given}: expected ${count} samples of [${shape}] bytes`);
+    throw new RangeError(`${values.given}: expected ${count} videos of [${shape}] bytes`);
   }
   const pixels = Float32Array.from(buffer, (value) => value / 255);
   return new Tensor('float32', pixels, [size, ...shape]);
 }
 
-async function generate(first, size) {
+const out = createWriteStream(values.out);
+const given = values.given === undefined ? undefined : await open(values.given);
+let flops = 0;
+for (let first = 0; first < count; first += batch) {
+  const size = Math.min(batch, count - first);
   const options = {
     schedule: values.schedule,
     cache: values['no-cache'] ? false : undefined,
     firstSample: first,
     seed: Number(values.seed),
   };
-  if (given) return model.predict({ ...options, frames: await readFrames(first, size) });
   const labels = Array.from({ length: size }, (_, i) => (first + i) % model.config.classes);
-  return model.generate({ ...options, labels });
-}
-
-const out = createWriteStream(values.out);
-let flops = 0;
-let seconds = 0;
-for (let first = 0; first < count; first += batch) {
-  const result = await (await generate(first, Math.min(batch, count - first))).result();
+  const generation = given
+    ? model.predict({ ...options, frames: await readFrames(given, first, size) })
+    : model.generate({ ...options, labels });
+  const result = await generation.result();
   flops += result.flops;
-  seconds += result.seconds;
-  const { data } = result.pixels;
-  const bytes = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; ++i) bytes[i] = Math.round(255 * data[i]);
+  const bytes = Uint8Array.from(result.pixels.data, (value) => Math.round(255 * value));
   if (!out.write(bytes)) await once(out, 'drain');
 }
 out.end();
 await once(out, 'finish');
 await given?.close();
 model.dispose();
-const { backend } = model;
-console.log(JSON.stringify({ backend, flops: flops / count, seconds: seconds / count }));
+console.log(JSON.stringify({ backend: model.backend, flops: flops / count }));
