@@ -27,7 +27,7 @@ class MaskCountsTest(unittest.TestCase):
                 self.assertTrue(all(after < before for before, after in zip(counts, counts[1:])), (tokens, steps))
 
     def test_counts_are_computed_in_float64(self):
-        # In float32 256 · cos(π/3) is above 128 or below it depending on the order of rounding; in float64 it is not below.
+        # In float32 256 · cos(π/3) is above or below 128 as the rounding goes; in float64 it is not below.
         self.assertEqual(mask_counts(256, 3)[1], math.floor(256 * math.cos(math.pi / 2 * 2 / 3)))
         self.assertEqual(mask_counts(256, 3)[1], 128)
 
