@@ -2,8 +2,8 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import type { MaskingSchedule } from '../index.js';
 import { animation, contactSheet, stepStrip } from '../media/image.js';
+import type { MaskingSchedule } from '../plan/masking.js';
 import type { Generation } from '../runtime/generation.js';
 import { load } from '../runtime/load.js';
 import type { Model } from '../runtime/model.js';
