@@ -5,9 +5,9 @@
 
 import { parseArgs } from 'node:util';
 import { readConfig } from '../dist/checkpoint/checkpoint.js';
-import { modelFolder } from '../dist/runtime/model.js';
 import { ascending, plan } from '../dist/plan/plan.js';
 import { formatSchedule } from '../dist/plan/schedule.js';
+import { modelFolder } from '../dist/runtime/model.js';
 
 const { values } = parseArgs({
   options: {
