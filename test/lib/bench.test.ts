@@ -1,4 +1,4 @@
-/** The benchmark's errors, and what it says of the machine. The command line of it is tested in cli.test.ts. */
+/** The benchmark's errors, and what it says of the machine. The command line of it is tested in cli-bench.test.ts. */
 
 import t from 'tap';
 import { MagnetsError, presets } from '../../lib/index.js';
