@@ -4,7 +4,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { readConfig } from '../checkpoint/checkpoint.js';
 import { presets } from '../plan/presets.js';
 import type { ModelShape } from '../plan/shape.js';
-import { modelFolder } from '../runtime/model.js';
+import { modelFolder } from '../runtime/load.js';
 
 /** The command line is wrong: the message and how to ask for help, exit code 2. */
 export class UsageError extends Error {}

@@ -13,7 +13,8 @@ FLOPs and time beside the full-size baseline: random weights, the two interleave
   --guidance W      classifier-free guidance; above 0 both halves run (0)
   --device NAME     auto, cpu, cuda or cuda:N (auto)
   --threads N       threads of the CPU that compute (all that the process may use)
-  --dtype NAME      f32 or bf16 on the CPU (f32), bf16 or f16 on a CUDA device (bf16)
+  --weights NAME    format of the weights: f32 or bf16 on the CPU (f32), that of --compute on a CUDA device
+  --compute NAME    f32 on the CPU, bf16 or f16 on a CUDA device (bf16)
   --repeats N       timed runs of each (3)
   --json            print JSON`;
 
@@ -26,7 +27,8 @@ export async function run(args: string[]): Promise<void> {
     guidance: { type: 'string', default: '0' },
     device: { type: 'string', default: 'auto' },
     threads: { type: 'string' },
-    dtype: { type: 'string', default: 'auto' },
+    weights: { type: 'string', default: 'auto' },
+    compute: { type: 'string', default: 'auto' },
     repeats: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
   });
@@ -38,7 +40,8 @@ export async function run(args: string[]): Promise<void> {
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
     threads: toNumber('threads', values.threads),
     device: values.device as 'auto',
-    dtype: values.dtype as 'auto',
+    weights: values.weights as 'auto',
+    compute: values.compute as 'auto',
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
     onProgress: (done, of) => progress('bench', done, of),
   });
@@ -55,7 +58,7 @@ export async function run(args: string[]): Promise<void> {
     `${one.median.toFixed(3)} s (${one.min.toFixed(3)} .. ${one.max.toFixed(3)})`;
   console.log(
     `${result.model}, batch ${result.batch}, ${result.steps} steps, guidance ${result.guidance}, ` +
-      `${result.backend}, ${result.threads} threads, ${result.dtype}\n`,
+      `${result.backend}, ${result.threads} threads, ${result.weights}\n`,
   );
   console.log(
     table(
@@ -64,7 +67,7 @@ export async function run(args: string[]): Promise<void> {
         column('projections'),
         column('attention'),
         column('mlp'),
-        column('head'),
+        column('lmHead'),
         [
           'all FLOPs, counted = formula',
           formatFlops(result.flops),

@@ -2,10 +2,12 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import type { MaskingSchedule } from '../index.js';
 import { animation, contactSheet, stepStrip } from '../media/image.js';
+import type { MaskingSchedule } from '../plan/masking.js';
 import type { Generation } from '../runtime/generation.js';
-import { load, type Model, type Pixels } from '../runtime/model.js';
+import { load } from '../runtime/load.js';
+import type { Model } from '../runtime/model.js';
+import type { Pixels } from '../runtime/tokenizer.js';
 import { Tensor } from '../tensor.js';
 import { formatFlops, type parse, printJson, progress, toNumber, UsageError } from './arguments.js';
 
@@ -23,7 +25,8 @@ export const decodingOptions = {
   seed: { type: 'string' },
   device: { type: 'string', default: 'auto' },
   threads: { type: 'string' },
-  dtype: { type: 'string', default: 'auto' },
+  weights: { type: 'string', default: 'auto' },
+  compute: { type: 'string', default: 'auto' },
   out: { type: 'string' },
   columns: { type: 'string' },
   scale: { type: 'string' },
@@ -36,7 +39,7 @@ export const decodingHelp = `\
   --steps N, --schedule S, --budget SHARE, --masking NAME, --no-cache    as for plan
   --temperature T, --choice-temperature T, --top-k K                     (the model's defaults)
   --seed N          (0)
-  --device NAME, --threads N, --dtype NAME                               as for bench
+  --device NAME, --threads N, --weights NAME, --compute NAME             as for bench
   --out FILE        pictures side by side: .png; videos side by side: .apng or .gif, or all their frames: .png
   --columns N       samples in a row (as square as the count allows); in a .png of videos frames (a video's)
   --scale N         each pixel becomes N x N (3)
@@ -84,11 +87,11 @@ function encoderOf(values: Values, video: boolean): (pixels: Pixels) => Uint8Arr
 /** Decodes tokens of which some are still masked; those become token 0, to be drawn over. */
 async function decodePartly(model: Model, steps: Int32Array[]) {
   const tokens = Int32Array.from(steps.flatMap((step) => [...step]));
-  const pixels = await model.decode(
+  const pixels = await model.detokenize(
     new Tensor(
       'int32',
       tokens.map((id) => Math.max(0, id)),
-      [steps.length, model.tokens],
+      [steps.length, model.tokenCount],
     ),
   );
   return { pixels, masked: Uint8Array.from(tokens, (id) => (id < 0 ? 1 : 0)) };
@@ -110,7 +113,8 @@ export async function decodeToFiles(
   const model = await load(values.model, {
     device: values.device as 'auto',
     threads: toNumber('threads', values.threads),
-    dtype: values.dtype as 'auto',
+    weights: values.weights as 'auto',
+    compute: values.compute as 'auto',
   });
   try {
     const video = (model.tokenizerConfig?.sampleShape[0] ?? 1) > 1;
@@ -118,23 +122,21 @@ export async function decodeToFiles(
     const generation = await begin(model);
     const started = performance.now();
     let flops = 0;
-    let tokens: Tensor<'int32'> | undefined;
     const first: Int32Array[] = [];
     for await (const step of generation) {
-      progress('decode', step.step + 1, step.of);
+      progress('decode', step.step + 1, step.steps);
       flops += step.flops;
-      ({ tokens } = step);
-      first.push(step.tokens.data.slice(0, model.tokens));
+      first.push(step.tokens.data.slice(0, model.tokenCount));
     }
     const seconds = (performance.now() - started) / 1000;
-    await write(out, encode(pick(await model.decode(tokens!), model)));
+    await write(out, encode(pick((await generation.result()).pixels, model)));
     if (strip !== undefined) {
       const { pixels, masked } = await decodePartly(model, first);
       await write(strip, stepStrip(pixels, masked, model.config.latentShape));
     }
 
     const { baselineFlops } = generation;
-    const [{ schedule, steps }] = generation.plans as [(typeof generation.plans)[0]];
+    const { schedule, steps } = (await generation.result()).plan;
     const ratio = baselineFlops / flops;
     const count = generation.labels.length;
     if (values.json) {

@@ -1,4 +1,4 @@
-import type { Label } from '../runtime/generation.js';
+import type { Label } from '../runtime/request.js';
 import { parse, toNumber, valuesOf } from './arguments.js';
 import { decodeToFiles, decodingArguments, decodingHelp, decodingOptions } from './decoding.js';
 
@@ -27,7 +27,7 @@ export async function run(args: string[]): Promise<void> {
     model.generate({
       ...decodingArguments(values),
       labels: labels.length > 0 ? labels : undefined,
-      guidanceScale: toNumber('guidance', values.guidance),
+      guidance: toNumber('guidance', values.guidance),
     }),
   );
 }

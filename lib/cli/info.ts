@@ -1,4 +1,4 @@
-import { info } from '../runtime/model.js';
+import { info } from '../runtime/device.js';
 import { parse, printJson } from './arguments.js';
 
 export const help = `magnets info [--json]

@@ -1,4 +1,5 @@
-import { type MaskingSchedule, plan } from '../plan/plan.js';
+import type { MaskingSchedule } from '../plan/masking.js';
+import { plan } from '../plan/plan.js';
 import { formatFlops, parse, printJson, shapeOf, table, toNumber } from './arguments.js';
 
 export const help = `magnets plan --model L [--steps 12] [--schedule paper | --budget 0.3] [--json]
@@ -7,7 +8,7 @@ What a schedule costs, by formula, beside the full-size baseline.
 
   --model NAME      B, L, XL (256 tokens), video-B, video-L (1024), a bundled model or a checkpoint folder
   --steps N         decode steps (the schedule's own, else 12)
-  --schedule S      '1/8x3,1/4x3,1/2x3,1x3', 'paper' (equal shares, narrow to full), 'full' (the baseline) or a name in
+  --schedule S      '1/8x3,1/4x3,1/2x3,1x3', 'paper' (equal shares, narrow to full), 'baseline' or a name in
                     the model's schedules.json
   --budget SHARE    instead: the best ascending schedule of at most this share of the baseline's FLOPs
   --masking NAME    cosine (default), linear, square, cubic, arccos
@@ -34,15 +35,15 @@ export async function run(args: string[]): Promise<void> {
   });
   if (values.json) return printJson(result);
 
-  const rows = result.rows.map((row) => [
+  const rows = result.steps.map((row) => [
     row.step,
-    row.width,
-    row.heads,
-    row.hidden,
+    row.width.name,
+    row.width.heads,
+    row.width.hidden,
     row.refresh ? 'yes' : '',
-    row.rows,
+    row.activeRows,
     row.masked,
-    row.reveal,
+    row.masked - row.maskedAfter[0]!,
     formatFlops(row.flops),
   ]);
   const header = [
@@ -56,9 +57,9 @@ export async function run(args: string[]): Promise<void> {
     'reveal',
     'FLOPs',
   ];
-  console.log(`${result.model}, ${result.steps} steps, ${result.schedule}\n`);
+  console.log(`${result.model.name}, ${result.steps.length} steps, ${result.schedule}\n`);
   console.log(table(header, rows));
   console.log(
-    `\n${formatFlops(result.flops)}; baseline ${formatFlops(result.baselineFlops)}; ${result.ratio.toFixed(2)}x fewer`,
+    `\n${formatFlops(result.flops)}; baseline ${formatFlops(result.baselineFlops)}; ${result.flopsRatio.toFixed(2)}x fewer`,
   );
 }

@@ -153,7 +153,7 @@ function readFrames(file: Buffer, size: Size): Picture[] {
 
 /**
  * The frames of an APNG, or of a PNG its one. `size` is what they must have; `file` is for messages.
- * @throws MagnetsError ERR_ARGUMENT when the bytes are no such picture.
+ * @throws MagnetsError ERR_MEDIA when the bytes are no such picture.
  */
 export function decodePng(file: string, bytes: Uint8Array, size: Size): Picture[] {
   try {
@@ -161,6 +161,6 @@ export function decodePng(file: string, bytes: Uint8Array, size: Size): Picture[
   } catch (cause) {
     const pixels = `${size.width} x ${size.height} ${size.channels === 1 ? 'gray' : 'RGB'} pixels`;
     const message = `${file}: expected a PNG or APNG of ${pixels} of 8 bits: ${(cause as Error).message}`;
-    throw new MagnetsError('ERR_ARGUMENT', message, { cause });
+    throw new MagnetsError('ERR_MEDIA', message, { cause });
   }
 }

@@ -5,13 +5,15 @@ import { MagnetsError } from '../errors.js';
 import type { FlopsByPart } from '../plan/flops.js';
 import { plan } from '../plan/plan.js';
 import type { ScheduleInput } from '../plan/schedule.js';
-import { type ModelShape, tokenCount } from '../plan/shape.js';
-import { Generation } from './generation.js';
-import { type LoadOptions, openDevice } from './model.js';
+import type { ModelShape } from '../plan/shape.js';
+import { classCount } from '../plan/vocabulary.js';
+import { type DeviceOptions, openDevice } from './device.js';
+import { Generation, GenerationResult } from './generation.js';
+import { nativeGeneratorConfig } from './listing.js';
 import type { NativeGenerator } from './native.js';
+import { generateRequest } from './request.js';
 
-export interface BenchOptions
-  extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
+export interface BenchOptions extends DeviceOptions {
   readonly model: ModelShape;
   readonly batch: number;
   /** Default: the schedule's own, else 12. */
@@ -40,7 +42,8 @@ export interface BenchResult {
   readonly guidance: number;
   readonly threads: number;
   readonly backend: string;
-  readonly dtype: string;
+  readonly weights: string;
+  readonly compute: string;
   /** Counted while it ran, and equal to the formula. */
   readonly flops: number;
   readonly parts: FlopsByPart;
@@ -71,12 +74,12 @@ function timing(samples: number[]): Timing {
 function configOf(shape: ModelShape): GeneratorConfig {
   return {
     ...shape,
-    preNorm: false,
-    geluTanh: true,
-    layerNormEps: 1e-6,
-    classes: shape.vocabSize - shape.codebookSize - 2,
+    normPlace: 'post',
+    activation: 'gelu_tanh',
+    normEps: 1e-6,
+    classes: classCount(shape),
     classLabels: [],
-    sampling: { steps: 12, guidanceScale: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
+    sampling: { steps: 12, guidance: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
   };
 }
 
@@ -94,13 +97,13 @@ async function run(
   steps: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
-  const generation = new Generation(config, generator, undefined, {
-    labels: [0],
-    count: options.batch,
-    steps,
-    schedule,
-    guidanceScale: options.guidance,
-  });
+  const request = generateRequest(
+    config,
+    { labels: [0], count: options.batch, steps, schedule, guidance: options.guidance },
+    options.batch,
+  );
+  const engine = { config, generator, tokenizer: undefined };
+  const generation = new Generation(engine, request, (outcome) => new GenerationResult(outcome));
   const started = performance.now();
   const { flops, parts } = await generation.result();
   const seconds = (performance.now() - started) / 1000;
@@ -114,14 +117,14 @@ async function run(
 /** @throws MagnetsError ERR_INTERNAL when counted FLOPs differ from the formula's. */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const config = configOf(options.model);
-  const { steps } = plan(options);
-  const { device, dtype } = openDevice(options);
+  const steps = plan({
+    model: options.model,
+    steps: options.steps,
+    schedule: options.schedule,
+  }).steps.length;
+  const { device, weights, compute } = openDevice(options);
   const { backend, threads } = device;
-  const generator = await device.loadGenerator(
-    { ...config, tokens: tokenCount(config) },
-    { seed: 1 },
-    dtype,
-  );
+  const generator = await device.loadGenerator(nativeGeneratorConfig(config), { seed: 1 }, weights);
   try {
     const of = 1 + 2 * options.repeats;
     let done = 0;
@@ -134,7 +137,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     const baseline: Run[] = [];
     const scheduled: Run[] = [];
     for (let i = 0; i < options.repeats; ++i) {
-      baseline.push(await next('full'));
+      baseline.push(await next('baseline'));
       scheduled.push(await next(options.schedule));
     }
     const peak = await device.measurePeak();
@@ -150,7 +153,8 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       guidance: options.guidance,
       threads,
       backend,
-      dtype,
+      weights,
+      compute,
       flops,
       parts,
       baselineFlops,
