@@ -1,10 +1,11 @@
-// node bench/sheet.js --pixels FILE --cell 28,28,1 --columns 10 --out FILE
+// @ts-check
+// node evaluation/node/sheet.js --pixels FILE --cell 28,28,1 --columns 10 --out FILE
 //
-// Raw 8-bit pixels [count, height, width, channels] side by side, as a PNG.
+// Draws raw 8-bit pixels [count, height, width, channels] in rows and columns of one PNG. `--cell` is height,width,channels.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { contactSheet, Tensor } from '../dist/index.js';
+import { contactSheet, Tensor } from '../../dist/index.js';
 
 const { values } = parseArgs({
   options: {
