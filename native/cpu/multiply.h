@@ -14,9 +14,8 @@ struct MatrixProduct {
   size_t stride;
 };
 
-/// y[:rows, :out] = activation(x[:rows, :in] · Wᵀ + b) for several layers that share x, or where `add` says so y += x ·
-/// Wᵀ
-/// + b.
+/// y[:rows, :out] = activation(x[:rows, :in] · Wᵀ + b) for several layers that share x; where `add` says so, that is
+/// added to y.
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
               const float* x, size_t x_stride, int rows, Activation activation, bool add);
 

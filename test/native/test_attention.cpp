@@ -1,5 +1,5 @@
 // Projection into the cache and attention from it, against the reference: few and all rows, every width, head
-// dimensions from 8 to 128, keys and values of other rows left from a pass before.
+// dimensions from 8 to 128, keys and values of other rows left from a pass before; and inputs that carry a norm.
 #include <algorithm>
 
 #include "check.h"
@@ -19,11 +19,11 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
   const reference::Matrix weights[3] = {random.matrix(full, kIn), random.matrix(full, kIn), random.matrix(full, kIn)};
   const std::vector<double> bias(full, 0.25);
   const std::vector<float> biases(full, 0.25f);
-  const DType dtype = subject.dtypes()[0];
   auto stream = backend.stream();
   std::unique_ptr<Linear> layers[3];
   for (int i = 0; i < 3; ++i) {
-    layers[i] = backend.linear({to_floats(weights[i]).data(), DType::f32, full, kIn}, biases.data(), dtype);
+    layers[i] =
+        backend.linear({to_floats(weights[i]).data(), DType::f32, full, kIn}, biases.data(), subject.formats()[0]);
   }
   auto cache = backend.kv_cache(kLayers, kBranches, full_heads, head_dim, positions);
 
@@ -40,11 +40,11 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
   for (const auto& pass : {all, some}) {
     const RowList list(backend, *stream, pass, positions);
     const Rows rows = list.rows();
-    const auto x = random.matrix(rows.count(), kIn);
+    const auto x = random.matrix(rows.count, kIn);
     reference::Matrix projected[3] = {{x.rows, inner}, {x.rows, inner}, {x.rows, inner}};
     // Sums of kIn products of 14 bits are exact in f32, so a projection is rounded just once.
     for (int i = 0; i < 3; ++i) {
-      reference::linear(weights[i], bias, inner, kIn, x, Epilogue::store, projected[i]);
+      reference::matmul(weights[i], bias, inner, kIn, x, Activation::none, nullptr, projected[i]);
       for (double& value : projected[i].values) value = subject.rounded(value);
     }
     for (int branch = 0, row = 0; branch < kBranches; ++branch) {
@@ -60,21 +60,36 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
     Guarded input(backend, *stream, x);
     Guarded q(backend, *stream, reference::Matrix(x.rows, inner)),
         out(backend, *stream, reference::Matrix(x.rows, inner));
-    const Flops before = stream->flops;
+    const Flops before = stream->flops();
     for (int layer = 0; layer < kLayers; ++layer) {  // the same in both: neither may disturb the other
-      stream->project_qkv(*layers[0], *layers[1], *layers[2], heads, head_dim, kIn, *input.buffer, rows, layer,
-                          Part::projections, *cache, *q.buffer);
+      stream->run(ProjectQkv{.query = *layers[0],
+                             .key = *layers[1],
+                             .value = *layers[2],
+                             .heads = heads,
+                             .head_dim = head_dim,
+                             .in = kIn,
+                             .x = {*input.buffer},
+                             .rows = rows,
+                             .layer = layer,
+                             .cache = *cache,
+                             .q = *q.buffer});
     }
-    stream->attention(*q.buffer, rows, 1, *cache, heads, head_dim, Part::attention, *out.buffer);
+    stream->run(Attention{.q = *q.buffer,
+                          .rows = rows,
+                          .layer = 1,
+                          .cache = *cache,
+                          .heads = heads,
+                          .head_dim = head_dim,
+                          .out = *out.buffer});
     q.read(*stream, x.rows, inner, what + ": q");
     const auto actual = out.read(*stream, x.rows, inner, what);
-    const Flops done = stream->flops - before;
+    const Flops done = stream->flops() - before;
     const auto count = static_cast<uint64_t>(x.rows);
-    check(done.by_part[0] == kLayers * 6 * count * inner * kIn, what + ": FLOPs of the projections");
-    check(done.by_part[1] == 4 * count * inner * positions, what + ": FLOPs of attention");
+    check(done[Part::projections] == kLayers * 6 * count * inner * kIn, what + ": FLOPs of the projections");
+    check(done[Part::attention] == 4 * count * inner * positions, what + ": FLOPs of attention");
 
     for (int branch = 0; branch < kBranches; ++branch) {
-      const int first = rows.start[branch], last = rows.start[branch + 1];
+      const int first = list.start[branch], last = list.start[branch + 1];
       reference::Matrix queries(last - first, inner), expected(last - first, inner);
       for (int row = first; row < last; ++row) {
         for (int i = 0; i < inner; ++i) queries.at(row - first, i) = projected[0].at(row, i);
@@ -93,6 +108,88 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
       for (int row = first; row < last; ++row) {
         for (int i = 0; i < inner; ++i) {
           check_near(actual[static_cast<size_t>(row) * out.columns + i], expected.at(row - first, i), bound, what);
+        }
+      }
+    }
+  }
+}
+
+/// A norm that ProjectQkv's input carries: that of the reference, and of Normalize and the plain operation. With one
+/// position a branch, attention is the value itself.
+void projects_under_a_norm(const Subject& subject, Backend& backend, int positions) {
+  constexpr int kHeads = 2, kHeadDim = 24, kInner = kHeads * kHeadDim;
+  Random random(positions);
+  auto stream = backend.stream();
+  const reference::Matrix weights[3] = {random.matrix(kInner, kIn), random.matrix(kInner, kIn),
+                                        random.matrix(kInner, kIn)};
+  std::unique_ptr<Linear> layers[3];
+  for (int i = 0; i < 3; ++i) {
+    layers[i] = backend.linear({to_floats(weights[i]).data(), DType::f32, kInner, kIn}, nullptr, subject.formats()[0]);
+  }
+  std::vector<int> all(positions);
+  for (int position = 0; position < positions; ++position) all[position] = position;
+  const RowList list(backend, *stream, {all, all, all}, positions);
+  const Rows rows = list.rows();
+  const auto x = random.matrix(rows.count, kIn);
+  const RandomNorm norm(backend, *stream, random, kIn);
+  Guarded input(backend, *stream, x), y(backend, *stream, x);
+
+  std::vector<std::vector<float>> queries, outs;
+  for (const bool apart : {false, true}) {
+    auto cache = backend.kv_cache(1, rows.branches, kHeads, kHeadDim, positions);
+    Guarded q(backend, *stream, reference::Matrix(rows.count, kInner)),
+        out(backend, *stream, reference::Matrix(rows.count, kInner));
+    Input normalized{*input.buffer, &norm.norm};
+    if (apart) {
+      normalized = stream->run(
+          Normalize{.x = *input.buffer, .norm = norm.norm, .rows = rows.count, .columns = kIn, .y = *y.buffer});
+    }
+    stream->run(ProjectQkv{.query = *layers[0],
+                           .key = *layers[1],
+                           .value = *layers[2],
+                           .heads = kHeads,
+                           .head_dim = kHeadDim,
+                           .in = kIn,
+                           .x = normalized,
+                           .rows = rows,
+                           .layer = 0,
+                           .cache = *cache,
+                           .q = *q.buffer});
+    stream->run(Attention{.q = *q.buffer,
+                          .rows = rows,
+                          .layer = 0,
+                          .cache = *cache,
+                          .heads = kHeads,
+                          .head_dim = kHeadDim,
+                          .out = *out.buffer});
+    queries.push_back(q.read(*stream, rows.count, kInner, "q under a norm"));
+    outs.push_back(out.read(*stream, rows.count, kInner, "attention under a norm"));
+    input.read(*stream, rows.count, kIn, "a norm of the input");
+  }
+  if (subject.same_bits()) {
+    check(queries[0] == queries[1] && outs[0] == outs[1], "ProjectQkv's norm is that of Normalize, to the bit");
+  }
+
+  const auto expected = reference::normalize(x, norm.values);
+  const std::vector<double> no_bias(kInner);
+  for (const int which : {0, 2}) {  // queries; values
+    if (which == 2 && positions > 1) continue;
+    reference::Matrix projected(rows.count, kInner);
+    reference::matmul(weights[which], no_bias, kInner, kIn, expected, Activation::none, nullptr, projected);
+    for (const auto& actual : which == 0 ? queries : outs) {
+      for (int row = 0; row < rows.count; ++row) {
+        for (int o = 0; o < kInner; ++o) {
+          double magnitude = 0, bound = 0;
+          for (int i = 0; i < kIn; ++i) {
+            const double weight = std::abs(weights[which].at(o, i));
+            const double value = expected.at(row, i);
+            magnitude += std::abs(value) * weight;
+            bound += (norm_bound(x, norm.values, row, i) + subject.roundoff(value)) * weight;
+          }
+          bound += (kIn + 2) * kUnit * magnitude;
+          bound += 2 * subject.roundoff(std::abs(projected.at(row, o)) + bound);  // and as the mix's factor 1
+          check_near(actual[static_cast<size_t>(row) * (kInner + Guarded::kMoreColumns) + o], projected.at(row, o),
+                     bound, "a projection under a norm");
         }
       }
     }
@@ -118,6 +215,7 @@ int main() {
     }
     compare(*subject, *backend, 1, 1, 16, 257, 100, subject->name() + " 257 positions, 100 rows");
     compare(*subject, *backend, 2, 1, 64, 130, 130, subject->name() + " 130 positions");
+    for (const int positions : {1, 7}) projects_under_a_norm(*subject, *backend, positions);
   }
   return report("attention");
 }

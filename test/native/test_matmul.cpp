@@ -1,5 +1,6 @@
-// Linear layers against the reference: odd sizes, every prefix, each way to keep weights, guard values, activations and
-// f32 as output, and a row's result independent of its surroundings and of threads.
+// Matrix products against the reference: odd sizes, every prefix, each format of weights, guard values, activations and
+// f32 as output, norms of the input and of the residual, and a row's result independent of its surroundings and of
+// threads.
 #include "check.h"
 
 using namespace magnets;
@@ -21,8 +22,15 @@ constexpr Case kCases[] = {
 /// Enough tiles for all multiprocessors of a large GPU, so that it chooses its kernels by itself.
 constexpr Case kLarge = {1100, 2025, 200, 2025, 200};
 
-void compare(const Subject& subject, Backend& backend, const Case& c, DType dtype, Epilogue epilogue, ElementType type,
-             const std::string& what) {
+struct Kind {
+  Activation activation;
+  bool residual;
+};
+constexpr Kind kKinds[] = {
+    {Activation::none, false}, {Activation::none, true}, {Activation::gelu, false}, {Activation::gelu_tanh, false}};
+
+void compare(const Subject& subject, Backend& backend, const Case& c, WeightFormat format, const Kind& kind,
+             ElementType type, const std::string& what) {
   Random random(c.rows + c.out + c.in);
   const auto weight = random.matrix(c.out, c.in);
   const auto x = random.matrix(c.rows, c.used_in);
@@ -32,36 +40,111 @@ void compare(const Subject& subject, Backend& backend, const Case& c, DType dtyp
   const std::vector<float> weights = to_floats(weight), biases(bias.begin(), bias.end());
 
   auto stream = backend.stream();
-  auto layer = backend.linear({weights.data(), DType::f32, c.out, c.in}, biases.data(), dtype);
+  auto layer = backend.linear({weights.data(), DType::f32, c.out, c.in}, biases.data(), format);
   Guarded input(backend, *stream, x), output(backend, *stream, y, type);
-  const int times = epilogue == Epilogue::add ? 2 : 1;  // a second one must not meet what the first leaves behind
+  const Input residual{*output.buffer};
+  const int times = kind.residual ? 2 : 1;  // a second one must not meet what the first leaves behind
   for (int i = 0; i < times; ++i) {
-    stream->linear(*layer, c.used_out, c.used_in, *input.buffer, c.rows, epilogue, Part::mlp, *output.buffer);
+    const PartScope scope(*stream, Part::mlp);
+    stream->run(Matmul{.layer = *layer,
+                       .out = c.used_out,
+                       .in = c.used_in,
+                       .x = {*input.buffer},
+                       .rows = c.rows,
+                       .activation = kind.activation,
+                       .residual = kind.residual ? &residual : nullptr,
+                       .y = *output.buffer});
   }
   const auto actual = output.read(*stream, c.rows, c.used_out, what);
-  check(stream->flops.by_part[static_cast<size_t>(Part::mlp)] == uint64_t{2} * times * c.rows * c.used_out * c.used_in,
-        what + ": FLOPs");
+  Flops expected_flops;
+  expected_flops[Part::mlp] = uint64_t{2} * times * c.rows * c.used_out * c.used_in;
+  check(stream->flops() == expected_flops, what + ": FLOPs");
 
   const auto before = y;
-  for (int i = 0; i < times; ++i) reference::linear(weight, bias, c.used_out, c.used_in, x, epilogue, y);
+  for (int i = 0; i < times; ++i) {
+    reference::matmul(weight, bias, c.used_out, c.used_in, x, kind.activation, kind.residual ? &y : nullptr, y);
+  }
   for (int row = 0; row < c.rows; ++row) {
     for (int o = 0; o < c.used_out; ++o) {
-      const double old = epilogue == Epilogue::add ? std::abs(before.at(row, o)) : 0;
+      const double old = kind.residual ? std::abs(before.at(row, o)) : 0;
       double magnitude = std::abs(bias[o]);
       for (int i = 0; i < c.used_in; ++i) magnitude += std::abs(x.at(row, i) * weight.at(o, i));
       magnitude = times * magnitude + old;
       // A sum of n rounded products errs by at most n units of its magnitude; GELU's slope is below 1.13 and its
       // approximation errs by 1e-7 of |x| (kernels.inl) and a few roundings.
       double bound = (c.used_in + 2 + times) * kUnit * magnitude;
-      if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_tanh) {
-        bound = 1.13 * bound + 2e-7 * magnitude + 8 * kUnit * magnitude;
-      }
+      if (kind.activation != Activation::none) bound = 1.13 * bound + 2e-7 * magnitude + 8 * kUnit * magnitude;
       // The result is rounded, and so is what is half way to it.
       if (type == ElementType::activation) {
         const double after = std::abs(y.at(row, o)) + bound;
         bound += subject.roundoff(after) + (times - 1) * subject.roundoff((old + after) / 2);
       }
       check_near(actual[static_cast<size_t>(row) * output.columns + o], y.at(row, o), bound, what);
+    }
+  }
+}
+
+/// Norms that the input and the residual carry: those of the reference, and of Normalize and the plain operation.
+void norms(const Subject& subject, Backend& backend, int rows, int out, int in, bool of_input, bool of_residual) {
+  Random random(rows + out + in);
+  const auto weight = random.matrix(out, in);
+  const std::vector<double> bias(out, 0.25);
+  const std::vector<float> biases(out, 0.25f);
+  const auto x = random.matrix(rows, in), y = random.matrix(rows, out);
+  auto stream = backend.stream();
+  auto layer = backend.linear({to_floats(weight).data(), DType::f32, out, in}, biases.data(), subject.formats()[0]);
+  const RandomNorm input_norm(backend, *stream, random, in), residual_norm(backend, *stream, random, out);
+  const std::string what = subject.name() + ": Matmul, norms of the input " + std::to_string(of_input) +
+                           ", of the residual " + std::to_string(of_residual);
+
+  std::vector<std::vector<float>> results;
+  for (const bool apart : {false, true}) {
+    Guarded input(backend, *stream, x), written(backend, *stream, x), output(backend, *stream, y);
+    Input rows_in{*input.buffer}, residual{*output.buffer};
+    if (of_input) rows_in.norm = &input_norm.norm;
+    if (of_residual) residual.norm = &residual_norm.norm;
+    if (apart && of_input) {
+      rows_in = stream->run(
+          Normalize{.x = *input.buffer, .norm = input_norm.norm, .rows = rows, .columns = in, .y = *written.buffer});
+    }
+    if (apart && of_residual) {
+      residual = stream->run(Normalize{
+          .x = *output.buffer, .norm = residual_norm.norm, .rows = rows, .columns = out, .y = *output.buffer});
+    }
+    stream->run(Matmul{
+        .layer = *layer, .out = out, .in = in, .x = rows_in, .rows = rows, .residual = &residual, .y = *output.buffer});
+    results.push_back(output.read(*stream, rows, out, what));
+    const auto after = input.read(*stream, rows, in, what);
+    bool unchanged = true;
+    for (int row = 0; row < rows; ++row) {
+      for (int i = 0; i < in; ++i) unchanged = unchanged && after[row * input.columns + i] == x.at(row, i);
+    }
+    check(unchanged, what + ": the input has changed");
+  }
+  if (subject.same_bits()) check(results[0] == results[1], what + ": not the bits of Normalize");
+
+  const auto normal_x = of_input ? reference::normalize(x, input_norm.values) : x;
+  const auto normal_y = of_residual ? reference::normalize(y, residual_norm.values) : y;
+  reference::Matrix expected(rows, out);
+  reference::matmul(weight, bias, out, in, normal_x, Activation::none, &normal_y, expected);
+  for (int row = 0; row < rows; ++row) {
+    std::vector<double> input_error(in);
+    for (int i = 0; i < in && of_input; ++i) {  // a normalized row may be rounded to activations before the product
+      input_error[i] = norm_bound(x, input_norm.values, row, i) + subject.roundoff(normal_x.at(row, i));
+    }
+    for (int o = 0; o < out; ++o) {
+      double magnitude = std::abs(bias[o]) + std::abs(normal_y.at(row, o)), bound = 0;
+      for (int i = 0; i < in; ++i) {
+        magnitude += std::abs(normal_x.at(row, i) * weight.at(o, i));
+        bound += input_error[i] * std::abs(weight.at(o, i));
+      }
+      if (of_residual) bound += norm_bound(y, residual_norm.values, row, o) + subject.roundoff(normal_y.at(row, o));
+      bound += (in + 3) * kUnit * magnitude;
+      bound += subject.roundoff(std::abs(expected.at(row, o)) + bound);
+      for (const auto& result : results) {
+        check_near(result[static_cast<size_t>(row) * (out + Guarded::kMoreColumns) + o], expected.at(row, o), bound,
+                   what);
+      }
     }
   }
 }
@@ -76,12 +159,18 @@ void same_bits(const Subject& subject) {
   for (const int threads : {1, 2, 3}) {
     auto backend = subject.open(threads);
     auto stream = backend->stream();
-    auto layer = backend->linear({weights.data(), DType::f32, kOut, kIn}, nullptr, DType::f32);
+    auto layer = backend->linear({weights.data(), DType::f32, kOut, kIn}, nullptr, subject.formats()[0]);
     for (const int first : {0, 1, 7, 60}) {
       reference::Matrix part(kRows - first, kIn);
       part.values.assign(x.values.begin() + first * kIn, x.values.end());
       Guarded input(*backend, *stream, part), output(*backend, *stream, reference::Matrix(part.rows, kOut));
-      stream->linear(*layer, kOut, kIn, *input.buffer, part.rows, Epilogue::gelu, Part::mlp, *output.buffer);
+      stream->run(Matmul{.layer = *layer,
+                         .out = kOut,
+                         .in = kIn,
+                         .x = {*input.buffer},
+                         .rows = part.rows,
+                         .activation = Activation::gelu,
+                         .y = *output.buffer});
       const auto values = output.read(*stream, part.rows, kOut, "same bits");
       results.emplace_back(values.begin() + (part.rows - 1) * output.columns,
                            values.begin() + (part.rows - 1) * output.columns + kOut);
@@ -91,16 +180,28 @@ void same_bits(const Subject& subject) {
     check(result == results[0], subject.name() + ": a row depends on batch or threads");
 }
 
-void refuses_what_is_not_finite(Backend& backend, DType dtype) {
-  std::vector<float> weights(40 * 3);
-  weights[7 * 3 + 1] = NAN;
-  std::string message;
-  try {
-    backend.linear({weights.data(), DType::f32, 40, 3}, nullptr, dtype);
-  } catch (const Error& error) {
-    message = error.code + " " + error.what();
+/// Linear layers and tables check each weight, as it is and as it is kept.
+void refuses_what_is_not_finite(Backend& backend, WeightFormat format) {
+  const auto refusals = [&](float value) {
+    std::vector<float> weights(40 * 3);
+    weights[7 * 3 + 1] = value;
+    weights[9 * 3 + 2] = value;  // the first that is wrong is the one that is named
+    const HostMatrix matrix{.data = weights.data(), .dtype = DType::f32, .rows = 40, .columns = 3};
+    return std::vector{error_of([&] { backend.linear(matrix, nullptr, format); }),
+                       error_of([&] { backend.table(matrix, format); })};
+  };
+  for (const std::string& refusal : refusals(NAN)) {
+    check(refusal == "ERR_CHECKPOINT expected finite values but [7, 1] is not", "not finite: " + refusal);
   }
-  check(message == "ERR_CHECKPOINT expected finite values but [7, 1] is not", "not finite: " + message);
+  for (const std::string& refusal : refusals(3.4e38f)) {  // above the largest bf16 and f16
+    if (format.values == WeightFormat::Values::f32) {
+      check(refusal.empty(), "refused what f32 holds: " + refusal);
+    } else {
+      check(refusal.starts_with("ERR_CHECKPOINT expected values within the range of ") &&
+                refusal.ends_with(" but [7, 1] is not"),
+            "not finite once rounded: " + refusal);
+    }
+  }
 }
 
 }  // namespace
@@ -109,12 +210,11 @@ int main() {
   for (const auto& subject : subjects(Variety::devices)) {
     auto backend = subject->open();
     for (const Case& c : kCases) {
-      for (const DType dtype : subject->dtypes()) {
-        for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu, Epilogue::gelu_tanh}) {
+      for (const WeightFormat format : subject->formats()) {
+        for (const Kind& kind : kKinds) {
           for (const ElementType type : {ElementType::activation, ElementType::f32}) {
-            const bool gelu = epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_tanh;
-            if (subject->slow() && type == ElementType::f32 && gelu) continue;
-            compare(*subject, *backend, c, dtype, epilogue, type,
+            if (subject->slow() && type == ElementType::f32 && kind.activation != Activation::none) continue;
+            compare(*subject, *backend, c, format, kind, type,
                     subject->name() + " " + std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
                         std::to_string(c.used_in));
           }
@@ -122,10 +222,17 @@ int main() {
       }
     }
     if (subject->large()) {
-      compare(*subject, *backend, kLarge, subject->dtypes()[0], Epilogue::add, ElementType::activation, "large");
+      compare(*subject, *backend, kLarge, subject->formats()[0], {Activation::none, true}, ElementType::activation,
+              "large");
+    }
+    for (const bool of_input : {false, true}) {
+      for (const bool of_residual : {false, true}) {
+        norms(*subject, *backend, 3, 33, 24, of_input, of_residual);
+        norms(*subject, *backend, 50, 72, 104, of_input, of_residual);
+      }
     }
     if (subject->same_bits()) same_bits(*subject);
-    refuses_what_is_not_finite(*backend, subject->dtypes()[0]);
+    for (const WeightFormat format : subject->formats()) refuses_what_is_not_finite(*backend, format);
   }
-  return report("linear");
+  return report("matmul");
 }

@@ -1,4 +1,4 @@
-// Choosing rows, embeddings, gathering and LayerNorm.
+// Choosing rows, embeddings, gathering, LayerNorm, the largest of a row, and numbers that are put between operations.
 #include <algorithm>
 
 #include "check.h"
@@ -8,97 +8,134 @@ using namespace magnets::test;
 
 namespace {
 
-void selects_rows(Backend& backend) {
-  constexpr int kSamples = 2, kTokens = 5;
-  auto stream = backend.stream();
-  const std::vector<uint8_t> states = {kKnown,  kMasked, kRevealed, kKnown,  kMasked,   // sample 0
-                                       kMasked, kMasked, kMasked,   kMasked, kMasked};  // sample 1
-  auto state = place(backend, *stream, ElementType::u8, kSamples, kTokens, states);
-  const auto select = [&](int branches, bool refresh, bool head_all, int rows, int head) {
-    auto row_buffer = place(backend, *stream, ElementType::i32, 1, 64, std::vector<int32_t>(64, -9));
-    auto head_buffer = place(backend, *stream, ElementType::i32, 1, 64, std::vector<int32_t>(64, -9));
-    Selection selection{{0}, {0}};
-    for (int branch = 0; branch < branches; ++branch) {
-      const auto own = states.begin() + branch % kSamples * kTokens;
-      const int known = static_cast<int>(std::count(own, own + kTokens, uint8_t{kKnown}));
-      const int masked = static_cast<int>(std::count(own, own + kTokens, uint8_t{kMasked}));
-      const int active = refresh ? kTokens + 1 : kTokens - known;
-      selection.row_start.push_back(selection.row_start.back() + active);
-      selection.head_start.push_back(selection.head_start.back() + (head_all ? active : masked));
-    }
-    stream->select_rows(*state, kSamples, kTokens, refresh, head_all, selection, *row_buffer, *head_buffer);
-    std::vector<int32_t> r(64), h(64);
-    stream->download(*row_buffer, 1, 64, r.data());
-    stream->download(*head_buffer, 1, 64, h.data());
-    check(r[rows] == -9 && h[head] == -9, "select_rows: wrote too many");
-    r.resize(rows);
-    h.resize(head);
-    return std::pair(r, h);
-  };
-  using Lists = std::pair<std::vector<int32_t>, std::vector<int32_t>>;
-  check(select(2, false, false, 8, 7) == Lists({2, 3, 5, 7, 8, 9, 10, 11}, {0, 2, 3, 4, 5, 6, 7}), "cached rows");
-  check(select(2, true, false, 12, 7) == Lists({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {2, 5, 7, 8, 9, 10, 11}),
-        "all rows");
-  const auto [rows, head] = select(4, true, true, 24, 24);
-  for (int i = 0; i < 24; ++i) check(rows[i] == i && head[i] == i, "all rows through the head");
-  check(select(4, false, false, 16, 14).first[8] == 12 + 2, "the second half of a guided batch");
+/// The elements of the first rows and columns of what Guarded::read gave.
+std::vector<float> part_of(const std::vector<float>& values, const Guarded& buffer, int rows, int columns) {
+  std::vector<float> part;
+  for (int row = 0; row < rows; ++row) {
+    const auto first = values.begin() + static_cast<long>(row) * buffer.columns;
+    part.insert(part.end(), first, first + columns);
+  }
+  return part;
 }
 
-void embeds(const Subject& subject, Backend& backend, DType dtype) {
-  constexpr int kVocabulary = 37, kWidth = 21, kTokens = 3, kPositions = 4;
-  Random random(1);
-  const auto words = random.matrix(kVocabulary, kWidth), places = random.matrix(kPositions, kWidth);
+reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& states, int branches, int tokens,
+                               bool refresh, bool all_logits) {
+  constexpr int kUnused = -9;
+  const int samples = static_cast<int>(states.size()) / tokens;
+  const auto expected = reference::select_rows(states, branches, tokens, refresh, all_logits);
+  const int size = branches * (tokens + 1) + 1;
   auto stream = backend.stream();
-  auto table = backend.linear({to_floats(words).data(), DType::f32, kVocabulary, kWidth}, nullptr, dtype);
-  auto positions = place(backend, *stream, ElementType::f32, kPositions, kWidth, to_floats(places));
-  auto ids = place(backend, *stream, ElementType::i32, 2, kTokens, std::vector<int32_t>{1, 36, 3, 15, 16, 31});
-  auto classes = place(backend, *stream, ElementType::i32, 1, 4, std::vector<int32_t>{7, 8, 32, 32});
-  const RowList list(backend, *stream, {{0, 2}, {1}, {0}, {0, 3}}, kPositions);
-  const int expected_words[] = {7, 36, 15, 32, 32, 31}, expected_positions[] = {0, 2, 1, 0, 0, 3};
-  for (const bool with_words : {true, false}) {
-    Guarded x(backend, *stream, reference::Matrix(6, kWidth));
-    stream->embed(with_words ? table.get() : nullptr, *positions, ids.get(), classes.get(), 2, list.rows(), nullptr,
-                  kWidth, *x.buffer);
-    const auto values = x.read(*stream, 6, kWidth, "embed");
-    for (int row = 0; row < 6; ++row) {
-      for (int i = 0; i < kWidth; ++i) {  // exact in f32: both terms have 8 bits
-        const double word = with_words ? words.at(expected_words[row], i) : 0;
-        const double sum = subject.rounded(word + places.at(expected_positions[row], i));
-        check(values[row * x.columns + i] == sum, "embed");
+  auto state = upload_new(backend, *stream, ElementType::u8, samples, tokens, states);
+  auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
+  auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
+  const std::vector<int32_t> unused(size, kUnused);
+  auto rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
+  auto logits_rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
+  stream->run(SelectRows{.state = *state,
+                         .row_offsets = *row_offsets,
+                         .logits_offsets = *logits_offsets,
+                         .samples = samples,
+                         .branches = branches,
+                         .tokens = tokens,
+                         .refresh = refresh,
+                         .all_logits = all_logits,
+                         .rows = *rows,
+                         .logits_rows = *logits_rows});
+  reference::SelectedRows selected = expected;
+  const auto read = [&](const Buffer& buffer, std::vector<int32_t>& list) {
+    std::vector<int32_t> values(size);
+    stream->download(buffer, 1, size, values.data());
+    const auto end = values.begin() + static_cast<long>(list.size());
+    check(std::all_of(end, values.end(), [](int32_t value) { return value == kUnused; }), "listed too many rows");
+    list.assign(values.begin(), end);
+  };
+  read(*rows, selected.rows);
+  read(*logits_rows, selected.logits_rows);
+  check(selected.rows == expected.rows && selected.logits_rows == expected.logits_rows, "SelectRows");
+  return selected;
+}
+
+void selects_rows(Backend& backend) {
+  using List = std::vector<int32_t>;
+  const std::vector<uint8_t> states = {kKnown,  kMasked, kRevealed, kKnown,  kMasked,   // sample 0
+                                       kMasked, kMasked, kMasked,   kMasked, kMasked};  // sample 1
+  const auto cached = select(backend, states, 2, 5, false, false);
+  check(cached.rows == List{2, 3, 5, 7, 8, 9, 10, 11} && cached.logits_rows == List{0, 2, 3, 4, 5, 6, 7},
+        "cached rows");
+  const auto all = select(backend, states, 2, 5, true, false);
+  check(all.rows == List{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11} && all.logits_rows == List{2, 5, 7, 8, 9, 10, 11},
+        "all rows");
+  check(select(backend, states, 4, 5, false, false).rows[8] == 12 + 2, "the second half of a guided batch");
+
+  Random random(4);
+  for (const int tokens : {1, 31, 64, 300}) {
+    for (const int kinds : {1, 2, 3}) {  // nothing but known positions, none but known and masked, all three
+      std::vector<uint8_t> some(3 * tokens);
+      for (uint8_t& state : some) state = static_cast<uint8_t>(random.below(kinds));
+      for (const bool refresh : {false, true}) {
+        for (const bool all_logits : {false, true}) select(backend, some, 6, tokens, refresh, all_logits);
       }
     }
   }
 }
 
-/// The norm after an embedding: of the sum before it is rounded, or after.
-void embeds_with_norm(const Subject& subject, Backend& backend, int width) {
-  constexpr int kVocabulary = 5, kPositions = 4;
-  Random random(width);
-  const auto words = random.matrix(kVocabulary, width), places = random.matrix(kPositions, width);
-  std::vector<double> weight(width), bias(width);
-  for (int i = 0; i < width; ++i) weight[i] = random.value(), bias[i] = random.value();
+void embeds(const Subject& subject, Backend& backend, WeightFormat format, int columns) {
+  constexpr int kEntries = 37, kPositions = 4;
+  Random random(columns);
+  const auto entries = random.matrix(kEntries, columns), places = random.matrix(kPositions, columns);
   auto stream = backend.stream();
-  const Norm norm{place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(weight.begin(), weight.end())),
-                  place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(bias.begin(), bias.end())),
-                  1e-6f};
-  auto table = backend.linear({to_floats(words).data(), DType::f32, kVocabulary, width}, nullptr, subject.dtypes()[0]);
-  auto positions = place(backend, *stream, ElementType::f32, kPositions, width, to_floats(places));
-  auto ids = place(backend, *stream, ElementType::i32, 1, kPositions, std::vector<int32_t>{4, 0, 3, 3});
-  const int expected_words[] = {4, 0, 3, 3};
-  const RowList list(backend, *stream, {{0, 1, 2, 3}}, kPositions);
-  Guarded x(backend, *stream, reference::Matrix(kPositions, width));
-  stream->embed(table.get(), *positions, ids.get(), nullptr, 1, list.rows(), &norm, width, *x.buffer);
-  const auto values = x.read(*stream, kPositions, width, "embed with a norm");
-  reference::Matrix sums(kPositions, width), expected(kPositions, width);
-  for (int row = 0; row < kPositions; ++row) {
-    for (int i = 0; i < width; ++i) sums.at(row, i) = words.at(expected_words[row], i) + places.at(row, i);
+  auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns}, format);
+  auto positions = upload_new(backend, *stream, ElementType::f32, kPositions, columns, to_floats(places));
+  const std::vector<int32_t> ids = {1, 36, 3, 15, 16, 31}, class_ids = {7, 8, 32, 32};
+  auto ids_buffer = upload_new(backend, *stream, ElementType::i32, 2, kPositions - 1, ids);
+  auto class_ids_buffer = upload_new(backend, *stream, ElementType::i32, 1, 4, class_ids);
+  const RandomNorm norm(backend, *stream, random, columns);
+  const RowList list(backend, *stream, {{0, 2}, {1}, {0}, {0, 3}}, kPositions);
+  const Rows rows = list.rows();
+  Guarded x(backend, *stream, reference::Matrix(rows.count, columns));
+  stream->run(Embed{.table = *table,
+                    .positions = *positions,
+                    .ids = *ids_buffer,
+                    .class_ids = *class_ids_buffer,
+                    .samples = 2,
+                    .rows = rows,
+                    .norm = norm.norm,
+                    .columns = columns,
+                    .x = *x.buffer});
+  const auto values = x.read(*stream, rows.count, columns, "Embed");
+  const auto expected = reference::embed(entries, places, ids, class_ids, list.values, norm.values);
+  for (int row = 0; row < rows.count; ++row) {
+    for (int i = 0; i < columns; ++i) {
+      // Sums below 2 whose deviation is about 0.8, normalized below 2 / 0.5. They may be rounded before, and are after.
+      const double bound = (columns + 10) * kUnit * 2 / 0.5 + 2 * subject.roundoff(4);
+      check_near(values[static_cast<size_t>(row) * x.columns + i], expected.at(row, i), bound, "Embed");
+    }
   }
-  reference::layer_norm(sums, weight, bias, norm.epsilon, expected);
-  for (int row = 0; row < kPositions; ++row) {
-    for (int i = 0; i < width; ++i) {
-      // Sums below 2 whose deviation is about 0.8, normalized below 2 / 0.5.
-      const double bound = (width + 10) * kUnit * 2 / 0.5 + 2 * subject.roundoff(4);
-      check_near(values[static_cast<size_t>(row) * x.columns + i], expected.at(row, i), bound, "embed with a norm");
+}
+
+void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns) {
+  constexpr int kEntries = 37, kSequence = 3;
+  Random random(columns);
+  const auto entries = random.matrix(kEntries, columns + 5), places = random.matrix(kSequence, columns + 5);
+  auto stream = backend.stream();
+  auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns + 5}, format);
+  auto positions = upload_new(backend, *stream, ElementType::f32, kSequence, columns + 5, to_floats(places));
+  const std::vector<int32_t> ids = {0, 36, 3, 15, 16, 31, 1};
+  const int rows = static_cast<int>(ids.size());
+  auto ids_buffer = upload_new(backend, *stream, ElementType::i32, 1, rows, ids);
+  Guarded y(backend, *stream, reference::Matrix(rows, columns));
+  stream->run(Lookup{.table = *table,
+                     .ids = *ids_buffer,
+                     .positions = *positions,
+                     .rows = rows,
+                     .sequence = kSequence,
+                     .columns = columns,
+                     .y = *y.buffer});
+  const auto values = y.read(*stream, rows, columns, "Lookup");
+  const auto expected = reference::lookup(entries, ids, places);
+  for (int row = 0; row < rows; ++row) {
+    for (int i = 0; i < columns; ++i) {  // exact in f32: both terms have 8 bits
+      check(values[row * y.columns + i] == subject.rounded(expected.at(row, i)), "Lookup");
     }
   }
 }
@@ -110,57 +147,108 @@ void gathers(Backend& backend) {
   std::vector<int32_t> index(30);
   for (int32_t& row : index) row = random.below(40);
   Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(30, 19));
-  auto indices = place(backend, *stream, ElementType::i32, 1, 30, index);
-  stream->gather(*input.buffer, *indices, 30, nullptr, 19, *output.buffer);
-  const auto values = output.read(*stream, 30, 19, "gather");
+  auto indices = upload_new(backend, *stream, ElementType::i32, 1, 30, index);
+  stream->run(Gather{.x = {*input.buffer}, .index = *indices, .count = 30, .columns = 19, .y = *output.buffer});
+  const auto values = output.read(*stream, 30, 19, "Gather");
+  const auto expected = reference::gather(x, index);
   for (int row = 0; row < 30; ++row) {
-    for (int i = 0; i < 19; ++i) check(values[row * output.columns + i] == x.at(index[row], i), "gather");
+    for (int i = 0; i < 19; ++i) check(values[row * output.columns + i] == expected.at(row, i), "Gather");
   }
 }
 
-void normalizes(const Subject& subject, Backend& backend, int rows, int width, double offset) {
-  Random random(width);
-  auto x = random.matrix(rows, width);
+/// Normalize to another buffer and in place, and the norm that Gather's input carries.
+void normalizes(const Subject& subject, Backend& backend, int rows, int columns, double offset) {
+  Random random(columns);
+  auto x = random.matrix(rows, columns);
   for (double& value : x.values) value = subject.rounded(value + offset);
-  std::vector<double> weight(width), bias(width);
-  for (int i = 0; i < width; ++i) weight[i] = random.value(), bias[i] = random.value();
   auto stream = backend.stream();
-  const Norm norm{place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(weight.begin(), weight.end())),
-                  place(backend, *stream, ElementType::f32, 1, width, std::vector<float>(bias.begin(), bias.end())),
-                  1e-6f};
-  Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(rows, width));
-  stream->layer_norm(*input.buffer, norm, rows, width, *output.buffer);
-  stream->layer_norm(*input.buffer, norm, rows, width, *input.buffer);
-  const auto values = output.read(*stream, rows, width, "layer_norm");
-  std::vector<int32_t> turned(rows);
-  for (int row = 0; row < rows; ++row) turned[row] = rows - 1 - row;
-  auto index = place(backend, *stream, ElementType::i32, 1, rows, turned);
-  Guarded original(backend, *stream, x), gathered(backend, *stream, reference::Matrix(rows, width));
-  stream->gather(*original.buffer, *index, rows, &norm, width, *gathered.buffer);
-  const auto from_gather = gathered.read(*stream, rows, width, "gather with a norm");
+  const RandomNorm norm(backend, *stream, random, columns);
+  std::vector<int32_t> same(rows), turned(rows);
+  for (int row = 0; row < rows; ++row) same[row] = row, turned[row] = rows - 1 - row;
+  auto same_index = upload_new(backend, *stream, ElementType::i32, 1, rows, same);
+  auto turned_index = upload_new(backend, *stream, ElementType::i32, 1, rows, turned);
+  const auto gather = [&](const Input& input, const Buffer& index) {
+    Guarded gathered(backend, *stream, reference::Matrix(rows, columns));
+    stream->run(Gather{.x = input, .index = index, .count = rows, .columns = columns, .y = *gathered.buffer});
+    return part_of(gathered.read(*stream, rows, columns, "Gather"), gathered, rows, columns);
+  };
+  const auto normalize = [&](Guarded& from, Guarded& to) {
+    const Input answer =
+        stream->run(Normalize{.x = *from.buffer, .norm = norm.norm, .rows = rows, .columns = columns, .y = *to.buffer});
+    const auto written = to.read(*stream, rows, columns, "Normalize");
+    const auto values = gather(answer, *same_index);
+    if (answer.norm == nullptr) check(part_of(written, to, rows, columns) == values, "Normalize answers what it wrote");
+    return values;
+  };
+
+  Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(rows, columns));
+  const auto values = normalize(input, output);
+  const auto from_gather = gather({*input.buffer, &norm.norm}, *turned_index);
   for (int row = 0; row < rows; ++row) {
-    const auto own = values.begin() + static_cast<long>(row) * output.columns;
-    check(std::equal(own, own + width, from_gather.begin() + static_cast<long>(turned[row]) * output.columns),
-          "gather with a norm is layer_norm");
+    const auto own = values.begin() + static_cast<long>(row) * columns;
+    check(std::equal(own, own + columns, from_gather.begin() + static_cast<long>(turned[row]) * columns),
+          "Gather's norm is that of Normalize, to the bit");
   }
-  check(values == input.read(*stream, rows, width, "layer_norm in place"), "layer_norm in place");
-  reference::Matrix expected(rows, width);
-  reference::layer_norm(x, weight, bias, norm.epsilon, expected);
+  check(normalize(input, input) == values, "Normalize in place");
+
+  const auto expected = reference::normalize(x, norm.values);
   for (int row = 0; row < rows; ++row) {
-    double mean = 0, variance = 0;
-    for (int i = 0; i < width; ++i) mean += x.at(row, i) / width;
-    for (int i = 0; i < width; ++i) variance += std::pow(x.at(row, i) - mean, 2) / width;
-    const double deviation = std::sqrt(variance + norm.epsilon);
-    for (int i = 0; i < width; ++i) {
-      // The mean of n numbers errs by n units of their magnitude, divided by the deviation like everything else; the
-      // variance by n + 2 units of itself, half of it after the root.
-      const double z = std::abs(x.at(row, i) - mean) / deviation;
-      const double bound =
-          ((width + 2) * kUnit * (std::abs(offset) + 1) / deviation + (width + 8) * kUnit * z) * std::abs(weight[i]) +
-          4 * kUnit + subject.roundoff(expected.at(row, i));
-      check_near(values[static_cast<size_t>(row) * output.columns + i], expected.at(row, i), bound, "layer_norm");
+    for (int i = 0; i < columns; ++i) {
+      const double bound = norm_bound(x, norm.values, row, i) + subject.roundoff(expected.at(row, i));
+      check_near(values[static_cast<size_t>(row) * columns + i], expected.at(row, i), bound, "Normalize");
     }
   }
+}
+
+void finds_the_largest(Backend& backend) {
+  auto stream = backend.stream();
+  const auto largest = [&](const reference::Matrix& x, int columns) {
+    Guarded buffer(backend, *stream, x, ElementType::f32);
+    auto index = backend.allocate(ElementType::i32, 1, x.rows);
+    stream->run(ArgMax{.x = *buffer.buffer, .rows = x.rows, .columns = columns, .index = *index});
+    std::vector<int32_t> found(x.rows);
+    stream->download(*index, 1, x.rows, found.data());
+    return found;
+  };
+  reference::Matrix x(2, 5);
+  x.values = {1, 7, 7, 2, 9, -3, -2, -2, -5, 0};
+  check(largest(x, 4) == std::vector<int32_t>{1, 1}, "ArgMax takes the first of equals");
+  Random random(9);
+  for (const int columns : {1, 33, 513}) {
+    const auto many = random.matrix(35, columns + 3);
+    check(largest(many, columns) == reference::argmax(many, columns), "ArgMax");
+  }
+}
+
+/// What was asked for before sees the old numbers, and the host may change its own at once.
+void puts(Backend& backend) {
+  constexpr int kCount = 5, kTimes = 4;
+  auto stream = backend.stream();
+  reference::Matrix x(kTimes, 3);
+  for (int row = 0; row < kTimes; ++row) x.at(row, 0) = row;
+  Guarded source(backend, *stream, x);
+  std::vector<int32_t> index(kCount), unused(2);
+  auto index_buffer = backend.allocate(ElementType::i32, 1, kCount);
+  auto other = backend.allocate(ElementType::i32, 1, 2);
+  std::vector<std::unique_ptr<Guarded>> gathered;
+  for (int time = 0; time < kTimes; ++time) {
+    gathered.push_back(std::make_unique<Guarded>(backend, *stream, reference::Matrix(kCount, 3)));
+  }
+  for (int time = 0; time < kTimes; ++time) {
+    index.assign(kCount, time);
+    unused.assign(2, 10 * time);
+    stream->put({{.values = index, .target = *index_buffer}, {.values = unused, .target = *other}});
+    stream->run(Gather{
+        .x = {*source.buffer}, .index = *index_buffer, .count = kCount, .columns = 3, .y = *gathered[time]->buffer});
+  }
+  for (int time = 0; time < kTimes; ++time) {
+    const auto values = gathered[time]->read(*stream, kCount, 3, "Gather after a put");
+    for (int row = 0; row < kCount; ++row) {
+      check(values[static_cast<size_t>(row) * gathered[time]->columns] == time, "put in the order of the stream");
+    }
+  }
+  stream->download(*other, 1, 2, unused.data());
+  check(unused == std::vector<int32_t>(2, 10 * (kTimes - 1)), "put to a second buffer");
 }
 
 }  // namespace
@@ -169,11 +257,17 @@ int main() {
   for (const auto& subject : subjects(Variety::types)) {
     auto backend = subject->open();
     selects_rows(*backend);
-    for (const DType dtype : subject->dtypes()) embeds(*subject, *backend, dtype);
-    for (const int width : {16, 33, 300}) embeds_with_norm(*subject, *backend, width);
+    for (const WeightFormat format : subject->formats()) {
+      for (const int columns : {16, 33, 300}) {
+        embeds(*subject, *backend, format, columns);
+        looks_up(*subject, *backend, format, columns);
+      }
+    }
     gathers(*backend);
-    for (const int width : {1, 7, 16, 33, 100, 260}) normalizes(*subject, *backend, 19, width, 0);
+    for (const int columns : {1, 7, 16, 33, 100, 260}) normalizes(*subject, *backend, 19, columns, 0);
     normalizes(*subject, *backend, 3, 64, 30);
+    finds_the_largest(*backend);
+    puts(*backend);
   }
   return report("rows");
 }

@@ -1,8 +1,9 @@
 // Noise, drawing, revealing. What is drawn must be what the reference would draw, up to ties within rounding; and its
 // frequencies must be those of the softmax.
 #include <algorithm>
+#include <cstring>
 
-#include "../../native/philox.h"
+#include "../../native/ops/philox.h"
 #include "check.h"
 
 using namespace magnets;
@@ -27,64 +28,88 @@ struct Drawn {
   std::vector<float> confidence;
 };
 
-/// logits [branches * tokens, n] of samples whose `state` says which rows there are.
+struct Draw {
+  int codebook_size;
+  bool guided;
+  SampleSettings settings;
+};
+
+/// Draws for the masked positions of `state`, whose logits are given row by row.
 Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<uint8_t>& state, int samples,
-           int tokens, const std::vector<int32_t>& keys, uint64_t seed, const Sampling& sampling) {
+           int tokens, const std::vector<int32_t>& numbers, uint64_t seed, const Draw& options) {
   auto stream = backend.stream();
-  const int branches = sampling.guided ? 2 * samples : samples;
-  auto states = place(backend, *stream, ElementType::u8, samples, tokens, state);
-  const int most = branches * (tokens + 1);
-  auto index = backend.allocate(ElementType::i32, 1, most), head = backend.allocate(ElementType::i32, 1, most);
-  Selection selection{{0}, {0}};
-  for (int branch = 0; branch < branches; ++branch) {
-    const auto own = state.begin() + branch % samples * tokens;
-    const int masked = static_cast<int>(std::count(own, own + tokens, uint8_t{kMasked}));
-    selection.row_start.push_back(selection.row_start.back() + tokens + 1);
-    selection.head_start.push_back(selection.head_start.back() + masked);
-  }
-  stream->select_rows(*states, samples, tokens, true, false, selection, *index, *head);
+  const int branches = options.guided ? 2 * samples : samples;
+  const auto selected = reference::select_rows(state, branches, tokens, true, false);
+  check(static_cast<int>(selected.logits_rows.size()) == logits.rows, "logits of every masked position");
+  const auto upload = [&](ElementType type, int rows, int columns, const auto& values) {
+    return upload_new(backend, *stream, type, rows, columns, values);
+  };
+  const int count = static_cast<int>(selected.rows.size());
+  auto index = upload(ElementType::i32, 1, count, selected.rows);
+  auto offsets = upload(ElementType::i32, 1, branches + 1, selected.row_offsets);
+  auto logits_rows = upload(ElementType::i32, 1, logits.rows, selected.logits_rows);
+  auto states = upload(ElementType::u8, samples, tokens, state);
   Guarded buffer(backend, *stream, logits, ElementType::f32);
   const size_t size = state.size();
-  auto drawn = place(backend, *stream, ElementType::i32, samples, tokens, std::vector<int32_t>(size, -7));
-  auto confidence = place(backend, *stream, ElementType::f32, samples, tokens, std::vector<float>(size, kGuard));
-  std::vector<int32_t> noise = keys;
-  noise.resize(2 * samples, static_cast<int32_t>(seed));
-  noise.resize(3 * samples, static_cast<int32_t>(seed >> 32));
-  auto noise_keys = place(backend, *stream, ElementType::i32, 3, samples, noise);
-  stream->sample(*buffer.buffer, {*index, selection.row_start, tokens + 1}, *head, logits.rows, *states, *noise_keys,
-                 samples, tokens, sampling, *drawn, *confidence);
+  auto drawn = upload(ElementType::i32, samples, tokens, std::vector<int32_t>(size, -7));
+  auto confidence = upload(ElementType::f32, samples, tokens, std::vector<float>(size, kGuard));
+  std::vector<int32_t> noise = numbers;
+  noise.insert(noise.end(), samples, static_cast<int32_t>(seed));
+  noise.insert(noise.end(), samples, static_cast<int32_t>(seed >> 32));
+  auto noise_keys = upload(ElementType::i32, 3, samples, noise);
+  std::vector<int32_t> settings(kSampleSettingsWords);
+  std::memcpy(settings.data(), &options.settings, sizeof options.settings);
+  auto settings_buffer = upload(ElementType::i32, 1, kSampleSettingsWords, settings);
+  stream->run(Sample{.logits = *buffer.buffer,
+                     .rows = {.index = *index,
+                              .offsets = *offsets,
+                              .branches = branches,
+                              .positions = tokens + 1,
+                              .count = count,
+                              .most = tokens + 1},
+                     .logits_rows = *logits_rows,
+                     .logits_count = logits.rows,
+                     .state = *states,
+                     .noise_keys = *noise_keys,
+                     .settings = *settings_buffer,
+                     .samples = samples,
+                     .codebook_size = options.codebook_size,
+                     .guided = options.guided,
+                     .tokens = *drawn,
+                     .confidence = *confidence});
   Drawn result{std::vector<int32_t>(size), std::vector<float>(size)};
   stream->download(*drawn, samples, tokens, result.tokens.data());
   stream->download(*confidence, samples, tokens, result.confidence.data());
   return result;
 }
 
-void agrees_with_reference(Backend& backend, const Sampling& base, uint64_t seed, int n) {
+void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed) {
   constexpr int kSamples = 3, kTokens = 11;
-  Random random(n + base.top_k);
+  const int n = options.codebook_size;
+  const SampleSettings& settings = options.settings;
+  Random random(n + settings.top_k);
   std::vector<uint8_t> state(kSamples * kTokens);
   int masked = 0;
   for (uint8_t& one : state) masked += (one = random.below(3) == 0 ? kKnown : kMasked) == kMasked;
-  Sampling sampling = base;
-  sampling.codebook_size = n;
-  auto logits = random.matrix(sampling.guided ? 2 * masked : masked, n + 3);  // more columns than may be sampled
+  auto logits = random.matrix(options.guided ? 2 * masked : masked, n + 3);  // more columns than may be drawn
   for (double& value : logits.values) value *= 4;
   for (int row = 0; row < logits.rows; ++row) logits.at(row, n) = 100;
-  const std::vector<int32_t> keys = {5, 0, 1000000};
-  const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, keys, seed, sampling);
+  const std::vector<int32_t> numbers = {5, 0, 1000000};
+  const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, numbers, seed, options);
 
   for (int i = 0, row = 0; i < kSamples * kTokens; ++i) {
     if (state[i] != kMasked) {
       check(drawn.tokens[i] == -7 && drawn.confidence[i] == kGuard, "a known token was drawn");
       continue;
     }
-    std::vector<double> with(n), without(n);
+    std::vector<double> conditional(n), unconditional(options.guided ? n : 0);
     for (int j = 0; j < n; ++j) {
-      with[j] = logits.at(row, j);
-      if (sampling.guided) without[j] = logits.at(masked + row, j);
+      conditional[j] = logits.at(row, j);
+      if (options.guided) unconditional[j] = logits.at(masked + row, j);
     }
     ++row;
-    const auto scores = reference::sample(with, without, sampling, i % kTokens, keys[i / kTokens], seed);
+    const auto scores =
+        reference::sample(conditional, unconditional, settings, i % kTokens, numbers[i / kTokens], seed);
     double best = -INFINITY;
     for (const double score : scores.choice) best = std::max(best, score);
     const int token = drawn.tokens[i];
@@ -92,11 +117,12 @@ void agrees_with_reference(Backend& backend, const Sampling& base, uint64_t seed
     // logarithms err by 2e-7 of at most 17.
     const double bound = 100 * 4 * kUnit + 17 * 4e-7;
     check(token >= 0 && token < n && scores.choice[token] >= best - bound, "drew another token");
-    if (sampling.temperature == 0 && !sampling.guided) {  // the logits themselves, many of them equal
-      check(token == std::max_element(with.begin(), with.end()) - with.begin(), "of equals the first");
+    if (settings.temperature == 0 && !options.guided) {  // the logits themselves, many of them equal
+      check(token == std::max_element(conditional.begin(), conditional.end()) - conditional.begin(),
+            "of equals the first");
     }
-    const double expected = scores.log_probability[token] + sampling.choice_temperature * scores.choice_noise;
-    check_near(drawn.confidence[i], expected, (1 + sampling.choice_temperature) * bound, "confidence");
+    const double expected = scores.log_probability[token] + settings.choice_temperature * scores.choice_noise;
+    check_near(drawn.confidence[i], expected, (1 + settings.choice_temperature) * bound, "confidence");
   }
 }
 
@@ -105,17 +131,20 @@ void agrees_with_reference(Backend& backend, const Sampling& base, uint64_t seed
 void has_the_right_frequencies(Backend& backend, int tokens) {
   constexpr int kSamples = 10, n = 8;
   for (const int top_k : {0, 3}) {
-    const Sampling sampling{n, false, 0, 0.7f, top_k, 0, 4};
+    const Draw options{
+        .codebook_size = n,
+        .guided = false,
+        .settings = {.guidance = 0, .temperature = 0.7f, .top_k = top_k, .choice_temperature = 0, .step = 4}};
     reference::Matrix logits(kSamples * tokens, n);
     double probability[n], sum = 0;
     for (int j = 0; j < n; ++j) {
       for (int row = 0; row < logits.rows; ++row) logits.at(row, j) = 0.25 * j;
       sum += probability[j] = top_k == 0 || j >= n - top_k ? std::exp(0.25 * j / 0.7) : 0;
     }
-    std::vector<int32_t> keys(kSamples);
-    for (int i = 0; i < kSamples; ++i) keys[i] = i;
+    std::vector<int32_t> numbers(kSamples);
+    for (int i = 0; i < kSamples; ++i) numbers[i] = i;
     const auto drawn =
-        draw(backend, logits, std::vector<uint8_t>(kSamples * tokens, kMasked), kSamples, tokens, keys, 99, sampling);
+        draw(backend, logits, std::vector<uint8_t>(kSamples * tokens, kMasked), kSamples, tokens, numbers, 99, options);
     int counts[n] = {};
     for (const int32_t token : drawn.tokens) ++counts[token];
     double chi_square = 0;
@@ -132,61 +161,85 @@ void has_the_right_frequencies(Backend& backend, int tokens) {
   }
 }
 
+struct Sequences {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> state;
+  bool operator==(const Sequences&) const = default;
+};
+
+/// Runs Reveal, or RevealGiven where there is no confidence.
+Sequences reveal(Backend& backend, int samples, const Sequences& before, const std::vector<int32_t>& tokens,
+                 const std::vector<float>& confidence, const std::vector<int32_t>& masked_after) {
+  auto stream = backend.stream();
+  const int count = static_cast<int>(tokens.size()) / samples;
+  auto ids = upload_new(backend, *stream, ElementType::i32, samples, count, before.ids);
+  auto state = upload_new(backend, *stream, ElementType::u8, samples, count, before.state);
+  auto tokens_buffer = upload_new(backend, *stream, ElementType::i32, samples, count, tokens);
+  if (confidence.empty()) {
+    stream->run(
+        RevealGiven{.tokens = *tokens_buffer, .samples = samples, .token_count = count, .ids = *ids, .state = *state});
+  } else {
+    auto confidence_buffer = upload_new(backend, *stream, ElementType::f32, samples, count, confidence);
+    auto masked_after_buffer = upload_new(backend, *stream, ElementType::i32, 1, samples, masked_after);
+    stream->run(Reveal{.tokens = *tokens_buffer,
+                       .confidence = *confidence_buffer,
+                       .masked_after = *masked_after_buffer,
+                       .samples = samples,
+                       .token_count = count,
+                       .ids = *ids,
+                       .state = *state});
+  }
+  Sequences after{std::vector<int32_t>(tokens.size()), std::vector<uint8_t>(tokens.size())};
+  stream->download(*ids, samples, count, after.ids.data());
+  stream->download(*state, samples, count, after.state.data());
+  return after;
+}
+
 /// Many tokens, many equal confidences, some known: against a sort.
 void reveals_many(Backend& backend, int tokens) {
+  constexpr int kSamples = 3;
   Random random(tokens);
-  auto stream = backend.stream();
-  std::vector<uint8_t> states(tokens);
-  std::vector<float> confidence(tokens);
-  std::vector<int32_t> drawn(tokens), order;
-  for (int i = 0; i < tokens; ++i) {
-    states[i] = static_cast<uint8_t>(random.below(3));
+  const size_t size = static_cast<size_t>(kSamples) * tokens;
+  Sequences before{std::vector<int32_t>(size, -1), std::vector<uint8_t>(size)};
+  std::vector<float> confidence(size);
+  std::vector<int32_t> drawn(size), given(size), masked(kSamples);
+  for (size_t i = 0; i < size; ++i) {
+    before.state[i] = static_cast<uint8_t>(random.below(3));
     confidence[i] = static_cast<float>(random.below(7) - 3) * (random.below(2) ? 0.5f : 1e30f);
-    drawn[i] = i;
-    if (states[i] == kMasked) order.push_back(i);
+    drawn[i] = static_cast<int32_t>(i);
+    given[i] = random.below(2) ? drawn[i] : -1;
+    masked[i / tokens] += before.state[i] == kMasked;
   }
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return confidence[a] > confidence[b]; });
-  const int masked = static_cast<int>(order.size());
-  for (const int left : {0, std::min(1, masked), masked / 2, masked}) {
-    auto state = place(backend, *stream, ElementType::u8, 1, tokens, states);
-    auto ids = place(backend, *stream, ElementType::i32, 1, tokens, std::vector<int32_t>(tokens, -1));
-    auto drawn_tokens = place(backend, *stream, ElementType::i32, 1, tokens, drawn);
-    auto confidences = place(backend, *stream, ElementType::f32, 1, tokens, confidence);
-    stream->reveal(*drawn_tokens, *confidences, {left}, tokens, *ids, *state);
-    std::vector<uint8_t> expected = states, after(tokens);
-    std::vector<int32_t> expected_ids(tokens, -1), now(tokens);
-    for (uint8_t& one : expected) one = one == kRevealed ? uint8_t{kKnown} : one;
-    for (size_t i = 0; i + left < order.size(); ++i) {
-      expected[order[i]] = kRevealed;
-      expected_ids[order[i]] = order[i];
-    }
-    stream->download(*state, 1, tokens, after.data());
-    stream->download(*ids, 1, tokens, now.data());
-    check(after == expected && now == expected_ids, "reveal all but " + std::to_string(left));
+  for (const int half : {0, 1, 2}) {
+    std::vector<int32_t> masked_after;
+    for (const int32_t count : masked) masked_after.push_back(count * half / 2);
+    if (half == 1) masked_after[0] = std::min(1, masked[0]);
+    Sequences expected = before;
+    reference::reveal(drawn, confidence, masked_after, expected.ids, expected.state);
+    check(reveal(backend, kSamples, before, drawn, confidence, masked_after) == expected, "Reveal");
   }
+  Sequences expected = before;
+  reference::reveal_given(given, expected.ids, expected.state);
+  check(reveal(backend, kSamples, before, given, {}, {}) == expected, "RevealGiven");
 }
 
 void reveals(Backend& backend) {
-  constexpr int kTokens = 6;
-  auto stream = backend.stream();
-  const std::vector<uint8_t> states = {kMasked, kRevealed, kMasked, kMasked, kKnown,  kMasked,
-                                       kMasked, kMasked,   kMasked, kMasked, kMasked, kMasked};
-  auto state = place(backend, *stream, ElementType::u8, 2, kTokens, states);
-  auto ids = place(backend, *stream, ElementType::i32, 2, kTokens, std::vector<int32_t>(12, 50));
+  const Sequences before{std::vector<int32_t>(12, 50),
+                         {kMasked, kRevealed, kMasked, kMasked, kKnown, kMasked,  //
+                          kMasked, kMasked, kMasked, kMasked, kMasked, kMasked}};
   const std::vector<int32_t> drawn = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-  auto tokens = place(backend, *stream, ElementType::i32, 2, kTokens, drawn);
   const std::vector<float> confidence = {1, 99, 3, 1, 99, 2, -INFINITY, 0, 0, 0, 0, 0};
-  auto confidences = place(backend, *stream, ElementType::f32, 2, kTokens, confidence);
-  stream->reveal(*tokens, *confidences, {1, 4}, kTokens, *ids, *state);
-  std::vector<uint8_t> after(12);
-  std::vector<int32_t> now(12);
-  stream->download(*state, 2, kTokens, after.data());
-  stream->download(*ids, 2, kTokens, now.data());
   // Of equal confidences the lower position goes first.
-  check(after == std::vector<uint8_t>{kRevealed, kKnown, kRevealed, kMasked, kKnown, kRevealed,  //
-                                      kMasked, kRevealed, kRevealed, kMasked, kMasked, kMasked},
-        "states after a reveal");
-  check(now == std::vector<int32_t>{0, 50, 2, 50, 50, 5, 50, 7, 8, 50, 50, 50}, "ids after a reveal");
+  check(reveal(backend, 2, before, drawn, confidence, {1, 4}) ==
+            Sequences{{0, 50, 2, 50, 50, 5, 50, 7, 8, 50, 50, 50},
+                      {kRevealed, kKnown, kRevealed, kMasked, kKnown, kRevealed,  //
+                       kMasked, kRevealed, kRevealed, kMasked, kMasked, kMasked}},
+        "ids and states after a reveal");
+  check(reveal(backend, 2, before, {7, 7, -1, 0, 7, -1, -1, -1, 9, -1, -1, -1}, {}, {}) ==
+            Sequences{{7, 50, 50, 0, 50, 50, 50, 50, 9, 50, 50, 50},
+                      {kRevealed, kKnown, kMasked, kRevealed, kKnown, kMasked,  //
+                       kMasked, kMasked, kRevealed, kMasked, kMasked, kMasked}},
+        "ids and states after given tokens");
 }
 
 /// Weights can overflow. What is drawn is of the codebook all the same, for the next step reads its embedding.
@@ -197,24 +250,15 @@ void draws_of_what_is_no_number(Backend& backend) {
   logits.at(1, 2) = logits.at(kTokens + 1, 2) = 1;
   for (const float temperature : {0.0f, 1.0f}) {
     for (const int top_k : {0, 2}) {
-      const Sampling sampling{kCodes, true, 1, temperature, top_k, 1, 0};
-      const Drawn drawn = draw(backend, logits, std::vector<uint8_t>(kTokens, kMasked), 1, kTokens, {0}, 3, sampling);
+      const Draw options{
+          .codebook_size = kCodes,
+          .guided = true,
+          .settings = {.guidance = 1, .temperature = temperature, .top_k = top_k, .choice_temperature = 1, .step = 0}};
+      const Drawn drawn = draw(backend, logits, std::vector<uint8_t>(kTokens, kMasked), 1, kTokens, {0}, 3, options);
       for (const int token : drawn.tokens) check(token >= 0 && token < kCodes, "a token of no number");
       check(drawn.tokens[1] == 2, "the only number is drawn");
     }
   }
-}
-
-void finds_the_largest(Backend& backend) {
-  auto stream = backend.stream();
-  reference::Matrix x(2, 5);
-  x.values = {1, 7, 7, 2, 9, -3, -2, -2, -5, 0};
-  Guarded buffer(backend, *stream, x, ElementType::f32);
-  auto index = backend.allocate(ElementType::i32, 1, 2);
-  stream->argmax(*buffer.buffer, 2, 4, *index);
-  std::vector<int32_t> largest(2);
-  stream->download(*index, 1, 2, largest.data());
-  check(largest == std::vector<int32_t>{1, 1}, "argmax takes the first of equals");
 }
 
 }  // namespace
@@ -224,15 +268,17 @@ int main() {
   for (const auto& subject : subjects(Variety::none)) {
     auto backend = subject->open();
     for (const int n : {1, 5, 64, subject->slow() ? 601 : 1021}) {
-      agrees_with_reference(*backend, {n, false, 0, 1, 0, 4.5f, 0}, 7, n);
-      agrees_with_reference(*backend, {n, true, 1.5f, 0.8f, 0, 2, 11}, 7, n);
-      agrees_with_reference(*backend, {n, true, 3, 1.3f, 4, 0, 3}, ~uint64_t{0}, n);
-      agrees_with_reference(*backend, {n, false, 0, 0, 0, 1, 1}, 1, n);
+      const auto agrees = [&](bool guided, uint64_t seed, const SampleSettings& settings) {
+        agrees_with_reference(*backend, {.codebook_size = n, .guided = guided, .settings = settings}, seed);
+      };
+      agrees(false, 7, {.guidance = 0, .temperature = 1, .top_k = 0, .choice_temperature = 4.5f, .step = 0});
+      agrees(true, 7, {.guidance = 1.5f, .temperature = 0.8f, .top_k = 0, .choice_temperature = 2, .step = 11});
+      agrees(true, ~uint64_t{0}, {.guidance = 3, .temperature = 1.3f, .top_k = 4, .choice_temperature = 0, .step = 3});
+      agrees(false, 1, {.guidance = 0, .temperature = 0, .top_k = 0, .choice_temperature = 1, .step = 1});
     }
     has_the_right_frequencies(*backend, subject->slow() ? 20 : 2000);
     reveals(*backend);
     for (const int tokens : {1, 31, 256, 300}) reveals_many(*backend, tokens);
-    finds_the_largest(*backend);
     draws_of_what_is_no_number(*backend);
   }
   return report("sampling");
