@@ -22,21 +22,22 @@ const opcodes = {
   localStores: [0x387, 0x987],
 };
 
-/** Sections of a 64-bit ELF file: name, info and bytes. */
+/** @typedef {Record<keyof typeof opcodes, number>} InstructionCounts */
+/** @typedef {{ name: string, target: string, registers: number | undefined } & InstructionCounts} Kernel */
+
+/** Sections of a 64-bit ELF file: name, info and bytes. @param {string} file */
 function sections(file) {
   const elf = readFileSync(file);
-  const [offset, size, count] = [
-    Number(elf.readBigUInt64LE(40)),
-    elf.readUInt16LE(58),
-    elf.readUInt16LE(60),
-  ];
-  const headers = Array.from({ length: count }, (_, i) => elf.subarray(offset + i * size));
-  const bytes = (header) => {
+  const offset = Number(elf.readBigUInt64LE(40));
+  const size = elf.readUInt16LE(58);
+  const header = (/** @type {number} */ i) => elf.subarray(offset + i * size);
+  const headers = Array.from({ length: elf.readUInt16LE(60) }, (_, i) => header(i));
+  const bytes = (/** @type {Buffer} */ header) => {
     const start = Number(header.readBigUInt64LE(24));
     return elf.subarray(start, start + Number(header.readBigUInt64LE(32)));
   };
-  const names = bytes(headers[elf.readUInt16LE(62)]);
-  const nameAt = (at) => names.toString('latin1', at, names.indexOf(0, at));
+  const names = bytes(header(elf.readUInt16LE(62)));
+  const nameAt = (/** @type {number} */ at) => names.toString('latin1', at, names.indexOf(0, at));
   return headers.map((header) => ({
     name: nameAt(header.readUInt32LE(0)),
     info: header.readUInt32LE(44),
@@ -44,8 +45,9 @@ function sections(file) {
   }));
 }
 
-/** Registers by the number of the kernel's symbol: attribute 0x2f of .nv.info, (format, attribute, size, symbol, value). */
+/** Registers by the number of the kernel's symbol: attribute 0x2f of .nv.info, (format, attribute, size, symbol, value). @param {Buffer} info */
 function registerCounts(info) {
+  /** @type {Map<number, number>} */
   const counts = new Map();
   for (let at = 0; at < info.length; ) {
     const sized = info[at] === 4;
@@ -56,18 +58,23 @@ function registerCounts(info) {
   return counts;
 }
 
-/** '…attention_kernelINS0_4bf16ELi64ELi2EEE…' -> 'attention_kernel<bf16, 64, 2>' */
+/** '…attention_kernelINS0_4bf16ELi64ELi2EEE…' -> 'attention_kernel<bf16, 64, 2>' @param {string} symbol */
 function demangled(symbol) {
-  const [, name, parameters = ''] = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
+  const match = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
+  if (match === null) throw new Error(`${symbol}: expected the name of a kernel`);
+  const [, name, parameters = ''] = match;
   const values = [...parameters.matchAll(/(bf16|f16)|Li(\d+)/g)].map(
     ([, type, number]) => type ?? number,
   );
   return values.length > 0 ? `${name}<${values.join(', ')}>` : name;
 }
 
+/** @param {string} file @returns {Kernel[]} */
 function kernelsOf(file) {
   // A file that is built for one target, sm_90a, has no target in its name.
-  const [, source, target = '90a'] = /^(\w+?)(?:\.compute_(\w+?))?(?:\.sm_\w+)?\.cubin$/.exec(file);
+  const match = /^(\w+?)(?:\.compute_(\w+?))?(?:\.sm_\w+)?\.cubin$/.exec(file);
+  if (match === null) throw new Error(`${file}: expected the name of a cubin`);
+  const [, source, target = '90a'] = match;
   const all = sections(join(folder, file));
   const registers = registerCounts(
     all.find(({ name }) => name === '.nv.info')?.bytes() ?? Buffer.alloc(0),
@@ -75,14 +82,22 @@ function kernelsOf(file) {
   return all
     .filter(({ name }) => name.startsWith('.text.'))
     .map(({ name, info, bytes }) => {
-      const counts = Object.fromEntries(Object.keys(opcodes).map((key) => [key, 0]));
       const code = bytes();
+      /** @type {number[]} */
+      const instructions = [];
       for (let at = 0; at < code.length; at += 16) {
-        const opcode = code.readUInt16LE(at) & 0xfff;
-        for (const [key, codes] of Object.entries(opcodes)) counts[key] += codes.includes(opcode);
+        instructions.push(code.readUInt16LE(at) & 0xfff);
       }
+      const counts = /** @type {InstructionCounts} */ (
+        Object.fromEntries(
+          Object.entries(opcodes).map(([key, codes]) => [
+            key,
+            instructions.filter((opcode) => codes.includes(opcode)).length,
+          ]),
+        )
+      );
       return {
-        kernel: `${source}/${demangled(name)}`,
+        name: `${source}/${demangled(name)}`,
         target: `sm_${target}`,
         registers: registers.get(info & 0xffffff),
         ...counts,
@@ -90,14 +105,15 @@ function kernelsOf(file) {
     });
 }
 
-function faults({ kernel, target, registers, localLoads, localStores, mma, wgmma, tma }) {
+/** @param {Kernel} kernel */
+function faults({ name, target, registers, localLoads, localStores, mma, wgmma, tma }) {
   const found = [];
   if (registers === undefined) found.push('has no count of registers');
   if (localLoads + localStores > 0) found.push('uses local memory');
-  if (/^(matmul_mma|attention)/.test(kernel) && mma === 0) found.push('has no HMMA');
-  if (/^matmul_wgmma/.test(kernel) && (wgmma === 0 || tma === 0))
+  if (/^(matmul_mma|attention)/.test(name) && mma === 0) found.push('has no HMMA');
+  if (/^matmul_wgmma/.test(name) && (wgmma === 0 || tma === 0))
     found.push('has no HGMMA or no UTMALDG');
-  return found.map((fault) => `${kernel} for ${target} ${fault}`);
+  return found.map((fault) => `${name} for ${target} ${fault}`);
 }
 
 if (!existsSync(folder)) {
@@ -106,29 +122,35 @@ if (!existsSync(folder)) {
   );
   process.exit(0);
 }
-const nvcc = /release ([\d.]+), V([\d.]+)/.exec(
-  execFileSync('nvcc', ['--version'], { encoding: 'utf8' }),
-)[2];
+const versionText = execFileSync('nvcc', ['--version'], { encoding: 'utf8' });
+const compiler = `nvcc ${/ V([\d.]+)/.exec(versionText)?.[1]}`;
 const shared = JSON.parse(execFileSync(listKernels, { encoding: 'utf8' }));
 const kernels = readdirSync(folder)
   .filter((file) => file.endsWith('.cubin'))
   .flatMap(kernelsOf)
-  .map((row) => ({ ...row, shared: shared[row.kernel.replace(/<b?f16/, '<T')] ?? 0 }))
-  .sort((a, b) => (a.kernel + a.target < b.kernel + b.target ? -1 : 1));
+  .map((row) => ({ ...row, shared: shared[row.name.replace(/<b?f16/, '<T')] ?? 0 }))
+  .sort((a, b) => (a.name + a.target < b.name + b.target ? -1 : 1));
 const problems = kernels.flatMap(faults);
-if (new Set(kernels.map((row) => row.kernel + row.target)).size < kernels.length)
+if (new Set(kernels.map((row) => row.name + row.target)).size < kernels.length)
   problems.push(`${folder} has a kernel twice, from two builds: delete it and build again`);
 
 if (process.argv.includes('--write')) {
-  const rows = kernels.map((row) => JSON.stringify(row)).join(',\n  ');
-  writeFileSync(table, `{ "nvcc": "${nvcc}", "kernels": [\n  ${rows}\n] }\n`);
+  const rows = kernels.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
+  const head = {
+    device: { compiler },
+    commit: execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim(),
+    command: 'node scripts/check-kernels.js --write',
+    date: new Date().toISOString().slice(0, 10),
+  };
+  const text = JSON.stringify(head, null, 2).replace(/\n\}$/, `,\n  "rows": [\n${rows}\n  ]\n}\n`);
+  writeFileSync(table, text);
 } else {
   const committed = JSON.parse(readFileSync(table, 'utf8'));
-  if (committed.nvcc !== nvcc) {
+  if (committed.device.compiler !== compiler) {
     console.log(
-      `kernels: ${table} is of nvcc ${committed.nvcc}, here is ${nvcc}: registers not compared`,
+      `kernels: ${table} is of ${committed.device.compiler}, here is ${compiler}: registers not compared`,
     );
-  } else if (!isDeepStrictEqual(committed.kernels, kernels)) {
+  } else if (!isDeepStrictEqual(committed.rows, kernels)) {
     problems.push(`${table} differs from what was compiled: node scripts/check-kernels.js --write`);
   }
 }

@@ -10,4 +10,4 @@ const { status, error } = spawnSync('clang-format', [...mode, ...files.trim().sp
   stdio: 'inherit',
 });
 if (error) console.error(`clang-format: ${error.message}; install it (Debian: clang-format)`);
-process.exitCode = error ? 1 : status;
+process.exitCode = error ? 1 : (status ?? 1);

@@ -1,4 +1,5 @@
-"""What a step trains on: chosen by (seed, step, process) alone, so that a resumed training goes on as it would have."""
+"""The batches of a training. They depend on (seed, step, process) alone, so that a resumed training goes on with the
+same batches."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,18 +16,19 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Random:
-    """Of one step: `own` differs from process to process, `shared` does not."""
+    """The random generators of one step: `own` differs from process to process, `shared` does not."""
 
     own: np.random.Generator
     shared: np.random.Generator
 
     @classmethod
-    def of(cls, seed: int, step: int, rank: int) -> "Random":
+    def for_step(cls, seed: int, step: int, rank: int) -> "Random":
         return cls(np.random.default_rng([seed, step, 1 + rank]), np.random.default_rng([seed, step, 0]))
 
 
 def ahead(make: Callable[[int], Made], steps: range, threads: int) -> Iterator[Made]:
-    """make(step) for each step, in order, by `threads` threads a few steps ahead; without any, when it is asked for."""
+    """Yields make(step) for each step, in order. `threads` threads work a few steps ahead; with 0 threads each batch
+    is made when it is needed."""
     if threads == 0:
         yield from map(make, steps)
         return

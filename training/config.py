@@ -1,4 +1,4 @@
-"""The configs of `configs/`: what is trained, on which data and how."""
+"""The config files of `configs/`, which say what is trained, on which data and how."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,13 @@ CONFIGS = Path(__file__).parent / "configs"
 
 
 def read_config(path: Path) -> dict:
-    """`data`, `model` and `train` of a config. One that `extends` another, in the same folder, says only other values."""
+    """Returns the sections `data`, `model` and `train` of a config. A config that `extends` another one in the same
+    folder has only the values that differ."""
     config = json.loads(path.read_text())
     if "extends" not in config:
         return config
     base = read_config(path.parent / config.pop("extends"))
     unknown = config.keys() - base.keys()
     if unknown:
-        raise SystemExit(f"{path}: expected {', '.join(base)} but received {', '.join(sorted(unknown))}")
+        raise SystemExit(f"{path}: expected sections among {', '.join(base)} but received {', '.join(sorted(unknown))}")
     return {section: {**values, **config.get(section, {})} for section, values in base.items()}

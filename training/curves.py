@@ -1,6 +1,7 @@
-"""python3 -m training.curves FOLDER [FOLDER ...] --out curves.png: metrics.jsonl of trainings as a picture.
+"""python3 -m training.curves FOLDER [FOLDER ...] --out curves.png: draws metrics.jsonl of trainings.
 
-One plot for each unit; what was measured on test samples is dashed. Needs matplotlib (Debian: python3-matplotlib).
+There is one plot for each unit. Measurements on test samples are dashed. It needs matplotlib (Debian:
+python3-matplotlib).
 """
 
 import argparse
@@ -10,14 +11,14 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  the backend first
+from matplotlib import pyplot  # noqa: E402 (the backend must be chosen first)
 
-UNITS = {"psnr": "PSNR, dB", "commitment": "commitment", "codes used": "codes used"}
-OTHERS = "cross entropy of masked tokens, nats"
+HEADINGS = {"psnr": "PSNR, dB", "commitment": "commitment", "codes used": "codes used"}
+DEFAULT_HEADING = "cross entropy of masked tokens, nats"
 
 
 def series(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """metric -> (step, value), in order"""
+    """Returns the points (step, value), in order, of each metric of a training's folder."""
     found: dict[str, list[tuple[int, float]]] = {}
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         entry = json.loads(line)
@@ -35,7 +36,7 @@ def main() -> None:
     for folder in arguments.folders:
         for name, points in series(folder).items():
             label = name if len(arguments.folders) == 1 else f"{folder.name}: {name}"
-            plots.setdefault(UNITS.get(name.removeprefix("test "), OTHERS), []).append((label, points))
+            plots.setdefault(HEADINGS.get(name.removeprefix("test "), DEFAULT_HEADING), []).append((label, points))
 
     figure, axes = pyplot.subplots(1, len(plots), figsize=(6 * len(plots), 4), squeeze=False, layout="constrained")
     for axis, (unit, lines) in zip(axes[0], plots.items()):

@@ -1,4 +1,4 @@
-"""Checkpoint folders (docs/checkpoints.md): writing what was trained, reading it back."""
+"""Writes trained models as checkpoint folders (docs/checkpoints.md) and reads them back."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,7 @@ TRAINING_ONLY = ("code_count", "code_sum")
 
 
 def write(model: nn.Module, folder: Path, dtype: type = np.float16) -> None:
+    """Writes config.json and model.safetensors of a Generator or a Tokenizer, with weights of `dtype`."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: tensor.cpu().numpy().astype(dtype)
@@ -26,7 +27,7 @@ def write(model: nn.Module, folder: Path, dtype: type = np.float16) -> None:
 
 
 def read(folder: Path) -> nn.Module:
-    """A Generator or a Tokenizer in f32, ready for inference."""
+    """Returns the Generator or Tokenizer of a checkpoint folder, in f32 and ready for inference."""
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).exists():
             raise SystemExit(f"{folder}: expected an exported model, with {name}")

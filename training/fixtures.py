@@ -1,6 +1,6 @@
-"""python3 -m training.fixtures: writes test/fixtures, small random checkpoints with what PyTorch answers for them.
+"""python3 -m training.fixtures: writes test/fixtures, small random checkpoints with PyTorch's answers for them.
 
-test/fixtures/{post,pre,video}: a checkpoint folder each, and expected.safetensors:
+Each of test/fixtures/{post,pre,video} is a checkpoint folder and has an expected.safetensors:
   ids, labels           I32 [samples, N] (-1 masked), [samples] (-1 no class)
   logits.{width}        F32 [samples, N, V], one pass over every row
   later.ids             I32 [samples, N]: ids after some of the masked tokens became known
@@ -12,8 +12,9 @@ test/fixtures/{post,pre,video}: a checkpoint folder each, and expected.safetenso
   decoded               F32 [2, frames, height, width, channels]: tokens decoded
 and of video, which predicts frames:
   given                 F32 [2, given, height, width, channels]: the first frames of pixels
-  predicted             I32 [2, N]: like greedy, without class and guidance, the first positions showing the given frames
-expected.json says the same with shapes, for readers of other languages.
+  predicted             I32 [2, N]: like greedy, without class and guidance; the given frames show in the first
+  positions
+expected.json says the same, with shapes.
 """
 
 import json
@@ -25,7 +26,7 @@ import torch
 from torch import nn
 
 from . import export, safetensors
-from .decode import Sampling, decode
+from .decode import Sampling, generate
 from .model import Cache, Generator, Tokenizer
 from .tokens import condition_tokens, given
 
@@ -38,8 +39,8 @@ MEANING = {
     "labels": "class of each sample, -1 without",
     "logits": "of one pass over every row, at the width named",
     "later.ids": "ids after some of the masked tokens became known",
-    "later": "logits of a pass over the rows that were masked in ids, at the width named; keys and values of every other "
-    "row are those of the pass over ids; zero where later.ids is known",
+    "later": "logits of a pass over the rows that were masked in ids, at the width named; keys and values of every "
+    "other row are those of the pass over ids; zero where later.ids is known",
     "greedy": "tokens decoded from all masked: 8 steps, 2 each width, cached, guidance 1.5, temperatures 0",
     "pixels": "pictures in [0, 1]",
     "tokens": "what the tokenizer encodes pixels to",
@@ -93,7 +94,7 @@ VIDEO = {
     "num_hidden_layers": 1,
     "latent_shape": [3, 2, 2],
     "prediction": {"frames": 3},
-    "sampling": {"steps": 8, "guidance_scale": 2},
+    "sampling": {"steps": 8, "guidance": 2},
 }
 VIDEO_TOKENIZER = {
     "sample_shape": [6, 4, 6],
@@ -122,7 +123,7 @@ def randomize(model: nn.Module, scale: float) -> nn.Module:
 
 
 def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
-    tokens = torch.randint(generator.config["codebook_size"], (3, generator.tokens))
+    tokens = torch.randint(generator.config["codebook_size"], (3, generator.token_count))
     masked = torch.rand(tokens.shape).argsort(1) < 8  # the same number in every sample, so that rows are rectangular
     later_masked = masked & (torch.where(masked, torch.rand(tokens.shape), 2.0).argsort(1).argsort(1) < 5)
     labels = torch.tensor([3, -1, 0])
@@ -144,17 +145,17 @@ def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tens
         spread.scatter_(1, (rows - 1)[..., None].expand_as(answers), answers)
         result[f"later.{entry['name']}"] = spread * later_masked[..., None]
 
-    result["greedy"] = decode(generator, labels, [(width, 2) for width in generator.widths], GREEDY)
+    result["greedy"] = generate(generator, labels, [(width, 2) for width in generator.widths], GREEDY)
     pixels = torch.rand(2, *tokenizer.config["sample_shape"], tokenizer.config["channels"])
     result["pixels"] = pixels
-    result["tokens"] = tokenizer.encode(pixels)
-    result["decoded"] = tokenizer.decode(result["tokens"])
+    result["tokens"] = tokenizer.tokenize(pixels)
+    result["decoded"] = tokenizer.detokenize(result["tokens"])
     if "prediction" in generator.config:
         frames = generator.config["prediction"]["frames"]
         result["given"] = pixels[:, :frames]
-        condition = tokenizer.encode(given(pixels, frames))[:, : condition_tokens(tokenizer, frames)]
+        condition = tokenizer.tokenize(given(pixels, frames))[:, : condition_tokens(tokenizer, frames)]
         schedule = [(width, 2) for width in generator.widths]
-        result["predicted"] = decode(generator, torch.full((2,), -1), schedule, LIKELIEST, condition=condition)
+        result["predicted"] = generate(generator, torch.full((2,), -1), schedule, LIKELIEST, condition=condition)
     return result
 
 

@@ -10,20 +10,20 @@ from .batches import Batch, Random
 from .model import Cache, Generator, Width
 from .tokens import Tokens
 
-TEST_TOKENS = 100_000  # at most, of an evaluation while training
+MAX_TEST_TOKENS = 100_000  # in an evaluation while training
 
 
 class GeneratorTask(nn.Module):
-    """MaskGIT's loss on masked positions (class dropped for guidance) and, with more than one width, MaGNeTS' nested training:
+    """Trains with MaskGIT's loss on masked positions and, with more than one width, with MaGNeTS' nested training:
 
     L = GT(full) + λ GT(sub) + (1 - λ) CE(teacher, detached -> sub), λ from 1 to 0 (as in ELT, arXiv 2604.09168).
     The teacher is the full model or the next larger one than the sub-model (options["teacher"]: "full" or "next").
 
-    COMMIT (MAGVIT 3.2) in a share of the samples, options["prediction_share"]: masked positions of the given frames show
-    what those frames alone are tokenized to, and are predicted like the others. These samples have no class.
-
-    Stale caches in a share of the steps, options["stale_share"]: keys and values of known tokens are those of an earlier
-    pass, when fewer were known, as in decoding with the cache.
+    A share of the samples, options["label_dropout"], has no class, so that the model learns both halves of guidance.
+    A share of the samples, options["prediction_share"], trains frame prediction (COMMIT, MAGVIT 3.2): masked
+    positions of the given frames show the tokens of those frames alone and are predicted like the others. These have
+    no class either. A share of the steps, options["stale_share"], trains with a stale cache: keys and values of known
+    tokens come from an earlier pass, when fewer tokens were known, as in generation with the cache.
     """
 
     def __init__(self, model: Generator, options: dict, train: Tokens, test: Tokens):
@@ -31,14 +31,16 @@ class GeneratorTask(nn.Module):
         self.model = model
         self.options = options
         self.train_tokens, self.test_tokens = train, test
-        self.reach = 1 / len(self.model.widths)  # in progress; the cache is refreshed at every change of width
+        self.reach = 1 / len(self.model.widths)  # in progress, because a change of width refreshes the cache
 
     def batch(self, random: Random, size: int) -> Batch:
         own, shared, options = random.own, random.shared, self.options
         items = np.sort(own.integers(len(self.train_tokens.labels), size=size))
-        tokens = self.model.tokens
-        stale = shared.random() < options["stale_share"]
-        hiding = masking.draw_stale(own, size, tokens, self.reach) if stale else masking.draw(own, size, tokens)
+        token_count = self.model.token_count
+        if shared.random() < options["stale_share"]:
+            hiding = masking.draw_stale(own, size, token_count, self.reach)
+        else:
+            hiding = masking.draw(own, size, token_count)
         predicting = own.random(size) < options["prediction_share"]
         dropped = own.random(size) < options["label_dropout"]
         batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
@@ -47,8 +49,11 @@ class GeneratorTask(nn.Module):
     def samples(
         self, source: Tokens, items: np.ndarray, hiding: masking.Masking, predicting: np.ndarray, unlabelled: np.ndarray
     ) -> Batch:
-        """tokens, ids, masked [size, N], labels [size]; if the cache is stale also what it was computed on:
-        before [size, N], and rows [size, n], the positions (the class token is 0) that are computed again."""
+        """Returns tokens, ids and masked [size, N] and labels [size].
+
+        With a stale cache it also returns `before` [size, N], the ids that the cache was computed for, and `rows`
+        [size, n], the positions that are computed again; position 0 is the class token.
+        """
         tokens = source.tokens[items].astype(np.int64)
         shown = np.full_like(tokens, self.model.mask_id)
         region = source.condition.shape[1]
@@ -65,7 +70,7 @@ class GeneratorTask(nn.Module):
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
     def logits(self, batch: Batch, width: Width) -> torch.Tensor:
-        """[masked positions, codes], in order of sample and position"""
+        """Returns the logits of all masked positions, [positions, codes], in order of sample and position."""
         model, masked = self.model, batch["masked"]
         if "before" in batch:
             cache = Cache()
@@ -99,16 +104,16 @@ class GeneratorTask(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, model: Generator) -> dict[str, float]:
-        """Cross entropy in nats of masked test tokens, for each width, at the mask ratios of training: given the class
-        and, where the model predicts frames, given those."""
+        """Returns the cross entropy in nats of masked test tokens for each width, at the mask ratios of training: given
+        the class and, where the model predicts frames, given the first frames."""
         test, device, codes = self.test_tokens, model.embeddings.word.weight.device, model.config["codebook_size"]
-        count = min(TEST_TOKENS // model.tokens, len(test.labels))
+        count = min(MAX_TEST_TOKENS // model.token_count, len(test.labels))
         result = {}
         for name, predicting in [("", False)] + [("predicting ", True)] * (test.condition.shape[1] > 0):
             sums, masked = np.zeros(len(model.widths)), 0
             for items in np.array_split(np.arange(count), max(1, count // self.options["batch"])):
                 flags = np.full(len(items), predicting)
-                hiding = masking.draw(np.random.default_rng(items), len(items), model.tokens)
+                hiding = masking.draw(np.random.default_rng(items), len(items), model.token_count)
                 batch = self.samples(test, items, hiding, flags, flags)
                 batch = {key: part.to(device) for key, part in batch.items()}
                 target = batch["tokens"][batch["masked"]]

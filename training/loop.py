@@ -15,7 +15,8 @@ from .processes import Processes
 
 
 class Task(Protocol):
-    """An nn.Module whose forward(batch, progress) gives the loss and metrics to show; progress goes from 0 to 1."""
+    """An nn.Module whose forward(batch, progress) returns the loss and the metrics to show. Progress goes from 0 to
+    1."""
 
     model: nn.Module  # what is trained, averaged and exported
 
@@ -25,7 +26,8 @@ class Task(Protocol):
 
 
 class Progress:
-    """Lines for people, and folder/metrics.jsonl for `curves.py`; lines after the checkpoint resumed from are dropped."""
+    """Prints the progress and writes folder/metrics.jsonl, which `curves.py` reads. A resumed training drops the
+    lines that were written after its checkpoint."""
 
     def __init__(self, folder: Path, step: int, steps: int, seconds: float, averages: dict[str, float]):
         self.file, self.first_step, self.steps = folder / "metrics.jsonl", step, steps
@@ -36,7 +38,7 @@ class Progress:
         self.started = time.monotonic()
 
     def seconds(self) -> float:
-        """Of training, those before the resumption included."""
+        """Returns the seconds of training, with those before it was resumed."""
         return self.seconds_before + time.monotonic() - self.started
 
     def add(self, metrics: dict[str, torch.Tensor]) -> None:
@@ -55,20 +57,22 @@ class Progress:
 
 
 def save(path: Path, state: dict) -> None:
-    """Writes beside and renames, so that an interrupted save loses nothing."""
+    """Writes to a temporary file and renames it, so that an interrupted save loses nothing."""
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
 def train(task: Task, options: dict, reader_threads: int, folder: Path, processes: Processes) -> nn.Module:
-    """Runs `task` for options["steps"] steps of options["batch"] samples over all processes; returns the averaged model.
+    """Runs `task` for options["steps"] steps of options["batch"] samples over all processes and returns the averaged
+    model.
 
-    State goes to folder/checkpoint.pt every `save_seconds`; started again, the training goes on from there.
+    It saves its state to folder/checkpoint.pt every `save_seconds`. When it is started again it resumes from there.
     """
     size, rest = divmod(options["batch"], processes.count)
     if rest:
-        raise SystemExit(f"batch: expected a multiple of the {processes.count} processes but received {options['batch']}")
+        expected = f"expected a multiple of the {processes.count} processes"
+        raise SystemExit(f"{expected} for batch but received {options['batch']}")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     model = task.to(processes.device).model
@@ -85,7 +89,7 @@ def train(task: Task, options: dict, reader_threads: int, folder: Path, processe
     parallel = processes.parallel(task)
 
     def make(step: int) -> Batch:
-        return task.batch(Random.of(options["seed"], step, processes.rank), size)
+        return task.batch(Random.for_step(options["seed"], step, processes.rank), size)
 
     last_save = time.monotonic()
     for batch in ahead(make, range(step, steps), reader_threads):

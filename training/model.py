@@ -1,4 +1,5 @@
-"""The models of docs/checkpoints.md in PyTorch. A module's state dict has exactly the checkpoint's tensor names."""
+"""The models of docs/checkpoints.md in PyTorch. The state dict of a module has exactly the checkpoint's tensor
+names."""
 
 from dataclasses import dataclass
 
@@ -15,31 +16,33 @@ class Width:
     hidden: int
 
 
-SCORES_AT_ONCE = 2**20  # so that they stay in a core's cache
+MAX_SCORES = 2**20  # attention scores computed at once, few enough to stay in the cache of a core
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """softmax(q kᵀ / √head_dim) v of [batch, heads, rows, head_dim].
+    """Returns softmax(q kᵀ / √head_dim) v. All tensors are [batch, heads, rows, head_dim].
 
-    PyTorch 2 needs no matrix of the scores for it; before, a few samples at a time are three times faster than all.
+    PyTorch 2 does this without a matrix of the scores. In PyTorch 1 a few samples at a time are three times faster than
+    all at once.
     """
     if hasattr(F, "scaled_dot_product_attention"):
         return F.scaled_dot_product_attention(query, key, value)
     query = query * query.shape[-1] ** -0.5
-    samples = max(1, SCORES_AT_ONCE // (query.shape[1] * query.shape[2] * key.shape[2]))
-    parts = zip(query.split(samples), key.split(samples), value.split(samples))
-    return torch.cat([(q @ k.transpose(-1, -2)).softmax(-1) @ v for q, k, v in parts])
+    samples = max(1, MAX_SCORES // (query.shape[1] * query.shape[2] * key.shape[2]))
+    chunks = zip(query.split(samples), key.split(samples), value.split(samples))
+    return torch.cat([(q @ k.transpose(-1, -2)).softmax(-1) @ v for q, k, v in chunks])
 
 
 class LayerNorm(nn.LayerNorm):
-    """In f32, whatever comes out of the products before it."""
+    """A layer norm in f32, also where the products before it are bf16."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.float())
 
 
 def gelu(x: torch.Tensor, approximate: str) -> torch.Tensor:
-    """On a CPU in f32: PyTorch's of bf16 is slower there than that and both conversions."""
+    """Returns GELU of x. On a CPU it is computed in f32, because PyTorch's bf16 GELU is slower there than f32 with both
+    conversions."""
     return F.gelu(x if x.is_cuda else x.float(), approximate=approximate)
 
 
@@ -54,7 +57,8 @@ class Attention(nn.Module):
         self.norm = LayerNorm(size, eps)
 
     def forward(self, x: torch.Tensor, heads: int, cache: "Cache | None") -> torch.Tensor:
-        """x [batch, rows, d]; with a cache the rows' keys and values are written there and all of it is attended to."""
+        """Returns attention's output [batch, rows, d] for x [batch, rows, d]. With a cache, the keys and values of
+        these rows are written to the cache and every row attends to all of the cache."""
         inner = heads * self.head_dim
 
         def project(layer: nn.Linear) -> torch.Tensor:  # [batch, heads, rows, head_dim]
@@ -99,7 +103,8 @@ class Layer(nn.Module):
 
 
 class Cache:
-    """Keys and values of every layer and position; `rows` [batch, n] are the positions of the pass at hand."""
+    """The keys and values of every layer and position. `rows`, int64 [batch, n], are the positions that the next pass
+    computes; None refreshes the cache: the pass computes every row."""
 
     def __init__(self) -> None:
         self.stored: dict[Attention, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -115,7 +120,8 @@ class Cache:
 
 
 def init_weights(module: nn.Module) -> None:
-    """Truncated normal of standard deviation 0.02, zero biases (BERT, MaskGIT)."""
+    """Initializes weights from a normal distribution of standard deviation 0.02, truncated at 0.04, and biases with 0
+    (as BERT and MaskGIT do)."""
     if isinstance(module, (nn.Linear, nn.Embedding)):
         nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
     if isinstance(module, nn.Linear):
@@ -123,19 +129,20 @@ def init_weights(module: nn.Module) -> None:
 
 
 class Generator(nn.Module):
-    """The masked transformer of MaskGIT with nested widths. Vocabulary: codes, classes, no class, [MASK]."""
+    """The masked transformer of MaskGIT with nested widths. The vocabulary has the codes, the classes, the null class
+    and [MASK], in this order."""
 
     def __init__(self, config: dict):
         super().__init__()
         self.config = config
         size, eps = config["hidden_size"], config["layer_norm_eps"]
-        self.tokens = torch.Size(config["latent_shape"]).numel()
-        self.no_class = config["codebook_size"] + config["num_classes"]
-        self.mask_id = self.no_class + 1
+        self.token_count = torch.Size(config["latent_shape"]).numel()
+        self.null_class_id = config["codebook_size"] + config["num_classes"]
+        self.mask_id = self.null_class_id + 1
         self.widths = [Width(width["heads"], width["hidden"]) for width in config["widths"]]
         self.embeddings = nn.Module()
         self.embeddings.word = nn.Embedding(self.mask_id + 1, size)
-        self.embeddings.position = nn.Embedding(1 + self.tokens, size)
+        self.embeddings.position = nn.Embedding(1 + self.token_count, size)
         self.embeddings.norm = LayerNorm(size, eps)
         pre_norm = config["norm_position"] == "pre"
         self.layers = nn.ModuleList(Layer(config, pre_norm) for _ in range(config["num_hidden_layers"]))
@@ -148,11 +155,14 @@ class Generator(nn.Module):
         self.apply(init_weights)
 
     def class_id(self, labels: torch.Tensor) -> torch.Tensor:
-        """Vocabulary ids of labels [batch]; -1 is no class."""
-        return torch.where(labels < 0, self.no_class, labels + self.config["codebook_size"])
+        """Returns the vocabulary ids of labels [batch]; the label -1 has the id of the null class."""
+        return torch.where(labels < 0, self.null_class_id, labels + self.config["codebook_size"])
 
-    def features(self, ids: torch.Tensor, labels: torch.Tensor, width: Width, cache: Cache | None = None) -> torch.Tensor:
-        """ids [batch, N] -> [batch, S, d], or with a cache whose rows are set [batch, n, d] of those positions."""
+    def features(
+        self, ids: torch.Tensor, labels: torch.Tensor, width: Width, cache: Cache | None = None
+    ) -> torch.Tensor:
+        """Returns the last layer's output [batch, S, d] for ids [batch, N]. With a cache whose `rows` are set it is
+        [batch, n, d], for those rows."""
         sequence = torch.cat([self.class_id(labels)[:, None], ids], 1)
         positions = torch.arange(sequence.shape[1], device=ids.device).expand_as(sequence)
         if cache is not None and cache.rows is not None:
@@ -163,7 +173,7 @@ class Generator(nn.Module):
         return x
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """[..., d] -> [..., V]"""
+        """Returns the LM head's f32 logits [..., V] for features [..., d]."""
         if hasattr(self, "norm"):
             features = self.norm(features)
         approximate = "tanh" if self.config["hidden_act"] == "gelu_tanh" else "none"
@@ -171,7 +181,8 @@ class Generator(nn.Module):
         return F.linear(x, self.embeddings.word.weight, self.head.bias).float()
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor, width: Width | None = None) -> torch.Tensor:
-        """ids [batch, N] with mask_id where masked, labels [batch] (-1: none) -> logits [batch, N, V]"""
+        """Returns logits [batch, N, V] for ids [batch, N], mask_id where masked, and labels [batch], -1 for the null
+        class. The default is the full width."""
         return self.logits(self.features(ids, labels, width or self.widths[-1])[:, 1:])
 
 
@@ -183,14 +194,14 @@ class Tokenizer(nn.Module):
         self.config = config
         size, eps = config["hidden_size"], config["layer_norm_eps"]
         self.grid = [extent // patch for extent, patch in zip(config["sample_shape"], config["patch_shape"])]
-        self.tokens = torch.Size(self.grid).numel()
+        self.token_count = torch.Size(self.grid).numel()
         patch = torch.Size(config["patch_shape"]).numel() * config["channels"]
         self.width = Width(config["num_attention_heads"], config["intermediate_size"])
 
         def transformer(layers: int, inputs: int, outputs: int) -> nn.Module:
             stack = nn.Module()
             stack.input = nn.Linear(inputs, size)
-            stack.position = nn.Embedding(self.tokens, size)
+            stack.position = nn.Embedding(self.token_count, size)
             stack.layers = nn.ModuleList(Layer(config, pre_norm=True) for _ in range(layers))
             stack.norm = LayerNorm(size, eps)
             stack.output = nn.Linear(size, outputs)
@@ -210,34 +221,35 @@ class Tokenizer(nn.Module):
         return stack.output(stack.norm(x))
 
     def patches(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, height, width, channels] -> [batch, N, P]"""
+        """Cuts pixels [batch, frames, height, width, channels] into patches [batch, N, P]."""
         t, h, w = self.config["patch_shape"]
         x = pixels.unfold(1, t, t).unfold(2, h, h).unfold(3, w, w)  # [batch, *grid, channels, t, h, w]
         return x.movedim(4, -1).flatten(1, 3).flatten(2)
 
     def pixels(self, patches: torch.Tensor) -> torch.Tensor:
-        """[batch, N, P] -> [batch, frames, height, width, channels]"""
+        """Puts patches [batch, N, P] together to pixels [batch, frames, height, width, channels]."""
         x = patches.unflatten(2, (*self.config["patch_shape"], -1)).unflatten(1, self.grid)
         x = x.permute(0, 1, 4, 2, 5, 3, 6, 7)  # [batch, T, t, H, h, W, w, channels]
         return x.flatten(5, 6).flatten(3, 4).flatten(1, 2)
 
     def codes(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, height, width, channels] -> [batch, N, codebook_dim], not quantized"""
+        """Returns the encoder's output [batch, N, codebook_dim], not quantized, for pixels [batch, frames, height,
+        width, channels]."""
         return self._run(self.encoder, self.patches(pixels))
 
     def nearest(self, codes: torch.Tensor) -> torch.Tensor:
-        """argmin_k |z - codebook[k]|²"""
+        """Returns argmin_k |z - codebook[k]|², [...], for codes z [..., codebook_dim]."""
         table = self.codebook.weight
         return (codes @ table.T - table.square().sum(1) / 2).argmax(-1)
 
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, height, width, channels] -> [batch, N]"""
+    def tokenize(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Returns tokens [batch, N] for pixels [batch, frames, height, width, channels] in [0, 1]."""
         return self.nearest(self.codes(pixels))
 
     def decode_codes(self, codes: torch.Tensor) -> torch.Tensor:
-        """[batch, N, codebook_dim] -> pixels, not clamped"""
+        """Returns the decoder's pixels, not clamped, for codes [batch, N, codebook_dim]."""
         return self.pixels(self._run(self.decoder, codes))
 
-    def decode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[batch, N] -> [batch, frames, height, width, channels] in [0, 1]"""
+    def detokenize(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Returns pixels [batch, frames, height, width, channels] in [0, 1] for tokens [batch, N]."""
         return self.decode_codes(self.codebook(tokens)).clamp(0, 1)

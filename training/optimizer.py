@@ -1,4 +1,4 @@
-"""What moves the weights: AdamW, its learning rate, and the moving average that is exported."""
+"""AdamW, its learning rate, and the moving average of the weights that is exported."""
 
 import copy
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def optimizer_of(model: nn.Module, options: dict) -> torch.optim.Optimizer:
-    """AdamW; biases, norms and embeddings without weight decay."""
+    """Returns AdamW with weight decay for matrices only: biases, norms and embeddings have none."""
     decayed, others = [], []
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim > 1 and not any(word in name for word in ("position", "word", "codebook"))
@@ -17,15 +17,16 @@ def optimizer_of(model: nn.Module, options: dict) -> torch.optim.Optimizer:
 
 
 def learning_rate(progress: float, options: dict) -> float:
-    """Up in the first `warmup` of the training, level, down to zero in its last `cooldown`, both linear.
+    """Returns the learning rate at a progress from 0 to 1. It rises linearly in the first share `warmup` of the
+    training, is constant, and falls linearly to 0 in the last share `cooldown`.
 
-    Level, so that a training can be made longer while it runs (Hägele et al., 2024, arXiv 2405.18392).
+    As it is constant in between, a training can be made longer while it runs (Hägele et al., 2024, arXiv 2405.18392).
     """
     return options["learning_rate"] * min(1, progress / options["warmup"], (1 - progress) / options["cooldown"])
 
 
 class Ema:
-    """Exponential moving average of a model's weights, quick at first."""
+    """The exponential moving average of a model's weights. It follows them faster in the first steps."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)

@@ -1,15 +1,17 @@
-"""The safetensors format: an 8-byte little-endian header length, a JSON header, the tensors' bytes."""
+"""The safetensors format: an 8-byte little-endian header length, a JSON header, and the bytes of the tensors."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+CODES = {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8", "U8": "u1"}
+DTYPES = {name: np.dtype(code) for name, code in CODES.items()}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Writes tensors in the given order. Their bytes begin at a multiple of 8 in the file."""
     header, offset = {}, 0
     for name, tensor in tensors.items():
         end = offset + tensor.nbytes
@@ -24,6 +26,7 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
+    """Returns the tensors of a file as arrays that cannot be written to."""
     raw = path.read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])

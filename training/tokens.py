@@ -14,13 +14,16 @@ from .data import Source, open_source, to_float
 from .model import Tokenizer
 from .processes import Processes
 
-CHUNK = 256  # samples at a time
+CHUNK = 256  # samples that are tokenized at once
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A split: `tokens` [count, N]; `condition` [count, n], what the given frames alone are tokenized to, n = 0 where the
-    model predicts no frames; `labels` int64 [count]."""
+    """The tokens of a split.
+
+    `tokens` is uint16 [count, N]. `condition` is uint16 [count, n]: the tokens of the given frames alone; n is 0
+    where the model predicts no frames. `labels` is int64 [count].
+    """
 
     tokens: np.ndarray
     condition: np.ndarray
@@ -28,13 +31,15 @@ class Tokens:
 
 
 def given(pixels: torch.Tensor, frames: int) -> torch.Tensor:
-    """[batch, T, height, width, channels]: the first `frames` frames, then the last of them again (COMMIT: MAGVIT 3.2)"""
+    """Returns videos of the same shape [batch, frames, height, width, channels] whose first `frames` frames are those
+    of `pixels` and whose others repeat the last of these (COMMIT, MAGVIT 3.2)."""
     first = torch.arange(pixels.shape[1], device=pixels.device).clamp(max=frames - 1)
     return pixels[:, first]
 
 
 def condition_tokens(tokenizer: Tokenizer, frames: int) -> int:
-    """How many: the positions of all latent frames that given frames reach into, the first ones of the sequence."""
+    """Returns how many token positions, the first ones of the sequence, are of latent frames that the first `frames`
+    frames reach into."""
     time, height, width = tokenizer.grid
     return min(time, math.ceil(frames / tokenizer.config["patch_shape"][0])) * height * width
 
@@ -43,7 +48,8 @@ def condition_tokens(tokenizer: Tokenizer, frames: int) -> int:
 def tokenize(
     tokenizer: Tokenizer, source: Source, views: int, rows: range, frames: int, threads: int, tokens, condition
 ) -> None:
-    """Fills `rows` of tokens and condition; row r is view r % views of sample r // views."""
+    """Tokenizes samples into the given `rows` of the arrays `tokens` and `condition`. Row r is view r % views of sample
+    r // views."""
     device = tokenizer.codebook.weight.device
 
     def read(first: int) -> np.ndarray:
@@ -53,27 +59,28 @@ def tokenize(
     starts = range(0, len(rows), CHUNK)
     for first, samples in zip(starts, ahead(read, starts, threads)):
         pixels, places = to_float(samples).to(device), np.array(rows[first : first + CHUNK])
-        tokens[places] = tokenizer.encode(pixels).cpu().numpy()
+        tokens[places] = tokenizer.tokenize(pixels).cpu().numpy()
         if frames:
-            condition[places] = tokenizer.encode(given(pixels, frames))[:, : condition.shape[1]].cpu().numpy()
+            condition[places] = tokenizer.tokenize(given(pixels, frames))[:, : condition.shape[1]].cpu().numpy()
 
 
 def prepare(
     tokenizer: Tokenizer, data: dict, frames: int, split: str, folder: Path, processes: Processes
 ) -> Tokens:
-    """The tokens in folder/split; made first, each process its share, if they are not there.
+    """Returns the tokens in folder/split. If there are none, all processes tokenize the data set first, a share each.
 
-    A training sample is kept in data["views"] views, a test sample in one; `frames` are given (0: no prediction).
+    There are data["views"] views of a training sample and one of a test sample. `frames` is the number of given
+    frames, 0 for a model that predicts none.
     """
     weights = tokenizer.codebook.weight.detach().cpu().numpy().tobytes()
-    maker = {"data": data, "frames": frames, "codebook": hashlib.sha256(weights).hexdigest()}
+    origin = {"data": data, "frames": frames, "codebook": hashlib.sha256(weights).hexdigest()}
     folder = folder / split
     done = folder / "made-from.json"
     if not done.exists():
         source = open_source(data, tokenizer.config["sample_shape"], split)
         views = data["views"] if split == "train" else 1
         count = len(source.labels) * views
-        shapes = {"tokens": (count, tokenizer.tokens), "condition": (count, condition_tokens(tokenizer, frames))}
+        shapes = {"tokens": (count, tokenizer.token_count), "condition": (count, condition_tokens(tokenizer, frames))}
         folder.mkdir(parents=True, exist_ok=True)
         if processes.first:
             for name, shape in shapes.items():
@@ -87,8 +94,9 @@ def prepare(
             array.flush()
         processes.wait()
         if processes.first:
-            done.write_text(json.dumps(maker, indent=2) + "\n")
+            done.write_text(json.dumps(origin, indent=2) + "\n")
         processes.wait()
-    if json.loads(done.read_text()) != maker:
-        raise SystemExit(f"{folder}: expected tokens of this data set and tokenizer; they are of {done.read_text()}")
+    if json.loads(done.read_text()) != origin:
+        received = f"received those of {done.read_text()}"
+        raise SystemExit(f"{folder}: expected tokens of this data set and tokenizer but {received}")
     return Tokens(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "condition", "labels")))

@@ -1,7 +1,7 @@
 """python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER]
     [--from FOLDER] [--data FOLDER]
 
-Under torchrun on several GPUs: torchrun --nproc_per_node 8 -m training.train ...
+On several GPUs: torchrun --nproc_per_node 8 -m training.train ...
 """
 
 import argparse
@@ -20,11 +20,11 @@ from .tokens import prepare
 
 
 def start_from(model: Generator, folder: Path) -> None:
-    """Gives `model` the weights of an exported one."""
+    """Loads the weights of an exported generator into `model`."""
     try:
         model.load_state_dict(export.read(folder).state_dict())
     except RuntimeError as error:
-        raise SystemExit(f"--from {folder}: expected a generator of this config's shapes: {error}") from None
+        raise SystemExit(f"--from {folder}: expected a generator with the shapes of this config: {error}") from None
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints while training, and the exported model")
     parser.add_argument("--tokenizer", type=Path, help="the exported tokenizer that a generator is trained on")
     parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")
-    parser.add_argument("--from", dest="start", type=Path, help="an exported generator to go on from, instead of random weights")
+    parser.add_argument("--from", dest="start", type=Path, help="an exported generator to start from")
     parser.add_argument("--data", help="the data set's folder, instead of the config's")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
@@ -52,7 +52,7 @@ def main() -> None:
         tokenizer = export.read(arguments.tokenizer).to(processes.device)
         generator = Generator(model)
         if arguments.start is not None:
-            start_from(generator, arguments.start)  # before the tokens, which take minutes: a wrong folder is told of at once
+            start_from(generator, arguments.start)  # a wrong folder fails before the minutes that tokenizing takes
         folder = arguments.tokens or arguments.out / "tokens"
         frames = model.get("prediction", {"frames": 0})["frames"]
         splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))

@@ -1,6 +1,7 @@
 """Attention by PyTorch's own backends, the fastest of them for each shape.
 
-query [sequences, heads, rows, head_dim], key and value [sequences, heads, positions, head_dim], the last axis dense.
+The query is [sequences, heads, rows, head_dim], key and value are [sequences, heads, positions, head_dim], and the last
+axis of all three is dense.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,8 @@ def plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.
 
 
 def backends(device: torch.device, dtype: torch.dtype) -> dict[str, Backend]:
-    """On a GPU cuDNN's kernel and FlashAttention-2, neither of which takes float32; elsewhere what PyTorch picks."""
+    """Returns cuDNN's kernel and FlashAttention-2 on a GPU, unless for float32, which neither of them takes.
+    Elsewhere it returns the backend that PyTorch picks."""
     if not hasattr(F, "scaled_dot_product_attention") or device.type == "meta":
         return {"plain": plain}
     if device.type != "cuda" or dtype == torch.float32:
@@ -36,7 +38,8 @@ def backends(device: torch.device, dtype: torch.dtype) -> dict[str, Backend]:
 
 
 class Attention:
-    """Chooses a backend the first time it sees a shape, so before that shape is captured in a graph."""
+    """Attention by the backend that is fastest for the shape. It is chosen when a shape comes for the first time,
+    which is before that shape is captured in a graph."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype):
         self.backends = backends(device, dtype)

@@ -1,4 +1,4 @@
-"""What a pass is made of, compiled as far as PyTorch can: each takes and returns rows [rows, d] of all sequences."""
+"""The parts of a pass, compiled as far as PyTorch can. They take and return rows [rows, d] of all sequences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ def layer_norm(x: torch.Tensor, norm: Norm) -> torch.Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, EPS)
 
 
-def linear(x: torch.Tensor, to: Linear) -> torch.Tensor:
-    return F.linear(x, to.weight, to.bias)
+def linear(x: torch.Tensor, layer: Linear) -> torch.Tensor:
+    return F.linear(x, layer.weight, layer.bias)
 
 
-def linear_gelu(x: torch.Tensor, to: Linear) -> torch.Tensor:
-    """GELU by its tanh approximation; on a GPU in cuBLASLt's epilogue."""
+def linear_gelu(x: torch.Tensor, layer: Linear) -> torch.Tensor:
+    """Returns GELU, by its tanh approximation, of a linear layer. On a GPU it is in the epilogue of cuBLASLt's
+    product."""
     if x.is_cuda:
-        return torch._addmm_activation(to.bias, x, to.weight.t(), use_gelu=True)
-    return F.gelu(linear(x, to), approximate="tanh")
+        return torch._addmm_activation(layer.bias, x, layer.weight.t(), use_gelu=True)
+    return F.gelu(linear(x, layer), approximate="tanh")
 
 
 def add_norm(x: torch.Tensor, y: torch.Tensor, norm: Norm) -> torch.Tensor:
@@ -32,15 +33,15 @@ def add_norm(x: torch.Tensor, y: torch.Tensor, norm: Norm) -> torch.Tensor:
 
 
 def embed(
-    word: torch.Tensor, position: torch.Tensor, norm: Norm, ids: torch.Tensor, positions: torch.Tensor
+    words: torch.Tensor, position: torch.Tensor, norm: Norm, ids: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
-    """ids, positions [rows] -> [rows, d]"""
-    return layer_norm(word[ids] + position[positions], norm)
+    """Returns the embeddings [rows, d] of ids [rows] at positions [rows]."""
+    return layer_norm(words[ids] + position[positions], norm)
 
 
 def store(cache: torch.Tensor, rows: torch.Tensor, qkv: torch.Tensor) -> None:
-    """Keys and values of qkv [sequences, n, heads, 3, head_dim] into rows [sequences · n] of the flattened
-    cache [sequences, positions, heads, 3, head_dim], eight bytes at a time."""
+    """Copies keys and values of qkv [sequences, n, heads, 3, head_dim] to rows [sequences · n] of the cache [sequences,
+    positions, heads, 3, head_dim], whose first two axes count as one. It copies eight bytes at a time."""
     target, source = (x.view(torch.int64).flatten(0, 1)[:, :, 1:] for x in (cache, qkv))
     target.index_copy_(0, rows, source)
 
@@ -52,7 +53,8 @@ def gumbel(like: torch.Tensor) -> torch.Tensor:
 def sample(
     logits: torch.Tensor, guidance: float, choice_temperature: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """logits [branches, batch, n, codes], choice_temperature [] -> tokens and the confidence in each, [batch, n]."""
+    """Draws tokens from logits [branches, batch, n, codes] and returns them with the confidence in each, [batch, n].
+    The choice temperature is a tensor []."""
     scores = logits[0].float()
     if len(logits) == 2:
         scores = (1 + guidance) * scores - guidance * logits[1].float()
@@ -63,13 +65,18 @@ def sample(
 
 @dataclass(frozen=True)
 class Kernels:
+    """The parts of a pass.
+
+    `finish` takes x, the mixed values of attention [rows, heads · head_dim] and the layer, and returns the layer's
+    output. `lm_head` takes x, its dense layer, its norm and the embedding table, and returns logits [rows, padded
+    vocabulary].
+    """
+
     embed: Callable[..., torch.Tensor]
     project: Callable[[torch.Tensor, Linear], torch.Tensor]
     attend: Attention
-    # x, what attention mixed [rows, heads · head_dim], the layer -> the layer's result
     finish: Callable[[torch.Tensor, torch.Tensor, Layer], torch.Tensor]
-    # x, dense, norm, word -> logits [rows, padded vocabulary]
-    head: Callable[[torch.Tensor, Linear, Norm, Linear], torch.Tensor]
+    lm_head: Callable[[torch.Tensor, Linear, Norm, Linear], torch.Tensor]
     sample: Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -84,9 +91,9 @@ def default_compile() -> str:
     return "pointwise" if hasattr(torch, "compile") else "none"
 
 
-def kernels(compiled: str, device: torch.device, dtype: torch.dtype) -> Kernels:
-    """compiled: a key of COMPILE."""
-    if compiled != "none":  # past a limit a fullgraph function fails; `all` compiles each row count of each batch
+def make_kernels(compiled: str, device: torch.device, dtype: torch.dtype) -> Kernels:
+    """Returns the kernels, compiled as a key of COMPILE says."""
+    if compiled != "none":  # 'all' compiles each row count of each batch, which is more than the default limits allow
         torch._dynamo.config.cache_size_limit = 256
         torch._dynamo.config.accumulated_cache_size_limit = 4096
 
@@ -104,14 +111,14 @@ def kernels(compiled: str, device: torch.device, dtype: torch.dtype) -> Kernels:
         x = add_normed(x, linear(mixed, layer.output), layer.attention_norm)
         return add_normed(x, linear(linear_gelu(x, layer.up), layer.down), layer.mlp_norm)
 
-    def head(x: torch.Tensor, dense: Linear, norm: Norm, word: Linear) -> torch.Tensor:
-        return linear(layer_norm(linear_gelu(x, dense), norm), word)
+    def lm_head(x: torch.Tensor, dense: Linear, norm: Norm, words: Linear) -> torch.Tensor:
+        return linear(layer_norm(linear_gelu(x, dense), norm), words)
 
     return Kernels(
         embed=pointwise(embed),
         project=products(linear),
         attend=Attention(device, dtype),
         finish=products(finish),
-        head=products(head),
+        lm_head=products(lm_head),
         sample=pointwise(sample),
     )

@@ -1,7 +1,8 @@
 """The generator of docs/checkpoints.md (post-LN, tanh GELU) with random weights, laid out for speed.
 
-Query, key and value are one matrix whose rows go head by head, so that the first heads are a prefix of it. The word
-matrix is padded with rows to a multiple of 64, which cuBLAS needs for its fast kernels; no code's logit is there.
+Query, key and value are one matrix whose rows go head by head, so that the first heads are a prefix of it. The
+embedding table, which is also the output matrix of the LM head, is padded to a multiple of 64 rows, which cuBLAS
+needs for its fast kernels. The padding comes after all codes.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,7 @@ class Norm(NamedTuple):
 
 
 class Layer(NamedTuple):
-    qkv: Linear  # [heads · 3 · head_dim, d]: of each head its query, key and value
+    qkv: Linear  # [heads · 3 · head_dim, d], with query, key and value of each head
     output: Linear  # [d, heads · head_dim]
     attention_norm: Norm
     up: Linear  # [hidden, d]
@@ -32,20 +33,21 @@ class Layer(NamedTuple):
 
 class Model(NamedTuple):
     shape: Shape
-    word: Linear  # [padded vocabulary, d]: embeddings and, with the bias, the head's output matrix
+    words: Linear  # [padded vocabulary, d]: the embedding table and, with the bias, the output of the LM head
     position: torch.Tensor  # [positions, d]
     embedding_norm: Norm
     layers: list[Layer]
-    dense: Linear  # [d, d], of the head
-    head_norm: Norm
+    dense: Linear  # [d, d], the first layer of the LM head
+    lm_head_norm: Norm
 
 
-def padded_vocabulary(shape: Shape) -> int:
-    return -(-shape.vocabulary // 64) * 64
+def padded_vocab_size(shape: Shape) -> int:
+    return -(-shape.vocab_size // 64) * 64
 
 
 def random_model(shape: Shape, device: torch.device, dtype: torch.dtype, deviation: float = 0.02) -> Model:
-    """Weights and biases are normal with that standard deviation; norms' weights are around 1."""
+    """Returns a model whose weights and biases are normal with the given standard deviation. The weights of norms
+    have the mean 1."""
 
     def normal(*size: int) -> torch.Tensor:
         return torch.randn(size, device=device, dtype=dtype) * deviation
@@ -56,26 +58,26 @@ def random_model(shape: Shape, device: torch.device, dtype: torch.dtype, deviati
     def norm() -> Norm:
         return Norm(1 + normal(d), normal(d))
 
-    d, inner = shape.size, shape.heads * shape.head_dim
+    d, inner = shape.hidden_size, shape.heads * shape.head_dim
 
     def layer() -> Layer:
         attention = linear(3 * inner, d), linear(d, inner), norm()
-        mlp = linear(shape.hidden, d), linear(d, shape.hidden), norm()
+        mlp = linear(shape.intermediate_size, d), linear(d, shape.intermediate_size), norm()
         return Layer(*attention, *mlp)
 
     return Model(
         shape=shape,
-        word=linear(padded_vocabulary(shape), d),
+        words=linear(padded_vocab_size(shape), d),
         position=normal(shape.positions, d),
         embedding_norm=norm(),
         layers=[layer() for _ in range(shape.layers)],
         dense=linear(d, d),
-        head_norm=norm(),
+        lm_head_norm=norm(),
     )
 
 
 def narrowed(layer: Layer, shape: Shape, width: Width) -> Layer:
-    """Views of the prefix that a width uses; nothing is copied."""
+    """Returns the prefix of a layer that a width uses, as views."""
     inner, hidden = width.heads * shape.head_dim, width.hidden
     return layer._replace(
         qkv=Linear(layer.qkv.weight[: 3 * inner], layer.qkv.bias[: 3 * inner]),

@@ -1,10 +1,23 @@
-"""Sizes, plans and FLOPs of lib/presets.ts, lib/plan.ts and lib/flops.ts, for benchmarks that run without Node.
+"""python3 -m bench.peers.plan L [MODEL ...] --out plans.json: writes the plans that the benchmarks run.
 
-A multiply-add counts 2. Every number is one sample's, without guidance: guidance doubles it.
+Sizes, plans and FLOPs are those of `magnets plan --json`, made concrete by lib/plan. This module only reads them. A
+file of them serves a machine without Node: it has {model: {method: BatchPlan}}, with the model as it was named on the
+command line and the methods of METHODS. The plans are those of one sample without guidance; guidance doubles the FLOPs.
 """
 
-import math
+import argparse
+import json
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TINY = "bench/peers/tiny"  # the folder of a config for checks
+METHODS = {
+    "baseline": ["--schedule", "baseline"],
+    "paper": ["--schedule", "paper"],
+    "paper-nocache": ["--schedule", "paper", "--no-cache"],
+}
 
 
 @dataclass(frozen=True)
@@ -18,109 +31,133 @@ class Width:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's sizes. Vocabulary: codes, classes, no class, [MASK]; a sequence is the class token, then the tokens."""
+    """A model's sizes. The vocabulary has the codes, the classes, the null class and [MASK], in this order; a
+    sequence is the class token and then the tokens. The widths go from narrow to full."""
 
     name: str
     layers: int
-    size: int  # d, of the residual stream
+    hidden_size: int
     heads: int
-    hidden: int
-    codes: int
-    vocabulary: int
-    tokens: int
-
-    @property
-    def head_dim(self) -> int:
-        return self.size // self.heads
+    head_dim: int
+    intermediate_size: int
+    codebook_size: int
+    vocab_size: int
+    token_count: int
+    widths: tuple[Width, ...]
 
     @property
     def positions(self) -> int:
-        return 1 + self.tokens
+        return 1 + self.token_count
 
     @property
-    def widths(self) -> list[Width]:
-        """Narrow to full."""
-        return [
-            Width("1" if p == 1 else f"1/{p}", max(1, self.heads // p), self.hidden // p) for p in (8, 4, 2, 1)
-        ]
+    def classes(self) -> int:
+        return self.null_class_id - self.codebook_size
 
+    @property
+    def null_class_id(self) -> int:
+        return self.vocab_size - 2
 
-PRESETS = {
-    shape.name: shape
-    for shape in (
-        Shape("tiny", layers=3, size=128, heads=8, hidden=256, codes=64, vocabulary=76, tokens=64),
-        Shape("B", layers=12, size=768, heads=12, hidden=3072, codes=1024, vocabulary=2025, tokens=256),
-        Shape("L", layers=24, size=1024, heads=16, hidden=4096, codes=1024, vocabulary=2025, tokens=256),
-        Shape("XL", layers=28, size=1152, heads=16, hidden=4608, codes=1024, vocabulary=2025, tokens=256),
-        Shape("video-B", layers=12, size=768, heads=12, hidden=3072, codes=1024, vocabulary=1127, tokens=1024),
-        Shape("video-L", layers=24, size=1024, heads=16, hidden=4096, codes=1024, vocabulary=1127, tokens=1024),
-    )
-}
+    @property
+    def mask_id(self) -> int:
+        return self.vocab_size - 1
 
 
 @dataclass(frozen=True)
 class Step:
+    """A decode step of one sequence. A refresh computes every row and rewrites the cache; `active_rows` go through the
+    layers and `logits_rows` through the LM head. `masked` positions are masked when the step begins and `masked_after`
+    when it ends."""
+
     width: Width
-    refresh: bool  # every row is computed, and the cache rewritten
-    rows: int  # through the layers
-    head_rows: int  # through the head
-    masked: int  # positions masked when the step begins
-    reveal: int  # positions that become known after it
+    refresh: bool
+    active_rows: int
+    logits_rows: int
+    masked: int
+    masked_after: int
     choice_temperature: float
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The plan of one sample. With a `cache`, keys and values of known tokens are kept between refreshes."""
+
+    shape: Shape
     schedule: str
-    cache: bool  # keep keys and values of known tokens between refreshes
-    steps: list[Step]
+    cache: bool
+    steps: tuple[Step, ...]
+    flops: int
 
 
-def mask_counts(tokens: int, steps: int) -> list[int]:
-    """Positions still masked after each step on the cosine schedule, the last 0."""
-    left, counts = tokens, []
-    for step in range(1, steps):
-        ratio = max(1e-6, math.cos(math.pi / 2 * (step / steps)))
-        left = min(left, max(1, min(left - 1, math.floor(tokens * ratio))))
-        counts.append(left)
-    return counts + [0]
-
-
-def plan(shape: Shape, schedule: str, steps: int, cache: bool, choice_temperature: float = 4.5) -> Plan:
-    """`full`: the full width at every step. `paper`: equal shares from narrow to full, what is left over to the wider."""
-    share, wider = divmod(steps, len(shape.widths))
-    shares = [share + (i >= len(shape.widths) - wider) for i in range(len(shape.widths))]
-    if schedule == "full":
-        shares = [0] * (len(shape.widths) - 1) + [steps]
-    widths = [width for width, count in zip(shape.widths, shares) for _ in range(count)]
-    after = mask_counts(shape.tokens, steps)
-    before = [shape.tokens] + after[:-1]
-    rows = []
-    for step, width in enumerate(widths):
-        refresh = not cache or step == 0 or width != widths[step - 1]
-        rows.append(
-            Step(
-                width=width,
-                refresh=refresh,
-                rows=shape.positions if refresh else before[step - 1],
-                head_rows=before[step] if cache else shape.positions,
-                masked=before[step],
-                reveal=before[step] - after[step],
-                choice_temperature=choice_temperature * (1 - (step + 1) / steps),
-            )
+def parse_plan(plan: dict) -> Plan:
+    """Returns the plan in the JSON of a BatchPlan (lib/plan/plan.ts) of one sample and one branch."""
+    if plan["branches"] != 1:
+        raise SystemExit(f"expected the plan of 1 branch but received {plan['branches']}")
+    model = plan["model"]
+    frames, height, width = model["latentShape"]
+    shape = Shape(
+        name=model["name"],
+        layers=model["layers"],
+        hidden_size=model["hiddenSize"],
+        heads=model["heads"],
+        head_dim=model["headDim"],
+        intermediate_size=model["intermediateSize"],
+        codebook_size=model["codebookSize"],
+        vocab_size=model["vocabSize"],
+        token_count=frames * height * width,
+        widths=tuple(Width(**width) for width in model["widths"]),
+    )
+    steps = tuple(
+        Step(
+            width=Width(**step["width"]),
+            refresh=step["refresh"],
+            active_rows=step["activeRows"],
+            logits_rows=step["logitsRows"],
+            masked=step["masked"],
+            masked_after=step["maskedAfter"][0],
+            choice_temperature=step["choiceTemperature"],
         )
-    used = [(width.name, count) for width, count in zip(shape.widths, shares) if count]
-    return Plan(",".join(f"{name}x{count}" for name, count in used), cache, rows)
+        for step in plan["steps"]
+    )
+    return Plan(shape, plan["schedule"], plan["cache"], steps, plan["flops"])
 
 
-def step_flops(shape: Shape, step: Step) -> int:
-    d, inner = shape.size, step.width.heads * shape.head_dim
-    projections = 4 * step.rows * d * inner
-    attention = 2 * step.rows * shape.positions * inner
-    mlp = 2 * step.rows * d * step.width.hidden
-    head = step.head_rows * (d * d + shape.vocabulary * d)
-    return 2 * (shape.layers * (projections + attention + mlp) + head)
+def run_magnets_plan(model: str, *options: str) -> dict:
+    """Returns what `magnets plan --json` prints. `model` is the name of a preset, a bundled model or a folder."""
+    command = ["node", "dist/cli/main.js", "plan", "--model", model, *options, "--json"]
+    try:
+        return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    except FileNotFoundError:
+        raise SystemExit("expected Node, or a file of plans for --plan") from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{' '.join(command)}: expected exit status 0 but received {error.returncode}") from None
 
 
-def flops(shape: Shape, of: Plan) -> int:
-    return sum(step_flops(shape, step) for step in of.steps)
+def make_plans(model: str, steps: int = 12) -> dict[str, dict]:
+    """Returns the BatchPlan of every method."""
+    return {name: run_magnets_plan(model, "--steps", str(steps), *options) for name, options in METHODS.items()}
+
+
+def load_plans(model: str, file: Path | None) -> dict[str, Plan]:
+    """Returns the plan of every method for a model: from a file, or by Node where `file` is None."""
+    if file is None:
+        plans = make_plans(model)
+    else:
+        plans_of_models = json.loads(file.read_text())
+        if model not in plans_of_models:
+            raise SystemExit(f"{file}: expected plans of {model} but received those of {', '.join(plans_of_models)}")
+        plans = plans_of_models[model]
+    return {name: parse_plan(plan) for name, plan in plans.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", help=f"presets, bundled models or folders; --check needs {TINY}")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--out", type=Path, default=Path("plans.json"))
+    arguments = parser.parse_args()
+    plans = {model: make_plans(model, arguments.steps) for model in arguments.models}
+    arguments.out.write_text(json.dumps(plans) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,24 +1,13 @@
-"""Results as a table on the terminal and as JSON.
+"""Prints results as a table and writes them in the schema of bench/README.md.
 
-    {
-      "command": str, "date": "YYYY-MM-DD", "commit": str | null,
-      "device": str, "driver": str | null, "clocks": str | null, "torch": str, "cuda": str | null, "cudnn": int | null,
-      ...                      what else the command says of its settings
-      "rows": [{
-        "name": str,
-        ...                    what was run: batch, shapes
-        "seconds": {"median": float, "min": float, "max": float},
-        "flops": int,          of one run, by formula; a multiply-add counts 2 (null where bytes are counted)
-        "tflops": float | null TFLOP/s at the median
-      }]
-    }
-
-`clocks` is what nvidia-smi said when the command began: current and highest SM clock, memory clock, power limit.
+The device's `clocks` are what nvidia-smi reports when the command begins: current and highest SM clock, memory clock, power
+limit.
 """
 
 import datetime
 import json
 import math
+import platform
 import shlex
 import subprocess
 import sys
@@ -27,13 +16,15 @@ from pathlib import Path
 
 import torch
 
-from .timing import Seconds
+from .plan import ROOT
+from .timing import Timing
 
-ROOT = Path(__file__).parents[2]
+
+COMPUTE = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 def output(*command: str) -> str | None:
-    """None where the command is missing or fails."""
+    """Returns what a command prints, or None where it is missing or fails."""
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -44,23 +35,35 @@ def nvidia_smi(fields: str) -> str | None:
     return output("nvidia-smi", "--id=0", f"--query-gpu={fields}", "--format=csv,noheader")
 
 
+def cpu_name() -> str:
+    """Returns the model of the CPU as Linux names it, elsewhere the architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
+
+
 def environment(device: torch.device) -> dict:
-    cuda = device.type == "cuda"
+    """Returns the head of a result file."""
+    if device.type == "cuda":
+        hardware = {
+            "name": torch.cuda.get_device_name(),
+            "driver": nvidia_smi("driver_version"),
+            "clocks": nvidia_smi("clocks.sm,clocks.max.sm,clocks.mem,power.limit"),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    else:
+        hardware = {"name": cpu_name(), "threads": torch.get_num_threads()}
     return {
+        "device": hardware | {"torch": torch.__version__},
+        "commit": output("git", "describe", "--always", "--dirty"),
         "command": shlex.join(["python3", "-m", f"bench.peers.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "commit": output("git", "describe", "--always", "--dirty"),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "driver": nvidia_smi("driver_version"),
-        "clocks": nvidia_smi("clocks.sm,clocks.max.sm,clocks.mem,power.limit"),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
     }
 
 
 def clock_while(run: Callable[[], object], seconds: float, device: torch.device) -> str | None:
-    """The SM clock while the device repeats a run that takes `seconds`."""
+    """Returns the SM clock while the device repeats a run that takes `seconds`."""
     if device.type != "cuda":
         return None
     for _ in range(math.ceil(1 / seconds)):
@@ -71,19 +74,20 @@ def clock_while(run: Callable[[], object], seconds: float, device: torch.device)
 
 
 class Report:
-    """Prints each row as it comes and, with a file, writes all so far: a run cut short keeps what it measured."""
+    """Prints each row when it is added. With a file, it also writes all rows that it has by then, so that a run that
+    is cut short keeps what it measured."""
 
     def __init__(self, device: torch.device, settings: dict, file: Path | None):
-        self.header = environment(device) | settings
+        self.head = environment(device) | settings
         self.rows: list[dict] = []
         self.file = file
-        for name, value in self.header.items():
+        for name, value in self.head.items():
             print(f"{name}: {value}")
 
-    def add(self, name: str, facts: dict, seconds: Seconds, flops: int | None, line: str) -> None:
-        """line: the row of the table."""
-        tflops = None if flops is None else flops / seconds["median"] / 1e12
-        self.rows.append({"name": name, **facts, "seconds": seconds, "flops": flops, "tflops": tflops})
+    def add(self, name: str, settings: dict, timing: Timing, flops: int | None, line: str) -> None:
+        """Adds a row; `line` is its line of the printed table. `flops` is None where nothing is multiplied."""
+        counted = {} if flops is None else {"flops": flops}
+        self.rows.append({"name": name, **settings, **counted, **timing})
         print(line, flush=True)
         if self.file is not None:
-            self.file.write_text(json.dumps({**self.header, "rows": self.rows}, indent=2) + "\n")
+            self.file.write_text(json.dumps({**self.head, "rows": self.rows}, indent=2) + "\n")

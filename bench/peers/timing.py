@@ -1,4 +1,4 @@
-"""Timing on a device: whole CUDA graphs between CUDA events, or a clock where there are none."""
+"""Timing on a device: of CUDA graphs by CUDA events, elsewhere by a clock."""
 
 import statistics
 import time
@@ -6,22 +6,21 @@ from collections.abc import Callable
 
 import torch
 
-Seconds = dict[str, float]  # median, min, max
+Timing = dict[str, float | list[float]]  # samples, median, min, max, in seconds
 
-WARM_UP = 3  # runs before a capture: compilation, algorithm choices, allocations
+WARM_UP_RUNS = 3  # compilation, choices of algorithms and allocations are done by then
 
 
 def captured(function: Callable[[], torch.Tensor], device: torch.device) -> tuple[Callable[[], object], torch.Tensor]:
-    """The warmed-up function as one CUDA graph: (what runs it again, the tensor that every run's result lands in).
-
-    Without CUDA: (the function itself, its first result).
-    """
+    """Captures a function, after warming it up, as one CUDA graph. Returns a function that replays the graph, and the
+    tensor that holds the result after every replay. Without CUDA it returns the function itself and its first
+    result."""
     if device.type != "cuda":
         return function, function()
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP_RUNS):
             function()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
@@ -33,7 +32,7 @@ def captured(function: Callable[[], torch.Tensor], device: torch.device) -> tupl
 
 
 def once(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds from the start of one run on an idle device to its end."""
+    """Returns the seconds from the start of one run on an idle device to its end."""
     if device.type != "cuda":
         started = time.perf_counter()
         run()
@@ -46,12 +45,12 @@ def once(run: Callable[[], object], device: torch.device) -> float:
     return start.elapsed_time(end) / 1000
 
 
-def summary(samples: list[float]) -> Seconds:
-    return {"median": statistics.median(samples), "min": min(samples), "max": max(samples)}
+def summary(samples: list[float]) -> Timing:
+    return {"samples": samples, "median": statistics.median(samples), "min": min(samples), "max": max(samples)}
 
 
-def interleaved(runs: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, Seconds]:
-    """Every run in turn, `repeats` times over, so that a drift of the clocks falls on all of them."""
+def interleaved(runs: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, Timing]:
+    """Times all runs in turn, `repeats` times over, so that a drift of the clocks falls on all of them."""
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
@@ -59,8 +58,9 @@ def interleaved(runs: dict[str, Callable[[], object]], repeats: int, device: tor
     return {name: summary(values) for name, values in samples.items()}
 
 
-def per_call(calls: list[Callable[[], torch.Tensor]], repeats: int, device: torch.device) -> Seconds:
-    """Seconds of one of `calls`, captured one after the other in one graph: the cost of a launch is amortised."""
+def per_call(calls: list[Callable[[], torch.Tensor]], repeats: int, device: torch.device) -> Timing:
+    """Returns the time of one of `calls`. They follow one another in one graph, which amortises the cost of a
+    launch."""
 
     def every() -> torch.Tensor:
         for call in calls[:-1]:
@@ -68,4 +68,5 @@ def per_call(calls: list[Callable[[], torch.Tensor]], repeats: int, device: torc
         return calls[-1]()
 
     run, _ = captured(every, device)
-    return {name: value / len(calls) for name, value in interleaved({"calls": run}, repeats, device)["calls"].items()}
+    samples = interleaved({"graph": run}, repeats, device)["graph"]["samples"]
+    return summary([seconds / len(calls) for seconds in samples])

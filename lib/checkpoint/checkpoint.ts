@@ -3,9 +3,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { MagnetsError } from '../errors.js';
-import { parseSchedules } from '../plan/schedule.js';
-import { tokenCount } from '../plan/shape.js';
-import type { NativeTensor } from '../runtime/native.js';
 import {
   type GeneratorConfig,
   latentShapeOf,
@@ -13,94 +10,15 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { parseSafetensors } from './safetensors.js';
-
-export type Tensors = Record<string, NativeTensor>;
-type Shapes = Map<string, number[]>;
+import { type FileTensors, parseSafetensors } from './safetensors.js';
+import { parseSchedules } from './schedules.js';
+import { checkTensors, type TensorEntry, type TensorListing } from './schema.js';
 
 export interface Checkpoint {
   readonly folder: string;
   readonly config: GeneratorConfig;
-  readonly tensors: Tensors;
-  readonly tokenizer?: { readonly config: TokenizerConfig; readonly tensors: Tensors };
-}
-
-interface Sizes {
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
-}
-
-function linear(shapes: Shapes, name: string, out: number, input: number): void {
-  shapes.set(`${name}.weight`, [out, input]).set(`${name}.bias`, [out]);
-}
-
-function norm(shapes: Shapes, name: string, size: number): void {
-  shapes.set(`${name}.weight`, [size]).set(`${name}.bias`, [size]);
-}
-
-function layers(shapes: Shapes, prefix: string, count: number, sizes: Sizes): void {
-  const { hiddenSize: d, intermediateSize: f } = sizes;
-  const inner = sizes.heads * sizes.headDim;
-  for (let i = 0; i < count; ++i) {
-    const layer = `${prefix}layers.${i}`;
-    for (const name of ['query', 'key', 'value'])
-      linear(shapes, `${layer}.attention.${name}`, inner, d);
-    linear(shapes, `${layer}.attention.output`, d, inner);
-    norm(shapes, `${layer}.attention.norm`, d);
-    linear(shapes, `${layer}.mlp.up`, f, d);
-    linear(shapes, `${layer}.mlp.down`, d, f);
-    norm(shapes, `${layer}.mlp.norm`, d);
-  }
-}
-
-/** Every tensor of a generator with its shape. */
-export function generatorShapes(config: GeneratorConfig): Shapes {
-  const { hiddenSize: d, vocabSize } = config;
-  const shapes: Shapes = new Map();
-  shapes.set('embeddings.word.weight', [vocabSize, d]);
-  shapes.set('embeddings.position.weight', [tokenCount(config) + 1, d]);
-  norm(shapes, 'embeddings.norm', d);
-  layers(shapes, '', config.layers, config);
-  if (config.preNorm) norm(shapes, 'norm', d);
-  linear(shapes, 'head.dense', d, d);
-  norm(shapes, 'head.norm', d);
-  return shapes.set('head.bias', [vocabSize]);
-}
-
-/** Every tensor of a tokenizer with its shape. */
-export function tokenizerShapes(config: TokenizerConfig): Shapes {
-  const { hiddenSize: d, codebookDim } = config;
-  const tokens = tokenCount({ latentShape: latentShapeOf(config) });
-  const patch = config.patchShape.reduce((product, extent) => product * extent, config.channels);
-  const shapes: Shapes = new Map();
-  const half = (name: string, count: number, inputs: number, outputs: number) => {
-    linear(shapes, `${name}.input`, d, inputs);
-    shapes.set(`${name}.position.weight`, [tokens, d]);
-    layers(shapes, `${name}.`, count, config);
-    norm(shapes, `${name}.norm`, d);
-    linear(shapes, `${name}.output`, outputs, d);
-  };
-  half('encoder', config.encoderLayers, patch, codebookDim);
-  shapes.set('codebook.weight', [config.codebookSize, codebookDim]);
-  half('decoder', config.decoderLayers, codebookDim, patch);
-  return shapes;
-}
-
-/** Refuses a missing tensor, one of another shape, and one that nobody asked for. */
-export function checkTensors(file: string, tensors: Tensors, shapes: Shapes): void {
-  for (const [name, shape] of shapes) {
-    const received = tensors[name] ? `[${tensors[name].shape}]` : 'nothing';
-    if (received !== `[${shape}]`) {
-      const message = `${file}: ${name}: expected a tensor [${shape}] but received ${received}`;
-      throw new MagnetsError('ERR_CHECKPOINT', message);
-    }
-  }
-  const extra = Object.keys(tensors).find((name) => !shapes.has(name));
-  if (extra !== undefined) {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${extra}: expected no such tensor`);
-  }
+  readonly tensors: FileTensors;
+  readonly tokenizer?: { readonly config: TokenizerConfig; readonly tensors: FileTensors };
 }
 
 async function read(file: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
@@ -133,9 +51,13 @@ async function readJsonIfAny(file: string, signal: AbortSignal | undefined): Pro
   }
 }
 
-async function readTensors(file: string, shapes: Shapes, signal: AbortSignal | undefined) {
+async function readTensors(
+  file: string,
+  expected: readonly TensorEntry[],
+  signal: AbortSignal | undefined,
+): Promise<FileTensors> {
   const tensors = parseSafetensors(file, await read(file, signal));
-  checkTensors(file, tensors, shapes);
+  checkTensors(file, tensors, expected);
   return tensors;
 }
 
@@ -150,42 +72,49 @@ export async function readConfig(folder: string, signal?: AbortSignal): Promise<
   return { ...config, schedules: parseSchedules(schedulesFile, schedules, config) };
 }
 
-/** @throws MagnetsError ERR_CHECKPOINT, or the signal's reason. */
-export async function readCheckpoint(folder: string, signal?: AbortSignal): Promise<Checkpoint> {
-  const config = await readConfig(folder, signal);
-  const shapes = generatorShapes(config);
-  const tensors = await readTensors(join(folder, 'model.safetensors'), shapes, signal);
-
-  const tokenizerFile = join(folder, 'tokenizer', 'config.json');
-  const json = await readJsonIfAny(tokenizerFile, signal);
-  if (json === undefined) return { folder, config, tensors };
-  const tokenizer = parseTokenizerConfig(tokenizerFile, json);
+/** Refuses a tokenizer that is not the generator's. */
+function checkPair(file: string, config: GeneratorConfig, tokenizer: TokenizerConfig): void {
+  const refuse = (expected: string): never => {
+    throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected ${expected}`);
+  };
   const fits =
     tokenizer.codebookSize === config.codebookSize &&
     latentShapeOf(tokenizer).join() === config.latentShape.join();
-  if (!fits) {
-    const expected = `${config.codebookSize} codes on a grid of ${config.latentShape.join(' x ')}`;
-    throw new MagnetsError('ERR_CHECKPOINT', `${tokenizerFile}: expected ${expected}`);
-  }
+  if (!fits) refuse(`${config.codebookSize} codes on a grid of ${config.latentShape.join(' x ')}`);
   const [frames] = tokenizer.sampleShape;
   if (config.prediction && config.prediction.frames >= frames) {
-    const expected = `more than the ${config.prediction.frames} frames that prediction is given`;
-    throw new MagnetsError(
-      'ERR_CHECKPOINT',
-      `${tokenizerFile}: expected ${expected} for sample_shape`,
+    refuse(
+      `more than the ${config.prediction.frames} frames that prediction is given for sample_shape`,
     );
   }
+}
+
+/**
+ * Reads the generator and, where there is one, the tokenizer. `listing` says which tensors they need.
+ * @throws MagnetsError ERR_CHECKPOINT, or the signal's reason.
+ */
+export async function readCheckpoint(
+  folder: string,
+  listing: TensorListing,
+  signal?: AbortSignal,
+): Promise<Checkpoint> {
+  const config = await readConfig(folder, signal);
+  const file = join(folder, 'model.safetensors');
+  const tensors = await readTensors(file, listing.generator(config), signal);
+
+  const tokenizerConfigFile = join(folder, 'tokenizer', 'config.json');
+  const json = await readJsonIfAny(tokenizerConfigFile, signal);
+  if (json === undefined) return { folder, config, tensors };
+  const tokenizer = parseTokenizerConfig(tokenizerConfigFile, json);
+  checkPair(tokenizerConfigFile, config, tokenizer);
+  const tokenizerFile = join(folder, 'tokenizer', 'model.safetensors');
   return {
     folder,
     config,
     tensors,
     tokenizer: {
       config: tokenizer,
-      tensors: await readTensors(
-        join(folder, 'tokenizer', 'model.safetensors'),
-        tokenizerShapes(tokenizer),
-        signal,
-      ),
+      tensors: await readTensors(tokenizerFile, listing.tokenizer(tokenizer), signal),
     },
   };
 }

@@ -1,25 +1,37 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { type ModelShape, tokenCount, type Width } from '../plan/shape.js';
+import { type ModelShape, sequenceLength, tokenCount, type Width } from '../plan/shape.js';
+import { vocabularySize } from '../plan/vocabulary.js';
 import { Reader, type Shape3 } from './reader.js';
 
+/** The exact GELU, or its tanh approximation. */
+export const activations = ['gelu', 'gelu_tanh'] as const;
+export type Activation = (typeof activations)[number];
+
+/** Pre-LN: a norm before each half of a block; post-LN: after the residual sum (BERT, MaskGIT). */
+export const normPlaces = ['pre', 'post'] as const;
+export type NormPlace = (typeof normPlaces)[number];
+
+/** What `generate` and `predict` use where the caller says nothing. */
 export interface SamplingDefaults {
   readonly steps: number;
-  readonly guidanceScale: number;
+  /** w in (1 + w) · conditional - w · unconditional. */
+  readonly guidance: number;
   readonly temperature: number;
   readonly choiceTemperature: number;
-  /** 0: all */
+  /** Draw among the k most likely; 0: among all. */
   readonly topK: number;
 }
 
 export interface GeneratorConfig extends ModelShape {
-  readonly preNorm: boolean;
-  readonly geluTanh: boolean;
-  readonly layerNormEps: number;
+  readonly normPlace: NormPlace;
+  readonly activation: Activation;
+  readonly normEps: number;
+  /** K, the number of classes. */
   readonly classes: number;
-  /** One name a class, or none. */
+  /** One name for each class, or none. */
   readonly classLabels: readonly string[];
-  /** Of a model that predicts: how many frames it is given. */
+  /** For a model that predicts frames: how many it is given. */
   readonly prediction?: { readonly frames: number };
   readonly sampling: SamplingDefaults;
 }
@@ -31,14 +43,41 @@ export interface TokenizerConfig {
   readonly intermediateSize: number;
   readonly encoderLayers: number;
   readonly decoderLayers: number;
-  readonly geluTanh: boolean;
-  readonly layerNormEps: number;
+  readonly activation: Activation;
+  readonly normEps: number;
   readonly codebookSize: number;
   readonly codebookDim: number;
   /** [frames, height, width] in pixels. */
   readonly sampleShape: readonly [number, number, number];
   readonly patchShape: readonly [number, number, number];
   readonly channels: number;
+}
+
+/** A sample has at most this many values: frames · height · width · channels. */
+const mostSampleValues = 2 ** 27;
+/** A sample has at most this many token positions. */
+const mostTokens = 2 ** 16;
+/** A matrix of weights, and what one sample needs of each kind of memory, has at most this many values. */
+const mostValues = 2 ** 31 - 1;
+
+function product(extents: readonly number[]): number {
+  return extents.reduce((result, extent) => result * extent, 1);
+}
+
+/** Refuses a config with something too large for 32-bit sizes; each entry is named by the key that is at fault. */
+function checkSizes(reader: Reader, sizes: readonly [key: string, what: string, size: number][]) {
+  for (const [key, what, size] of sizes) {
+    if (size > mostValues) {
+      reader.fail(key, `sizes with at most ${mostValues} values in ${what} (not ${size})`);
+    }
+  }
+}
+
+interface TransformerSizes {
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
 }
 
 function transformer(reader: Reader) {
@@ -52,9 +91,22 @@ function transformer(reader: Reader) {
     heads,
     headDim: reader.has('head_dim') ? reader.integer('head_dim') : hiddenSize / heads,
     intermediateSize: reader.integer('intermediate_size'),
-    geluTanh: reader.oneOf('hidden_act', 'gelu', 'gelu_tanh') === 'gelu_tanh',
-    layerNormEps: reader.number('layer_norm_eps'),
+    activation: reader.oneOf('hidden_act', ...activations),
+    normEps: reader.number('layer_norm_eps'),
   };
+}
+
+/** Weights of a layer, and what one sequence of `rows` rows needs in each. */
+function checkTransformerSizes(reader: Reader, sizes: TransformerSizes, rows: number): void {
+  const { hiddenSize, intermediateSize } = sizes;
+  const inner = sizes.heads * sizes.headDim;
+  checkSizes(reader, [
+    ['num_attention_heads', 'the attention projections', 3 * inner * hiddenSize],
+    ['intermediate_size', 'a matrix of the MLP', intermediateSize * hiddenSize],
+    ['hidden_size', 'the rows of one sample', rows * hiddenSize],
+    ['num_attention_heads', 'the queries, keys and values of one sample', 3 * rows * inner],
+    ['intermediate_size', 'the hidden units of one sample', rows * intermediateSize],
+  ]);
 }
 
 function readWidths(reader: Reader, file: string, heads: number, hidden: number): Width[] {
@@ -80,43 +132,64 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
+function readSampling(parent: Reader, file: string): SamplingDefaults {
+  const reader = parent.has('sampling') ? parent.child('sampling') : Reader.of(file, {});
+  const or = (key: string, fallback: number, read: () => number) =>
+    reader.has(key) ? read() : fallback;
+  return {
+    steps: or('steps', 12, () => reader.integer('steps', 1, 1000)),
+    guidance: or('guidance', 0, () => reader.number('guidance')),
+    temperature: or('temperature', 1, () => reader.number('temperature')),
+    choiceTemperature: or('choice_temperature', 4.5, () => reader.number('choice_temperature')),
+    topK: or('top_k', 0, () => reader.integer('top_k', 0)),
+  };
+}
+
 export function parseGeneratorConfig(file: string, name: string, json: unknown): GeneratorConfig {
   const reader = Reader.of(file, json);
   reader.oneOf('model_type', 'magnets');
-  const base = transformer(reader);
+  const sizes = transformer(reader);
+  const layers = reader.integer('num_hidden_layers', 1, 1024);
   const codebookSize = reader.integer('codebook_size', 2);
   const classes = reader.integer('num_classes', 0);
+  const vocabSize = vocabularySize({ codebookSize, classes });
   const latentShape = reader.shape('latent_shape');
-  if (tokenCount({ latentShape }) > 2 ** 16) reader.fail('latent_shape', 'at most 65536 tokens');
+  if (tokenCount({ latentShape }) > mostTokens) {
+    reader.fail('latent_shape', `at most ${mostTokens} tokens`);
+  }
+  const rows = sequenceLength({ latentShape });
+  checkTransformerSizes(reader, sizes, rows);
+  checkSizes(reader, [
+    ['hidden_size', 'a matrix of the LM head', sizes.hiddenSize ** 2],
+    ['codebook_size', 'the embeddings', vocabSize * sizes.hiddenSize],
+    ['codebook_size', 'the logits of one sample', vocabSize * rows],
+    [
+      'num_hidden_layers',
+      'the K/V cache of one sample',
+      2 * layers * rows * sizes.heads * sizes.headDim,
+    ],
+  ]);
+
   const classLabels = reader.has('class_labels') ? reader.list('class_labels') : [];
   const valid = classLabels.every((label) => typeof label === 'string');
   if (!valid || (classLabels.length !== 0 && classLabels.length !== classes)) {
     reader.fail('class_labels', `${classes} names`);
   }
-  const sampling = reader.has('sampling') ? reader.child('sampling') : Reader.of(file, {});
-  const or = <T>(key: string, fallback: T, read: () => T) =>
-    sampling.has(key) ? read() : fallback;
   return {
     name,
-    layers: reader.integer('num_hidden_layers', 1, 1024),
-    ...base,
-    preNorm: reader.oneOf('norm_position', 'pre', 'post') === 'pre',
+    layers,
+    ...sizes,
+    normPlace: reader.oneOf('norm_position', ...normPlaces),
     codebookSize,
     classes,
     classLabels: classLabels as string[],
-    vocabSize: codebookSize + classes + 2,
+    vocabSize,
     latentShape,
-    widths: readWidths(reader, file, base.heads, base.intermediateSize),
+    widths: readWidths(reader, file, sizes.heads, sizes.intermediateSize),
     prediction: reader.has('prediction')
       ? { frames: reader.child('prediction').integer('frames', 1, 4096) }
       : undefined,
-    sampling: {
-      steps: or('steps', 12, () => sampling.integer('steps', 1, 1000)),
-      guidanceScale: or('guidance_scale', 0, () => sampling.number('guidance_scale')),
-      temperature: or('temperature', 1, () => sampling.number('temperature')),
-      choiceTemperature: or('choice_temperature', 4.5, () => sampling.number('choice_temperature')),
-      topK: or('top_k', 0, () => sampling.integer('top_k', 0)),
-    },
+    sampling: readSampling(reader, file),
   };
 }
 
@@ -125,22 +198,38 @@ export function parseTokenizerConfig(file: string, json: unknown): TokenizerConf
   reader.oneOf('model_type', 'magnets_tokenizer');
   const sampleShape = reader.shape('sample_shape');
   const patchShape = reader.shape('patch_shape');
+  const channels = reader.integer('channels', 1, 4);
+  if (product(sampleShape) * channels > mostSampleValues) {
+    reader.fail('sample_shape', `at most ${mostSampleValues} values with ${channels} channels`);
+  }
   if (sampleShape.some((extent, axis) => extent % patchShape[axis]! !== 0)) {
     reader.fail('patch_shape', `a patch that divides ${sampleShape.join(' x ')}`);
   }
+  const tokens = product(latentShapeOf({ sampleShape, patchShape }));
+  if (tokens > mostTokens) reader.fail('patch_shape', `at most ${mostTokens} patches`);
+  const sizes = transformer(reader);
+  const codebookSize = reader.integer('codebook_size', 2);
+  const codebookDim = reader.integer('codebook_dim');
+  checkTransformerSizes(reader, sizes, tokens);
+  checkSizes(reader, [
+    ['patch_shape', 'the patch embedding', product(patchShape) * channels * sizes.hiddenSize],
+    ['codebook_dim', 'the projection of codes', codebookDim * sizes.hiddenSize],
+    ['codebook_size', 'the codebook', codebookSize * codebookDim],
+    ['codebook_size', 'the distances of one sample', codebookSize * tokens],
+  ]);
   return {
-    ...transformer(reader),
+    ...sizes,
     encoderLayers: reader.integer('encoder_layers', 0, 1024),
     decoderLayers: reader.integer('decoder_layers', 1, 1024),
-    codebookSize: reader.integer('codebook_size', 2),
-    codebookDim: reader.integer('codebook_dim'),
+    codebookSize,
+    codebookDim,
     sampleShape,
     patchShape,
-    channels: reader.integer('channels', 1, 4),
+    channels,
   };
 }
 
-/** Token grid of a tokenizer. */
-export function latentShapeOf(config: TokenizerConfig): Shape3 {
+/** The token grid of a tokenizer: [frames, height, width] in patches. */
+export function latentShapeOf(config: Pick<TokenizerConfig, 'sampleShape' | 'patchShape'>): Shape3 {
   return config.sampleShape.map((extent, axis) => extent / config.patchShape[axis]!) as Shape3;
 }

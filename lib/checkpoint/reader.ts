@@ -1,6 +1,6 @@
 /** Reads typed keys of one JSON object of a checkpoint; every refusal names the file, the key and what was expected. */
 
-import { MagnetsError } from '../errors.js';
+import { MagnetsError, quote } from '../errors.js';
 
 type Json = Record<string, unknown>;
 export type Shape3 = [number, number, number];
@@ -13,8 +13,8 @@ export class Reader {
   ) {}
 
   fail(key: string, expected: string): never {
-    const received = JSON.stringify(this.json[key]) ?? 'nothing';
-    const message = `${this.file}: expected ${expected} for ${this.prefix}${key} but received ${received}`;
+    const value = Object.hasOwn(this.json, key) ? quote(this.json[key]) : 'nothing';
+    const message = `${this.file}: expected ${expected} for ${this.prefix}${key} but received ${value}`;
     throw new MagnetsError('ERR_CHECKPOINT', message);
   }
 
@@ -23,7 +23,7 @@ export class Reader {
   }
 
   has(key: string): boolean {
-    return this.json[key] !== undefined;
+    return Object.hasOwn(this.json, key);
   }
 
   integer(key: string, least = 1, most = 2 ** 20): number {

@@ -4,9 +4,18 @@
  */
 
 import { MagnetsError } from '../errors.js';
-import type { NativeTensor } from '../runtime/native.js';
 
 const elementSizes = { F32: 4, F16: 2, BF16: 2 } as const;
+
+/** A tensor of a file: its dtype there, and a view of its bytes. */
+export interface FileTensor {
+  readonly dtype: keyof typeof elementSizes;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+export type FileTensors = Readonly<Record<string, FileTensor>>;
+
 /** The format's own limit. */
 const longestHeader = 100_000_000;
 
@@ -34,7 +43,7 @@ function isEntry(entry: unknown): entry is Entry {
 }
 
 /** A view of every tensor in `bytes`, nothing copied. `file` is for messages. */
-export function parseSafetensors(file: string, bytes: Uint8Array): Record<string, NativeTensor> {
+export function parseSafetensors(file: string, bytes: Uint8Array): FileTensors {
   const refuse = (message: string): never => {
     throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${message}`);
   };
@@ -58,7 +67,7 @@ export function parseSafetensors(file: string, bytes: Uint8Array): Record<string
     refuse('expected a JSON object as header');
   }
 
-  const tensors: Record<string, NativeTensor> = Object.create(null);
+  const tensors: Record<string, FileTensor> = Object.create(null);
   const ranges: { name: string; begin: number; end: number }[] = [];
   for (const [name, entry] of Object.entries(header as object)) {
     if (name === '__metadata__') continue;

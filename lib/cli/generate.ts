@@ -1,20 +1,26 @@
-import type { Label } from '../runtime/generation.js';
+import type { Label } from '../runtime/request.js';
 import { parse, toNumber, valuesOf } from './arguments.js';
-import { decodeToFiles, decodingArguments, decodingHelp, decodingOptions } from './decoding.js';
+import {
+  generateToFiles,
+  sharedArguments,
+  sharedHelp,
+  sharedOptions,
+} from './generate-to-files.js';
 
 export const help = `magnets generate [LABEL...] [--model fashion] --out out.png
 
-Generates pictures or videos of the given classes (names, numbers or 'none'), in turn up to --count.
+Generates pictures or videos of the given classes. A label is a class name, a class number or 'none'; with a larger
+--count the labels repeat in turn.
 
-  --model NAME      a bundled model or a checkpoint folder (fashion)
+  --model NAME      a bundled model or a checkpoint folder; default fashion
   --label LABEL     the same as LABEL alone; may be repeated
-  --count N         samples (as many as labels)
-  --guidance W      classifier-free guidance (the model's default)
-${decodingHelp}`;
+  --count N         samples; default: as many as labels
+  --guidance W      w of classifier-free guidance, (1 + w) conditional - w unconditional; default: the model's
+${sharedHelp}`;
 
 export async function run(args: string[]): Promise<void> {
   const options = {
-    ...decodingOptions,
+    ...sharedOptions,
     label: { type: 'string', multiple: true },
     guidance: { type: 'string' },
   } as const;
@@ -23,11 +29,14 @@ export async function run(args: string[]): Promise<void> {
     if (label === 'none') return null;
     return /^\d+$/.test(label) ? Number(label) : label;
   });
-  await decodeToFiles(values, (model) =>
-    model.generate({
-      ...decodingArguments(values),
-      labels: labels.length > 0 ? labels : undefined,
-      guidanceScale: toNumber('guidance', values.guidance),
-    }),
+  await generateToFiles(
+    values,
+    (model) =>
+      model.generate({
+        ...sharedArguments(values),
+        labels: labels.length > 0 ? labels : undefined,
+        guidance: toNumber('guidance', values.guidance),
+      }),
+    (result) => result.pixels,
   );
 }

@@ -1,21 +1,29 @@
-import { info } from '../runtime/model.js';
-import { parse, printJson } from './arguments.js';
+import { cpus } from 'node:os';
+import { info } from '../runtime/device.js';
+import { parse } from './arguments.js';
+import { printJson } from './output.js';
 
 export const help = `magnets info [--json]
 
-Backends, instruction sets and threads of this machine, and why a backend is not used.`;
+Prints the devices, instruction sets and threads of this machine that magnets can use, and why it cannot use others.
+
+  --json            print JSON`;
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parse(args, { json: { type: 'boolean', default: false } });
   const result = info();
   if (values.json) return printJson(result);
-  console.log(`magnets ${result.version}`);
+  const [best, ...others] = result.cpu.instructionSets;
+  console.log(
+    `magnets ${result.version}, Node ${process.version}, ${process.platform}-${process.arch}`,
+  );
   for (const { name, available, reason } of result.backends) {
     console.log(`${name}: ${available ? 'available' : `not used: ${reason}`}`);
   }
+  console.log(`processor: ${cpus()[0]?.model ?? 'unknown'}`);
+  console.log(`instruction set: ${best} (others: ${others.join(', ') || 'none'})`);
+  console.log(`threads: ${result.cpu.threads}`);
   for (const [i, { name, computeCapability }] of result.cuda.devices.entries()) {
     console.log(`cuda:${i}: ${name}, compute capability ${computeCapability}`);
   }
-  console.log(`instruction sets: ${result.cpu.instructionSets.join(', ')} (the first is used)`);
-  console.log(`threads: ${result.cpu.threads}`);
 }

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The command line: one command a file. Errors go to stderr; exit code 1, or 2 for a wrong command line. */
+/**
+ * The command line: one command a file. Errors go to stderr, with their stack where the environment has DEBUG; the exit
+ * code is 1, or 2 for a wrong command line.
+ */
 
 import { UsageError } from './arguments.js';
 import * as bench from './bench.js';
@@ -18,13 +21,13 @@ const commands: Record<string, { help: string; run(args: string[]): Promise<void
 
 const help = `magnets: masked generative transformers with nested widths
 
-  magnets generate   pictures or videos from a model
-  magnets predict    how given frames of a video go on
-  magnets plan       what a schedule costs, by formula
-  magnets bench      FLOPs and time beside the full-size baseline
-  magnets info       what this machine offers
+  magnets generate   generate pictures or videos with a model
+  magnets predict    predict how given frames of a video go on
+  magnets plan       print what a schedule costs, by formula
+  magnets bench      measure FLOPs and time, compared with the full-size baseline
+  magnets info       print what magnets can use on this machine
 
-magnets COMMAND --help says more.`;
+magnets COMMAND --help prints the options of a command.`;
 
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === 'help') return console.log(help);

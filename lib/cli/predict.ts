@@ -1,21 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { MagnetsError, wrongValue } from '../errors.js';
-import { decodePng } from '../media/apng.js';
+import { decodePng } from '../media/decode.js';
 import type { Model } from '../runtime/model.js';
-import { framesAfter, givenShape } from '../runtime/prediction.js';
+import { givenShape } from '../runtime/prediction.js';
 import { Tensor } from '../tensor.js';
 import { parse, UsageError, valuesOf } from './arguments.js';
-import { decodeToFiles, decodingArguments, decodingHelp, decodingOptions } from './decoding.js';
+import {
+  generateToFiles,
+  sharedArguments,
+  sharedHelp,
+  sharedOptions,
+} from './generate-to-files.js';
 
 export const help = `magnets predict --model moving-digits --frames FILE... --out rest.apng
 
-Predicts how given frames go on: writes the frames after them.
+Predicts how given frames go on, and writes the frames after them.
 
   --model NAME      a bundled model or a checkpoint folder
-  --frames FILE...  PNGs, a frame each, or an APNG, of the model's size (as generate --scale 1 writes); the last ones are
-                    taken, as many as it needs
-  --count N         different ways to go on (1)
-${decodingHelp}`;
+  --frames FILE...  PNGs of one frame each, or an APNG, of the model's size (as generate --scale 1 writes them); of more
+                    frames than the model is given the last ones are taken
+  --count N         different continuations; default 1
+${sharedHelp}`;
 
 /** The last frames of the files, as many as the model is given: [1, given, height, width, channels] in [0, 1]. */
 async function readFrames(model: Model, files: string[]): Promise<Tensor<'float32'>> {
@@ -26,25 +31,24 @@ async function readFrames(model: Model, files: string[]): Promise<Tensor<'float3
     throw new MagnetsError('ERR_UNSUPPORTED', message);
   }
   const read = async (file: string) =>
-    decodePng(file, await readFile(file), { width, height, channels });
-  const frames = (await Promise.all(files.map(read))).flat();
-  if (frames.length < given) {
-    throw wrongValue('frames', `at least ${given} frames`, frames.length);
-  }
-  const bytes = Buffer.concat(frames.slice(-given).map(({ data }) => data));
-  const values = Float32Array.from(bytes, (value) => value / 255);
-  return new Tensor('float32', values, [1, ...shape]);
+    decodePng(await readFile(file), { height, width, channels, name: file });
+  const frames: Tensor<'float32'>[] = await Promise.all(files.map(read));
+  const count = frames.reduce((sum, { dims }) => sum + dims[0]!, 0);
+  if (count < given) throw wrongValue('frames', `at least ${given} frames`, count);
+  const values = frames.flatMap(({ data }) => [...data]);
+  const last = Float32Array.from(values.slice(-given * height * width * channels));
+  return new Tensor('float32', last, [1, ...shape]);
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = { ...decodingOptions, frames: { type: 'string', multiple: true } } as const;
+  const options = { ...sharedOptions, frames: { type: 'string', multiple: true } } as const;
   const { values, tokens } = parse(args, options, true);
   const files = valuesOf(tokens, 'frames');
   if (files.length === 0) throw new UsageError('Expected --frames FILE...');
-  await decodeToFiles(
+  await generateToFiles(
     values,
     async (model) =>
-      model.predict({ ...decodingArguments(values), frames: await readFrames(model, files) }),
-    (pixels, { config }) => framesAfter(pixels, config.prediction!.frames),
+      model.predict({ ...sharedArguments(values), frames: await readFrames(model, files) }),
+    (result) => result.predicted,
   );
 }

@@ -1,7 +1,7 @@
-/** Animated GIF. Gray frames are exact; RGB frames get a palette of 256 colors each. */
+/** Writes animated GIF files: gray frames exactly, RGB frames with a palette of 256 colors each. */
 
 import gifenc from 'gifenc';
-import type { Picture } from './sheet.js';
+import type { Picture } from './pixels.js';
 
 const grays = Array.from({ length: 256 }, (_, gray) => [gray, gray, gray]);
 
@@ -13,7 +13,7 @@ function rgbaOf({ data }: Picture): Uint8Array {
   return rgba;
 }
 
-/** Repeats for ever. frames: of one size. A GIF counts time in 1/100 s: 8 frames a second are shown for 0.13 s each. */
+/** Encodes frames of one size, at least one, as a GIF that repeats for ever, with delays in 1/100 s. */
 export function encodeGif(frames: readonly Picture[], fps: number): Uint8Array {
   const gif = gifenc.GIFEncoder();
   const delay = 1000 / fps;

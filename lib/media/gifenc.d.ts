@@ -1,8 +1,8 @@
-/** What is used of gifenc, which has no types of its own; a CommonJS module, so everything is on its default export. */
+/** Types of the part of gifenc that is used. It is a CommonJS module without types: everything is on its default export. */
 declare module 'gifenc' {
   type Palette = number[][];
   interface GifEncoder {
-    /** The first frame's palette is the file's; a later frame without one uses it. delay: in milliseconds. */
+    /** The first frame's palette is that of the file, which a later frame without a palette uses. The delay is in milliseconds. */
     writeFrame(
       index: Uint8Array,
       width: number,

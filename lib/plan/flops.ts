@@ -1,38 +1,36 @@
 /**
- * FLOPs by formula; a multiply-add counts 2. Per layer, n rows, S keys, inner width a = heads · head_dim and f hidden
- * units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds; the head on o rows: o·(d² + V·d).
+ * FLOPs by formula; a multiply-add counts 2. For each layer, with n active rows, S rows of a sequence, inner size
+ * a = heads · head_dim and f hidden units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds. The LM head on o rows: o·(d² + V·d).
  */
 
-import type { ModelShape, Width } from './shape.js';
-import { tokenCount } from './shape.js';
+import { type ModelShape, sequenceLength, type Width } from './shape.js';
 
 export interface FlopsByPart {
-  /** Query, key, value and output. */
+  /** Query, key, value and output projections. */
   readonly projections: number;
-  /** Scores and the mix of values. */
+  /** Attention scores and the weighted sum of values. */
   readonly attention: number;
   readonly mlp: number;
-  readonly head: number;
+  readonly lmHead: number;
 }
 
-/** One sequence, one pass: `rows` rows through the layers, `headRows` of them through the head. */
+/** One pass: `activeRows` rows through the layers, `logitsRows` of them through the LM head, of one or more sequences. */
 export function stepFlops(
   shape: ModelShape,
-  width: Width,
-  rows: number,
-  headRows: number,
+  width: Pick<Width, 'heads' | 'hidden'>,
+  activeRows: number,
+  logitsRows: number,
 ): FlopsByPart {
   const d = shape.hiddenSize;
   const inner = width.heads * shape.headDim;
-  const positions = tokenCount(shape) + 1;
   return {
-    projections: 2 * shape.layers * 4 * rows * d * inner,
-    attention: 2 * shape.layers * 2 * rows * positions * inner,
-    mlp: 2 * shape.layers * 2 * rows * d * width.hidden,
-    head: 2 * headRows * (d * d + shape.vocabSize * d),
+    projections: 2 * shape.layers * 4 * activeRows * d * inner,
+    attention: 2 * shape.layers * 2 * activeRows * sequenceLength(shape) * inner,
+    mlp: 2 * shape.layers * 2 * activeRows * d * width.hidden,
+    lmHead: 2 * logitsRows * (d * d + shape.vocabSize * d),
   };
 }
 
 export function totalFlops(parts: FlopsByPart): number {
-  return parts.projections + parts.attention + parts.mlp + parts.head;
+  return parts.projections + parts.attention + parts.mlp + parts.lmHead;
 }

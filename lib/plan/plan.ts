@@ -1,227 +1,255 @@
 /**
- * Plans: a schedule made concrete for a token count and a step count, with its FLOPs. Pure float64 arithmetic, no
- * device; native code receives these numbers and recomputes none of them.
+ * Plans: a schedule made concrete for a model, a number of steps and the masked positions of every sample, with its
+ * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { integer, number, wrongType, wrongValue } from '../errors.js';
+import { boolean, checkOptions, integer, number, oneOf, wrongType, wrongValue } from '../errors.js';
+import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
+import { type MaskingSchedule, maskCounts, maskingScheduleNames } from './masking.js';
 import {
   formatSchedule,
-  type Phase,
+  mostSteps,
   parseSchedule,
+  phasesOf,
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
-import { fullWidth, type ModelShape, tokenCount } from './shape.js';
-
-/** Share of tokens that is still masked at progress r in [0, 1] (MaskGIT, mask_schedule; arccos: Halton-MaskGIT). */
-export const maskingSchedules = {
-  cosine: (r: number) => Math.cos((Math.PI / 2) * r),
-  linear: (r: number) => 1 - r,
-  square: (r: number) => 1 - r ** 2,
-  cubic: (r: number) => 1 - r ** 3,
-  arccos: (r: number) => Math.acos(r) / (Math.PI / 2),
-} as const;
-
-export type MaskingSchedule = keyof typeof maskingSchedules;
+import { fullWidth, type ModelShape, sequenceLength, tokenCount, type Width } from './shape.js';
 
 export interface PlanOptions {
+  /** The size of the model: one of `presets`, or the `config` of a loaded one. */
   readonly model: ModelShape;
-  /** Default: the schedule's own, else 12. */
+  /** Steps, 1 .. 1000. Default: as many as the schedule spells out, else 12. */
   readonly steps?: number;
   /** Default `'paper'`. */
   readonly schedule?: ScheduleInput;
-  /** Instead of a schedule: the best ascending one of at most this share of the baseline's FLOPs (`bestWithin`). */
+  /**
+   * Instead of a schedule: the best ascending one that costs at most this share of the baseline's FLOPs, such as 0.33. It
+   * is searched for a sample with all positions masked, whatever `masked` says, and has at most 64 steps.
+   */
   readonly budget?: number;
-  /** Default `'cosine'`. */
+  /** How the masked positions shrink from step to step. Default `'cosine'`. */
   readonly maskingSchedule?: MaskingSchedule;
-  /** Keep keys and values of known tokens between refreshes. Default true, but false with `schedule: 'full'`. */
+  /** Keep keys and values of known tokens between refreshes. Default true, but false with `schedule: 'baseline'`. */
   readonly cache?: boolean;
-  /** Sampling temperature, or from the first to the last step. Default 1. */
-  readonly temperature?: number | readonly [number, number];
-  /** Of the Gumbel noise on the confidence; falls linearly to 0 at the last step. Default 4.5. */
+  /** Temperature of the softmax that tokens are drawn from, or [first, last] of the steps. Default 1. */
+  readonly temperature?: number | readonly [first: number, last: number];
+  /** Scale of the Gumbel noise on the confidence; falls linearly to 0 at the last step. Default 4.5. */
   readonly choiceTemperature?: number;
-  /** Tokens masked at the start. Default all. */
-  readonly masked?: number;
+  /** Masked positions at the start, one number for each sample, or one number for one sample. Default: one, all masked. */
+  readonly masked?: number | readonly number[];
+  /** w of classifier-free guidance; above 0 the unconditional branches are counted too. Default 0. */
+  readonly guidance?: number;
 }
 
-export interface PlanRow {
+/** One step of a batch. Rows, positions and FLOPs are those of all samples; rows and FLOPs of both branches. */
+export interface StepPlan {
   /** From 0. */
   readonly step: number;
-  readonly width: string;
-  readonly heads: number;
-  readonly hidden: number;
+  readonly width: Width;
   /** Every row is computed and the cache rewritten. */
   readonly refresh: boolean;
-  /** Rows through the layers. */
-  readonly rows: number;
-  /** Rows through the head. */
-  readonly headRows: number;
+  /** Rows that go through the layers. */
+  readonly activeRows: number;
+  /** Rows that go through the LM head. */
+  readonly logitsRows: number;
   /** Positions masked when the step begins. */
   readonly masked: number;
-  /** Positions that become known after it. */
-  readonly reveal: number;
+  /** Positions still masked after the step, one number for each sample. */
+  readonly maskedAfter: readonly number[];
   readonly temperature: number;
   readonly choiceTemperature: number;
   readonly flops: number;
   readonly parts: FlopsByPart;
 }
 
-/** One sample's plan. With guidance, every number of FLOPs counts twice. */
-export interface DecodePlan {
-  readonly model: string;
-  readonly steps: number;
+/** The steps of a batch of samples. Every number of FLOPs is that of all samples and both branches. */
+export interface BatchPlan {
+  readonly model: ModelShape;
+  /** The widths of the steps, such as `'1/8x3,1/4x3,1/2x3,1x3'`. */
   readonly schedule: string;
   readonly cache: boolean;
+  readonly samples: number;
+  /** Sequences computed: as many as samples, or twice as many with guidance. */
+  readonly branches: number;
+  readonly steps: readonly StepPlan[];
   readonly flops: number;
-  /** The full width at every step, every row through every layer and the head, nothing cached. */
+  /** The full width at the same number of steps, every row through every layer and the LM head, nothing cached. */
   readonly baselineFlops: number;
   /** baselineFlops / flops */
-  readonly ratio: number;
-  readonly rows: readonly PlanRow[];
+  readonly flopsRatio: number;
+}
+
+/** More samples than one request has. */
+export const mostSamples = 2 ** 16;
+
+/** Options after all checks, all defaults filled in. */
+interface Settings {
+  readonly model: ModelShape;
+  readonly maskingSchedule: MaskingSchedule;
+  readonly cache: boolean;
+  readonly temperature: readonly [number, number];
+  readonly choiceTemperature: number;
+  readonly branchesPerSample: 1 | 2;
 }
 
 /**
- * Positions still masked after each step, the last 0 (MaskGIT, parallel_decode). At least one is revealed and one kept
- * in every step but the last, as far as there are that many.
+ * The widths of n steps taken evenly from those of N: step i takes that of step floor((2 i + 1) N / (2 n)), which is the
+ * middle of the i-th of n equal parts.
  */
-export function maskCounts(masked: number, steps: number, schedule: MaskingSchedule): number[] {
-  let left = masked;
-  return Array.from({ length: steps }, (_, step) => {
-    const ratio = Math.min(1, Math.max(1e-6, maskingSchedules[schedule]((step + 1) / steps)));
-    const wanted = Math.max(1, Math.min(left - 1, Math.floor(masked * ratio)));
-    left = step === steps - 1 ? 0 : Math.min(left, wanted);
-    return left;
-  });
+function takeEvenly(widths: readonly Width[], count: number): Width[] {
+  const { length } = widths;
+  return Array.from(
+    { length: count },
+    (_, i) => widths[Math.floor(((2 * i + 1) * length) / (2 * count))]!,
+  );
 }
 
-function planPhases(options: PlanOptions, phases: readonly Phase[], cache: boolean): DecodePlan {
-  const { model, maskingSchedule = 'cosine', choiceTemperature = 4.5 } = options;
-  const temperatures = options.temperature ?? 1;
-  const [first, last] =
-    typeof temperatures === 'number' ? [temperatures, temperatures] : temperatures;
-  const masked = options.masked ?? tokenCount(model);
-  const positions = tokenCount(model) + 1;
-  const widths = phases.flatMap((phase) => Array<Phase['width']>(phase.steps).fill(phase.width));
-  const steps = widths.length;
-  const after = maskCounts(masked, steps, maskingSchedule);
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
-  const rows = widths.map((width, step): PlanRow => {
+/** The plan of samples with these numbers of masked positions, at these widths. */
+function planAt(
+  settings: Settings,
+  schedule: readonly Width[],
+  masked: readonly number[],
+): BatchPlan {
+  const { model, cache, branchesPerSample, choiceTemperature } = settings;
+  const samples = masked.length;
+  const branches = samples * branchesPerSample;
+  // A step reveals at least one token, so more steps than masked positions would have nothing to do.
+  const most = masked.reduce((a, b) => Math.max(a, b), 0);
+  const widths = most < schedule.length ? takeEvenly(schedule, most) : schedule;
+  const count = widths.length;
+
+  const countsOf = new Map<number, number[]>();
+  for (const start of masked) {
+    if (!countsOf.has(start)) {
+      countsOf.set(start, maskCounts(start, count, settings.maskingSchedule));
+    }
+  }
+  const after = widths.map((_, step) => masked.map((start) => countsOf.get(start)![step]!));
+  const before = [sum(masked), ...after.map(sum)];
+
+  const [first, last] = settings.temperature;
+  const allRows = sequenceLength(model) * branches;
+  const steps = widths.map((width, step): StepPlan => {
     const refresh = !cache || step === 0 || widths[step - 1] !== width;
-    const before = step === 0 ? masked : after[step - 1]!;
-    const beforeThat = step <= 1 ? masked : after[step - 2]!;
-    const computed = refresh ? positions : beforeThat;
-    const headRows = cache ? before : positions;
-    const parts = stepFlops(model, width, computed, headRows);
+    // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
+    const activeRows = refresh ? allRows : before[step - 1]! * branchesPerSample;
+    const logitsRows = cache ? before[step]! * branchesPerSample : allRows;
+    const parts = stepFlops(model, width, activeRows, logitsRows);
     return {
       step,
-      width: width.name,
-      heads: width.heads,
-      hidden: width.hidden,
+      width,
       refresh,
-      rows: computed,
-      headRows,
-      masked: before,
-      reveal: before - after[step]!,
-      temperature: steps > 1 ? first + ((last - first) * step) / (steps - 1) : first,
-      choiceTemperature: choiceTemperature * (1 - (step + 1) / steps),
+      activeRows,
+      logitsRows,
+      masked: before[step]!,
+      maskedAfter: after[step]!,
+      temperature: count > 1 ? first + ((last - first) * step) / (count - 1) : first,
+      choiceTemperature: choiceTemperature * (1 - (step + 1) / count),
       flops: totalFlops(parts),
       parts,
     };
   });
-  const flops = rows.reduce((sum, row) => sum + row.flops, 0);
-  const baselineFlops =
-    steps * totalFlops(stepFlops(model, fullWidth(model), positions, positions));
+  const flops = sum(steps.map((step) => step.flops));
+  const baselineFlops = count * totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
   return {
-    model: model.name,
-    steps,
-    schedule: formatSchedule(phases),
+    model,
+    schedule: formatSchedule(phasesOf(widths)),
     cache,
+    samples,
+    branches,
+    steps,
     flops,
     baselineFlops,
-    ratio: baselineFlops / flops,
-    rows,
+    flopsRatio: flops === 0 ? 1 : baselineFlops / flops,
   };
 }
 
-/** All ways to give `steps` steps to the widths `from` on, in order; a width may get none. */
-export function* ascending(
-  widths: ModelShape['widths'],
-  steps: number,
-  from = 0,
-): Generator<Phase[]> {
-  const width = widths[from]!;
-  if (from === widths.length - 1) {
-    yield steps > 0 ? [{ width, steps }] : [];
-    return;
+const optionNames = [
+  'model',
+  'steps',
+  'schedule',
+  'budget',
+  'maskingSchedule',
+  'cache',
+  'temperature',
+  'choiceTemperature',
+  'masked',
+  'guidance',
+] as const satisfies readonly (keyof PlanOptions)[];
+
+function checkTemperature(temperature: PlanOptions['temperature'] = 1): readonly [number, number] {
+  if (!Array.isArray(temperature)) {
+    const value = number('temperature', temperature, 0);
+    return [value, value];
   }
-  for (let count = 0; count <= steps; ++count) {
-    for (const rest of ascending(widths, steps - count, from + 1)) {
-      yield count > 0 ? [{ width, steps: count }, ...rest] : rest;
-    }
+  if (temperature.length !== 2) {
+    throw wrongValue('temperature', 'a number or [first, last]', temperature);
   }
+  return [number('temperature', temperature[0], 0), number('temperature', temperature[1], 0)];
 }
 
-/**
- * The ascending schedule that makes the most of a budget: of those with at most `budget · baseline` FLOPs, the one that
- * gives the predictions the most capacity, the sum over steps of tokens revealed times the share of the full width's
- * weights that revealed them; of equals the cheaper.
- */
-function bestWithin(
-  options: PlanOptions,
-  steps: number,
-  budget: number,
-  cache: boolean,
-): DecodePlan {
-  const { model } = options;
-  const weights = (width: { heads: number; hidden: number }) =>
-    2 * width.heads * model.headDim + width.hidden;
-  const full = weights(fullWidth(model));
-  let best: { plan: DecodePlan; score: number } | undefined;
-  let smallest = Number.POSITIVE_INFINITY;
-  for (const phases of ascending(model.widths, steps)) {
-    const plan = planPhases(options, phases, cache);
-    smallest = Math.min(smallest, plan.flops / plan.baselineFlops);
-    if (plan.flops > budget * plan.baselineFlops) continue;
-    const score = plan.rows.reduce((sum, row) => sum + (row.reveal * weights(row)) / full, 0);
-    const better =
-      best === undefined ||
-      score > best.score ||
-      (score === best.score && plan.flops < best.plan.flops);
-    if (better) best = { plan, score };
-  }
-  if (best === undefined) {
-    throw wrongValue('budget', `at least ${smallest.toFixed(4)} for this model and steps`, budget);
-  }
-  return best.plan;
+/** Options that have been checked and a schedule that has been found, once for all batches of a request. */
+export interface Planner {
+  /** Steps of a sample that has at least as many masked positions. */
+  readonly steps: number;
+  /** Plans a batch of samples with these numbers of masked positions. */
+  planBatch(masked: readonly number[]): BatchPlan;
 }
 
 /** @throws TypeError, RangeError when an option is not what it should be. */
-export function plan(options: PlanOptions): DecodePlan {
-  const { model, schedule, budget, maskingSchedule = 'cosine' } = options;
-  const steps = integer('steps', options.steps ?? scheduleSteps(schedule, model) ?? 12, 1, 1000);
-  if (!Object.hasOwn(maskingSchedules, maskingSchedule)) {
-    throw wrongValue(
+export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
+  checkOptions(options, optionNames);
+  const { model, schedule, budget } = options;
+  if (typeof model !== 'object' || model === null || !Array.isArray(model.widths)) {
+    throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", model);
+  }
+  const steps = integer(
+    'steps',
+    options.steps ?? scheduleSteps(schedule, model) ?? 12,
+    1,
+    mostSteps,
+  );
+  const settings: Settings = {
+    model,
+    maskingSchedule: oneOf(
       'maskingSchedule',
-      `one of ${Object.keys(maskingSchedules).join(', ')}`,
-      maskingSchedule,
-    );
-  }
-  if (options.masked !== undefined) integer('masked', options.masked, 0, tokenCount(model));
-  for (const temperature of [options.temperature ?? 1].flat())
-    number('temperature', temperature, 0);
-  if (Array.isArray(options.temperature) && options.temperature.length !== 2) {
-    throw wrongValue('temperature', 'a number or [first, last]', options.temperature);
-  }
-  number('choiceTemperature', options.choiceTemperature ?? 0, 0);
-  if (options.cache !== undefined && typeof options.cache !== 'boolean') {
-    throw wrongType('cache', 'a boolean', options.cache);
-  }
-  if (budget !== undefined) {
+      options.maskingSchedule ?? 'cosine',
+      maskingScheduleNames,
+    ),
+    cache: boolean('cache', options.cache ?? schedule !== 'baseline'),
+    temperature: checkTemperature(options.temperature),
+    choiceTemperature: number('choiceTemperature', options.choiceTemperature ?? 4.5, 0),
+    branchesPerSample: number('guidance', options.guidance ?? 0, 0) > 0 ? 2 : 1,
+  };
+  let widths: readonly Width[];
+  if (budget === undefined) {
+    const phases = parseSchedule(schedule ?? 'paper', model, steps);
+    widths = phases.flatMap((phase) => Array<Width>(phase.steps).fill(phase.width));
+  } else {
+    number('budget', budget, 0);
     if (schedule !== undefined) throw wrongValue('budget', 'no schedule beside it', schedule);
-    integer('steps with a budget', steps, 1, 64); // the search is exhaustive
-    return bestWithin(options, steps, number('budget', budget, 0), options.cache ?? true);
+    integer('steps with a budget', steps, 1, mostStepsOfBudget);
+    const whole = [tokenCount(model)];
+    widths = bestWithin(budget, model, steps, (candidate) => planAt(settings, candidate, whole));
   }
-  const phases = parseSchedule(schedule ?? 'paper', model, steps);
-  return planPhases(options, phases, options.cache ?? schedule !== 'full');
+  return { steps: widths.length, planBatch: (masked) => planAt(settings, widths, masked) };
+}
+
+/**
+ * Plans a batch of samples: what each step computes and what it costs, beside the full-size baseline.
+ * @throws TypeError, RangeError when an option is not what it should be.
+ */
+export function plan(options: PlanOptions): BatchPlan {
+  const { planBatch } = planner(options);
+  const length = tokenCount(options.model);
+  const masked = [options.masked ?? length].flat();
+  integer('samples in masked', masked.length, 1, mostSamples);
+  for (const count of masked) integer('masked', count, 0, length);
+  return planBatch(masked);
 }

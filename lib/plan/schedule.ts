@@ -1,33 +1,40 @@
-/** Schedules: how many steps each width gets, in order; and those that a checkpoint names. */
+/** Schedules: how many steps each width gets, in order. */
 
-import { Reader } from '../checkpoint/reader.js';
 import { integer, wrongType, wrongValue } from '../errors.js';
 import { fullWidth, type ModelShape, type Width } from './shape.js';
 
-/**
- * `'1/8x3,1/4x3,1/2x3,1x3'`, the same as pairs `[['1/8', 3], …]` or `[[1 / 8, 3], …]`, or a name: `'paper'`, equal
- * shares of every width from narrow to full; `'full'`, the baseline itself: the full width over every row at every
- * step, nothing cached; or one that the model's `schedules` have.
- */
-export type ScheduleInput = string | readonly (readonly [string | number, number])[];
+/** More steps than anyone needs; a bound for memory. */
+export const mostSteps = 1000;
 
+/**
+ * One of
+ * - `'1/8x3,1/4x3,1/2x3,1x3'`: three steps of each of four widths, or the same as pairs, `[['1/8', 3], …]` or
+ *   `[[1 / 8, 3], …]`;
+ * - `'paper'`: equal shares of the steps for every width, from narrow to full;
+ * - `'baseline'`: the full width over every row at every step, nothing cached;
+ * - a name that the model's `schedules` have.
+ */
+export type ScheduleInput =
+  | 'paper'
+  | 'baseline'
+  | (string & {})
+  | readonly (readonly [width: string | number, steps: number])[];
+
+/** Consecutive steps of one width. */
 export interface Phase {
   readonly width: Width;
   readonly steps: number;
 }
 
-type Schedules = Pick<ModelShape, 'schedules'>;
+type Scheduled = Pick<ModelShape, 'widths' | 'schedules'>;
+
+/** Names that fit any model and any number of steps. */
+export const generalSchedules = ['paper', 'baseline'] as const;
 
 /** What a schedule may be, for messages. */
-function forms({ schedules = {} }: Schedules): string {
-  const names = ['paper', 'full', ...Object.keys(schedules)].map((name) => `'${name}'`);
+function forms({ schedules = {} }: Scheduled): string {
+  const names = [...generalSchedules, ...Object.keys(schedules)].map((name) => `'${name}'`);
   return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
-}
-
-/** The schedule that a name of the model's stands for; any other as it is. */
-function resolve(schedule: ScheduleInput, { schedules = {} }: Schedules): ScheduleInput {
-  const named = typeof schedule === 'string' && Object.hasOwn(schedules, schedule);
-  return named ? schedules[schedule]! : schedule;
 }
 
 function fraction(text: string): number {
@@ -37,17 +44,57 @@ function fraction(text: string): number {
 
 /** The width of `shape` called `name`: its name, or a number equal to it (0.125 is '1/8'). */
 export function findWidth(shape: Pick<ModelShape, 'widths'>, name: string | number): Width {
+  const expected = `one of ${shape.widths.map((width) => width.name).join(', ')}`;
+  if (typeof name !== 'string' && typeof name !== 'number') {
+    throw wrongType('width', expected, name);
+  }
   const value = typeof name === 'number' ? name : fraction(name.trim());
   const found = shape.widths.find((width) => fraction(width.name) === value);
-  if (found === undefined) {
-    const names = shape.widths.map((width) => width.name).join(', ');
-    throw wrongValue('width', `one of ${names}`, name);
-  }
+  if (found === undefined) throw wrongValue('width', expected, name);
   return found;
 }
 
+function isPair(pair: unknown): pair is readonly [string | number, number] {
+  return Array.isArray(pair) && pair.length === 2;
+}
+
+/** The phases that a schedule spells out, or the name of one that fits any number of steps. */
+function readSchedule(
+  input: ScheduleInput,
+  shape: Scheduled,
+): Phase[] | (typeof generalSchedules)[number] {
+  const general = generalSchedules.find((name) => name === input);
+  if (general !== undefined) return general;
+  if (input === 'full') {
+    throw wrongValue('schedule', "'baseline', which is the name of the full-size baseline,", input);
+  }
+  const { schedules = {} } = shape;
+  const named = typeof input === 'string' && Object.hasOwn(schedules, input);
+  const schedule = named ? schedules[input]! : input;
+  let pairs: unknown[];
+  if (typeof schedule === 'string') {
+    pairs = schedule.split(',').map((part) => {
+      const match = /^\s*([^x\s]+)\s*x\s*(\d+)\s*$/.exec(part);
+      if (match === null) throw wrongValue('schedule', forms(shape), schedule);
+      return [match[1]!, Number(match[2])];
+    });
+  } else {
+    if (!Array.isArray(schedule)) throw wrongType('schedule', forms(shape), schedule);
+    pairs = schedule;
+  }
+  if (pairs.length === 0) throw wrongValue('schedule', forms(shape), schedule);
+  return pairs.map((pair) => {
+    if (!isPair(pair)) throw wrongType('schedule', forms(shape), schedule);
+    const [width, steps] = pair;
+    return {
+      width: findWidth(shape, width),
+      steps: integer('steps of a width in schedule', steps, 1, mostSteps),
+    };
+  });
+}
+
 /** Equal shares from narrow to full; steps that do not divide go to the wider ones, where quality is decided. */
-function paper(shape: Pick<ModelShape, 'widths'>, steps: number): Phase[] {
+function paper(shape: Scheduled, steps: number): Phase[] {
   const { widths } = shape;
   const share = Math.floor(steps / widths.length);
   const wider = steps % widths.length;
@@ -56,72 +103,44 @@ function paper(shape: Pick<ModelShape, 'widths'>, steps: number): Phase[] {
     .filter((phase) => phase.steps > 0);
 }
 
-/** The schedule's phases, which have `steps` steps in all. */
-export function parseSchedule(
-  input: ScheduleInput,
-  shape: Pick<ModelShape, 'widths' | 'schedules'>,
-  steps: number,
-): Phase[] {
-  const schedule = resolve(input, shape);
+function countSteps(phases: readonly Phase[]): number {
+  return phases.reduce((sum, phase) => sum + phase.steps, 0);
+}
+
+/**
+ * The phases of a schedule, which have `steps` steps in all.
+ * @throws TypeError, RangeError when it is no schedule of this model or has another number of steps.
+ */
+export function parseSchedule(input: ScheduleInput, shape: Scheduled, steps: number): Phase[] {
+  const schedule = readSchedule(input, shape);
   if (schedule === 'paper') return paper(shape, steps);
-  if (schedule === 'full') return [{ width: fullWidth(shape), steps }];
-  if (typeof schedule !== 'string' && !Array.isArray(schedule)) {
-    throw wrongType('schedule', forms(shape), schedule);
-  }
-  const pairs =
-    typeof schedule === 'string'
-      ? schedule.split(',').map((part) => {
-          const match = /^\s*([^x\s]+)\s*x\s*(\d+)\s*$/.exec(part);
-          if (match === null) throw wrongValue('schedule', forms(shape), schedule);
-          return [match[1]!, Number(match[2])] as const;
-        })
-      : (schedule as readonly (readonly [string | number, number])[]);
-  const phases = pairs.map(([width, count]) => ({
-    width: findWidth(shape, width),
-    steps: integer('steps of a width in schedule', count, 1),
-  }));
-  const total = phases.reduce((sum, phase) => sum + phase.steps, 0);
+  if (schedule === 'baseline') return [{ width: fullWidth(shape), steps }];
+  const total = countSteps(schedule);
   if (total !== steps) throw wrongValue('schedule', `${steps} steps in all`, total);
+  return schedule;
+}
+
+/** How many steps a schedule has; undefined for `'paper'` and `'baseline'`, which fit any number. */
+export function scheduleSteps(
+  input: ScheduleInput | undefined,
+  shape: Scheduled,
+): number | undefined {
+  const schedule = input === undefined ? 'paper' : readSchedule(input, shape);
+  return typeof schedule === 'string' ? undefined : countSteps(schedule);
+}
+
+/** The widths of consecutive steps as phases. */
+export function phasesOf(widths: readonly Width[]): Phase[] {
+  const phases: { width: Width; steps: number }[] = [];
+  for (const width of widths) {
+    const last = phases.at(-1);
+    if (last?.width === width) ++last.steps;
+    else phases.push({ width, steps: 1 });
+  }
   return phases;
 }
 
 /** `1/8x3,1/4x3,1/2x3,1x3` */
 export function formatSchedule(phases: readonly Phase[]): string {
   return phases.map((phase) => `${phase.width.name}x${phase.steps}`).join(',');
-}
-
-/** Steps of a schedule that says them itself; undefined for 'paper' and 'full'. */
-export function scheduleSteps(
-  input: ScheduleInput | undefined,
-  shape: Schedules,
-): number | undefined {
-  const schedule = input === undefined ? undefined : resolve(input, shape);
-  if (typeof schedule === 'string') {
-    const counts = [...schedule.matchAll(/x\s*(\d+)/g)].map((match) => Number(match[1]));
-    return counts.length > 0 ? counts.reduce((sum, count) => sum + count, 0) : undefined;
-  }
-  return Array.isArray(schedule) ? schedule.reduce((sum, [, count]) => sum + count, 0) : undefined;
-}
-
-/** `schedules.json` of a checkpoint (docs/checkpoints.md), checked: schedules of these widths by name. */
-export function parseSchedules(
-  file: string,
-  json: unknown,
-  shape: Pick<ModelShape, 'widths'>,
-): Record<string, string> {
-  const reader = Reader.of(file, json);
-  const schedules = reader.keys().map((name) => {
-    if (!/^[a-z][\w:.-]*$/.test(name) || name === 'paper' || name === 'full') {
-      reader.fail(name, "a name such as 'auto:0.33', not 'paper' or 'full',");
-    }
-    const entry = reader.child(name);
-    const schedule = entry.match('schedule', /^\d/, "a schedule such as '1/8x3,1x9'");
-    try {
-      parseSchedule(schedule, shape, scheduleSteps(schedule, {}) ?? 0);
-    } catch (error) {
-      entry.fail('schedule', `a schedule of the model's widths (${(error as Error).message})`);
-    }
-    return [name, schedule];
-  });
-  return Object.fromEntries(schedules);
 }

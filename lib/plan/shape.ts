@@ -1,4 +1,4 @@
-/** What a generator's size is: everything that FLOPs and plans depend on. */
+/** The size of a generator: everything that FLOPs and plans depend on. */
 
 /** A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer. */
 export interface Width {
@@ -11,28 +11,35 @@ export interface Width {
 export interface ModelShape {
   readonly name: string;
   readonly layers: number;
-  /** d, the width of the residual stream; never sliced. */
+  /** d, the size of the residual stream; never sliced. */
   readonly hiddenSize: number;
   readonly heads: number;
   readonly headDim: number;
   readonly intermediateSize: number;
+  /** C, the number of codes; a token is a number of 0 .. C - 1. */
   readonly codebookSize: number;
-  /** V, the rows of the embedding table and the columns of the head. */
+  /** V, the rows of the embedding table and the columns of the LM head. */
   readonly vocabSize: number;
-  /** Token grid `[frames, height, width]`. */
+  /** The token grid [frames, height, width]. */
   readonly latentShape: readonly [number, number, number];
-  /** Narrow to full. */
+  /** From the narrowest to the full width. */
   readonly widths: readonly Width[];
-  /** Schedules by name (`schedules.json` of a checkpoint). */
+  /** Schedules by name, from the `schedules.json` of a checkpoint. */
   readonly schedules?: Readonly<Record<string, string>>;
 }
 
-/** N: tokens of one sample, without the class token. */
+/** N, the number of token positions of one sample, without the class token. */
 export function tokenCount(shape: Pick<ModelShape, 'latentShape'>): number {
   const [frames, height, width] = shape.latentShape;
   return frames * height * width;
 }
 
+/** S = N + 1, the number of rows of one sequence: the class token, then the grid. */
+export function sequenceLength(shape: Pick<ModelShape, 'latentShape'>): number {
+  return tokenCount(shape) + 1;
+}
+
+/** The last and widest of the widths: the whole model. */
 export function fullWidth(shape: Pick<ModelShape, 'widths'>): Width {
   return shape.widths[shape.widths.length - 1]!;
 }

@@ -1,171 +1,188 @@
-/** FLOPs and time of a schedule beside the full-size baseline, in one run: random weights, the two interleaved. */
+/** FLOPs and time of a schedule, compared with the full-size baseline: random weights, the two taking turns. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
 import { MagnetsError } from '../errors.js';
 import type { FlopsByPart } from '../plan/flops.js';
-import { plan } from '../plan/plan.js';
 import type { ScheduleInput } from '../plan/schedule.js';
-import { type ModelShape, tokenCount } from '../plan/shape.js';
-import { Generation } from './generation.js';
-import { type LoadOptions, openDevice } from './model.js';
-import type { NativeGenerator } from './native.js';
+import type { ModelShape } from '../plan/shape.js';
+import { classCount } from '../plan/vocabulary.js';
+import { type DeviceOptions, openDevice } from './device.js';
+import { type Engine, Generation, GenerationResult } from './generation.js';
+import { nativeGeneratorConfig } from './listing.js';
+import { type DeviceFacts, deviceFacts } from './machine.js';
+import { generateRequest } from './request.js';
 
-export interface BenchOptions
-  extends Pick<LoadOptions, 'device' | 'threads' | 'dtype' | 'instructionSet'> {
+export interface BenchOptions extends DeviceOptions {
   readonly model: ModelShape;
-  readonly batch: number;
-  /** Default: the schedule's own, else 12. */
+  /** Numbers of samples; each is measured by itself. */
+  readonly batches: readonly number[];
+  /** Steps. Default: as many as the schedule spells out, else 12. */
   readonly steps?: number;
   readonly schedule: ScheduleInput;
-  /** w of classifier-free guidance; above 0 both halves run. */
+  /** w of classifier-free guidance; above 0 both branches are computed. */
   readonly guidance: number;
-  /** Timed runs of each. */
+  /** Timed runs of the schedule and of the baseline each. */
   readonly repeats: number;
-  readonly onProgress?: (done: number, of: number) => void;
+  /** Called after every run, also of those that are not timed. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Wall time in seconds. */
+/** Wall times in seconds. */
 export interface Timing {
+  /** In the order of the runs. */
+  readonly samples: readonly number[];
   readonly median: number;
   readonly min: number;
   readonly max: number;
-  readonly samples: readonly number[];
 }
 
-export interface BenchResult {
+/** A row of the result file (bench/README.md). */
+export interface BenchRow extends Timing {
+  /** `'baseline'`, or the schedule as it was given. */
+  readonly name: string;
   readonly model: string;
   readonly batch: number;
   readonly steps: number;
+  /** The steps of each width, such as `'1/8x3,1x9'`. */
   readonly schedule: string;
   readonly guidance: number;
-  readonly threads: number;
-  readonly backend: string;
-  readonly dtype: string;
-  /** Counted while it ran, and equal to the formula. */
+  readonly weights: string;
+  readonly compute: string;
+  /** FLOPs of one run, summed over what was launched and equal to the formula. */
   readonly flops: number;
   readonly parts: FlopsByPart;
-  readonly baselineFlops: number;
-  readonly baselineParts: FlopsByPart;
+  /** The baseline's FLOPs divided by these. */
   readonly flopsRatio: number;
-  readonly seconds: Timing;
-  readonly baselineSeconds: Timing;
-  /** Of the medians. */
+  /** The baseline's median time divided by this one. */
   readonly timeRatio: number;
-  /** GFLOP/s of the schedule, of the baseline, and what the device reaches at its best (see NativeDevice). */
-  readonly gflops: number;
-  readonly baselineGflops: number;
-  readonly peakGflops: number;
-  /** Peak resident memory of the process. */
-  readonly rssBytes: number;
 }
 
-function timing(samples: number[]): Timing {
+export interface BenchResult {
+  /** With the rate in FLOP/s that the device reaches at its best (NativeDevice.measurePeak). */
+  readonly device: DeviceFacts & { readonly peakFlopsPerSecond: number };
+  /** The most memory that the process had, in bytes. */
+  readonly peakMemoryBytes: number;
+  /** Of each batch the baseline, then the schedule. */
+  readonly rows: readonly BenchRow[];
+}
+
+function timing(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median =
-    sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  return { median, min: sorted[0]!, max: sorted.at(-1)!, samples };
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+  return { samples, median, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
 /** A config for random weights of this shape, with the block of MaskGIT. */
 function configOf(shape: ModelShape): GeneratorConfig {
   return {
     ...shape,
-    preNorm: false,
-    geluTanh: true,
-    layerNormEps: 1e-6,
-    classes: shape.vocabSize - shape.codebookSize - 2,
+    normPlace: 'post',
+    activation: 'gelu_tanh',
+    normEps: 1e-6,
+    classes: classCount(shape),
     classLabels: [],
-    sampling: { steps: 12, guidanceScale: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
+    sampling: { steps: 12, guidance: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
   };
 }
 
 interface Run {
-  readonly schedule: string;
-  readonly flops: number;
-  readonly parts: FlopsByPart;
+  readonly result: GenerationResult;
   readonly seconds: number;
 }
 
-async function run(
-  config: GeneratorConfig,
-  generator: NativeGenerator,
-  options: BenchOptions,
-  steps: number,
+async function generateOnce(
+  engine: Engine,
+  { steps, guidance }: BenchOptions,
+  batch: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
-  const generation = new Generation(config, generator, undefined, {
-    labels: [0],
-    count: options.batch,
-    steps,
-    schedule,
-    guidanceScale: options.guidance,
-  });
+  const request = generateRequest(
+    engine.config,
+    { count: batch, batchSize: batch, steps, schedule, guidance, seed: 1 },
+    batch,
+  );
+  const generation = new Generation(engine, request, (outcome) => new GenerationResult(outcome));
   const started = performance.now();
-  const { flops, parts } = await generation.result();
+  const result = await generation.result();
   const seconds = (performance.now() - started) / 1000;
-  if (flops !== generation.plannedFlops) {
-    const message = `counted ${flops} FLOPs but the formula gives ${generation.plannedFlops}`;
+  if (result.flops !== generation.plannedFlops) {
+    const message = `${result.flops} FLOPs were launched but the formula gives ${generation.plannedFlops}`;
     throw new MagnetsError('ERR_INTERNAL', message);
   }
-  return { schedule: generation.plans[0]!.schedule, flops, parts, seconds };
+  return { result, seconds };
 }
 
-/** @throws MagnetsError ERR_INTERNAL when counted FLOPs differ from the formula's. */
+/**
+ * Measures a schedule and the baseline in turn, after a run of each that is not counted: it touches the weights of every
+ * width, sizes the buffers and, on a CUDA device, records the graphs.
+ * @throws TypeError, RangeError for wrong options; MagnetsError ERR_OUT_OF_MEMORY for a model or a batch that does not fit,
+ * ERR_UNSUPPORTED without such a device, ERR_INTERNAL when the FLOPs launched differ from the formula's.
+ */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
+  const { batches, guidance, repeats, schedule } = options;
   const config = configOf(options.model);
-  const { steps } = plan(options);
-  const { device, dtype } = openDevice(options);
-  const { backend, threads } = device;
-  const generator = await device.loadGenerator(
-    { ...config, tokens: tokenCount(config) },
-    { seed: 1 },
-    dtype,
-  );
+  // Of a schedule that says its own number of steps the baseline takes as many.
+  const steps = generateRequest(config, { steps: options.steps, schedule, guidance }, 1).batches[0]!
+    .plan.steps.length;
+  const settings = { ...options, steps };
+  const name = typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
+  const schedules = new Map<string, ScheduleInput>([
+    ['baseline', 'baseline'],
+    [name, schedule],
+  ]);
+  const { device, weights, compute } = openDevice(options);
   try {
-    const of = 1 + 2 * options.repeats;
-    let done = 0;
-    const next = async (schedule: ScheduleInput) => {
-      const result = await run(config, generator, options, steps, schedule);
-      options.onProgress?.(++done, of);
-      return result;
-    };
-    await next(options.schedule); // warm-up: touches every width's weights and sizes the buffers
-    const baseline: Run[] = [];
-    const scheduled: Run[] = [];
-    for (let i = 0; i < options.repeats; ++i) {
-      baseline.push(await next('full'));
-      scheduled.push(await next(options.schedule));
+    const facts = deviceFacts(device);
+    const generator = await device.loadGenerator(
+      nativeGeneratorConfig(config),
+      { seed: 1 },
+      weights,
+    );
+    try {
+      const engine: Engine = { config, generator, tokenizer: undefined };
+      const total = batches.length * schedules.size * (1 + repeats);
+      let done = 0;
+      const rows: BenchRow[] = [];
+      for (const batch of batches) {
+        const runs = new Map<string, Run[]>([...schedules.keys()].map((key) => [key, []]));
+        for (let i = -1; i < repeats; ++i) {
+          for (const [key, own] of schedules) {
+            const run = await generateOnce(engine, settings, batch, own);
+            if (i >= 0) runs.get(key)!.push(run);
+            options.onProgress?.(++done, total);
+          }
+        }
+        const times = new Map(
+          [...runs].map(([key, own]) => [key, timing(own.map((run) => run.seconds))]),
+        );
+        for (const [key, own] of runs) {
+          const { plan, flops, parts, flopsRatio } = own[0]!.result;
+          const time = times.get(key)!;
+          rows.push({
+            name: key,
+            model: config.name,
+            batch,
+            steps: plan.steps,
+            schedule: plan.schedule,
+            guidance,
+            weights,
+            compute,
+            flops,
+            parts,
+            flopsRatio,
+            timeRatio: times.get('baseline')!.median / time.median,
+            ...time,
+          });
+        }
+      }
+      const peakFlopsPerSecond = await device.measurePeak();
+      const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+      return { device: { ...facts, peakFlopsPerSecond }, peakMemoryBytes, rows };
+    } finally {
+      generator.dispose();
     }
-    const peak = await device.measurePeak();
-    const { flops, parts, schedule } = scheduled[0]!;
-    const { flops: baselineFlops, parts: baselineParts } = baseline[0]!;
-    const seconds = timing(scheduled.map((one) => one.seconds));
-    const baselineSeconds = timing(baseline.map((one) => one.seconds));
-    return {
-      model: config.name,
-      batch: options.batch,
-      steps,
-      schedule,
-      guidance: options.guidance,
-      threads,
-      backend,
-      dtype,
-      flops,
-      parts,
-      baselineFlops,
-      baselineParts,
-      flopsRatio: baselineFlops / flops,
-      seconds,
-      baselineSeconds,
-      timeRatio: baselineSeconds.median / seconds.median,
-      gflops: flops / seconds.median / 1e9,
-      baselineGflops: baselineFlops / baselineSeconds.median / 1e9,
-      peakGflops: peak / 1e9,
-      rssBytes: process.resourceUsage().maxRSS * 1024,
-    };
   } finally {
-    generator.dispose();
     device.dispose();
   }
 }

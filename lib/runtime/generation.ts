@@ -1,351 +1,383 @@
-/** One generation: a plan run step by step in a native session. */
+/** One generation: the batches of a request, run step by step in native sessions. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { fromNative, integer, MagnetsError, number, wrongType, wrongValue } from '../errors.js';
+import { checkCallback, checkOptions, MagnetsError } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
-import { type DecodePlan, type MaskingSchedule, plan } from '../plan/plan.js';
-import { type ScheduleInput, scheduleSteps } from '../plan/schedule.js';
+import type { BatchPlan, StepPlan } from '../plan/plan.js';
 import { tokenCount } from '../plan/shape.js';
 import { Tensor } from '../tensor.js';
-import type { NativeGenerator, NativeSession, NativeStep } from './native.js';
+import type {
+  NativeGenerator,
+  NativeSessionOptions,
+  NativeState,
+  NativeStepOptions,
+} from './native.js';
+import type { Batch, Label, Request } from './request.js';
+import type { Pixels, Tokenizer } from './tokenizer.js';
 
-/** A class by name or number; null is none. */
-export type Label = string | number | null;
-
-export interface GenerateOptions {
-  /** Classes; with a larger `count` they repeat in turn. Default `[null]`. */
-  readonly labels?: readonly Label[];
-  /** Samples. Default: as many as labels or tokens. */
-  readonly count?: number;
-  /** Default: the schedule's own, else the model's. */
-  readonly steps?: number;
-  /** Default `'paper'`. */
-  readonly schedule?: ScheduleInput;
-  /** Instead of a schedule: share of the baseline's FLOPs. */
-  readonly budget?: number;
-  readonly maskingSchedule?: MaskingSchedule;
-  /** Keep keys and values of known tokens. Default true, but false with `schedule: 'full'`. */
-  readonly cache?: boolean;
-  /** w in (1 + w) · conditional - w · unconditional; 0 runs no unconditional half. Default: the model's. */
-  readonly guidanceScale?: number;
-  /** Of the softmax that tokens are drawn from, or from the first to the last step; 0 takes the most likely. */
-  readonly temperature?: number | readonly [number, number];
-  /** Of the Gumbel noise on the confidence that chooses what to reveal; falls linearly to 0. */
-  readonly choiceTemperature?: number;
-  /** Draw among the k most likely; 0: among all. */
-  readonly topK?: number;
-  /** Default 0. The same seed gives the same samples, whatever else is in the batch. */
-  readonly seed?: number | bigint;
-  /** The first sample's number in the noise. Default 0: samples 8 .. 15 of one seed are `count: 8, firstSample: 8`. */
-  readonly firstSample?: number;
-  /** Editing: [count, N], -1 where masked. Known tokens stay as they are. */
-  readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
-  /** Stops before the next step and throws the signal's reason, an AbortError unless it was given another. */
-  readonly signal?: AbortSignal;
-}
-
+/** The state after one step of one batch. */
 export interface GenerationStep {
-  /** From 0. */
+  /** Of this batch, from 0. */
   readonly step: number;
-  /** Steps in all. */
-  readonly of: number;
+  /** Steps of this batch. */
+  readonly steps: number;
+  /** From 0. */
+  readonly batch: number;
+  /** Batches of the generation. */
+  readonly batches: number;
+  /** The name of the sub-model, such as `'1/8'`. */
   readonly width: string;
   readonly refresh: boolean;
-  /** Rows through the layers, of all samples, with guidance of both halves. */
-  readonly rows: number;
-  /** Positions still masked after the step, of all samples. */
+  /** Rows through the layers, of all samples of the batch and both branches. */
+  readonly activeRows: number;
+  /** Positions of all samples that are masked after the step, those of later batches included. */
   readonly masked: number;
-  /** What this step really did. */
+  /** FLOPs of the step, summed over what was launched. */
   readonly flops: number;
   readonly parts: FlopsByPart;
-  /** [count, N], -1 where still masked. */
+  /** [count, N] of all samples, -1 where masked. */
   readonly tokens: Tensor<'int32'>;
 }
 
-export interface GenerationResult {
-  /** [count, N] */
+/** What a generation ended with; {@link GenerationResult} documents the fields. */
+export interface Outcome {
+  readonly model: string;
   readonly tokens: Tensor<'int32'>;
-  /** With a tokenizer: [count, height, width, channels], a video's [count, frames, height, width, channels], in [0, 1]. */
-  readonly pixels?: Tensor<'float32'>;
+  readonly pixels: Pixels | undefined;
   readonly labels: readonly Label[];
-  /** The transformer's FLOPs, counted while it ran. */
-  readonly flops: number;
+  readonly seed: number | bigint;
+  readonly plan: { readonly schedule: string; readonly steps: number };
   readonly parts: FlopsByPart;
-  /** The full-size baseline's for the same samples, steps and guidance. */
   readonly baselineFlops: number;
-  /** Wall time of the decode steps, and of a prediction's encoding. */
+  readonly tokenizerFlops: number;
   readonly seconds: number;
 }
 
-/** Vocabulary ids of labels. */
-export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
-  return Int32Array.from(labels, (label) => {
-    if (label === null) return config.codebookSize + config.classes;
-    const index = typeof label === 'string' ? config.classLabels.indexOf(label) : label;
-    if (typeof index !== 'number') throw wrongType('label', 'a class name, number or null', label);
-    if (!Number.isInteger(index) || index < 0 || index >= config.classes) {
-      const names =
-        config.classLabels.length > 0 ? `one of ${config.classLabels.join(', ')} or ` : '';
-      throw wrongValue('label', `${names}a number below ${config.classes}`, label);
-    }
-    return config.codebookSize + index;
-  });
-}
-
-/** Each form of tokens as a tensor [count, N]. */
-function tokenTensor(config: GeneratorConfig, tokens: GenerateOptions['tokens']) {
-  if (tokens === undefined || tokens instanceof Tensor) return tokens;
-  const length = tokenCount(config);
-  const expected = `an int32 tensor, an Int32Array or lists, [count, ${length}],`;
-  if (tokens instanceof Int32Array) {
-    if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
-    return new Tensor('int32', tokens, [tokens.length / length, length]);
-  }
-  if (!Array.isArray(tokens)) throw wrongType('tokens', expected, tokens);
-  for (const list of tokens as unknown[]) {
-    const fits = Array.isArray(list) && list.length === length;
-    if (!fits || !list.every((id) => id === (id | 0))) throw wrongValue('tokens', expected, list);
-  }
-  return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
-}
-
-/** Vocabulary ids of tokens [count, N] and which are masked (-1). */
-export function tokenIds(
-  config: GeneratorConfig,
-  tokens: Tensor<'int32'>,
-  count: number,
-): { ids: Int32Array; masked: Uint8Array } {
-  const expected = [count, tokenCount(config)];
-  if (
-    !(tokens instanceof Tensor) ||
-    tokens.type !== 'int32' ||
-    tokens.dims.join() !== expected.join()
-  ) {
-    throw wrongValue('tokens', `an int32 tensor [${expected}]`, (tokens as Tensor)?.dims);
-  }
-  const { data } = tokens;
-  const wrong = data.find((id) => id < -1 || id >= config.codebookSize);
-  if (wrong !== undefined) {
-    throw wrongValue('tokens', `-1 or numbers below ${config.codebookSize}`, wrong);
-  }
-  const maskId = config.codebookSize + config.classes + 1;
-  return {
-    ids: data.map((id) => (id === -1 ? maskId : id)),
-    masked: Uint8Array.from(data, (id) => (id === -1 ? 1 : 0)),
-  };
-}
-
-export class Generation implements AsyncIterable<GenerationStep> {
+export class GenerationResult {
+  /** [count, N] */
+  readonly tokens: Tensor<'int32'>;
+  /** One for each sample. */
   readonly labels: readonly Label[];
-  /** One plan a sample: they differ only where editing masks different numbers of tokens. */
-  readonly plans: readonly DecodePlan[];
-  readonly #config: GeneratorConfig;
-  readonly #native: NativeGenerator;
-  readonly #decode: ((tokens: Tensor<'int32'>) => Promise<Tensor<'float32'>>) | undefined;
-  readonly #signal: AbortSignal | undefined;
-  readonly #guidance: number;
-  readonly #topK: number;
-  readonly #seed: bigint;
-  readonly #firstSample: number;
-  readonly #ids: Int32Array;
-  readonly #masked: Uint8Array;
-  readonly #condition: (() => Promise<Int32Array>) | undefined;
-  #started = false;
+  /** The seed that was given or drawn: with it the same options give the same samples. */
+  readonly seed: number | bigint;
+  /** The steps that ran, of the samples that took most: their widths, such as `'1/8x3,1x9'`, and their number. */
+  readonly plan: { readonly schedule: string; readonly steps: number };
+  /** The transformer's FLOPs, summed over what was launched, of all samples and both branches. */
+  readonly flops: number;
+  readonly parts: FlopsByPart;
+  /** FLOPs of the full-size baseline for the same samples, steps and guidance. */
+  readonly baselineFlops: number;
+  /** baselineFlops / flops */
+  readonly flopsRatio: number;
+  /** The tokenizer's FLOPs: detokenizing, and tokenizing the frames that a prediction is given. 0 without a tokenizer. */
+  readonly tokenizerFlops: number;
+  /** Wall time of the decode steps, and of tokenizing the frames that a prediction is given. */
+  readonly seconds: number;
+  readonly #model: string;
+  readonly #pixels: Pixels | undefined;
+
+  constructor(outcome: Outcome) {
+    this.tokens = outcome.tokens;
+    this.labels = outcome.labels;
+    this.seed = outcome.seed;
+    this.plan = outcome.plan;
+    this.flops = totalFlops(outcome.parts);
+    this.parts = outcome.parts;
+    this.baselineFlops = outcome.baselineFlops;
+    this.flopsRatio = this.flops === 0 ? 1 : this.baselineFlops / this.flops;
+    this.tokenizerFlops = outcome.tokenizerFlops;
+    this.seconds = outcome.seconds;
+    this.#model = outcome.model;
+    this.#pixels = outcome.pixels;
+  }
 
   /**
-   * Use {@link Model.generate}. condition: token ids [count, n] that the first n positions show while they are masked,
-   * instead of [MASK].
+   * [count, height, width, channels], of videos [count, frames, height, width, channels], in [0, 1].
+   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer.
    */
+  get pixels(): Pixels {
+    if (this.#pixels === undefined) {
+      throw new MagnetsError('ERR_UNSUPPORTED', `${this.#model} has no tokenizer beside it`);
+    }
+    return this.#pixels;
+  }
+}
+
+export interface ResultOptions {
+  /** Called after every step that is left. */
+  readonly onStep?: (step: GenerationStep) => void;
+}
+
+/** What a generation runs on. */
+export interface Engine {
+  readonly config: GeneratorConfig;
+  readonly generator: NativeGenerator;
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/** A step that has run. */
+interface Ran {
+  readonly batch: number;
+  readonly plan: BatchPlan;
+  readonly step: StepPlan;
+  readonly parts: FlopsByPart;
+}
+
+/** Values [count, length] of these samples: [samples, length]. */
+function gather<T extends Int32Array | Uint8Array>(
+  values: T,
+  samples: readonly number[],
+  length: number,
+): T {
+  const result = new (values.constructor as new (size: number) => T)(samples.length * length);
+  samples.forEach((sample, i) => {
+    result.set(values.subarray(sample * length, (sample + 1) * length), i * length);
+  });
+  return result;
+}
+
+/**
+ * Runs once: iterate over its steps, or await `result()`, or both, the one after the other. Use {@link Model.generate} or
+ * {@link Model.predict}.
+ */
+export class Generation<R extends GenerationResult = GenerationResult>
+  implements AsyncIterable<GenerationStep>
+{
+  /** One for each sample. */
+  readonly labels: readonly Label[];
+  /** The seed that was given or drawn. */
+  readonly seed: number | bigint;
+  /** One for each batch; none where nothing is masked. */
+  readonly plans: readonly BatchPlan[];
+  /** FLOPs by formula, of all samples and both branches; the result's are equal to it. */
+  readonly plannedFlops: number;
+  /** FLOPs of the full-size baseline for the same samples, steps and guidance. */
+  readonly baselineFlops: number;
+  readonly #engine: Engine;
+  readonly #request: Request;
+  readonly #condition: ((tokenizer: Tokenizer) => Promise<Condition>) | undefined;
+  readonly #makeResult: (outcome: Outcome) => R;
+  /** [count, N], -1 where masked: the steps write here what they reveal. */
+  readonly #tokens: Int32Array;
+  #parts: FlopsByPart = { projections: 0, attention: 0, mlp: 0, lmHead: 0 };
+  #tokenizerFlops = 0;
+  #seconds = 0;
+  /** The steps, once they have begun. */
+  #steps: AsyncGenerator<Ran, void, undefined> | undefined;
+  /** Somebody looks at every step, so that its tokens are read. */
+  #observed = false;
+  #complete = false;
+  #failure: unknown;
+  #result: Promise<R> | undefined;
+
   constructor(
-    config: GeneratorConfig,
-    generator: NativeGenerator,
-    decode: ((tokens: Tensor<'int32'>) => Promise<Tensor<'float32'>>) | undefined,
-    options: GenerateOptions,
-    condition?: () => Promise<Int32Array>,
+    engine: Engine,
+    request: Request,
+    makeResult: (outcome: Outcome) => R,
+    condition?: (tokenizer: Tokenizer) => Promise<Condition>,
   ) {
-    const { sampling } = config;
-    const { labels = [null], maskingSchedule } = options;
-    const tokens = tokenTensor(config, options.tokens);
-    if (!Array.isArray(labels) || labels.length === 0)
-      throw wrongType('labels', 'a list of labels', labels);
-    labelIds(config, labels);
-    const length = tokenCount(config);
-    const count = integer('count', options.count ?? tokens?.dims[0] ?? labels.length, 1, 2 ** 16);
-    const masks =
-      tokens ?? new Tensor('int32', new Int32Array(count * length).fill(-1), [count, length]);
-    const { ids, masked } = tokenIds(config, masks, count);
-
-    this.labels = Array.from({ length: count }, (_, i) => labels[i % labels.length]!);
-    this.#config = config;
-    this.#native = generator;
-    this.#decode = decode;
-    this.#signal = options.signal;
-    this.#guidance = number('guidanceScale', options.guidanceScale ?? sampling.guidanceScale, 0);
-    this.#topK = integer('topK', options.topK ?? sampling.topK, 0);
-    this.#seed = seedOf(options.seed ?? 0);
-    this.#firstSample = integer('firstSample', options.firstSample ?? 0, 0, 2 ** 31 - 1 - count);
-    this.#ids = ids;
-    this.#masked = masked;
+    this.#engine = engine;
+    this.#request = request;
+    this.#makeResult = makeResult;
     this.#condition = condition;
+    this.#tokens = request.ids.map((id, i) => (request.masked[i] ? -1 : id));
+    this.labels = request.labels;
+    this.seed = request.seed;
+    this.plans = request.batches.map(({ plan }) => plan);
+    this.plannedFlops = this.plans.reduce((sum, { flops }) => sum + flops, 0);
+    this.baselineFlops = this.plans.reduce((sum, { baselineFlops }) => sum + baselineFlops, 0);
+  }
 
-    const steps = options.steps ?? scheduleSteps(options.schedule, config) ?? sampling.steps;
-    // A budget is searched for whole samples, so that all of a batch share one schedule.
-    const schedule =
-      options.budget === undefined
-        ? options.schedule
-        : plan({ ...options, model: config, steps, masked: length }).schedule;
-    const planFor = (maskedCount: number) =>
-      plan({
-        model: config,
-        steps,
-        schedule,
-        maskingSchedule,
-        cache: options.cache,
-        masked: maskedCount,
-        temperature: options.temperature ?? sampling.temperature,
-        choiceTemperature: options.choiceTemperature ?? sampling.choiceTemperature,
-      });
-    const plans = new Map<number, DecodePlan>();
-    this.plans = Array.from({ length: count }, (_, i) => {
-      const own = masked.subarray(i * length, (i + 1) * length);
-      const maskedCount = own.reduce((sum, flag) => sum + flag, 0);
-      const known = plans.get(maskedCount) ?? planFor(maskedCount);
-      plans.set(maskedCount, known);
-      return known;
+  /**
+   * Runs one step at a time, the next when it is asked for. Leaving the loop early ends the generation and frees its memory.
+   * @throws MagnetsError ERR_STATE when the generation has begun already.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {
+    if (this.#steps !== undefined) {
+      throw new MagnetsError('ERR_STATE', 'this generation has begun already: it runs once');
+    }
+    this.#observed = true;
+    this.#steps = this.#run();
+    for await (const ran of this.#steps) yield this.#stepOf(ran);
+  }
+
+  /**
+   * Runs the steps that are left, then detokenizes where there is a tokenizer. Called again it gives the same promise.
+   * @throws MagnetsError ERR_STATE when a loop over the steps was left before the last one.
+   */
+  result(options: ResultOptions = {}): Promise<R> {
+    checkOptions(options, ['onStep']);
+    checkCallback('onStep', options.onStep);
+    this.#result ??= this.#finish(options.onStep);
+    return this.#result;
+  }
+
+  async #finish(onStep: ResultOptions['onStep']): Promise<R> {
+    this.#observed = onStep !== undefined;
+    this.#steps ??= this.#run();
+    for await (const ran of this.#steps) onStep?.(this.#stepOf(ran));
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#complete) {
+      throw new MagnetsError('ERR_STATE', 'this generation was left before its last step');
+    }
+    const tokens = this.#tokenTensor();
+    const detokenized = await this.#engine.tokenizer?.detokenize(tokens);
+    return this.#makeResult({
+      model: this.#engine.config.name,
+      tokens,
+      pixels: detokenized?.pixels,
+      labels: this.labels,
+      seed: this.seed,
+      plan: this.#summary(),
+      parts: this.#parts,
+      baselineFlops: this.baselineFlops,
+      tokenizerFlops: this.#tokenizerFlops + (detokenized?.flops ?? 0),
+      seconds: this.#seconds,
     });
   }
 
-  /** Of all samples, with guidance of both halves. */
-  get baselineFlops(): number {
-    return this.#total((one) => one.baselineFlops);
-  }
-
-  /** By formula, of all samples, with guidance of both halves; equal to what the steps count. */
-  get plannedFlops(): number {
-    return this.#total((one) => one.flops);
-  }
-
-  #total(of: (plan: DecodePlan) => number): number {
-    const branches = this.#guidance > 0 ? 2 : 1;
-    return branches * this.plans.reduce((sum, one) => sum + of(one), 0);
-  }
-
-  /** Runs one step at a time, the next when it is asked for. Leaving the loop frees the session. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {
-    const branches = this.#guidance > 0 ? 2 : 1;
-    const { rows } = this.plans[0]!;
-    for await (const [step, done] of this.#run('every step')) {
-      const own = this.plans.map((one) => one.rows[step]!);
-      const { width, refresh } = rows[step]!;
-      yield {
-        step,
-        of: rows.length,
-        width,
-        refresh,
-        rows: branches * own.reduce((sum, one) => sum + one.rows, 0),
-        masked: own.reduce((sum, one) => sum + one.masked - one.reveal, 0),
-        flops: totalFlops(done.flops),
-        parts: done.flops,
-        tokens: this.#tokens(done),
-      };
-    }
-  }
-
-  /** Runs every step, without a look between them, and decodes the pixels where there is a tokenizer. */
-  async result(): Promise<GenerationResult> {
-    const parts = { projections: 0, attention: 0, mlp: 0, head: 0 };
-    let last: NativeStep | undefined;
-    const started = performance.now();
-    for await (const [, done] of this.#run('last step')) {
-      last = done;
-      for (const part of Object.keys(parts) as (keyof typeof parts)[]) {
-        parts[part] += done.flops[part];
+  /** The whole way of a request: for each batch a session, in it one step after the other. */
+  async *#run(): AsyncGenerator<Ran, void, undefined> {
+    const { batches, signal } = this.#request;
+    try {
+      signal?.throwIfAborted();
+      const ids = await this.#timed(this.#shownIds());
+      for (const [batch, { samples, plan }] of batches.entries()) {
+        signal?.throwIfAborted();
+        const options = this.#sessionOptions(ids, samples);
+        const session = await this.#timed(this.#engine.generator.openSession(options));
+        try {
+          for (const step of plan.steps) {
+            signal?.throwIfAborted();
+            const stepOptions = this.#stepOptions(plan, step);
+            const { flops, ...state } = await this.#timed(session.step(stepOptions));
+            if (stepOptions.read) this.#write(samples, state as NativeState);
+            this.#count(flops);
+            yield { batch, plan, step, parts: { ...flops } };
+          }
+        } finally {
+          session.dispose();
+        }
       }
+      this.#complete = true;
+    } catch (error) {
+      this.#failure = error;
+      throw error;
     }
-    const seconds = (performance.now() - started) / 1000;
-    const tokens = this.#tokens(last!);
-    const result = {
-      tokens,
-      labels: this.labels,
+  }
+
+  /** [count, N] the ids that the model sees before the first step: those of the request, or a prediction's condition. */
+  async #shownIds(): Promise<Int32Array> {
+    const { ids } = this.#request;
+    const { tokenizer, config } = this.#engine;
+    if (this.#condition === undefined || tokenizer === undefined) return ids;
+    const { tokens, flops } = await this.#condition(tokenizer);
+    this.#tokenizerFlops += flops;
+    const count = this.labels.length;
+    const positions = tokens.length / count;
+    const shown = ids.slice();
+    for (let i = 0; i < count; ++i) {
+      const own = tokens.subarray(i * positions, (i + 1) * positions);
+      shown.set(own, i * tokenCount(config));
+    }
+    return shown;
+  }
+
+  #sessionOptions(ids: Int32Array, samples: Batch['samples']): NativeSessionOptions {
+    const request = this.#request;
+    const length = tokenCount(this.#engine.config);
+    return {
+      ids: gather(ids, samples, length),
+      masked: gather(request.masked, samples, length),
+      classIds: gather(request.classIds, samples, 1),
+      nullClassId: request.nullClassId,
+      sampleNumbers: Int32Array.from(samples, (sample) => request.firstSample + sample),
+      seeds: new BigUint64Array(samples.length).fill(BigInt(request.seed)),
+    };
+  }
+
+  #stepOptions(plan: BatchPlan, step: StepPlan): NativeStepOptions {
+    const { guidance, topK } = this.#request;
+    return {
+      heads: step.width.heads,
+      hidden: step.width.hidden,
+      refresh: step.refresh,
+      allLogits: !plan.cache,
+      activeRows: step.activeRows,
+      logitsRows: step.logitsRows,
+      maskedAfter: Int32Array.from(step.maskedAfter),
+      guidance,
+      temperature: step.temperature,
+      topK,
+      choiceTemperature: step.choiceTemperature,
+      step: step.step,
+      read: this.#observed || step.step === plan.steps.length - 1,
+    };
+  }
+
+  /** Writes what a step revealed to the tokens of all samples. */
+  #write(samples: Batch['samples'], { ids, masked }: NativeState): void {
+    const length = tokenCount(this.#engine.config);
+    samples.forEach((sample, i) => {
+      for (let position = 0; position < length; ++position) {
+        const from = i * length + position;
+        this.#tokens[sample * length + position] = masked[from] ? -1 : ids[from]!;
+      }
+    });
+  }
+
+  #count(parts: FlopsByPart): void {
+    this.#parts = {
+      projections: this.#parts.projections + parts.projections,
+      attention: this.#parts.attention + parts.attention,
+      mlp: this.#parts.mlp + parts.mlp,
+      lmHead: this.#parts.lmHead + parts.lmHead,
+    };
+  }
+
+  async #timed<T>(work: Promise<T>): Promise<T> {
+    const started = performance.now();
+    const result = await work;
+    this.#seconds += (performance.now() - started) / 1000;
+    return result;
+  }
+
+  #tokenTensor(): Tensor<'int32'> {
+    const dims = [this.labels.length, tokenCount(this.#engine.config)];
+    return new Tensor('int32', this.#tokens.slice(), dims);
+  }
+
+  #stepOf({ batch, plan, step, parts }: Ran): GenerationStep {
+    const tokens = this.#tokenTensor();
+    return {
+      step: step.step,
+      steps: plan.steps.length,
+      batch,
+      batches: this.plans.length,
+      width: step.width.name,
+      refresh: step.refresh,
+      activeRows: step.activeRows,
+      masked: tokens.data.reduce((sum, token) => sum + (token < 0 ? 1 : 0), 0),
       flops: totalFlops(parts),
       parts,
-      baselineFlops: this.baselineFlops,
-      seconds,
+      tokens,
     };
-    return this.#decode ? { ...result, pixels: await this.#decode(tokens) } : result;
   }
 
-  /** What the model sees before the first step. */
-  async #shownIds(): Promise<Int32Array> {
-    if (this.#condition === undefined) return this.#ids;
-    const condition = await this.#condition();
-    const count = this.labels.length;
-    const length = tokenCount(this.#config);
-    const shown = condition.length / count;
-    const ids = this.#ids.slice();
-    for (let i = 0; i < count; ++i) {
-      ids.set(condition.subarray(i * shown, (i + 1) * shown), i * length);
+  /** Of the batch with the most steps. */
+  #summary(): Outcome['plan'] {
+    let longest = { schedule: '', steps: 0 };
+    for (const { schedule, steps } of this.plans) {
+      if (steps.length > longest.steps) longest = { schedule, steps: steps.length };
     }
-    return ids;
-  }
-
-  /** -1 where masked. */
-  #tokens({ ids, masked }: NativeStep): Tensor<'int32'> {
-    const tokens = ids!.map((id, i) => (masked![i] ? -1 : id));
-    return new Tensor('int32', tokens, [this.labels.length, tokenCount(this.#config)]);
-  }
-
-  /** The steps by number; `read` says of which the tokens come back. */
-  async *#run(read: 'every step' | 'last step'): AsyncGenerator<[number, NativeStep]> {
-    if (this.#started) throw new MagnetsError('ERR_ARGUMENT', 'this generation has run already');
-    this.#started = true;
-    this.#signal?.throwIfAborted();
-    const config = this.#config;
-    let session: NativeSession | undefined;
-    try {
-      session = await this.#native.openSession({
-        ids: await this.#shownIds(),
-        masked: this.#masked,
-        classIds: labelIds(config, this.labels),
-        nullClassId: this.#guidance > 0 ? config.codebookSize + config.classes : -1,
-        sampleKeys: Int32Array.from(this.labels, (_, i) => this.#firstSample + i),
-        seed: this.#seed,
-      });
-      const { rows, cache } = this.plans[0]!;
-      for (const row of rows) {
-        this.#signal?.throwIfAborted();
-        const own = this.plans.map((one) => one.rows[row.step]!);
-        const done = await session.step({
-          heads: row.heads,
-          hidden: row.hidden,
-          refresh: row.refresh,
-          headAll: !cache,
-          maskedAfter: Int32Array.from(own, ({ masked, reveal }) => masked - reveal),
-          guidance: this.#guidance,
-          temperature: row.temperature,
-          topK: this.#topK,
-          choiceTemperature: row.choiceTemperature,
-          step: row.step,
-          read: read === 'every step' || row.step === rows.length - 1,
-          logits: false,
-        });
-        yield [row.step, done];
-      }
-    } catch (error) {
-      throw fromNative(error);
-    } finally {
-      session?.dispose();
-    }
+    return longest;
   }
 }
 
-function seedOf(seed: number | bigint): bigint {
-  const valid =
-    typeof seed === 'bigint'
-      ? seed >= 0n && seed < 2n ** 64n
-      : Number.isSafeInteger(seed) && seed >= 0;
-  if (typeof seed !== 'bigint' && typeof seed !== 'number')
-    throw wrongType('seed', 'an integer', seed);
-  if (!valid) throw wrongValue('seed', 'an integer of 0 .. 2^53 - 1, or a bigint below 2^64', seed);
-  return BigInt(seed);
+/** What a prediction shows at the first positions while they are masked. */
+export interface Condition {
+  /** [count, n] tokens of the first n positions. */
+  readonly tokens: Int32Array;
+  /** The tokenizer's. */
+  readonly flops: number;
 }

@@ -1,31 +1,33 @@
-/** The native module, typed: the only seam between TypeScript and C++. Everything here is checked by the callers. */
+/**
+ * The native module, typed: the only seam between TypeScript and C++. Callers check everything that goes in. Every call
+ * goes through `guarded`, which makes a native error a MagnetsError.
+ */
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { MagnetsError } from '../errors.js';
+import type { Activation, NormPlace } from '../checkpoint/config.js';
+import type { FileTensors } from '../checkpoint/safetensors.js';
+import type { TensorEntry } from '../checkpoint/schema.js';
+import { errorCodes, MagnetsError } from '../errors.js';
 
-/** A tensor of a checkpoint: its bytes are read in place while a load runs. */
-export interface NativeTensor {
-  dtype: 'F32' | 'F16' | 'BF16';
-  shape: number[];
-  data: Uint8Array;
-}
+/** Tensors by name, whose bytes are read in place while a load runs; or a seed: random weights of the config's shapes. */
+export type NativeWeights = FileTensors | { readonly seed: number };
 
-/** Tensors by name, or a seed: random weights of the configured shapes. */
-export type NativeWeights = Record<string, NativeTensor> | { seed: number };
-
-export interface NativeGeneratorConfig {
+export interface NativeBlockConfig {
   hiddenSize: number;
   layers: number;
   heads: number;
   headDim: number;
   intermediateSize: number;
-  preNorm: boolean;
-  geluTanh: boolean;
-  layerNormEps: number;
+  normPlace: NormPlace;
+  activation: Activation;
+  normEps: number;
+}
+
+export interface NativeGeneratorConfig extends NativeBlockConfig {
   codebookSize: number;
   vocabSize: number;
-  tokens: number;
+  tokenCount: number;
 }
 
 export interface NativeTokenizerConfig {
@@ -35,33 +37,39 @@ export interface NativeTokenizerConfig {
   intermediateSize: number;
   encoderLayers: number;
   decoderLayers: number;
-  geluTanh: boolean;
-  layerNormEps: number;
+  activation: Activation;
+  normEps: number;
   codebookSize: number;
   codebookDim: number;
   /** [frames, height, width] */
-  sampleShape: number[];
-  patchShape: number[];
+  sampleShape: readonly number[];
+  patchShape: readonly number[];
   channels: number;
 }
 
-/** FLOPs really done, a multiply-add counting 2. */
+/** FLOPs of the transformer, summed over what was launched; a multiply-add counts 2. */
 export interface NativeFlops {
   projections: number;
   attention: number;
   mlp: number;
-  head: number;
-  codec: number;
+  lmHead: number;
 }
 
-export interface NativeStepOptions {
+/** The sub-model of a pass and what it computes. */
+export interface NativePass {
   heads: number;
   hidden: number;
   /** Compute every row and rewrite the cache. */
   refresh: boolean;
-  /** Run the head on every row, not only on the masked ones. */
-  headAll: boolean;
-  /** Per sample: how many positions stay masked after this step. */
+  /** Run the LM head on every row instead of the masked ones. */
+  allLogits: boolean;
+}
+
+export interface NativeStepOptions extends NativePass {
+  /** The plan's totals over all branches; the session refuses others. */
+  activeRows: number;
+  logitsRows: number;
+  /** [samples] how many positions stay masked after this step. */
   maskedAfter: Int32Array;
   guidance: number;
   temperature: number;
@@ -70,44 +78,53 @@ export interface NativeStepOptions {
   step: number;
   /** Return ids and masked. Without, a device that runs by itself need not have finished the step. */
   read: boolean;
-  /** Also return the logits of the head's rows. */
-  logits: boolean;
-  /** Teacher forcing: [samples, tokens] of what becomes known instead of samples, -1 where a position is left. */
-  forced?: Int32Array;
 }
 
-export interface NativeStep {
+/** The state of the positions, [samples, N] each. */
+export interface NativeState {
+  /** Vocabulary ids; only meaningful where masked is 0. */
+  ids: Int32Array;
+  /** 1 where still masked. */
+  masked: Uint8Array;
+}
+
+export interface NativeStep extends Partial<NativeState> {
   flops: NativeFlops;
-  /** With `read`: [samples, tokens] vocabulary ids; only meaningful where masked is 0. */
-  ids?: Int32Array;
-  /** With `read`: [samples, tokens] 1 where still masked. */
-  masked?: Uint8Array;
-  /** [headRows, vocabSize] */
-  logits?: Float32Array;
 }
 
 export interface NativeSessionOptions {
-  /** [samples, tokens] vocabulary ids; a masked position carries the id the model sees there ([MASK], or a condition). */
+  /** [samples, N] vocabulary ids; a masked position has the id that the model sees there ([MASK], or a condition). */
   ids: Int32Array;
+  /** [samples, N] 1 where masked. */
   masked: Uint8Array;
   /** [samples] vocabulary ids of the class tokens. */
   classIds: Int32Array;
-  /** Vocabulary id of "no class" for the second half of the batch, or -1 without guidance. */
+  /** The vocabulary id of "no class" for the unconditional branches, or -1 without guidance. */
   nullClassId: number;
   /** [samples] each sample's number in the noise. */
-  sampleKeys: Int32Array;
-  /** Of the noise, below 2^64. */
-  seed: bigint;
+  sampleNumbers: Int32Array;
+  /** [samples] the seed of each sample's noise. */
+  seeds: BigUint64Array;
 }
 
+/** One batch that is being generated. */
 export interface NativeSession {
+  /** Computes, samples and reveals. */
   step(options: NativeStepOptions): Promise<NativeStep>;
+  /** Computes without sampling. logits: [logitsRows, V]. */
+  compute(pass: NativePass): Promise<{
+    flops: NativeFlops;
+    logits: Float32Array;
+    logitsRows: number;
+  }>;
+  /** Makes these tokens known. tokens: [samples, N], -1 where a position is left as it is. */
+  reveal(tokens: Int32Array): Promise<NativeState>;
   dispose(): void;
 }
 
 export interface NativeGenerator {
   openSession(options: NativeSessionOptions): Promise<NativeSession>;
-  /** Logits [samples, tokens, vocabSize] of one pass over every row. classIds: [samples]. */
+  /** Logits [samples, N, V] of one pass over every row. classIds: [samples]. */
   forward(
     ids: Int32Array,
     classIds: Int32Array,
@@ -118,18 +135,19 @@ export interface NativeGenerator {
 }
 
 export interface NativeTokenizer {
-  /** pixels [count, frames, height, width, channels] in [0, 1] -> tokens [count, tokens] */
-  encode(pixels: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: NativeFlops }>;
-  /** tokens [count, tokens] -> pixels [count, frames, height, width, channels] in [0, 1] */
-  decode(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: NativeFlops }>;
+  /** pixels [count, frames, height, width, channels] in [0, 1] -> tokens [count, N] */
+  tokenize(pixels: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: number }>;
+  /** tokens [count, N] -> pixels [count, frames, height, width, channels] in [0, 1] */
+  detokenize(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: number }>;
   dispose(): void;
 }
 
-export type NativeDtype = 'f32' | 'bf16' | 'f16';
+/** A format that weights are kept in, or a type that a device computes in. */
+export type NativeFormat = 'f32' | 'bf16' | 'f16';
 
 /**
- * A backend with its own job thread; jobs of everything loaded on it run one after another, but sessions of a CUDA
- * device have a thread of their own each.
+ * A backend with its own job thread. Jobs of everything loaded on it run one after another, but every session of a CUDA
+ * device has a thread of its own.
  */
 export interface NativeDevice {
   /** For example "cpu/avx512" or "cuda:0". */
@@ -139,12 +157,12 @@ export interface NativeDevice {
   loadGenerator(
     config: NativeGeneratorConfig,
     weights: NativeWeights,
-    dtype: NativeDtype,
+    format: NativeFormat,
   ): Promise<NativeGenerator>;
   loadTokenizer(
     config: NativeTokenizerConfig,
     weights: NativeWeights,
-    dtype: NativeDtype,
+    format: NativeFormat,
   ): Promise<NativeTokenizer>;
   /**
    * The measured rate that bench compares with, in FLOP/s: on the CPU multiply-adds on registers by all threads, on a
@@ -167,8 +185,12 @@ export interface NativeBinding {
   info(): NativeInfo;
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
-  /** dtype: of weights and activations. */
-  openCuda(index: number, dtype: NativeDtype): NativeDevice;
+  /** compute: the type of activations; sums are f32. */
+  openCuda(index: number, compute: NativeFormat): NativeDevice;
+  /** Every tensor of a generator of this config. */
+  generatorTensors(config: NativeGeneratorConfig): TensorEntry[];
+  /** Every tensor of a tokenizer of this config. */
+  tokenizerTensors(config: NativeTokenizerConfig): TensorEntry[];
 }
 
 /** The package's root: where `prebuilds`, `build` and `models` are. */
@@ -176,9 +198,49 @@ export const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 
 const require = createRequire(import.meta.url);
 
-/** As package.json has it. */
+/** The version in package.json. */
 export function packageVersion(): string {
   return require('../../package.json').version;
+}
+
+/** A native error with our class and its code; one without a code of ours is a fault of this package. */
+function fromNative(error: unknown): MagnetsError {
+  if (error instanceof MagnetsError) return error;
+  const { code, message } = error as { code?: unknown; message?: string };
+  const known = errorCodes.find((one) => one === code) ?? 'ERR_INTERNAL';
+  return new MagnetsError(known, message ?? String(error), { cause: error });
+}
+
+/** Calls native code: what it throws or rejects with becomes a MagnetsError, and the objects that it makes are guarded. */
+function call(run: () => unknown): unknown {
+  try {
+    const result = run();
+    if (!(result instanceof Promise)) return guardObject(result);
+    return result.then(guardObject, (error) => {
+      throw fromNative(error);
+    });
+  } catch (error) {
+    throw fromNative(error);
+  }
+}
+
+/** Devices, generators, tokenizers and sessions have methods to guard; all other results are plain values. */
+function guardObject(result: unknown): unknown {
+  const hasMethods = typeof result === 'object' && result !== null && 'dispose' in result;
+  return hasMethods ? guarded(result) : result;
+}
+
+/** Stands for a native object: every property that is read and every method that is called goes through {@link call}. */
+function guarded<T extends object>(object: T): T {
+  // The target is empty because a proxy may not stand in for the module's own properties, which are not configurable.
+  return new Proxy({} as T, {
+    get: (_, key) =>
+      call(() => {
+        const value = Reflect.get(object, key, object);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => call(() => value.apply(object, args));
+      }),
+  });
 }
 
 let binding: NativeBinding | undefined;
@@ -188,7 +250,7 @@ export function native(): NativeBinding {
   if (binding !== undefined) return binding;
   const load = require('node-gyp-build') as (root: string) => NativeBinding;
   try {
-    binding = load(packageRoot);
+    binding = guarded(load(packageRoot));
   } catch (cause) {
     const message = [
       `Cannot load the native module for ${process.platform}-${process.arch}, Node ${process.version}: ${String(cause)}`,

@@ -4,34 +4,47 @@
  */
 
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, wrongType, wrongValue } from '../errors.js';
+import { checkOptions, MagnetsError, wrongType, wrongValue } from '../errors.js';
 import { Tensor } from '../tensor.js';
-import { type GenerateOptions, Generation, type GenerationResult } from './generation.js';
-import type { NativeGenerator } from './native.js';
+import { type Condition, type Generation, GenerationResult, type Outcome } from './generation.js';
+import {
+  checkCount,
+  type DecodeOptions,
+  decodeOptionNames,
+  decodeRequest,
+  type Label,
+  type Request,
+} from './request.js';
+import type { Pixels, Tokenizer } from './tokenizer.js';
 
-/** Those of {@link GenerateOptions} but for classes, editing and guidance: what is given is the condition. */
-export interface PredictOptions
-  extends Omit<GenerateOptions, 'labels' | 'tokens' | 'guidanceScale'> {
-  /** [samples, given, height, width, channels] in [0, 1]; with a larger `count` the samples repeat in turn. */
-  readonly frames: Tensor<'float32'>;
-  /** Samples. Default: as many as `frames` has. */
-  readonly count?: number;
+/** The options of `generate` without classes, editing and guidance: the given frames are the condition. */
+export interface PredictOptions extends DecodeOptions {
+  /** [samples, given, height, width, channels] in [0, 1]; with a larger `count` the samples repeat. */
+  readonly frames: Pixels;
 }
 
-export interface PredictionResult extends GenerationResult {
-  /** The whole videos, the given frames as the model sees them: [count, frames, height, width, channels] in [0, 1]. */
-  readonly pixels: Tensor<'float32'>;
+const predictOptionNames = [
+  'frames',
+  ...decodeOptionNames,
+] as const satisfies readonly (keyof PredictOptions)[];
+
+/** `pixels` are the whole videos, the given frames as the tokenizer shows them. */
+export class PredictionResult extends GenerationResult {
   /** The frames after the given ones: [count, frames - given, height, width, channels] in [0, 1]. */
-  readonly predicted: Tensor<'float32'>;
+  readonly predicted: Pixels;
+
+  constructor(outcome: Outcome, given: number) {
+    super(outcome);
+    this.predicted = framesAfter(this.pixels, given);
+  }
 }
 
-/** Pixels to tokens and back. */
-export interface Codec {
-  encode(pixels: Tensor<'float32'>): Promise<Tensor<'int32'>>;
-  decode(tokens: Tensor<'int32'>): Promise<Tensor<'float32'>>;
-}
+export type Prediction = Generation<PredictionResult>;
 
-/** [given, height, width, channels] of what a model predicts from. @throws MagnetsError ERR_UNSUPPORTED if it does not. */
+/**
+ * [given, height, width, channels] of what a model predicts from.
+ * @throws MagnetsError ERR_UNSUPPORTED when it does not predict frames.
+ */
 export function givenShape(
   config: GeneratorConfig,
   tokenizer: TokenizerConfig | undefined,
@@ -48,7 +61,7 @@ export function givenShape(
 }
 
 /** pixels [samples, frames, ...] -> [samples, numbers.length, ...]: the frames of these numbers. */
-function selectFrames(pixels: Tensor<'float32'>, numbers: readonly number[]): Tensor<'float32'> {
+function selectFrames(pixels: Pixels, numbers: readonly number[]): Pixels {
   const [samples, frames, ...frame] = pixels.dims as [number, number, ...number[]];
   const size = frame.reduce((product, extent) => product * extent, 1);
   const data = new Float32Array(samples * numbers.length * size);
@@ -62,13 +75,13 @@ function selectFrames(pixels: Tensor<'float32'>, numbers: readonly number[]): Te
 }
 
 /** The frames after the first `given` ones: [samples, frames - given, ...]. */
-export function framesAfter(pixels: Tensor<'float32'>, given: number): Tensor<'float32'> {
+export function framesAfter(pixels: Pixels, given: number): Pixels {
   const numbers = Array.from({ length: pixels.dims[1]! - given }, (_, i) => given + i);
   return selectFrames(pixels, numbers);
 }
 
 /** The given frames as a whole video for the tokenizer: the last of them again and again. */
-function padded(frames: Tensor<'float32'>, total: number): Tensor<'float32'> {
+function padded(frames: Pixels, total: number): Pixels {
   const last = frames.dims[1]! - 1;
   return selectFrames(
     frames,
@@ -76,7 +89,7 @@ function padded(frames: Tensor<'float32'>, total: number): Tensor<'float32'> {
   );
 }
 
-/** Tokens [samples, N] -> the first n of each, of `count` samples in turn: [count, n]. */
+/** Tokens [samples, N] -> the first n of each; samples repeat up to `count`: [count, n]. */
 function firstTokens({ data, dims }: Tensor<'int32'>, n: number, count: number): Int32Array {
   const [samples, length] = dims as [number, number];
   const result = new Int32Array(count * n);
@@ -87,42 +100,38 @@ function firstTokens({ data, dims }: Tensor<'int32'>, n: number, count: number):
   return result;
 }
 
-export class Prediction extends Generation {
-  readonly #given: number;
-
-  /** Use {@link Model.predict}. */
-  constructor(
-    config: GeneratorConfig,
-    tokenizer: TokenizerConfig | undefined,
-    generator: NativeGenerator,
-    codec: Codec,
-    options: PredictOptions,
-  ) {
-    const shape = givenShape(config, tokenizer);
-    const { sampleShape, patchShape } = tokenizer!;
-    const { frames } = options;
-    if (!(frames instanceof Tensor) || frames.type !== 'float32') {
-      throw wrongType('frames', 'a float32 tensor', frames);
-    }
-    if (frames.size === 0 || frames.dims.slice(1).join() !== shape.join()) {
-      throw wrongValue('frames', `[samples, ${shape.join(', ')}]`, frames.dims);
-    }
-    const count = options.count ?? frames.dims[0]!;
-    const [, rows, columns] = config.latentShape;
-    // The positions of all latent frames that the given ones reach into.
-    const positions = Math.ceil(shape[0] / patchShape[0]) * rows * columns;
-    const condition = async () =>
-      firstTokens(await codec.encode(padded(frames, sampleShape[0])), positions, count);
-    // Trained without a class, so that the two halves of guidance would be the same.
-    const own = { labels: [null], count, tokens: undefined, guidanceScale: 0 };
-    super(config, generator, codec.decode, { ...options, ...own }, condition);
-    this.#given = shape[0];
+/** @throws TypeError, RangeError when an option is not what it should be; MagnetsError ERR_UNSUPPORTED. */
+export function predictRequest(
+  config: GeneratorConfig,
+  tokenizer: TokenizerConfig | undefined,
+  options: PredictOptions,
+  usualBatchSize: number,
+): Request {
+  const shape = givenShape(config, tokenizer);
+  checkOptions(options, predictOptionNames);
+  const { frames } = options;
+  if (!(frames instanceof Tensor) || frames.type !== 'float32') {
+    throw wrongType('frames', 'a float32 tensor', frames);
   }
-
-  /** As of a generation, and the predicted frames. */
-  override async result(): Promise<PredictionResult> {
-    const result = await super.result();
-    const pixels = result.pixels!;
-    return { ...result, pixels, predicted: framesAfter(pixels, this.#given) };
+  if (frames.size === 0 || frames.dims.slice(1).join() !== shape.join()) {
+    throw wrongValue('frames', `[samples, ${shape.join(', ')}]`, frames.dims);
   }
+  const count = checkCount(config, options.count ?? frames.dims[0]);
+  // Trained without a class, so that the two branches of guidance would be the same.
+  const labels = Array<Label>(count).fill(null);
+  return decodeRequest(config, { ...options, guidance: 0 }, labels, undefined, usualBatchSize);
+}
+
+/** Tokenizes the given frames: the tokens of all latent frames that they reach into. */
+export async function conditionOf(
+  tokenizer: Tokenizer,
+  { latentShape }: GeneratorConfig,
+  frames: Pixels,
+  count: number,
+): Promise<Condition> {
+  const { sampleShape, patchShape } = tokenizer.config;
+  const [, rows, columns] = latentShape;
+  const positions = Math.ceil(frames.dims[1]! / patchShape[0]) * rows * columns;
+  const { tokens, flops } = await tokenizer.tokenize(padded(frames, sampleShape[0]));
+  return { tokens: firstTokens(tokens, positions, count), flops };
 }

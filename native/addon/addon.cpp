@@ -53,8 +53,8 @@ template <class Open>
 Napi::Value open_device(Napi::Env env, const Open& open) {
   return coded(env, [&] {
     auto state = std::make_shared<DeviceState>();
+    state->queue = JobQueue::create(env);  // first: a backend can do with fewer threads, a queue without one cannot
     state->backend = open();
-    state->queue = JobQueue::create(env);
     return DeviceObject::wrap(env, state, state);
   });
 }

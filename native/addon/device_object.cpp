@@ -72,12 +72,11 @@ Napi::Value DeviceObject::load_generator(const Napi::CallbackInfo& info) {
 Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
   return coded(info.Env(), [&] {
     const VitConfig config = to_tokenizer_config(info[0]);
-    return load<TokenizerObject>(
-        info, device(info.Env()),
-        [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
-                 WeightFormat format) -> std::shared_ptr<const Codec> {
-          return std::make_shared<const Vit>(backend, config, source, format);
-        });
+    return load<TokenizerObject>(info, device(info.Env()),
+                                 [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
+                                          WeightFormat format) -> std::shared_ptr<const Codec> {
+                                   return std::make_shared<const Vit>(backend, config, source, format);
+                                 });
   });
 }
 

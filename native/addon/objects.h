@@ -18,8 +18,8 @@ struct DeviceState {
   std::shared_ptr<JobQueue> queue;
 };
 
-/// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a job
-/// that still runs holds its own share.
+/// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a
+/// job that still runs holds its own share.
 template <class Self, class T>
 class Wrap : public Napi::ObjectWrap<Self> {
  public:

@@ -44,20 +44,14 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                         .layer = layer,
                         .cache = cache,
                         .q = q});
-  stream.run(Attention{.q = q,
-                       .rows = rows,
-                       .layer = layer,
-                       .cache = cache,
-                       .heads = width.heads,
-                       .head_dim = head_dim,
-                       .out = mixed});
-  stream.run(Matmul{
-      .layer = *output_, .out = d, .in = inner, .x = {mixed}, .rows = rows.count, .residual = &input, .y = x});
+  stream.run(Attention{
+      .q = q, .rows = rows, .layer = layer, .cache = cache, .heads = width.heads, .head_dim = head_dim, .out = mixed});
+  stream.run(
+      Matmul{.layer = *output_, .out = d, .in = inner, .x = {mixed}, .rows = rows.count, .residual = &input, .y = x});
 
   const PartScope mlp(stream, Part::mlp);
   const Input between =
-      pre ? Input{x}
-          : stream.run(Normalize{.x = x, .norm = attention_norm_, .rows = rows.count, .columns = d, .y = x});
+      pre ? Input{x} : stream.run(Normalize{.x = x, .norm = attention_norm_, .rows = rows.count, .columns = d, .y = x});
   stream.run(Matmul{.layer = *up_,
                     .out = width.hidden,
                     .in = d,
@@ -65,13 +59,8 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                     .rows = rows.count,
                     .activation = config_.activation,
                     .y = hidden});
-  stream.run(Matmul{.layer = *down_,
-                    .out = d,
-                    .in = width.hidden,
-                    .x = {hidden},
-                    .rows = rows.count,
-                    .residual = &between,
-                    .y = x});
+  stream.run(Matmul{
+      .layer = *down_, .out = d, .in = width.hidden, .x = {hidden}, .rows = rows.count, .residual = &between, .y = x});
   if (pre) return {x};
   return stream.run(Normalize{.x = x, .norm = mlp_norm_, .rows = rows.count, .columns = d, .y = x});
 }

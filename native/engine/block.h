@@ -23,8 +23,8 @@ class Block {
   /// Asks for the tensors `prefix`attention.… and `prefix`mlp.….
   Block(const BlockConfig& config, const std::string& prefix, Loader& loader);
 
-  /// Runs the first heads and hidden units over `rows`, in place on workspace.x. `input` is x as the block before left it;
-  /// the answer is x as the next one reads it. Keys and values of the rows go into the cache of `layer` first, so
+  /// Runs the first heads and hidden units over `rows`, in place on workspace.x. `input` is x as the block before left
+  /// it; the answer is x as the next one reads it. Keys and values of the rows go into the cache of `layer` first, so
   /// attention sees them beside those that other rows left there.
   Input run(const Width& width, const Rows& rows, int layer, Input input, KvCache& cache, Workspace& workspace,
             Stream& stream) const;

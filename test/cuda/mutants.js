@@ -6,6 +6,13 @@ const wgmma = 'matmul_wgmma.cu';
 const attention = 'attention.cu';
 const epilogue = 'matmul_epilogue.cuh';
 
+/**
+ * A bug: in `file`, which `source` includes (default: itself), `from` becomes `to`, and the emulated test `test` fails.
+ * @typedef {{ file: string, source?: string, test: 'linear' | 'attention' | 'rows' | 'sampling' | 'decode' | 'paths',
+ *   from: string, to: string }} Mutant
+ */
+
+/** @type {readonly Mutant[]} */
 export const mutants = [
   // Asynchronous copies and barriers
   {

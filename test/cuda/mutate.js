@@ -28,7 +28,13 @@ const kinds = {
   },
 };
 
-/** The mutated sources as a program of this kind; a bug that does not compile is no bug. */
+/** @typedef {import('./mutants.js').Mutant} Mutant */
+/** @typedef {keyof typeof kinds} Kind */
+
+/**
+ * The mutated sources as a program of this kind; a bug that does not compile is no bug.
+ * @param {string} folder @param {Mutant} mutant @param {Kind} kind
+ */
 async function compile(folder, { file, source = file, test }, kind) {
   const { flags } = kinds[kind];
   const object = join(folder, `${kind}.o`);
@@ -52,7 +58,7 @@ async function compile(folder, { file, source = file, test }, kind) {
       ? `${tests}/${path.slice('test/cuda/'.length)}.o`
       : `${tests}/__/${path.slice('test/'.length)}.o`,
   );
-  const library = (name) => `${build}/${name}`;
+  const library = (/** @type {string} */ name) => `${build}/${name}`;
   await run('g++', [
     ...[...flags, object, ...objects, '-o', program],
     ...[
@@ -69,7 +75,7 @@ async function compile(folder, { file, source = file, test }, kind) {
   return program;
 }
 
-/** How the bug was found, or undefined. */
+/** How the bug was found, or undefined. @param {number} number @param {Mutant} mutant */
 async function caught(number, mutant) {
   const folder = join('build/mutants', String(number));
   rmSync(folder, { recursive: true, force: true });
@@ -83,7 +89,8 @@ async function caught(number, mutant) {
     path,
     text.replace(mutant.from, () => mutant.to),
   );
-  for (const [kind, { runs }] of Object.entries(kinds)) {
+  for (const [name, { runs }] of Object.entries(kinds)) {
+    const kind = /** @type {Kind} */ (name);
     if (kind !== 'plain' && mutant.test === 'paths') break;
     const program = await compile(folder, mutant, kind);
     for (const one of runs) {
@@ -114,7 +121,7 @@ let found = 0;
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
     for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
-      const mutant = mutants[number - 1];
+      const mutant = /** @type {Mutant} */ (mutants[number - 1]);
       const how = await caught(number, mutant);
       if (how !== undefined) ++found;
       console.log(

@@ -2,14 +2,19 @@
 
 import t from 'tap';
 import {
+  classId,
+  formatSchedule,
   maskCounts,
+  maskId,
   maskingSchedules,
   type PlanOptions,
   parseSchedule,
   plan,
   presets,
+  scheduleSteps,
   stepFlops,
   totalFlops,
+  vocabularySize,
 } from '../../lib/index.js';
 
 const B = presets.B;
@@ -42,8 +47,8 @@ t.test('one full forward pass (method 7.3)', async (t) => {
 
 t.test('whole generations (method 7.4)', async (t) => {
   const cost = (options: Partial<PlanOptions> & Pick<PlanOptions, 'model' | 'steps'>) => {
-    const { flops, baselineFlops, ratio } = plan(options);
-    return [gmac(baselineFlops).toFixed(0), gmac(flops).toFixed(0), ratio.toFixed(2)];
+    const { flops, baselineFlops, flopsRatio } = plan(options);
+    return [gmac(baselineFlops).toFixed(0), gmac(flops).toFixed(0), flopsRatio.toFixed(2)];
   };
   t.same(cost({ model: L, steps: 12 }), ['980', '318', '3.08']);
   t.same(cost({ model: L, steps: 12, cache: false }), ['980', '464', '2.11']);
@@ -71,19 +76,19 @@ t.test('whole generations (method 7.4)', async (t) => {
   t.equal(cost({ model: videoB, steps: 12 })[2], '3.10');
 });
 
-t.test('L, 12 steps, row by row (method 7.4)', async (t) => {
-  const { rows, schedule } = plan({ model: L, steps: 12 });
+t.test('L, 12 steps, step by step (method 7.4)', async (t) => {
+  const { steps, schedule } = plan({ model: L, steps: 12 });
   t.equal(schedule, '1/8x3,1/4x3,1/2x3,1x3');
   t.same(
-    rows.map((row) => row.masked),
+    steps.map((step) => step.masked),
     [256, 253, 247, 236, 221, 203, 181, 155, 128, 97, 66, 33],
   );
   t.same(
-    rows.map((row) => row.rows),
+    steps.map((step) => step.activeRows),
     [257, 256, 253, 257, 236, 221, 257, 181, 155, 257, 97, 66],
   );
   t.same(
-    rows.map((row) => gmac(row.flops).toFixed(1)),
+    steps.map((step) => gmac(step.flops).toFixed(1)),
     [
       '10.9',
       '10.9',
@@ -100,21 +105,23 @@ t.test('L, 12 steps, row by row (method 7.4)', async (t) => {
     ],
   );
   t.same(
-    rows.filter((row) => row.refresh).map((row) => row.step),
+    steps.filter((step) => step.refresh).map((step) => step.step),
     [0, 3, 6, 9],
   );
   t.equal(
-    rows.reduce((sum, row) => sum + row.reveal, 0),
+    steps.reduce((sum, step) => sum + step.masked - step.maskedAfter[0]!, 0),
     256,
   );
-  t.equal(rows.at(-1)?.choiceTemperature, 0);
+  t.equal(steps.at(-1)?.choiceTemperature, 0);
 });
 
-t.test('full is the baseline', async (t) => {
-  const result = plan({ model: L, steps: 12, schedule: 'full' });
-  t.equal(result.ratio, 1);
+t.test('baseline', async (t) => {
+  const result = plan({ model: L, steps: 12, schedule: 'baseline' });
+  t.equal(result.flopsRatio, 1);
   t.equal(result.flops, result.baselineFlops);
-  t.ok(result.rows.every((row) => row.refresh && row.rows === 257 && row.headRows === 257));
+  t.ok(
+    result.steps.every((one) => one.refresh && one.activeRows === 257 && one.logitsRows === 257),
+  );
 });
 
 t.test('mask counts', async (t) => {
@@ -156,7 +163,18 @@ t.test('schedules', async (t) => {
     message: /Expected 12 steps in all for schedule but received 3/,
   });
   t.throws(() => names('1/3x12', 12), { message: /one of 1\/8, 1\/4, 1\/2, 1 for width/ });
-  for (const wrong of ['', '1/8', '1/8x', 'x3', '1/8x-1', 'best', 7 as unknown as string]) {
+  for (const wrong of [
+    '',
+    '1/8',
+    '1/8x',
+    'x3',
+    '1/8x-1',
+    'best',
+    [],
+    [[]],
+    [7],
+    7,
+  ] as unknown as string[]) {
     t.throws(
       () => names(wrong, 12),
       { message: /Expected a schedule|Expected an integer/ },
@@ -169,7 +187,7 @@ t.test('budgets', async (t) => {
   for (const budget of [0.15, 0.3, 0.33, 0.5, 1]) {
     const result = plan({ model: L, steps: 12, budget });
     t.ok(result.flops <= budget * result.baselineFlops, `${budget}: ${result.schedule}`);
-    const values = result.rows.map((row) => row.heads);
+    const values = result.steps.map((step) => step.width.heads);
     t.same(
       values,
       [...values].sort((a, b) => a - b),
@@ -197,4 +215,107 @@ t.test('wrong options', async (t) => {
   t.throws(wrong({ temperature: [1, 2, 3] }), { name: 'RangeError' });
   t.throws(wrong({ cache: 1 }), { name: 'TypeError' });
   t.throws(wrong({ budget: 0.5, schedule: 'paper' }), { name: 'RangeError' });
+  t.throws(wrong({ budget: 0.5, steps: 65 }), { name: 'RangeError', message: /1 \.\. 64/ });
+  t.throws(wrong({ guidance: -1 }), { name: 'RangeError' });
+  t.throws(wrong({ masked: [256, -1] }), { name: 'RangeError' });
+  t.throws(wrong({ masked: [] }), { name: 'RangeError' });
+  t.throws(wrong({ masked: '3' }), { name: 'TypeError' });
+  t.throws(wrong({ schedule: [[{}, 12]] }), { name: 'TypeError', message: /for width but/ });
+  t.throws(wrong({ dtype: 'f32' }), {
+    name: 'TypeError',
+    message:
+      'Expected options among model, steps, schedule, budget, maskingSchedule, cache, temperature, ' +
+      'choiceTemperature, masked, guidance but received "dtype"',
+  });
+  t.throws(() => plan(undefined as unknown as PlanOptions), { name: 'TypeError' });
+  t.throws(() => plan({} as PlanOptions), { name: 'TypeError', message: /for model but received/ });
+  t.throws(wrong({ schedule: 'full' }), {
+    name: 'RangeError',
+    message: /^Expected 'baseline', .* for schedule but received "full"$/,
+  });
+});
+
+t.test('a batch: totals of all samples and both branches', async (t) => {
+  const options = { model: L, steps: 12 };
+  const one = plan(options);
+  t.match(one, { samples: 1, branches: 1, model: L, cache: true });
+  const batch = plan({ ...options, masked: [256, 40, 0], guidance: 1.5 });
+  t.match(batch, { samples: 3, branches: 6, schedule: one.schedule });
+  const alone = [256, 40, 0].map((masked) => plan({ ...options, masked: [masked, 256] }));
+  // A sample's share of a batch with a sample that has all masked, so that none takes fewer steps.
+  const sum = (of: (result: typeof one) => number) =>
+    alone.reduce((total, result) => total + of(result) - of(one), 0);
+  batch.steps.forEach((step, i) => {
+    t.equal(step.activeRows, 2 * sum(({ steps }) => steps[i]!.activeRows));
+    t.equal(step.logitsRows, 2 * sum(({ steps }) => steps[i]!.logitsRows));
+    t.equal(
+      step.masked,
+      sum(({ steps }) => steps[i]!.masked),
+      'positions are not branches',
+    );
+    t.same(
+      step.maskedAfter,
+      alone.map(({ steps }) => steps[i]!.maskedAfter[0]),
+    );
+    t.equal(step.flops, 2 * sum(({ steps }) => steps[i]!.flops));
+    t.equal(totalFlops(step.parts), step.flops);
+  });
+  t.equal(batch.flops, 2 * sum(({ flops }) => flops));
+  t.equal(batch.baselineFlops, 6 * one.baselineFlops);
+  t.equal(batch.flopsRatio, batch.baselineFlops / batch.flops);
+});
+
+t.test('no more steps than masked positions', async (t) => {
+  const taken = (masked: number | number[], schedule = '1/8x3,1/4x3,1/2x3,1x3') =>
+    plan({ model: L, schedule, masked });
+  t.equal(taken(12).schedule, '1/8x3,1/4x3,1/2x3,1x3');
+  t.equal(taken(8).schedule, '1/8x2,1/4x2,1/2x2,1x2');
+  t.equal(taken(5).schedule, '1/8x1,1/4x1,1/2x2,1x1', 'steps 1, 3, 6, 8, 10 of 12');
+  t.equal(taken(4).schedule, '1/8x1,1/4x1,1/2x1,1x1');
+  t.equal(taken(1).schedule, '1/2x1', 'step 6 of 12');
+  t.equal(taken([1, 4, 0]).schedule, taken(4).schedule, 'as many as the sample with the most');
+  t.same(
+    taken([1, 4, 0]).steps.map((step) => step.maskedAfter),
+    [
+      [1, 3, 0],
+      [1, 2, 0],
+      [1, 1, 0],
+      [0, 0, 0],
+    ],
+  );
+  for (let masked = 1; masked <= 12; ++masked) {
+    const { steps, baselineFlops } = taken(masked);
+    t.equal(steps.length, masked);
+    t.equal(steps.at(-1)!.choiceTemperature, 0);
+    t.same(
+      steps.map((step) => step.maskedAfter[0]),
+      Array.from({ length: masked }, (_, i) => masked - 1 - i),
+    );
+    t.equal(baselineFlops, (masked * plan({ model: L, steps: 12 }).baselineFlops) / 12);
+  }
+  t.match(taken(0), { steps: [], schedule: '', flops: 0, baselineFlops: 0, flopsRatio: 1 });
+});
+
+t.test('the temperature goes from the first to the last step', async (t) => {
+  const temperatures = (masked: number) =>
+    plan({ model: L, steps: 5, temperature: [1, 0.5], masked }).steps.map((one) => one.temperature);
+  t.same(temperatures(256), [1, 0.875, 0.75, 0.625, 0.5]);
+  t.same(temperatures(3), [1, 0.75, 0.5]);
+  t.same(temperatures(1), [1]);
+});
+
+t.test('a schedule is read as it is written', async (t) => {
+  const schedule = '1/8x3,1/4x3,1/2x3,1x3';
+  t.equal(formatSchedule(parseSchedule(schedule, L, 12)), schedule);
+  t.equal(scheduleSteps(schedule, L), 12);
+  t.equal(scheduleSteps('paper', L), undefined);
+  t.equal(scheduleSteps('baseline', L), undefined);
+});
+
+t.test('the vocabulary', async (t) => {
+  const sizes = { codebookSize: 512, classes: 10 };
+  t.equal(classId(sizes, 3), 515);
+  t.equal(classId(sizes, null), 522);
+  t.equal(maskId(sizes), 523);
+  t.equal(vocabularySize(sizes), 524);
 });

@@ -23,23 +23,24 @@ t.test('a result has the frames after the given ones', async (t) => {
       [2, 3, 4, 6, 1],
     ],
   );
-  t.same(pixels.data, (await model.decode(tokens)).data);
+  t.same(pixels.data, (await model.detokenize(tokens)).data);
   for (const sample of [0, 1]) {
     const after = pixels.data.subarray((sample * 6 + 3) * 24, (sample + 1) * 6 * 24);
     t.same(predicted.data.subarray(sample * 72, (sample + 1) * 72), after);
   }
-  t.equal(flops, 2 * prediction.plans[0]!.flops, 'without guidance, whatever the model says');
+  t.equal(flops, prediction.plannedFlops);
 });
 
 t.test('steps: all tokens are masked at first, also those of the given frames', async (t) => {
   const prediction = model.predict({ ...base, schedule: '1/4x2,1x2', steps: undefined });
   t.same(
-    prediction.plans.map(({ rows }) => rows[0]?.masked),
-    [12, 12],
+    prediction.plans.map(({ samples, branches, steps }) => [samples, branches, steps[0]?.masked]),
+    [[2, 2, 24]],
+    'without guidance, whatever the model says',
   );
   let last: Tensor<'int32'> | undefined;
-  for await (const { tokens, step, of } of prediction) {
-    t.equal(of, 4);
+  for await (const { tokens, step, steps } of prediction) {
+    t.equal(steps, 4);
     t.equal(tokens.data.includes(-1), step < 3);
     last = tokens;
   }
@@ -56,6 +57,19 @@ t.test('a sample depends on its frames, its seed and its number alone', async (t
   const dark = new Tensor('float32', new Float32Array(frames.size), frames.dims);
   const other = await model.predict({ ...base, frames: dark }).result();
   t.notSame(other.tokens.data, four.tokens.data.slice(0, 24));
+});
+
+t.test('batches and steps, as of a generation', async (t) => {
+  const whole = await model.predict({ ...base, count: 5 }).result();
+  const batched = model.predict({ ...base, count: 5, batchSize: 2 });
+  t.equal(batched.plans.length, 3);
+  for await (const { batches } of batched) t.equal(batches, 3);
+  const result = await batched.result();
+  t.same(result.tokens.data, whole.tokens.data);
+  t.same(result.predicted.data, whole.predicted.data);
+  t.equal(result.tokenizerFlops, whole.tokenizerFlops);
+  const generated = await model.generate({ count: 5, steps: 8 }).result();
+  t.ok(result.tokenizerFlops > generated.tokenizerFlops, 'tokenizing what is given counts');
 });
 
 t.test('it can be aborted', async (t) => {
@@ -77,6 +91,12 @@ t.test('wrong arguments are refused at once', async (t) => {
   t.throws(wrong({ frames: undefined }), { name: 'TypeError', message: /a float32 tensor for/ });
   t.throws(wrong({ frames: expected.int('tokens') }), { name: 'TypeError' });
   t.throws(wrong({ count: 0 }), { name: 'RangeError' });
+  for (const unknown of ['labels', 'tokens', 'guidance', 'dtype']) {
+    t.throws(wrong({ [unknown]: undefined }), {
+      name: 'TypeError',
+      message: `Expected options among frames, count, steps, schedule, budget, maskingSchedule, cache, temperature, choiceTemperature, topK, seed, firstSample, batchSize, signal but received "${unknown}"`,
+    });
+  }
   t.throws(wrong({ schedule: '1/3x8' }), { name: 'RangeError' });
 });
 

@@ -4,9 +4,9 @@ import t from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { info, load } from '../../lib/index.js';
 import { findWidth } from '../../lib/plan/schedule.js';
-import { tokenCount } from '../../lib/plan/shape.js';
-import { labelIds, tokenIds } from '../../lib/runtime/generation.js';
+import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
+import { labelIds, tokenIds } from '../../lib/runtime/request.js';
 import { Tensor } from '../../lib/tensor.js';
 import { expectations, fixtureFolder, relativeError, widthNames } from './fixtures.js';
 
@@ -24,7 +24,7 @@ for (const name of ['post', 'pre', 'video'] as const) {
       const labels = [...expected.int('labels').data].map((label) => (label < 0 ? null : label));
 
       for (const width of widthNames) {
-        const logits = await model.forward(expected.int('ids'), labels, { width });
+        const logits = await model.forward({ tokens: expected.int('ids'), labels, width });
         const want = expected.float(`logits.${width}`);
         t.same(logits.dims, want.dims);
         const error = relativeError(logits.data, want.data);
@@ -32,25 +32,21 @@ for (const name of ['post', 'pre', 'video'] as const) {
       }
 
       t.same(
-        (await model.encode(imagesOf(expected.float('pixels')))).data,
+        (await model.tokenize(imagesOf(expected.float('pixels')))).data,
         expected.int('tokens').data,
       );
-      const decoded = await model.decode(expected.int('tokens'));
-      if (name === 'video') t.same(decoded.dims, [2, 6, 4, 6, 1]);
-      const error = relativeError(decoded.data, expected.float('decoded').data);
-      t.ok(error < f32Bound, `decoded: error ${error}`);
+      const detokenized = await model.detokenize(expected.int('tokens'));
+      if (name === 'video') t.same(detokenized.dims, [2, 6, 4, 6, 1]);
+      const error = relativeError(detokenized.data, expected.float('decoded').data);
+      t.ok(error < f32Bound, `detokenized: error ${error}`);
     });
   }
 
   t.test(`${name}: a cached step`, async (t) => {
-    const { config, tensors } = await readCheckpoint(fixtureFolder(name));
+    const { config, tensors } = await readCheckpoint(fixtureFolder(name), engineTensors);
     const device = native().openCpu(2, '');
     t.teardown(() => device.dispose());
-    const generator = await device.loadGenerator(
-      { ...config, tokens: tokenCount(config) },
-      tensors,
-      'f32',
-    );
+    const generator = await device.loadGenerator(nativeGeneratorConfig(config), tensors, 'f32');
     const expected = expectations(name);
     const labels = [...expected.int('labels').data].map((label) => (label < 0 ? null : label));
     const before = expected.int('ids');
@@ -59,33 +55,25 @@ for (const name of ['post', 'pre', 'video'] as const) {
 
     for (const width of widthNames) {
       const { heads, hidden } = findWidth(config, width);
-      const options = {
-        heads,
-        hidden,
-        headAll: false,
-        guidance: 0,
-        temperature: 1,
-        topK: 0,
-        choiceTemperature: 0,
-        step: 0,
-        read: false,
-        logits: true,
-      };
+      const pass = { heads, hidden, allLogits: false };
       const session = await generator.openSession({
         ids,
         masked,
         classIds: labelIds(config, labels),
         nullClassId: -1,
-        sampleKeys: Int32Array.of(0, 1, 2),
-        seed: 0n,
+        sampleNumbers: Int32Array.of(0, 1, 2),
+        seeds: new BigUint64Array(3),
       });
-      const stay = Int32Array.from(labels, (_, sample) =>
-        later.data
-          .subarray(sample * tokenCount(config), (sample + 1) * tokenCount(config))
-          .reduce((sum, id) => sum + (id < 0 ? 1 : 0), 0),
+      await session.compute({ ...pass, refresh: true });
+      // Those that `later` knows and `before` does not; what both know is left.
+      const revealed = later.data.map((id, i) => (before.data[i]! < 0 ? id : -1));
+      const state = await session.reveal(revealed);
+      t.same(
+        state.ids.map((id, i) => (state.masked[i] ? -1 : id)),
+        later.data,
       );
-      await session.step({ ...options, refresh: true, maskedAfter: stay, forced: later.data });
-      const second = await session.step({ ...options, refresh: false, maskedAfter: stay });
+      const second = await session.compute({ ...pass, refresh: false });
+      t.equal(second.logitsRows, later.data.filter((id) => id < 0).length);
       const want = expected.float(`later.${width}`);
       const rows: number[] = [];
       later.data.forEach((id, position) => {
@@ -94,7 +82,7 @@ for (const name of ['post', 'pre', 'video'] as const) {
           rows.push(...want.data.subarray(position * vocabSize, (position + 1) * vocabSize));
         }
       });
-      const error = relativeError(second.logits!, rows);
+      const error = relativeError(second.logits, rows);
       t.ok(error < f32Bound, `width ${width}: error ${error} of ${f32Bound}`);
       session.dispose();
     }
@@ -110,7 +98,7 @@ for (const name of ['post', 'pre', 'video'] as const) {
       .generate({
         labels: [...expected.int('labels').data].map((label) => (label < 0 ? null : label)),
         schedule: '1/8x2,1/4x2,1/2x2,1x2',
-        guidanceScale: 1.5,
+        guidance: 1.5,
         temperature: 0,
         choiceTemperature: 0,
       })

@@ -118,6 +118,51 @@ t.test('checkpoints', async (t) => {
     configured({ hidden_size: 'wide' }),
     /config\.json: expected an integer in .* for hidden_size but received "wide"/,
   );
+  const big = { num_classes: 0, class_labels: [] };
+  for (const [key, change] of [
+    ['latent_shape', { latent_shape: [1, 512, 256] }],
+    ['latent_shape', { latent_shape: [4096, 4096, 4096] }],
+    ['codebook_size', { ...big, codebook_size: 2 ** 20, latent_shape: [1, 64, 64] }],
+    ['codebook_size', { ...big, codebook_size: 2 ** 20, hidden_size: 2 ** 12 }],
+    ['hidden_size', { hidden_size: 2 ** 16 }],
+    ['hidden_size', { hidden_size: 2 ** 15, latent_shape: [1, 256, 256] }],
+    ['num_attention_heads', { num_attention_heads: 2 ** 15, head_dim: 2 ** 15 }],
+    ['intermediate_size', { intermediate_size: 2 ** 20, latent_shape: [1, 64, 64] }],
+    ['num_hidden_layers', { num_hidden_layers: 1024, latent_shape: [1, 128, 128] }],
+  ] as const) {
+    await refused(
+      `${key}: ${JSON.stringify(change)}`,
+      configured(change),
+      new RegExp(`config\\.json: expected .*at most .* for ${key} but received `),
+    );
+  }
+  const tokenizerConfigured = (change: object) =>
+    edit(join(folder, 'tokenizer', 'config.json'), (text) =>
+      JSON.stringify({ ...JSON.parse(text), ...change }),
+    );
+  for (const [key, change] of [
+    // The product of these three is 2^32, which is 0 in 32 bits.
+    ['sample_shape', { sample_shape: [4096, 4096, 256], patch_shape: [64, 128, 128] }],
+    ['patch_shape', { sample_shape: [1, 1024, 1024], patch_shape: [1, 1, 1] }],
+    [
+      'patch_shape',
+      { sample_shape: [1, 4096, 4096], patch_shape: [1, 4096, 4096], hidden_size: 128 },
+    ],
+    ['codebook_size', { codebook_size: 2 ** 20, codebook_dim: 2 ** 12 }],
+    ['codebook_dim', { codebook_dim: 2 ** 20, hidden_size: 2 ** 12 }],
+    ['intermediate_size', { intermediate_size: 2 ** 20, hidden_size: 2 ** 12 }],
+  ] as const) {
+    await refused(
+      `tokenizer, ${key}: ${JSON.stringify(change)}`,
+      tokenizerConfigured({ ...change, channels: 1 }),
+      new RegExp(`tokenizer.config\\.json: expected .*at most .* for ${key} but received `),
+    );
+  }
+  await refused(
+    'a long value is cut',
+    configured({ hidden_size: 'x'.repeat(1000) }),
+    /for hidden_size but received "x{76}\.\.\.$/,
+  );
   await refused(
     'widths',
     configured({ widths: [{ name: '1/8', heads: 1, hidden: 10 }] }),

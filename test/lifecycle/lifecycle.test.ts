@@ -3,10 +3,12 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { load, presets, type Tensor } from '../../lib/index.js';
+import { load, presets, type Tensor, tokenCount } from '../../lib/index.js';
 import { native } from '../../lib/runtime/native.js';
-import { tokenCount } from '../../lib/plan/shape.js';
 import { fixtureFolder } from '../lib/fixtures.js';
+
+const { gc: collectGarbage } = globalThis;
+if (collectGarbage === undefined) throw new Error('expected node --expose-gc');
 
 const index = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 
@@ -16,11 +18,11 @@ async function slowGenerator() {
   const shape = { ...presets.B, layers: 4 };
   const config = {
     ...shape,
-    preNorm: false,
-    geluTanh: true,
-    layerNormEps: 1e-6,
-    tokens: tokenCount(shape),
-  };
+    normPlace: 'post',
+    activation: 'gelu_tanh',
+    normEps: 1e-6,
+    tokenCount: tokenCount(shape),
+  } as const;
   return { device, generator: await device.loadGenerator(config, { seed: 1 }, 'bf16') };
 }
 
@@ -47,20 +49,22 @@ t.test('disposing', async (t) => {
   model.dispose();
   model.dispose();
   t.throws(() => model.generate(), { code: 'ERR_DISPOSED' });
-  await t.rejects(model.decode(undefined as unknown as Tensor<'int32'>), { code: 'ERR_DISPOSED' });
+  await t.rejects(model.detokenize(undefined as unknown as Tensor<'int32'>), {
+    code: 'ERR_DISPOSED',
+  });
   await t.rejects(
     running,
     { code: 'ERR_DISPOSED' },
-    'one that has a session waits for its step, then decoding ends it',
+    'one that has a session waits for its step, then detokenizing ends it',
   );
   await half.return?.();
   {
     using scoped = await load(fixtureFolder('pre'));
-    t.equal(scoped.tokens, 12);
+    t.equal(scoped.tokenCount, 12);
   }
   {
     await using scoped = await load(fixtureFolder('pre'));
-    t.equal(scoped.tokens, 12);
+    t.equal(scoped.tokenCount, 12);
   }
 });
 
@@ -74,7 +78,7 @@ t.test('a hundred models and generations leave no memory behind', async (t) => {
   };
   const round = async (times: number) => {
     for (let i = 0; i < times; ++i) await once();
-    global.gc?.();
+    collectGarbage();
     return process.memoryUsage().rss / 2 ** 20;
   };
   await round(40);

@@ -1,11 +1,14 @@
-// The semantics of decoding (DESIGN.md, "Semantics that must hold exactly"), on the engine and the CPU backend.
+// What must hold exactly while a batch is generated (docs/architecture.md), on the engine and the CPU backend.
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <numeric>
 
 #include "../../native/cpu/cpu_backend.h"
+#include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "check.h"
+#include "failing_allocations.h"
 
 using namespace magnets;
 using namespace magnets::test;
@@ -13,6 +16,7 @@ using namespace magnets::test;
 namespace {
 
 constexpr int kTokens = 23, kClasses = 3, kCodebook = 50, kNull = kCodebook + kClasses, kMask = kNull + 1;
+constexpr uint64_t kSeed = 42;
 
 /// A weight is a function of its tensor's name, its row and its column: a smaller model gets the slice of a larger one.
 class NamedNoise : public WeightSource {
@@ -35,24 +39,26 @@ class NamedNoise : public WeightSource {
   std::vector<float> values_;
 };
 
-GeneratorConfig config_of(int heads, int hidden, bool pre_norm) {
+GeneratorConfig config_of(int heads, int hidden, NormPlace place) {
   return {.transformer = {.layers = 2,
-                          .hidden_size = 40,
-                          .heads = heads,
-                          .head_dim = 16,
-                          .intermediate_size = hidden,
-                          .pre_norm = pre_norm,
-                          .gelu_tanh = pre_norm,
-                          .layer_norm_eps = 1e-6f},
+                          .block = {.hidden_size = 40,
+                                    .heads = heads,
+                                    .head_dim = 16,
+                                    .intermediate_size = hidden,
+                                    .norm_place = place,
+                                    .activation = place == NormPlace::pre ? Activation::gelu_tanh : Activation::gelu,
+                                    .norm_eps = 1e-6f}},
           .codebook_size = kCodebook,
           .vocab_size = kMask + 1,
-          .tokens = kTokens};
+          .token_count = kTokens};
 }
 
+constexpr WeightFormat kF32{WeightFormat::Values::f32}, kBf16{WeightFormat::Values::bf16};
+
 std::shared_ptr<const Generator> generator_of(const GeneratorConfig& config, int threads = 2,
-                                              const std::string& set = "", DType dtype = DType::f32) {
+                                              const std::string& set = "", WeightFormat format = kF32) {
   NamedNoise weights;
-  return std::make_shared<const Generator>(cpu::open_cpu(threads, set), config, weights, dtype);
+  return std::make_shared<const Generator>(cpu::open_cpu(threads, set), config, weights, format);
 }
 
 /// `samples` with every token masked, classes in turn, numbered from `first`.
@@ -62,10 +68,10 @@ SessionOptions options_of(int samples, int first, bool guided) {
   options.masked.assign(samples * kTokens, 1);
   for (int i = first; i < first + samples; ++i) {
     options.class_ids.push_back(kCodebook + i % kClasses);
-    options.sample_keys.push_back(i);
+    options.sample_numbers.push_back(i);
   }
   if (guided) options.null_class_id = kNull;
-  options.seed = 42;
+  options.seeds.assign(samples, kSeed);
   return options;
 }
 
@@ -74,19 +80,35 @@ const std::vector<int> kMaskedAfter = {22, 20, 17, 12, 8, 3, 0};
 
 enum class Caching { none, refresh_always, cached };
 
-Step step_of(int step, int samples, Caching caching, bool full_width = false) {
+/// Step `step` for samples with these numbers of tokens masked at the start, as a plan has it.
+Step step_of(int step, const std::vector<int>& masked, bool guided, Caching caching, bool full_width = false) {
   const size_t i = step;
-  return {.width = full_width ? Width{4, 40} : kWidths[i],
-          .refresh = caching != Caching::cached || i == 0 || (!full_width && kWidths[i] != kWidths[i - 1]),
-          .head_all = caching == Caching::none,
-          .masked_after = std::vector<int>(samples, kMaskedAfter[i]),
-          .sampling = {.codebook_size = 0,
-                       .guided = false,
-                       .guidance = 1.5f,
-                       .temperature = 1,
-                       .top_k = 0,
-                       .choice_temperature = 2.0f * (6 - step),
-                       .step = static_cast<uint32_t>(step)}};
+  const bool refresh = caching != Caching::cached || i == 0 || (!full_width && kWidths[i] != kWidths[i - 1]);
+  const bool all_logits = caching == Caching::none;
+  Step result{.width = full_width ? Width{4, 40} : kWidths[i],
+              .refresh = refresh,
+              .all_logits = all_logits,
+              .active_rows = 0,
+              .logits_rows = 0,
+              .masked_after = {},
+              .settings = {.guidance = 1.5f,
+                           .temperature = 1,
+                           .top_k = 0,
+                           .choice_temperature = 2.0f * (6 - step),
+                           .step = static_cast<uint32_t>(step)}};
+  for (const int at_start : masked) {
+    // What is masked after the step before that one, before this one, and after it.
+    const auto after = [&](int steps) { return steps == 0 ? at_start : std::min(at_start, kMaskedAfter[steps - 1]); };
+    const int rows = refresh ? kTokens + 1 : after(std::max(0, step - 1));
+    result.active_rows += rows * (guided ? 2 : 1);
+    result.logits_rows += (all_logits ? rows : after(step)) * (guided ? 2 : 1);
+    result.masked_after.push_back(after(step + 1));
+  }
+  return result;
+}
+
+Step step_of(int step, const Session& session, Caching caching, bool full_width = false) {
+  return step_of(step, std::vector<int>(session.samples(), kTokens), session.guided(), caching, full_width);
 }
 
 /// Token ids after every step, masked ones as -1.
@@ -95,7 +117,7 @@ using History = std::vector<std::vector<int32_t>>;
 History decode(Session& session, Caching caching, bool full_width = false) {
   History history;
   for (int step = 0; step < static_cast<int>(kWidths.size()); ++step) {
-    session.step(step_of(step, session.samples(), caching, full_width));
+    session.step(step_of(step, session, caching, full_width));
     auto ids = session.ids();
     const auto masked = session.masked();
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = masked[i] ? -1 : ids[i];
@@ -111,7 +133,7 @@ History decode(const std::shared_ptr<const Generator>& generator, const SessionO
 }
 
 void caching_with_a_refresh_at_every_step_is_no_caching() {
-  const auto generator = generator_of(config_of(4, 40, false));
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
   for (const bool guided : {false, true}) {
     const auto options = options_of(3, 0, guided);
     check(decode(generator, options, Caching::none) == decode(generator, options, Caching::refresh_always),
@@ -121,23 +143,22 @@ void caching_with_a_refresh_at_every_step_is_no_caching() {
 
 /// Plain MaskGIT decoding, written from the paper on top of forward() alone.
 void full_width_without_a_cache_is_maskgit() {
-  const auto generator = generator_of(config_of(4, 40, false));
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
   const auto options = options_of(1, 0, false);
   const auto history = decode(generator, options, Caching::none, true);
   std::vector<int32_t> ids = options.ids;
   for (size_t step = 0; step < history.size(); ++step) {
     const auto logits = forward(generator, ids, options.class_ids, {4, 40}).logits;
-    Sampling sampling = step_of(static_cast<int>(step), 1, Caching::none).sampling;
-    sampling.codebook_size = kCodebook;
+    const SampleSettings settings = step_of(static_cast<int>(step), {kTokens}, false, Caching::none).settings;
     std::vector<std::pair<double, int>> order;
     std::vector<int32_t> drawn(kTokens);
     for (int i = 0; i < kTokens; ++i) {
       if (ids[i] != kMask) continue;
       const auto row = logits.begin() + i * (kMask + 1);
-      const auto scores = reference::sample({row, row + kCodebook}, {}, sampling, i, 0, options.seed);
+      const auto scores = reference::sample({row, row + kCodebook}, {}, settings, i, 0, kSeed);
       drawn[i] =
           static_cast<int32_t>(std::max_element(scores.choice.begin(), scores.choice.end()) - scores.choice.begin());
-      order.push_back({-scores.log_probability[drawn[i]] - sampling.choice_temperature * scores.choice_noise, i});
+      order.push_back({-scores.log_probability[drawn[i]] - settings.choice_temperature * scores.choice_noise, i});
     }
     std::sort(order.begin(), order.end());
     for (size_t i = 0; i + kMaskedAfter[step] < order.size(); ++i) ids[order[i].second] = drawn[order[i].second];
@@ -151,11 +172,11 @@ void a_sub_model_is_a_small_model() {
   const std::vector<int32_t> classes = {kCodebook, kNull};
   std::vector<int32_t> ids(2 * kTokens);
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = i % 3 == 0 ? kMask : static_cast<int32_t>(i * 7 % kCodebook);
-  for (const bool pre_norm : {false, true}) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
-      const auto whole = generator_of(config_of(4, 40, pre_norm), 2, "", dtype);
+  for (const NormPlace place : {NormPlace::post, NormPlace::pre}) {
+    for (const WeightFormat format : {kF32, kBf16}) {
+      const auto whole = generator_of(config_of(4, 40, place), 2, "", format);
       for (const Width& width : {Width{1, 10}, {2, 20}, {3, 33}, {4, 40}}) {
-        const auto small = generator_of(config_of(width.heads, width.hidden, pre_norm), 2, "", dtype);
+        const auto small = generator_of(config_of(width.heads, width.hidden, place), 2, "", format);
         check(forward(whole, ids, classes, width).logits == forward(small, ids, classes, width).logits,
               "a sub-model is the small model of its slices, to the bit");
       }
@@ -175,7 +196,7 @@ History of_sample(const History& history, int sample) {
 void a_sample_does_not_depend_on_its_batch() {
   for (const std::string& set : cpu::instruction_sets()) {
     for (const bool guided : {false, true}) {
-      const auto config = config_of(4, 40, false);
+      const auto config = config_of(4, 40, NormPlace::post);
       const auto batch = decode(generator_of(config, 1, set), options_of(7, 0, guided), Caching::cached);
       for (const int threads : {1, 2, 3}) {
         const auto generator = generator_of(config, threads, set);
@@ -190,7 +211,7 @@ void a_sample_does_not_depend_on_its_batch() {
 }
 
 void known_tokens_stay_and_counts_hold() {
-  const auto generator = generator_of(config_of(4, 40, false));
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
   SessionOptions options = options_of(2, 0, true);
   for (int i = 0; i < kTokens; i += 4) {  // editing: some are given
     options.ids[i] = i;
@@ -199,9 +220,9 @@ void known_tokens_stay_and_counts_hold() {
   Session session(generator, options);
   std::vector<int32_t> known(2 * kTokens, -1);
   for (size_t i = 0; i < known.size(); ++i) known[i] = options.masked[i] ? -1 : options.ids[i];
+  const std::vector<int> at_start = {17, kTokens};
   for (int step = 0; step < static_cast<int>(kWidths.size()); ++step) {
-    Step one = step_of(step, 2, Caching::cached);
-    one.masked_after = {std::min(17, kMaskedAfter[step]), kMaskedAfter[step]};
+    const Step one = step_of(step, at_start, true, Caching::cached);
     session.step(one);
     const auto ids = session.ids();
     const auto masked = session.masked();
@@ -221,13 +242,13 @@ void known_tokens_stay_and_counts_hold() {
 
 /// COMMIT (MAGVIT): a masked position may show the model a token instead of [MASK], and is predicted all the same.
 void masked_is_a_state_and_not_an_id() {
-  const auto generator = generator_of(config_of(4, 40, false));
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
   SessionOptions plain = options_of(1, 0, false), shown = plain;
   for (int i = 0; i < 6; ++i) shown.ids[i] = 2 * i;
   Session a(generator, plain), b(generator, shown);
   a.compute({4, 40}, true, false);
   b.compute({4, 40}, true, false);
-  check(a.head_rows() == kTokens && b.head_rows() == kTokens, "every masked position is predicted");
+  check(a.logits_rows() == kTokens && b.logits_rows() == kTokens, "every masked position is predicted");
   check(a.logits() != b.logits(), "the model sees the condition");
   const auto history = decode(b, Caching::cached);
   check(std::count(history.back().begin(), history.back().end(), -1) == 0, "all become known");
@@ -237,25 +258,45 @@ void nothing_masked_is_nothing_to_do() {
   SessionOptions options = options_of(1, 0, false);
   std::fill(options.ids.begin(), options.ids.end(), 3);
   std::fill(options.masked.begin(), options.masked.end(), uint8_t{0});
-  Session session(generator_of(config_of(4, 40, false)), options);
-  Step step = step_of(0, 1, Caching::cached);
-  step.masked_after = {0};
+  Session session(generator_of(config_of(4, 40, NormPlace::post)), options);
+  Step step = step_of(0, {0}, false, Caching::cached);
   session.step(step);
   step.refresh = false;
+  step.active_rows = 0;
   session.step(step);
-  check(session.ids() == options.ids && session.head_rows() == 0, "nothing masked");
+  check(session.ids() == options.ids && session.logits_rows() == 0, "nothing masked");
+}
+
+/// Teacher forcing with the tokens that a session has drawn gives the logits that it has computed.
+void forcing_its_own_tokens_changes_nothing() {
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  Session free(generator, options_of(2, 0, true)), forced(generator, options_of(2, 0, true));
+  for (int i = 0; i < static_cast<int>(kWidths.size()); ++i) {
+    const auto before = free.masked();
+    const Step step = step_of(i, free, Caching::cached);
+    free.step(step);
+    forced.compute(step.width, step.refresh, step.all_logits);
+    check(forced.logits() == free.logits(), "logits under teacher forcing");
+    auto tokens = free.ids();
+    const auto masked = free.masked();
+    for (size_t j = 0; j < tokens.size(); ++j) {
+      if (masked[j] || !before[j]) tokens[j] = -1;
+    }
+    forced.reveal(tokens);
+    check(forced.ids() == free.ids() && forced.masked() == masked, "tokens under teacher forcing");
+  }
 }
 
 /// A session that was used before, left in the middle and taken up again gives what a new one gives.
 void a_session_can_be_used_again() {
-  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, false)));
+  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, NormPlace::post)));
   const auto expected = decode(pool->generator(), options_of(3, 5, true), Caching::cached);
   const Session* first;
   {
     const auto session = pool->open(options_of(3, 0, true));
     first = session.get();
-    session->step(step_of(0, 3, Caching::cached));
-    session->step(step_of(1, 3, Caching::cached));
+    session->step(step_of(0, *session, Caching::cached));
+    session->step(step_of(1, *session, Caching::cached));
   }
   {
     const auto again = pool->open(options_of(3, 5, true));
@@ -266,48 +307,114 @@ void a_session_can_be_used_again() {
   check(pool->open(options_of(3, 0, false)).get() != first, "one without guidance is another");
 }
 
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.code;
+/// Fails every allocation of a request in turn. What comes after is not harmed: the same request gives the same tokens.
+void running_out_of_memory_harms_nothing() {
+  const auto config = config_of(4, 40, NormPlace::pre);
+  const auto expected = decode(generator_of(config), options_of(2, 0, true), Caching::cached);
+  const auto pool = std::make_shared<SessionPool>(generator_of(config));
+  const auto request = [&] {
+    const auto session = pool->open(options_of(2, 0, true));
+    return decode(*session, Caching::cached);
+  };
+  int failures = 0;
+  for (int number = 0;; ++number) {
+    bool failed = false;
+    fail_allocation(number);
+    try {
+      request();
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    } catch (const Error& error) {
+      failed = true;
+      if (error.code != "ERR_OUT_OF_MEMORY") check(false, "out of memory is told as " + error.code);
+    }
+    const bool was_reached = stop_failing_allocations();
+    failures += failed;
+    if (request() != expected) check(false, "tokens after allocation " + std::to_string(number) + " has failed");
+    if (!was_reached) break;
   }
-  return "none";
+  check(failures > 20, "allocations that failed: " + std::to_string(failures));
 }
 
+/// A step that is refused because its plan is wrong changes nothing.
 void misuse_is_refused() {
-  const auto generator = generator_of(config_of(4, 40, false));
+  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
   Session session(generator, options_of(1, 0, false));
-  Step step = step_of(1, 1, Caching::cached);
-  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "the first step must refresh");
-  step.refresh = true;
-  step.masked_after = {kTokens + 1};
-  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "more masked than there are");
-  step.masked_after = {20};
-  session.step(step);
+  const Step first = step_of(0, {kTokens}, false, Caching::cached);
+  Step step = first;
+  const auto refused = [&](const std::string& what) {
+    check(error_of([&] { session.step(step); }) == "ERR_INTERNAL", what);
+    step = first;
+  };
   step.refresh = false;
-  step.width = {2, 20};
-  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "a change of width must refresh");
-  step.refresh = true;
+  refused("the first step must refresh");
+  step.masked_after = {kTokens + 1};
+  refused("more masked than there are");
+  step.active_rows -= 1;
+  refused("other active rows than the plan's");
+  step.logits_rows += 1;
+  refused("other logits rows than the plan's");
   step.width = {5, 20};
-  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "wider than the model");
+  refused("wider than the model");
+  session.step(first);
+  step = step_of(1, {kTokens}, false, Caching::cached);
   step.width = {2, 20};
-  step.forced.assign(kTokens, 0);
-  step.forced.back() = kCodebook;
-  check(error_of([&] { session.step(step); }) == "ERR_ARGUMENT", "a forced token outside the codebook");
-  step.forced.clear();
-  step.masked_after = {15};
+  check(error_of([&] { session.step(step); }) == "ERR_INTERNAL", "a change of width must refresh");
+  std::vector<int32_t> tokens(kTokens, kCodebook);
+  check(error_of([&] { session.reveal(tokens); }) == "ERR_INTERNAL", "a token outside the codebook");
+  step = step_of(1, {kTokens}, false, Caching::cached);
   check(error_of([&] { session.step(step); }) == "none", "what is refused changes nothing");
+  check(session.usable(), "what is refused leaves a session usable");
   SessionOptions options = options_of(1, 0, false);
   options.ids[3] = kMask + 1;
-  check(error_of([&] { Session(generator, options); }) == "ERR_ARGUMENT", "an id outside the vocabulary");
+  check(error_of([&] { Session(generator, options); }) == "ERR_INTERNAL", "an id outside the vocabulary");
   options.ids.pop_back();
-  check(error_of([&] { Session(generator, options); }) == "ERR_ARGUMENT", "too few ids");
+  check(error_of([&] { Session(generator, options); }) == "ERR_INTERNAL", "too few ids");
+  check(error_of([&] { Session(generator, 1 << 28, false); }) == "ERR_OUT_OF_MEMORY", "more rows than can be counted");
   check(error_of([&] { cpu::open_cpu(1, "abacus"); }) == "ERR_UNSUPPORTED", "an unknown instruction set");
   NamedWeights none({});
-  check(
-      error_of([&] { Generator(cpu::open_cpu(1, ""), config_of(4, 40, false), none, DType::f32); }) == "ERR_CHECKPOINT",
-      "missing tensors");
+  check(error_of([&] { Generator(cpu::open_cpu(1, ""), config_of(4, 40, NormPlace::post), none, kF32); }) ==
+            "ERR_CHECKPOINT",
+        "missing tensors");
+}
+
+/// What is listed is what is loaded: each listed tensor is asked for, in its shape, and no other.
+void the_listed_tensors_are_those_that_are_loaded() {
+  class Recorder : public RandomWeights {
+   public:
+    using RandomWeights::RandomWeights;
+    HostMatrix get(const std::string& name, int rows, int columns) override {
+      sizes[name] = static_cast<size_t>(rows) * columns;
+      return RandomWeights::get(name, rows, columns);
+    }
+    std::map<std::string, size_t> sizes;
+  };
+  const auto compare = [](const std::vector<TensorShape>& listed, const Recorder& loaded, const std::string& what) {
+    check(listed.size() == loaded.sizes.size(), what + ": as many tensors are listed as are loaded");
+    for (const TensorShape& tensor : listed) {
+      size_t size = 1;
+      for (const int extent : tensor.shape) size *= extent;
+      const auto found = loaded.sizes.find(tensor.name);
+      check(found != loaded.sizes.end() && found->second == size, what + ": " + tensor.name);
+    }
+  };
+  for (const NormPlace place : {NormPlace::post, NormPlace::pre}) {
+    Recorder weights(1);
+    const auto config = config_of(4, 40, place);
+    Generator(cpu::open_cpu(1, ""), config, weights, kF32);
+    compare(Generator::tensors(config), weights, "generator");
+  }
+  const TransformerConfig layers = config_of(2, 24, NormPlace::pre).transformer;
+  const VitConfig config{.encoder = layers,
+                         .decoder = layers,
+                         .codebook_size = 30,
+                         .codebook_dim = 6,
+                         .sample = {2, 9, 6},
+                         .patch = {1, 3, 3},
+                         .channels = 1};
+  Recorder weights(2);
+  Vit(cpu::open_cpu(1, ""), config, weights, kF32);
+  compare(Vit::tensors(config), weights, "codec");
 }
 
 }  // namespace
@@ -320,7 +427,10 @@ int main() {
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   nothing_masked_is_nothing_to_do();
+  forcing_its_own_tokens_changes_nothing();
   a_session_can_be_used_again();
+  running_out_of_memory_harms_nothing();
   misuse_is_refused();
+  the_listed_tensors_are_those_that_are_loaded();
   return report("session");
 }

@@ -1,7 +1,7 @@
-"""Pictures and clips of one's own: folder/split/class/file, classes numbered in alphabetical order.
+"""Pictures and clips in files folder/split/class/file. The classes are numbered in alphabetical order.
 
-ImageNet, UCF101 and Kinetics-600 come in this form or are one move away from it. Pictures need Pillow, clips the
-program `ffmpeg`.
+ImageNet, UCF101 and Kinetics-600 come in this form or need little to be brought into it. Pictures need Pillow, clips
+need the program `ffmpeg`.
 """
 
 import subprocess
@@ -11,7 +11,8 @@ import numpy as np
 
 
 class Files:
-    """Training samples are cropped at random and mirrored half of the time, test samples cropped in the middle."""
+    """Samples in files. Those for training are cropped at random and mirrored half of the time, those of the test
+    split are cropped in the middle."""
 
     def __init__(self, folder: Path, split: str, sample_shape: list[int]):
         classes = sorted(entry for entry in (folder / split).glob("*") if entry.is_dir())
@@ -24,7 +25,7 @@ class Files:
         self.random = split == "train"
 
     def crop(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """[frames, at least height, at least width, 3] -> [frames, height, width, 3]"""
+        """Crops pixels [frames, at least height, at least width, 3] to [frames, height, width, 3]."""
         room = np.array(pixels.shape[1:3]) - (self.height, self.width)
         y, x = random.integers(0, room + 1) if self.random else room // 2
         pixels = pixels[:, y : y + self.height, x : x + self.width]
@@ -32,10 +33,10 @@ class Files:
 
 
 class Pictures(Files):
-    """Scaled so that they just cover the sample's height and width."""
+    """Pictures, scaled so that they just cover the height and width of a sample."""
 
     def read(self, item: int, random: np.random.Generator) -> np.ndarray:
-        from PIL import Image  # only those who train on pictures need it
+        from PIL import Image  # only training on pictures needs it
 
         with Image.open(self.files[item]) as picture:
             scale = max(self.width / picture.width, self.height / picture.height)
@@ -45,14 +46,15 @@ class Pictures(Files):
 
 
 class Clips(Files):
-    """`fps` frames a second from anywhere in a file (test: from its middle); of a short one the last frame again."""
+    """Clips with `fps` frames a second, from a random place of a file or, in the test split, from its middle. A clip
+    that is too short repeats its last frame."""
 
     def __init__(self, folder: Path, split: str, sample_shape: list[int], fps: float):
         super().__init__(folder, split, sample_shape)
         self.fps = fps
 
     def probe(self, file: Path) -> list[float]:
-        """width and height in pixels, duration in seconds"""
+        """Returns width and height in pixels and the duration in seconds."""
         command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "default=nw=1:nk=1"]
         command += ["-show_entries", "format=duration:stream=width,height", str(file)]
         return [float(line) for line in subprocess.check_output(command, text=True).split()]

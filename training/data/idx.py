@@ -7,6 +7,7 @@ import numpy as np
 
 
 def read(path: Path) -> np.ndarray:
+    """Returns the uint8 array of a file."""
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         raw = gzip.decompress(raw)
@@ -16,7 +17,8 @@ def read(path: Path) -> np.ndarray:
 
 
 def read_split(folder: Path, split: str, hint: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [count, 28, 28] and labels int64 [count] of `train` or `test`."""
+    """Returns pixels uint8 [count, 28, 28] and labels int64 [count] of the split `train` or `test`. The error for a
+    missing file ends with `hint`."""
     prefix = {"train": "train", "test": "t10k"}[split]
     found = [sorted(folder.glob(f"{prefix}-{kind}-ubyte*")) for kind in ("images-idx3", "labels-idx1")]
     if not all(found):

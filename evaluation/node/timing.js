@@ -1,0 +1,53 @@
+// @ts-check
+// node evaluation/node/timing.js '[{ "name": "paper", "model": "models/fashion", "schedule": "paper", "cache": true }]'
+//   [--predict]
+//
+// Times several methods to generate or, with --predict, to predict frames. Each method generates one batch in each of 6
+// rounds, of which the first is not counted. Prints the device and the median seconds of each method.
+
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { load, Tensor } from '../../dist/index.js';
+import { givenShape } from '../../dist/runtime/prediction.js';
+import { defaultBatch } from './batch.js';
+
+/** @typedef {{ name: string, model: string, schedule: string, cache: boolean }} Method */
+
+const { values, positionals } = parseArgs({
+  options: { predict: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const rounds = 5;
+/** @type {Method[]} */
+const methods = JSON.parse(positionals[0] ?? '[]');
+/** @type {Map<string, Awaited<ReturnType<typeof load>>>} */
+const models = new Map();
+for (const { model } of methods) if (!models.has(model)) models.set(model, await load(model));
+
+/** @param {Method} method */
+function generate({ model: folder, schedule, cache }) {
+  const model = models.get(folder);
+  if (!model) throw new RangeError(`${folder}: expected a model that was loaded`);
+  const options = { count: defaultBatch(model), schedule, cache: cache ? undefined : false };
+  if (!values.predict) return model.generate({ ...options, labels: [0] });
+  const shape = [1, ...givenShape(model.config, model.tokenizerConfig)];
+  const black = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
+  return model.predict({ ...options, frames: new Tensor('float32', black, shape) });
+}
+
+/** @type {Record<string, number[]>} */
+const samples = Object.fromEntries(methods.map(({ name }) => [name, []]));
+for (let round = 0; round <= rounds; ++round) {
+  for (const method of methods) {
+    const { seconds } = await generate(method).result();
+    if (round > 0) samples[method.name]?.push(seconds);
+  }
+}
+
+/** @param {number[]} numbers */
+const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(rounds / 2)];
+const seconds = Object.entries(samples).map(([name, numbers]) => [name, median(numbers)]);
+const [model] = models.values();
+const device = { name: cpus()[0]?.model, backend: model?.backend, threads: model?.threads };
+for (const each of models.values()) each.dispose();
+console.log(JSON.stringify({ device, seconds: Object.fromEntries(seconds) }));

@@ -1,0 +1,177 @@
+/** What generate and predict share: their options, the run with its progress, the files that are written, the report. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, extname } from 'node:path';
+import { animation } from '../media/animation.js';
+import { contactSheet } from '../media/png.js';
+import { stepStrip } from '../media/strip.js';
+import type { MaskingSchedule } from '../plan/masking.js';
+import type { Generation, GenerationResult, GenerationStep } from '../runtime/generation.js';
+import { load } from '../runtime/load.js';
+import type { Model } from '../runtime/model.js';
+import type { Pixels } from '../runtime/tokenizer.js';
+import { Tensor } from '../tensor.js';
+import { type parse, toNumber, UsageError } from './arguments.js';
+import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
+import { formatFlops, formatRatio, printJson, progress } from './output.js';
+
+export const sharedOptions = {
+  model: { type: 'string', default: 'fashion' },
+  count: { type: 'string' },
+  'batch-size': { type: 'string' },
+  steps: { type: 'string' },
+  schedule: { type: 'string' },
+  budget: { type: 'string' },
+  masking: { type: 'string' },
+  'no-cache': { type: 'boolean' },
+  temperature: { type: 'string' },
+  'choice-temperature': { type: 'string' },
+  'top-k': { type: 'string' },
+  seed: { type: 'string' },
+  ...deviceOptions,
+  out: { type: 'string' },
+  columns: { type: 'string' },
+  scale: { type: 'string' },
+  fps: { type: 'string' },
+  strip: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+export const sharedHelp = `\
+  --batch-size N    samples computed at once; default: what fills the device; a sample does not depend on it
+  --steps N, --schedule S, --budget SHARE, --masking NAME, --no-cache
+                    as for plan; default: the model's steps, schedule paper
+  --temperature T, --choice-temperature T, --top-k K
+                    sampling; default: the model's
+  --seed N          the same seed gives the same samples; default: drawn anew and printed
+${deviceHelp}
+  --out FILE        the samples side by side: .png for pictures; .apng, .gif or, for all frames, .png for videos
+  --columns N       samples in a row, or frames in a row of a .png of videos; default: about square, or one video
+  --scale N         every pixel becomes N x N pixels; default 3 for samples of at most 64 pixels in height, else 1
+  --fps N           frames per second of .apng and .gif; default 8
+  --strip FILE      write the first sample after every step too, .png
+  --json            print JSON`;
+
+type Values = ReturnType<typeof parse<typeof sharedOptions>>['values'];
+
+/** A seed of more than 2^53 as well, exactly. */
+function toSeed(text: string | undefined): number | bigint | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? BigInt(text) : toNumber('seed', text);
+}
+
+/** A seed as JSON has it: a number, or a string where a number is not exact. */
+function seedToJson(seed: number | bigint): number | string {
+  return seed <= Number.MAX_SAFE_INTEGER ? Number(seed) : String(seed);
+}
+
+/** The options of `generate` and `predict` that these arguments say. */
+export function sharedArguments(values: Values) {
+  return {
+    count: toNumber('count', values.count),
+    batchSize: toNumber('batch-size', values['batch-size']),
+    steps: toNumber('steps', values.steps),
+    schedule: values.schedule,
+    budget: toNumber('budget', values.budget),
+    maskingSchedule: values.masking as MaskingSchedule | undefined,
+    cache: values['no-cache'] ? false : undefined,
+    temperature: toNumber('temperature', values.temperature),
+    choiceTemperature: toNumber('choice-temperature', values['choice-temperature']),
+    topK: toNumber('top-k', values['top-k']),
+    seed: toSeed(values.seed),
+  };
+}
+
+/** Small samples are enlarged, for they are looked at. */
+function defaultScale(height: number): number {
+  return height <= 64 ? 3 : 1;
+}
+
+/** What makes the bytes of --out, by the ending of its name. */
+function encoderOf(
+  out: string,
+  video: boolean,
+  options: { columns?: number; scale: number; fps?: number },
+): (pixels: Pixels) => Uint8Array {
+  const ending = extname(out).toLowerCase();
+  if (ending === '.png') return (pixels) => contactSheet(pixels, options);
+  if (video && (ending === '.apng' || ending === '.gif')) {
+    const format = ending === '.gif' ? 'gif' : 'apng';
+    return (pixels) => animation(pixels, format, options);
+  }
+  const endings = video ? '.apng, .gif or .png, for this model makes videos,' : '.png';
+  throw new UsageError(
+    `Expected a file that ends in ${endings} for --out but received ${JSON.stringify(out)}`,
+  );
+}
+
+/** The tokens of one sample after every step, -1 where masked, as a strip. */
+async function drawStrip(model: Model, steps: Int32Array[], scale: number): Promise<Uint8Array> {
+  const tokens = Int32Array.from(steps.flatMap((step) => [...step]));
+  // A masked position is drawn over, so any token will do there.
+  const shown = tokens.map((id) => Math.max(0, id));
+  const pixels = await model.detokenize(
+    new Tensor('int32', shown, [steps.length, model.tokenCount]),
+  );
+  const masked = Uint8Array.from(tokens, (id) => (id < 0 ? 1 : 0));
+  return stepStrip(pixels, masked, model.config.latentShape, { scale });
+}
+
+async function write(file: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, bytes);
+}
+
+/** Runs the generation that `begin` returns, writes --out and --strip, and reports. */
+export async function generateToFiles<R extends GenerationResult>(
+  values: Values,
+  begin: (model: Model) => Generation<R> | Promise<Generation<R>>,
+  pixelsOf: (result: R) => Pixels,
+): Promise<void> {
+  const { out, strip } = values;
+  if (out === undefined) throw new UsageError('Expected --out FILE');
+  const model = await load(values.model, deviceArguments(values));
+  try {
+    const [frames, height] = model.tokenizerConfig?.sampleShape ?? [1, 1];
+    const scale = toNumber('scale', values.scale) ?? defaultScale(height);
+    const encode = encoderOf(out, frames > 1, {
+      columns: toNumber('columns', values.columns),
+      scale,
+      fps: toNumber('fps', values.fps),
+    });
+    const generation = await begin(model);
+    const first: Int32Array[] = [];
+    const onStep = ({ step, steps, batch, batches, tokens }: GenerationStep) => {
+      progress('generate', batch * steps + step + 1, batches * steps);
+      if (strip !== undefined && batch === 0) {
+        first.push(tokens.data.slice(0, model.tokenCount));
+      }
+    };
+    const result = await generation.result({ onStep });
+    await write(out, encode(pixelsOf(result)));
+    if (strip !== undefined) await write(strip, await drawStrip(model, first, scale));
+    report(values, model, result, frames > 1);
+  } finally {
+    model.dispose();
+  }
+}
+
+function report(values: Values, model: Model, result: GenerationResult, video: boolean): void {
+  const { out, strip } = values;
+  const { schedule, steps } = result.plan;
+  const { flops, baselineFlops, flopsRatio, tokenizerFlops, seconds } = result;
+  const { backend } = model;
+  const count = result.labels.length;
+  const seed = seedToJson(result.seed);
+  if (values.json) {
+    const request = { model: model.config.name, backend, count, seed, steps, schedule };
+    const cost = { flops, baselineFlops, flopsRatio, tokenizerFlops, seconds };
+    printJson({ ...request, ...cost, out, strip });
+    return;
+  }
+  const samples = `${count} ${video ? 'video' : 'picture'}${count === 1 ? '' : 's'}`;
+  console.log(`${samples} in ${steps} steps (${schedule}), seed ${seed}, on ${backend}: ${out}`);
+  console.log(
+    `${formatFlops(flops)} in ${seconds.toFixed(2)} s; the full-size baseline needs ` +
+      `${formatFlops(baselineFlops)}, ${formatRatio(flopsRatio)} as many`,
+  );
+}

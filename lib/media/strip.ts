@@ -1,0 +1,55 @@
+/** A PNG that shows how one sample comes about: its picture after each step. */
+
+import { encode } from 'fast-png';
+import { wrongType, wrongValue } from '../errors.js';
+import type { Tensor } from '../tensor.js';
+import { framesOf, toByte } from './pixels.js';
+import { Sheet, type SheetOptions } from './sheet.js';
+
+/** What a masked patch is drawn as, in [0, 1]. */
+const maskedGray = toByte(0.5);
+
+/**
+ * Encodes one sample after each step as a PNG of 8 bits, the patches that are still masked in gray. The steps of a
+ * picture lie in one row; each step of a video has a row of its own.
+ *
+ * @param pixels the sample after each step, [steps, height, width, channels] in [0, 1], or of a video
+ *   [steps, frames, height, width, channels]. What it holds where a patch is masked is not looked at.
+ * @param masked [steps, N]: 1 where the token is still masked after the step, N tokens on the grid `latentShape`.
+ * @param latentShape the token grid [frames, height, width], as the model's config has it.
+ * @param options `columns` (default: as above) and `scale` (default 1).
+ * @returns the bytes of the file.
+ * @throws TypeError or RangeError when an argument is not what it should be.
+ */
+export function stepStrip(
+  pixels: Tensor<'float32'>,
+  masked: Uint8Array,
+  latentShape: readonly [number, number, number],
+  options: SheetOptions = {},
+): Uint8Array {
+  const all = framesOf(pixels);
+  const { samples: steps, frames, height, width, channels } = all;
+  const [slices, rows, columns] = latentShape;
+  if (!(masked instanceof Uint8Array)) throw wrongType('masked', 'a Uint8Array', masked);
+  if (masked.length !== steps * slices * rows * columns) {
+    const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
+    throw wrongValue('masked', expected, masked.length);
+  }
+  const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, options);
+  for (let step = 0; step < steps; ++step) {
+    for (let frame = 0; frame < frames; ++frame) {
+      const picture = all.picture(step, frame);
+      const slice = step * slices + Math.floor((frame * slices) / frames);
+      for (let y = 0; y < height; ++y) {
+        const row = slice * rows + Math.floor((y * rows) / height);
+        for (let x = 0; x < width; ++x) {
+          if (!masked[row * columns + Math.floor((x * columns) / width)]) continue;
+          const pixel = (y * width + x) * channels;
+          picture.data.fill(maskedGray, pixel, pixel + channels);
+        }
+      }
+      sheet.draw(step * frames + frame, picture);
+    }
+  }
+  return encode(sheet.picture);
+}

@@ -1,0 +1,28 @@
+/** How many positions stay masked after each step. */
+
+/** Share of positions that is masked at progress r in [0, 1] (MaskGIT, mask_schedule; arccos: Halton-MaskGIT). */
+export const maskingSchedules = {
+  cosine: (r: number) => Math.cos((Math.PI / 2) * r),
+  linear: (r: number) => 1 - r,
+  square: (r: number) => 1 - r ** 2,
+  cubic: (r: number) => 1 - r ** 3,
+  arccos: (r: number) => Math.acos(r) / (Math.PI / 2),
+} as const;
+
+export type MaskingSchedule = keyof typeof maskingSchedules;
+
+export const maskingScheduleNames = Object.keys(maskingSchedules) as MaskingSchedule[];
+
+/**
+ * Positions still masked after each of `steps` steps, the last 0, where `masked` are at the start (MaskGIT,
+ * parallel_decode). At least one is revealed and one kept in every step but the last, as far as there are that many.
+ */
+export function maskCounts(masked: number, steps: number, schedule: MaskingSchedule): number[] {
+  let left = masked;
+  return Array.from({ length: steps }, (_, step) => {
+    const ratio = Math.min(1, Math.max(1e-6, maskingSchedules[schedule]((step + 1) / steps)));
+    const wanted = Math.max(1, Math.min(left - 1, Math.floor(masked * ratio)));
+    left = step === steps - 1 ? 0 : Math.min(left, wanted);
+    return left;
+  });
+}

@@ -1,0 +1,312 @@
+/**
+ * A request: the options of `generate` or `predict`, checked, with the model's defaults where the caller says nothing,
+ * and a plan for every batch. It knows no device: what a generation needs to run is here, as plain values.
+ */
+
+import type { GeneratorConfig } from '../checkpoint/config.js';
+import { checkOptions, checkSignal, integer, wrongType, wrongValue } from '../errors.js';
+import type { MaskingSchedule } from '../plan/masking.js';
+import { type BatchPlan, mostSamples, type Planner, planner } from '../plan/plan.js';
+import { type ScheduleInput, scheduleSteps } from '../plan/schedule.js';
+import { tokenCount } from '../plan/shape.js';
+import { classId, maskId } from '../plan/vocabulary.js';
+import { Tensor } from '../tensor.js';
+
+/** A class by name or number (0 .. K - 1); null is no class. */
+export type Label = string | number | null;
+
+/** The options that `generate` and `predict` share. */
+export interface DecodeOptions {
+  /** Samples, 1 .. 65536. Default: as many as there are labels or tokens, or given videos. */
+  readonly count?: number;
+  /** Steps, 1 .. 1000. Default: as many as the schedule spells out, else the model's. */
+  readonly steps?: number;
+  /** Default `'paper'`. */
+  readonly schedule?: ScheduleInput;
+  /** Instead of a schedule: the best one that costs at most this share of the baseline's FLOPs, such as 0.33. */
+  readonly budget?: number;
+  /** How the masked positions shrink from step to step. Default `'cosine'`. */
+  readonly maskingSchedule?: MaskingSchedule;
+  /** Keep keys and values of known tokens between refreshes. Default true, but false with `schedule: 'baseline'`. */
+  readonly cache?: boolean;
+  /**
+   * Temperature of the softmax that tokens are drawn from, or [first, last] of the steps; 0 takes the most likely token.
+   * Default: the model's.
+   */
+  readonly temperature?: number | readonly [first: number, last: number];
+  /**
+   * Scale of the Gumbel noise on the confidence that chooses which tokens to reveal; falls linearly to 0 at the last step.
+   * Default: the model's.
+   */
+  readonly choiceTemperature?: number;
+  /** Draw among the k most likely tokens; 0: among all. Default: the model's. */
+  readonly topK?: number;
+  /**
+   * An integer of 0 .. 2^53 - 1, or a bigint below 2^64. The same seed gives the same samples, whatever else is in the
+   * batch. Default: drawn anew; the generation and the result say it.
+   */
+  readonly seed?: number | bigint;
+  /** The first sample's number in the noise. Samples 8 .. 15 of a seed are `count: 8, firstSample: 8`. Default 0. */
+  readonly firstSample?: number;
+  /**
+   * Samples that are computed at once, 1 .. 65536; a larger count runs as several batches, one after the other. A sample
+   * does not depend on it, time and memory do. Default: what fills the device, 2000 / N (rounded up) on the CPU and
+   * 65536 / N on a CUDA device, with N tokens a sample.
+   */
+  readonly batchSize?: number;
+  /** Stops before the next step and throws the signal's reason, an AbortError unless it was given another. */
+  readonly signal?: AbortSignal;
+}
+
+export interface GenerateOptions extends DecodeOptions {
+  /** Classes; with a larger `count` they repeat. Default `[null]`. */
+  readonly labels?: readonly Label[];
+  /** w in (1 + w) · conditional - w · unconditional; 0 computes no unconditional branch. Default: the model's. */
+  readonly guidance?: number;
+  /** For editing: tokens [count, N], -1 where masked. Known tokens stay as they are. Default: all masked. */
+  readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
+}
+
+export const decodeOptionNames = [
+  'count',
+  'steps',
+  'schedule',
+  'budget',
+  'maskingSchedule',
+  'cache',
+  'temperature',
+  'choiceTemperature',
+  'topK',
+  'seed',
+  'firstSample',
+  'batchSize',
+  'signal',
+] as const satisfies readonly (keyof DecodeOptions)[];
+
+const generateOptionNames = [
+  'labels',
+  ...decodeOptionNames,
+  'guidance',
+  'tokens',
+] as const satisfies readonly (keyof GenerateOptions)[];
+
+/** Samples that are computed together. */
+export interface Batch {
+  /** Their numbers in the request, from 0. */
+  readonly samples: readonly number[];
+  readonly plan: BatchPlan;
+}
+
+export interface Request {
+  /** One for each sample. */
+  readonly labels: readonly Label[];
+  /** [count] vocabulary ids of the class tokens. */
+  readonly classIds: Int32Array;
+  /** The vocabulary id of "no class", or -1 without guidance. */
+  readonly nullClassId: number;
+  readonly guidance: number;
+  readonly topK: number;
+  /** As the caller gave it, or as it was drawn. */
+  readonly seed: number | bigint;
+  readonly firstSample: number;
+  /** [count, N] vocabulary ids; [MASK] where masked. */
+  readonly ids: Int32Array;
+  /** [count, N] 1 where masked. */
+  readonly masked: Uint8Array;
+  /** Samples with nothing masked are in none of them. */
+  readonly batches: readonly Batch[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Tokens of all samples of a request are at most this many. */
+const mostTokens = 2 ** 28;
+
+/** Vocabulary ids [labels] of labels. */
+export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
+  if (!Array.isArray(labels) || labels.length === 0) {
+    throw wrongType('labels', 'a list of at least one label', labels);
+  }
+  return Int32Array.from(labels as readonly Label[], (label) => {
+    const index = typeof label === 'string' ? config.classLabels.indexOf(label) : label;
+    if (index === null) return classId(config, null);
+    if (typeof index !== 'number') throw wrongType('label', 'a class name, number or null', label);
+    if (!Number.isInteger(index) || index < 0 || index >= config.classes) {
+      const names =
+        config.classLabels.length > 0 ? `one of ${config.classLabels.join(', ')} or ` : '';
+      throw wrongValue('label', `${names}a number below ${config.classes}`, label);
+    }
+    return classId(config, index);
+  });
+}
+
+/** Each form of tokens as a tensor [count, N]. */
+function tokenTensor(config: GeneratorConfig, tokens: GenerateOptions['tokens']) {
+  if (tokens === undefined || tokens instanceof Tensor) return tokens;
+  const length = tokenCount(config);
+  const expected = `an int32 tensor, an Int32Array or lists, [count, ${length}],`;
+  if (tokens instanceof Int32Array) {
+    if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
+    return new Tensor('int32', tokens, [tokens.length / length, length]);
+  }
+  if (!Array.isArray(tokens)) throw wrongType('tokens', expected, tokens);
+  for (const list of tokens as unknown[]) {
+    const fits = Array.isArray(list) && list.length === length;
+    if (!fits || !list.every((id) => id === (id | 0))) throw wrongValue('tokens', expected, list);
+  }
+  return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
+}
+
+/** Vocabulary ids of tokens [count, N], and which are masked (-1). */
+export function tokenIds(
+  config: GeneratorConfig,
+  tokens: Tensor<'int32'>,
+  count: number,
+): { ids: Int32Array; masked: Uint8Array } {
+  const expected = `an int32 tensor [${count},${tokenCount(config)}]`;
+  if (!(tokens instanceof Tensor)) throw wrongType('tokens', expected, tokens);
+  if (tokens.type !== 'int32' || tokens.dims.join() !== `${count},${tokenCount(config)}`) {
+    throw wrongValue('tokens', expected, tokens.dims);
+  }
+  const { data } = tokens;
+  const wrong = data.find((token) => token < -1 || token >= config.codebookSize);
+  if (wrong !== undefined) {
+    throw wrongValue('tokens', `-1 or numbers below ${config.codebookSize}`, wrong);
+  }
+  const mask = maskId(config);
+  return {
+    ids: data.map((token) => (token === -1 ? mask : token)),
+    masked: Uint8Array.from(data, (token) => (token === -1 ? 1 : 0)),
+  };
+}
+
+function checkSeed(seed: number | bigint | undefined): number | bigint {
+  if (seed === undefined) {
+    const [bits] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
+    return Number(bits >> 11n); // 53 bits: a safe integer
+  }
+  const expected = 'an integer of 0 .. 2^53 - 1, or a bigint below 2^64,';
+  if (typeof seed !== 'bigint' && typeof seed !== 'number') throw wrongType('seed', expected, seed);
+  const valid =
+    typeof seed === 'bigint'
+      ? seed >= 0n && seed < 2n ** 64n
+      : Number.isSafeInteger(seed) && seed >= 0;
+  if (!valid) throw wrongValue('seed', expected, seed);
+  return seed;
+}
+
+/** The options that the plan takes, with the model's defaults. */
+function planOptions(config: GeneratorConfig, options: DecodeOptions & { guidance: number }) {
+  const { sampling } = config;
+  const { schedule, budget, maskingSchedule, cache, guidance } = options;
+  return {
+    model: config,
+    steps: options.steps ?? scheduleSteps(schedule, config) ?? sampling.steps,
+    schedule,
+    budget,
+    maskingSchedule,
+    cache,
+    guidance,
+    temperature: options.temperature ?? sampling.temperature,
+    choiceTemperature: options.choiceTemperature ?? sampling.choiceTemperature,
+  };
+}
+
+/**
+ * Batches of at most `batchSize` samples, each of samples that take the same number of steps: a sample with few masked
+ * positions takes as many steps as it would alone, whatever the others have masked.
+ */
+function splitIntoBatches(
+  { steps, planBatch }: Planner,
+  masked: readonly number[],
+  batchSize: number,
+): Batch[] {
+  const groups = new Map<number, number[]>();
+  masked.forEach((count, sample) => {
+    const taken = Math.min(count, steps);
+    if (!groups.has(taken)) groups.set(taken, []);
+    groups.get(taken)!.push(sample);
+  });
+  groups.delete(0);
+
+  const plans = new Map<string, BatchPlan>(); // most batches of a request are alike
+  const batches: Batch[] = [];
+  for (const group of groups.values()) {
+    for (let first = 0; first < group.length; first += batchSize) {
+      const samples = group.slice(first, first + batchSize);
+      const counts = samples.map((sample) => masked[sample]!);
+      const key = counts.join();
+      const plan = plans.get(key) ?? planBatch(counts);
+      plans.set(key, plan);
+      batches.push({ samples, plan });
+    }
+  }
+  return batches;
+}
+
+/** Checks what `generate` and `predict` share. labels: one for each sample; tokens: [labels, N], undefined: all masked. */
+export function decodeRequest(
+  config: GeneratorConfig,
+  options: DecodeOptions & { guidance: number },
+  labels: readonly Label[],
+  tokens: Tensor<'int32'> | undefined,
+  usualBatchSize: number,
+): Request {
+  const length = tokenCount(config);
+  const count = labels.length;
+  const { guidance, signal } = options;
+  const { ids, masked } =
+    tokens === undefined
+      ? {
+          ids: new Int32Array(count * length).fill(maskId(config)),
+          masked: new Uint8Array(count * length).fill(1),
+        }
+      : tokenIds(config, tokens, count);
+  checkSignal(signal);
+  const topK = integer('topK', options.topK ?? config.sampling.topK, 0);
+  const firstSample = integer('firstSample', options.firstSample ?? 0, 0, 2 ** 31 - 1 - count);
+  const batchSize = integer('batchSize', options.batchSize ?? usualBatchSize, 1, mostSamples);
+  const seed = checkSeed(options.seed);
+  const maskedCounts = Array.from({ length: count }, (_, sample) =>
+    masked.subarray(sample * length, (sample + 1) * length).reduce((sum, flag) => sum + flag, 0),
+  );
+  const planned = planner(planOptions(config, options));
+  return Object.freeze({
+    labels,
+    classIds: labelIds(config, labels),
+    nullClassId: guidance > 0 ? classId(config, null) : -1,
+    guidance,
+    topK,
+    seed,
+    firstSample,
+    ids,
+    masked,
+    batches: splitIntoBatches(planned, maskedCounts, batchSize),
+    signal,
+  });
+}
+
+/** Checks the number of samples of a request. */
+export function checkCount(config: GeneratorConfig, count: unknown): number {
+  const length = tokenCount(config);
+  return integer('count', count, 1, Math.min(mostSamples, Math.floor(mostTokens / length)));
+}
+
+/** @throws TypeError, RangeError when an option is not what it should be. */
+export function generateRequest(
+  config: GeneratorConfig,
+  options: GenerateOptions,
+  usualBatchSize: number,
+): Request {
+  checkOptions(options, generateOptionNames);
+  const { labels = [null] } = options;
+  labelIds(config, labels);
+  const tokens = tokenTensor(config, options.tokens);
+  const count = checkCount(config, options.count ?? tokens?.dims[0] ?? labels.length);
+  return decodeRequest(
+    config,
+    { ...options, guidance: options.guidance ?? config.sampling.guidance },
+    Array.from({ length: count }, (_, i) => labels[i % labels.length]!),
+    tokens,
+    usualBatchSize,
+  );
+}

@@ -1,0 +1,97 @@
+/** Pixels to tokens and back, with as many samples at once as fill the device. */
+
+import { latentShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
+import { MagnetsError, wrongType, wrongValue } from '../errors.js';
+import { tokenCount } from '../plan/shape.js';
+import { Tensor } from '../tensor.js';
+import type { NativeTokenizer } from './native.js';
+
+/** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of videos, in [0, 1]. */
+export type Pixels = Tensor<'float32'>;
+
+function product(extents: readonly number[]): number {
+  return extents.reduce((result, extent) => result * extent, 1);
+}
+
+function allocate(samples: number, sampleShape: readonly number[]): Float32Array {
+  const length = samples * product(sampleShape);
+  try {
+    return new Float32Array(length);
+  } catch (cause) {
+    const message = `no memory for the pixels of ${samples} samples, ${4 * length} bytes`;
+    throw new MagnetsError('ERR_OUT_OF_MEMORY', message, { cause });
+  }
+}
+
+export class Tokenizer {
+  readonly config: TokenizerConfig;
+  /** [height, width, channels] of a picture, [frames, height, width, channels] of a video. */
+  readonly pixelShape: readonly number[];
+  readonly #native: NativeTokenizer;
+  readonly #batchSize: number;
+  readonly #tokenCount: number;
+
+  constructor(config: TokenizerConfig, native: NativeTokenizer, batchSize: number) {
+    const [frames, height, width] = config.sampleShape;
+    this.config = config;
+    this.pixelShape =
+      frames === 1 ? [height, width, config.channels] : [frames, height, width, config.channels];
+    this.#native = native;
+    this.#batchSize = batchSize;
+    this.#tokenCount = tokenCount({ latentShape: latentShapeOf(config) });
+  }
+
+  /** Pixels to tokens [count, N], and the FLOPs that it took. */
+  async tokenize(pixels: Pixels): Promise<{ tokens: Tensor<'int32'>; flops: number }> {
+    const expected = `a float32 tensor [count, ${this.pixelShape.join(', ')}]`;
+    if (!(pixels instanceof Tensor)) throw wrongType('pixels', expected, pixels);
+    if (pixels.type !== 'float32' || pixels.dims.slice(1).join() !== this.pixelShape.join()) {
+      throw wrongValue('pixels', expected, pixels);
+    }
+    const { data } = pixels;
+    const count = pixels.dims[0]!;
+    const size = product(this.pixelShape);
+    const tokens = new Int32Array(count * this.#tokenCount);
+    let flops = 0;
+    for (let first = 0; first < count; first += this.#batchSize) {
+      const end = Math.min(count, first + this.#batchSize);
+      const part = data.subarray(first * size, end * size);
+      const done = await this.#native.tokenize(part, end - first);
+      tokens.set(done.tokens, first * this.#tokenCount);
+      flops += done.flops;
+    }
+    return { tokens: new Tensor('int32', tokens, [count, this.#tokenCount]), flops };
+  }
+
+  /** Tokens [count, N] to pixels, and the FLOPs that it took. */
+  async detokenize(tokens: Tensor<'int32'>): Promise<{ pixels: Pixels; flops: number }> {
+    const length = this.#tokenCount;
+    const { codebookSize } = this.config;
+    const expected = `an int32 tensor [count, ${length}]`;
+    if (!(tokens instanceof Tensor)) throw wrongType('tokens', expected, tokens);
+    if (tokens.type !== 'int32' || tokens.dims.length !== 2 || tokens.dims[1] !== length) {
+      throw wrongValue('tokens', expected, tokens);
+    }
+    const { data } = tokens;
+    const wrong = data.find((token) => token < 0 || token >= codebookSize);
+    if (wrong !== undefined) {
+      throw wrongValue('tokens', `tokens of 0 .. ${codebookSize - 1}`, wrong);
+    }
+    const count = tokens.dims[0]!;
+    const size = product(this.pixelShape);
+    const pixels = allocate(count, this.pixelShape);
+    let flops = 0;
+    for (let first = 0; first < count; first += this.#batchSize) {
+      const end = Math.min(count, first + this.#batchSize);
+      const part = data.subarray(first * length, end * length);
+      const done = await this.#native.detokenize(part, end - first);
+      pixels.set(done.pixels, first * size);
+      flops += done.flops;
+    }
+    return { pixels: new Tensor('float32', pixels, [count, ...this.pixelShape]), flops };
+  }
+
+  dispose(): void {
+    this.#native.dispose();
+  }
+}

@@ -1,0 +1,246 @@
+// npm run tables [-- --check] [FILE...]: writes the tables in README.md and docs/*.md, or in these files, from
+// bench/results/*.json and, for costs by formula, from lib/plan. A table NAME is what lies between the lines
+// `<!-- table: NAME -->` and `<!-- /table -->`. With --check nothing is written, and a file that differs is a failure.
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { formatFlops, formatRatio, table } from '../dist/cli/output.js';
+import { plan, presets } from '../dist/plan/index.js';
+
+/**
+ * What tables take from a result file (bench/README.md).
+ * @typedef {{ mean: number, min: number, max: number }} Spread
+ * @typedef {{ name: string, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
+ *   median: number, min?: number, max?: number,
+ *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
+ * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number }} Device
+ * @typedef {{ device: Device, command: string, date: string, rows: Row[] }} Result
+ */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const results = join(root, 'bench/results');
+
+/** @param {string} name @returns {Result} */
+function read(name) {
+  return JSON.parse(readFileSync(join(results, `${name}.json`), 'utf8'));
+}
+
+/** @param {Row[]} rows @param {string} name @returns {Row} */
+function find(rows, name) {
+  const row = rows.find((one) => one.name === name);
+  if (row === undefined)
+    throw new Error(`expected a row ${name} among ${rows.map((one) => one.name)}`);
+  return row;
+}
+
+/** A table whose columns but the first are aligned to the right. @param {string[]} header @param {string[][]} rows */
+function rightAligned(header, rows) {
+  const [head, , ...lines] = table(header, rows).split('\n');
+  return [head, `|---|${'---:|'.repeat(header.length - 1)}`, ...lines].join('\n');
+}
+
+/** Three significant digits. @param {number} seconds */
+function formatTime(seconds) {
+  return seconds < 1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
+}
+
+/** @param {Row} row */
+function formatTimes({ median, min, max }) {
+  if (min === undefined || max === undefined) return formatTime(median);
+  return `${formatTime(median)} (${formatTime(min)} .. ${formatTime(max)})`;
+}
+
+/** @param {Result} result */
+function origin({ device, command, date }) {
+  const { name, instructionSet, threads, driver } = device;
+  const facts = [instructionSet, threads && `${threads} threads`, driver && `driver ${driver}`];
+  return `${name} (${facts.filter(Boolean).join(', ')}), ${date}: \`${command}\``;
+}
+
+function costCpu() {
+  const result = read('cpu-L');
+  const baseline = find(result.rows, 'baseline');
+  const paper = find(result.rows, 'paper');
+  /** @param {Row} row */
+  const rate = (row) => `${((row.flops ?? 0) / row.median / 1e9).toFixed(0)} GFLOP/s`;
+  const rows = [
+    [
+      'FLOPs',
+      ...[baseline, paper].map((row) => formatFlops(row.flops ?? 0)),
+      formatRatio(paper.flopsRatio),
+    ],
+    ['time', formatTimes(baseline), formatTimes(paper), formatRatio(paper.timeRatio)],
+    ['rate', rate(baseline), rate(paper), ''],
+  ];
+  const peak = `${(result.device.peakFlopsPerSecond / 1e9).toFixed(0)} GFLOP/s`;
+  return [
+    rightAligned(['', 'baseline', 'paper', 'ratio'], rows),
+    `Multiply-adds on registers alone reach ${peak}. ${origin(result)}`,
+  ];
+}
+
+/** The results of PyTorch on the same kind of card. @param {Result} ours @returns {Result | undefined} */
+function pytorchBeside(ours) {
+  const names = readdirSync(results).filter((file) => /^pytorch-L.*\.json$/.test(file));
+  return names
+    .map((file) => read(file.replace(/\.json$/, '')))
+    .find(({ device }) => device.name === ours.device.name);
+}
+
+function costGpu() {
+  const ours = read('cuda-L');
+  const pytorch = pytorchBeside(ours);
+  const batches = [...new Set(ours.rows.map(({ batch }) => batch))];
+  const rows = batches.map((batch) => {
+    const own = ours.rows.filter((row) => row.batch === batch);
+    const peer = pytorch?.rows.filter((row) => row.batch === batch) ?? [];
+    const paper = find(own, 'paper');
+    /** @param {string} name */
+    const peerTime = (name) => {
+      const row = peer.find((one) => one.name === name);
+      return row === undefined ? '' : formatTime(row.median);
+    };
+    return [
+      String(batch),
+      formatTimes(find(own, 'baseline')),
+      formatTimes(paper),
+      formatRatio(paper.timeRatio),
+      formatRatio(paper.flopsRatio),
+      peerTime('baseline'),
+      peerTime('paper'),
+    ];
+  });
+  const header = ['batch', 'baseline', 'paper', 'time ratio', 'FLOPs ratio'];
+  header.push('PyTorch baseline', 'PyTorch paper');
+  const beside = pytorch === undefined ? '' : `; PyTorch: ${origin(pytorch)}`;
+  return [rightAligned(header, rows), `${origin(ours)}${beside}`];
+}
+
+function costFormula() {
+  const rows = Object.values(presets).map((model) => {
+    const { flops, baselineFlops, flopsRatio } = plan({ model, steps: 12 });
+    const size = `${model.layers} layers, ${model.hiddenSize}, ${model.latentShape.join(' x ')}`;
+    const cost = [baselineFlops, flops].map(formatFlops);
+    return [model.name, size, ...cost, formatRatio(flopsRatio)];
+  });
+  const header = ['model', 'layers, hidden size, tokens', 'baseline', 'paper', 'ratio'];
+  return [rightAligned(header, rows)];
+}
+
+/** What the methods and the references of evaluation/compare.py are. @type {Record<string, string>} */
+const methods = {
+  test: 'the real test samples',
+  'test-reconstructed': 'the same through the tokenizer',
+  'last-frame': 'the last given frame, repeated',
+  baseline: '`baseline`: full width at every step, no cache',
+  'baseline-cached': '`baseline-cached`: full width at every step, with cache',
+  paper: '**`paper`**: nested widths with cache',
+  'paper-nocache': '`paper-nocache`: nested widths without cache',
+  reversed: '`reversed`: wide to narrow, with cache',
+  'ffn-only': '`ffn-only`: widths of the MLP alone (MatFormer), with cache',
+  small: '`small`: a small model trained by itself, no cache',
+};
+
+/** @param {string} name */
+function describe(name) {
+  const [, width] = /^width-(.+)$/.exec(name) ?? [];
+  if (width !== undefined) return `\`${name}\`: width ${width} at every step, with cache`;
+  if (name.startsWith('auto:')) return `\`${name}\`: the searched schedule, with cache`;
+  return methods[name] ?? `\`${name}\``;
+}
+
+/** @typedef {'frechet' | 'accuracy' | 'mse' | 'psnr'} Measure */
+
+/** @type {Record<Measure, { heading: string, digits: number, scale: number }>} */
+const measures = {
+  mse: { heading: 'squared error, 1e-3', digits: 1, scale: 1000 },
+  psnr: { heading: 'PSNR, dB', digits: 1, scale: 1 },
+  frechet: { heading: 'Fréchet distance', digits: 1, scale: 1 },
+  accuracy: { heading: 'class accuracy, %', digits: 1, scale: 100 },
+};
+
+/** The mean, and where the seeds differ the least and the greatest. @param {Spread} spread @param {Measure} measure */
+function formatSpread({ mean, min, max }, measure) {
+  const { digits, scale } = measures[measure];
+  const [middle, least, greatest] = [mean, min, max].map((value) =>
+    (scale * value).toFixed(digits),
+  );
+  return min === max ? `${middle}` : `${middle} (${least} .. ${greatest})`;
+}
+
+/** @param {string} model @param {string} task @param {Measure[]} columns @param {string[]} [names] */
+function quality(model, task, columns, names) {
+  const all = read(`quality-${model}`).rows.filter((row) => row.task === task);
+  const rows = (names?.map((name) => find(all, name)) ?? all).map((row) => [
+    describe(row.name),
+    ...(row.flops === undefined
+      ? ['', '', '']
+      : [formatFlops(row.flops), formatRatio(row.flopsRatio), formatRatio(row.timeRatio)]),
+    ...columns.map((measure) => formatSpread(row[measure], measure)),
+  ]);
+  const header = ['method', 'FLOPs a sample', 'FLOPs ratio', 'time ratio'];
+  return [rightAligned([...header, ...columns.map((name) => measures[name].heading)], rows)];
+}
+
+const short = ['baseline', 'paper', 'small'];
+
+/** The paragraphs of each table, by name. @type {Record<string, () => string[]>} */
+const tables = {
+  'cost-cpu': costCpu,
+  'cost-gpu': costGpu,
+  'cost-formula': costFormula,
+  'quality-fashion': () => quality('fashion', 'generation', ['frechet', 'accuracy'], short),
+  'quality-fashion-all': () => quality('fashion', 'generation', ['frechet', 'accuracy']),
+  'quality-moving-digits': () =>
+    quality('moving-digits', 'generation', ['frechet', 'accuracy'], short),
+  'quality-moving-digits-all': () =>
+    quality('moving-digits', 'generation', ['frechet', 'accuracy']),
+  'prediction-moving-digits-all': () =>
+    quality('moving-digits', 'prediction', ['mse', 'psnr', 'frechet', 'accuracy']),
+};
+
+/** The text with every table made anew. @param {string} file @param {string} text */
+function withTables(file, text) {
+  const marked = text.replace(
+    /^<!-- table: (.*) -->\n[\s\S]*?^<!-- \/table -->$/gm,
+    (_, /** @type {string} */ name) => {
+      const make = Object.hasOwn(tables, name) ? tables[name] : undefined;
+      if (make === undefined) {
+        const known = Object.keys(tables).join(', ');
+        throw new Error(`${file}: expected a table among ${known} but received ${name}`);
+      }
+      return `<!-- table: ${name} -->\n\n${make().join('\n\n')}\n\n<!-- /table -->`;
+    },
+  );
+  const [starts, whole] = [
+    /<!-- table:/g,
+    /^<!-- table: .* -->\n\n[\s\S]*?^<!-- \/table -->$/gm,
+  ].map((pattern) => marked.match(pattern)?.length ?? 0);
+  if (starts !== whole)
+    throw new Error(`${file}: expected <!-- /table --> after each <!-- table: NAME -->`);
+  return marked;
+}
+
+const { values, positionals } = parseArgs({
+  options: { check: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const pages = readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md'));
+const files =
+  positionals.length > 0
+    ? positionals
+    : [join(root, 'README.md'), ...pages.map((file) => join(root, 'docs', file))];
+for (const file of files) {
+  const text = readFileSync(file, 'utf8');
+  const made = withTables(file, text);
+  if (made === text) continue;
+  if (values.check) {
+    console.error(`${file}: its tables differ from bench/results: npm run tables`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(file, made);
+    console.log(file);
+  }
+}

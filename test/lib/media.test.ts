@@ -1,0 +1,258 @@
+/**
+ * Pixels as files, read back with other code than wrote them: PNG, which fast-png writes, with png.ts; APNG, which
+ * lib/media/apng.ts writes, with fast-png; GIF, which gifenc writes, with omggif. And PNG and APNG as input.
+ */
+
+import { crc32, deflateSync } from 'node:zlib';
+import { decodeApng, encode } from 'fast-png';
+import { GifReader } from 'omggif';
+import t from 'tap';
+import {
+  animation,
+  contactSheet,
+  decodePng,
+  encodePng,
+  stepStrip,
+  Tensor,
+} from '../../lib/index.js';
+import { readPng } from './png.js';
+
+/** A value of its own in every place, a multiple of 1/255. */
+function pixelsOf(...dims: number[]): Tensor<'float32'> {
+  const size = dims.reduce((product, extent) => product * extent, 1);
+  return new Tensor(
+    'float32',
+    Float32Array.from({ length: size }, (_, i) => ((i * 7) % 251) / 255),
+    dims,
+  );
+}
+
+const bytesOf = (pixels: Tensor<'float32'>) => pixels.data.map((value) => Math.round(255 * value));
+
+/** The bytes of cell (row, column) of a sheet of scale 1, whose gap is 1. */
+function cellOf(
+  sheet: { width: number; channels: number; data: ArrayLike<number> },
+  [height, width]: [number, number],
+  row: number,
+  column: number,
+): number[] {
+  const { channels, data } = sheet;
+  return Array.from({ length: height * width * channels }, (_, i) => {
+    const y = row * (height + 1) + 1 + Math.floor(i / (width * channels));
+    const x = column * (width + 1) + 1 + (Math.floor(i / channels) % width);
+    return data[(y * sheet.width + x) * channels + (i % channels)]!;
+  });
+}
+
+t.test('one picture', async (t) => {
+  for (const channels of [1, 3]) {
+    const picture = pixelsOf(4, 5, channels);
+    const png = readPng(encodePng(picture));
+    t.match(png, { width: 5, height: 4, channels });
+    t.same([...png.data], [...bytesOf(picture)]);
+  }
+  const beyond = new Tensor('float32', Float32Array.of(-0.5, 0, 0.5, 1, 1.5, 100), [1, 6, 1]);
+  t.same([...readPng(encodePng(beyond)).data], [0, 0, 128, 255, 255, 255], 'values are clamped');
+});
+
+t.test('contact sheets', async (t) => {
+  const pictures = pixelsOf(5, 2, 3, 3);
+  const square = readPng(contactSheet(pictures));
+  t.match(square, { width: 3 * 4 + 1, height: 2 * 3 + 1, channels: 3 });
+  t.same(cellOf(square, [2, 3], 1, 1), [...bytesOf(pictures).subarray(4 * 18)]);
+
+  const videos = pixelsOf(2, 4, 2, 3, 1);
+  const rows = readPng(contactSheet(videos));
+  t.match(rows, { width: 4 * 4 + 1, height: 2 * 3 + 1, channels: 1 }, 'a sample a row');
+  t.same(cellOf(rows, [2, 3], 1, 2), [...bytesOf(videos).subarray(6 * 6, 7 * 6)]);
+  t.match(readPng(contactSheet(videos, { scale: 2, columns: 2 })), { width: 18, height: 26 });
+  const one = readPng(contactSheet(pixelsOf(1, 2, 3, 1)));
+  t.match(one, { width: 3, height: 2 }, 'one has no gap, and nothing is enlarged');
+  const [first = 0, second = 0] = bytesOf(pixelsOf(1, 1, 2, 1));
+  t.same(
+    [...readPng(contactSheet(pixelsOf(1, 1, 2, 1), { scale: 2 })).data],
+    [first, first, second, second, first, first, second, second],
+  );
+});
+
+t.test('animations', async (t) => {
+  for (const channels of [1, 3] as const) {
+    const videos = pixelsOf(3, 4, 2, 3, channels);
+    const bytes = bytesOf(videos);
+    const size = 6 * channels;
+    const apng = decodeApng(animation(videos, 'apng', { fps: 25 }), { checkCrc: true });
+    t.match(apng, { width: 9, height: 7, channels, numberOfFrames: 4, numberOfPlays: 0 });
+    t.same(
+      apng.frames.map((frame) => frame.delayDenominator / frame.delayNumber),
+      [25, 25, 25, 25],
+    );
+    t.same(
+      apng.frames.map((frame) => frame.sequenceNumber),
+      [0, 1, 3, 5],
+      'each fdAT counts too',
+    );
+    apng.frames.forEach(({ data }, frame) => {
+      const cell = cellOf({ width: 9, channels, data }, [2, 3], 1, 0);
+      t.same(cell, [...bytes.subarray((2 * 4 + frame) * size, (2 * 4 + frame + 1) * size)]);
+    });
+
+    const gif = new GifReader(Buffer.from(animation(videos, 'gif', { columns: 3 })));
+    t.match([gif.width, gif.height, gif.numFrames(), gif.loopCount()], [13, 4, 4, 0]);
+    for (let frame = 0; frame < 4; ++frame) {
+      t.equal(gif.frameInfo(frame).delay, 13, '8 a second, in 1/100 s');
+      const data = new Uint8Array(13 * 4 * 4);
+      gif.decodeAndBlitFrameRGBA(frame, data);
+      const rgba = cellOf({ width: 13, channels: 4, data }, [2, 3], 0, 1);
+      const own = bytes.subarray((4 + frame) * size, (4 + frame + 1) * size);
+      const expected = Array.from({ length: 24 }, (_, i) =>
+        i % 4 === 3 ? 255 : own[Math.floor(i / 4) * channels + (channels === 3 ? i % 4 : 0)]!,
+      );
+      const error = Math.max(...rgba.map((value, i) => Math.abs(value - expected[i]!)));
+      // A palette's colors keep 5 bits of red and blue at least.
+      t.ok(error <= (channels === 1 ? 0 : 8), `frame ${frame}: error ${error}`);
+    }
+  }
+});
+
+t.test('a strip of steps', async (t) => {
+  // 3 steps of 4 frames of 2 x 4 pixels, on a grid of 2 x 1 x 2 tokens.
+  const pixels = pixelsOf(3, 4, 2, 4, 1);
+  const masked = Uint8Array.of(1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0);
+  const strip = readPng(stepStrip(pixels, masked, [2, 1, 2]));
+  t.match(strip, { width: 4 * 5 + 1, height: 3 * 3 + 1 });
+  for (let i = 0; i < 12; ++i) {
+    const [step, frame] = [Math.floor(i / 4), i % 4];
+    const expected = [...bytesOf(pixels).subarray(i * 8, (i + 1) * 8)].map((value, place) => {
+      const token = step * 4 + (frame < 2 ? 0 : 2) + (place % 4 < 2 ? 0 : 1);
+      return masked[token] ? 128 : value;
+    });
+    t.same(cellOf(strip, [2, 4], step, frame), expected, `step ${step}, frame ${frame}`);
+  }
+  const pictures = readPng(stepStrip(pixelsOf(3, 2, 4, 3), masked, [1, 2, 2]));
+  t.match(pictures, { width: 3 * 5 + 1, height: 2 + 2, channels: 3 }, 'pictures in one row');
+  t.same(cellOf(pictures, [2, 4], 0, 0), Array(24).fill(128));
+});
+
+t.test('wrong arguments', async (t) => {
+  const video = pixelsOf(1, 2, 2, 2, 1);
+  const wrong = { name: 'RangeError' };
+  t.throws(() => contactSheet(pixelsOf(2, 2)), { ...wrong, message: /for pixels but received/ });
+  t.throws(() => contactSheet(pixelsOf(1, 2, 2, 2)), wrong);
+  t.throws(() => contactSheet(pixelsOf(0, 2, 2, 1)), wrong);
+  t.throws(() => animation(pixelsOf(1, 0, 2, 2, 1), 'apng'), wrong);
+  t.throws(() => contactSheet(video, { scale: 0 }), wrong);
+  t.throws(() => contactSheet(new Float32Array(4) as never), { name: 'TypeError' });
+  t.throws(() => encodePng(pixelsOf(1, 2, 2, 1)), wrong);
+  t.throws(() => encodePng(pixelsOf(2, 2, 2)), wrong);
+  t.throws(() => encodePng(pixelsOf(0, 2, 1)), wrong);
+  const tokens = new Tensor('uint8', new Uint8Array(4), [2, 2, 1]);
+  t.throws(() => encodePng(tokens as never), { name: 'TypeError' });
+  t.throws(() => stepStrip(video, new Uint8Array(3), [2, 1, 1]), {
+    ...wrong,
+    message: 'Expected 1 x 2 elements (steps x tokens) for masked but received 3',
+  });
+  t.throws(() => stepStrip(video, [0, 0] as never, [2, 1, 1]), { name: 'TypeError' });
+  t.throws(() => animation(video, 'gif', { fps: 0 }), { ...wrong, message: /1 \.\. 50 for fps/ });
+  t.throws(() => animation(video, 'mp4' as 'gif'), { ...wrong, message: /apng or gif for format/ });
+});
+
+const size = { width: 3, height: 2, channels: 1 } as const;
+/** The bytes that decoded frames stand for. */
+const decoded = (file: Uint8Array, options: Parameters<typeof decodePng>[1] = size) => [
+  ...bytesOf(decodePng(file, options)),
+];
+
+t.test('a PNG or an APNG is read as it was written', async (t) => {
+  const data = Uint8Array.of(1, 2, 3, 4, 5, 6);
+  const frame = decodePng(encode({ ...size, data }), size);
+  t.match(frame, { type: 'float32', dims: [1, 2, 3, 1] });
+  t.same([...frame.data], [...Float32Array.from(data, (value) => value / 255)]);
+  t.same(decoded(encode({ ...size, data }, { interlace: 'Adam7' })), [...data]);
+  const video = pixelsOf(1, 3, 2, 3, 3);
+  const rgb = { ...size, channels: 3 };
+  t.same(decodePng(animation(video, 'apng'), rgb).dims, [3, 2, 3, 3]);
+  t.same(decoded(animation(video, 'apng'), rgb), [...bytesOf(video)]);
+});
+
+const signature = Buffer.from('89504e470d0a1a0a', 'hex');
+
+function chunk(type: string, data: number[] | Uint8Array = []): Buffer {
+  const body = Buffer.concat([Buffer.from(type), Uint8Array.from(data)]);
+  const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(data.length);
+  sum.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, sum]);
+}
+
+const header = chunk('IHDR', [0, 0, 0, 3, 0, 0, 0, 2, 8, 0, 0, 0, 0]);
+const control = (width: number, height: number, x: number, y: number, disposal: number) =>
+  chunk(
+    'fcTL',
+    [0, width, height, x, y].flatMap((n) => [0, 0, 0, n]).concat([0, 1, 0, 8, disposal, 0]),
+  );
+/** Rows, each after a 0: not filtered. */
+const rows = (...bytes: number[]) => deflateSync(Uint8Array.from(bytes));
+const later = (data: Uint8Array) => chunk('fdAT', [0, 0, 0, 0, ...data]);
+
+t.test('frames that are a part of the picture lie over those before', async (t) => {
+  const first = rows(0, 1, 2, 3, 0, 4, 5, 6);
+  const file = Buffer.concat([
+    signature,
+    header,
+    chunk('acTL', [0, 0, 0, 4, 0, 0, 0, 0]),
+    control(3, 2, 0, 0, 0),
+    chunk('IDAT', first.subarray(0, 5)),
+    chunk('IDAT', first.subarray(5)),
+    control(2, 1, 1, 1, 1),
+    later(rows(0, 7, 8)),
+    control(1, 1, 0, 0, 2),
+    later(rows(0, 9)),
+    control(1, 1, 2, 0, 0),
+    later(rows(0, 10)),
+    chunk('IEND'),
+  ]);
+  t.same(decoded(file), [
+    ...[1, 2, 3, 4, 5, 6],
+    ...[1, 2, 3, 4, 7, 8],
+    ...[9, 2, 3, 4, 0, 0],
+    ...[1, 2, 10, 4, 0, 0],
+  ]);
+});
+
+t.test('other files are refused', async (t) => {
+  const refused = (bytes: Uint8Array, message: RegExp) =>
+    t.throws(() => decodePng(bytes, { ...size, name: 'a.png' }), { code: 'ERR_MEDIA', message });
+  const expected = /^a\.png: expected a PNG or APNG of 3 x 2 gray pixels of 8 bits: /;
+  const data = new Uint8Array(18);
+  refused(Buffer.from('GIF89a'), /: it is no PNG$/);
+  refused(signature, expected);
+  refused(
+    encode({ width: 2, height: 3, channels: 1, data: data.subarray(0, 6) }),
+    /: it has 2 x 3 pixels of 8 bits and PNG's color type 0$/,
+  );
+  refused(encode({ width: 3, height: 2, channels: 3, data }), /: it has 3 x 2 .* type 2$/);
+  refused(
+    encode({ width: 3, height: 2, channels: 1, depth: 16, data: new Uint16Array(6) }),
+    /: it has 3 x 2 pixels of 16 bits/,
+  );
+  const file = (...chunks: Buffer[]) =>
+    Buffer.concat([signature, header, ...chunks, chunk('IEND')]);
+  refused(file(chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6).subarray(0, 9))), expected);
+  refused(file(chunk('IDAT', rows(0, 1, 2, 3))), expected);
+  refused(file(), expected);
+  refused(file(control(3, 2, 1, 0, 0), chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6))), /larger than/);
+  refused(file(chunk('fcTL', [0])), expected);
+  t.throws(() => decodePng(file(), size), { message: /^picture: expected a PNG/ }, 'unnamed');
+});
+
+t.test('wrong arguments of decodePng', async (t) => {
+  const bytes = encode({ ...size, data: new Uint8Array(6) });
+  const wrong = (options: object, name: string, of: Uint8Array = bytes) =>
+    t.throws(() => decodePng(of, { ...size, ...options }), { name });
+  wrong({}, 'TypeError', 'a.png' as never);
+  wrong({ width: 0 }, 'RangeError');
+  wrong({ height: '2' }, 'TypeError');
+  wrong({ channels: 2 }, 'RangeError');
+  wrong({ channels: undefined }, 'TypeError');
+  wrong({ name: 1 }, 'TypeError');
+});

@@ -1,0 +1,92 @@
+/** What the system may refuse, and what may lie beside the addon: coded errors, never an abort. */
+
+import { spawnSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { fixtureFolder } from '../lib/fixtures.js';
+import { compile } from './shared-libraries.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const index = join(root, 'dist/index.js');
+
+t.test('a CUDA library of other headers is refused, and both files are named', async (t) => {
+  const folder = compile(
+    t,
+    'libmagnets_cuda.so',
+    `extern "C" { struct { const char* abi; const char* version; } magnets_cuda_library = {"0123", "9.9.9"}; }`,
+  );
+  copyFileSync(join(root, 'build/Release/magnets.node'), join(folder, 'magnets.node'));
+  const addon = JSON.stringify(join(folder, 'magnets.node'));
+  const body = `
+    const native = require(${addon});
+    console.log(native.info().cudaReason);
+    try { native.openCuda(0, 'bf16'); } catch (error) { console.log(error.code); }`;
+  const { stdout, status } = spawnSync(process.execPath, ['-e', body], { encoding: 'utf8' });
+  t.equal(status, 0);
+  t.match(stdout, /libmagnets_cuda\.so is of magnets 9\.9\.9 \(headers 0123\)/);
+  t.match(stdout, /magnets\.node is of magnets \d+\.\d+\.\d+ \(headers [0-9a-f]{16}\)/);
+  t.match(stdout, /ERR_UNSUPPORTED/);
+});
+
+t.test('a library of the name that is none of ours is refused', async (t) => {
+  const folder = compile(t, 'libmagnets_cuda.so', 'extern "C" int something_else = 1;');
+  copyFileSync(join(root, 'build/Release/magnets.node'), join(folder, 'magnets.node'));
+  const body = `console.log(require(${JSON.stringify(join(folder, 'magnets.node'))}).info().cudaReason)`;
+  const { stdout } = spawnSync(process.execPath, ['-e', body], { encoding: 'utf8' });
+  t.match(stdout, /libmagnets_cuda\.so is no CUDA library of magnets/);
+});
+
+t.test('no thread to be had: fewer threads or a coded error, and the process goes on', async (t) => {
+  // While THREADS_LEFT is set, only so many more threads can be started.
+  const folder = compile(
+    t,
+    'few-threads.so',
+    `#include <dlfcn.h>
+     #include <errno.h>
+     #include <pthread.h>
+     #include <stdlib.h>
+     #include <stdio.h>
+     extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* data) {
+       using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+       static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+       if (const char* left = getenv("THREADS_LEFT")) {
+         const int count = atoi(left);
+         if (count == 0) return EAGAIN;
+         char next[16];
+         snprintf(next, sizeof next, "%d", count - 1);
+         setenv("THREADS_LEFT", next, 1);
+       }
+       return create(thread, attributes, body, data);
+     }`,
+  );
+  const body = `
+    import { load } from ${JSON.stringify(index)};
+    const attempt = async (left) => {
+      if (left === undefined) delete process.env.THREADS_LEFT;
+      else process.env.THREADS_LEFT = String(left);
+      try {
+        const model = await load(${JSON.stringify(fixtureFolder('post'))}, { device: 'cpu', threads: 4 });
+        const { tokens } = await model.generate({ labels: ['a'], steps: 4, seed: 3 }).result();
+        const answer = [model.threads, [...tokens.data].join()];
+        model.dispose();
+        return answer;
+      } catch (error) {
+        return [error.constructor.name, error.code];
+      }
+    };
+    const all = await attempt(undefined);
+    console.log(JSON.stringify([all, await attempt(0), await attempt(3), await attempt(undefined)]));`;
+  const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', body], {
+    encoding: 'utf8',
+    env: { ...process.env, LD_PRELOAD: join(folder, 'few-threads.so') },
+  });
+  t.equal(status, 0, stderr);
+  const [all, none, some, again] = JSON.parse(stdout);
+  t.equal(all[0], 4);
+  t.same(none, ['MagnetsError', 'ERR_THREAD']);
+  t.ok(some[0] >= 1 && some[0] < 4, `${some[0]} threads`);
+  t.equal(some[1], all[1], 'the same tokens with fewer threads');
+  t.same(again, all);
+});

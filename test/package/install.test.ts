@@ -1,0 +1,50 @@
+/** A stranger's first minute: the packed tarball, installed in an empty folder, generates with both bundled models. */
+
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+const script = `
+import { load } from 'magnets';
+for (const [name, label] of [['fashion', 'boot'], ['moving-digits', '7 left']]) {
+  const model = await load(name, { device: 'cpu' });
+  const { pixels } = await model.generate({ labels: [label], steps: 4, seed: 1 }).result();
+  console.log(name, pixels.dims.join('x'), pixels.data.every((value) => value >= 0 && value <= 1));
+  model.dispose();
+}
+`;
+
+t.test('the packed tarball installs without a compiler and generates', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-install-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const npm = (cwd: string, ...args: string[]) =>
+    execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const pack = (cwd: string, ...args: string[]) =>
+    (JSON.parse(npm(cwd, 'pack', '--json', '--ignore-scripts', ...args)) as [{ filename: string }])[0].filename;
+
+  // As `npm run prebuilds` packs it: with the addon that is built here as the prebuilt one.
+  execFileSync('tar', ['xf', pack(root, '--pack-destination', folder), '-C', folder], { cwd: folder });
+  const prebuilds = join(folder, 'package', 'prebuilds', `${process.platform}-${process.arch}`);
+  mkdirSync(prebuilds, { recursive: true });
+  copyFileSync(join(root, 'build/Release/magnets.node'), join(prebuilds, 'node.napi.node'));
+  const tarball = join(folder, 'package', pack(join(folder, 'package')));
+
+  const empty = join(folder, 'empty');
+  mkdirSync(empty);
+  writeFileSync(join(empty, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  npm(empty, 'install', '--no-audit', '--no-fund', tarball);
+  const installed = JSON.parse(readFileSync(join(empty, 'node_modules/magnets/package.json'), 'utf8'));
+  t.equal(installed.version, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version);
+  t.throws(() => readFileSync(join(empty, 'node_modules/magnets/build/Release/magnets.node')), 'nothing was compiled');
+
+  writeFileSync(join(empty, 'first.js'), script);
+  const output = execFileSync(process.execPath, ['first.js'], { cwd: empty, encoding: 'utf8' });
+  t.equal(output, 'fashion 1x28x28x1 true\nmoving-digits 1x16x32x32x1 true\n');
+  const help = execFileSync('npx', ['magnets', 'info'], { cwd: empty, encoding: 'utf8' });
+  t.match(help, /cpu: available/);
+});
