@@ -1,7 +1,8 @@
 // The CUDA backend on emulated devices, so that together they take every path: few multiprocessors choose large tiles,
 // many choose small ones and split them, and sm_90 has kernels of its own.
 //
-// EMULATOR_ORDER: forward, reverse or random; EMULATOR_ASYNC: lazy or eager; EMULATOR_SEED: of the random order.
+// EMULATOR_ORDER: forward, reverse or random; EMULATOR_ASYNC: lazy or eager; EMULATOR_SEED: of the random order;
+// EMULATOR_SUBJECT: tests are run on the devices alone whose names have it.
 #include <cstdlib>
 #include <string>
 
@@ -38,11 +39,12 @@ class EmulatedSubject : public Subject {
   ComputeType compute_;
 };
 
+std::string variable(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+
 void read_environment() {
-  const auto variable = [](const char* name, const char* otherwise) {
-    const char* value = std::getenv(name);
-    return std::string(value != nullptr ? value : otherwise);
-  };
   const std::string order = variable("EMULATOR_ORDER", "forward");
   emulator::options.order = order == "reverse"  ? emulator::Order::reverse
                             : order == "random" ? emulator::Order::random
@@ -63,13 +65,18 @@ LittleMemory::~LittleMemory() {
 const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
   static const auto all = [&] {
     read_environment();
+    const std::string wanted = variable("EMULATOR_SUBJECT", "");
     std::vector<std::unique_ptr<Subject>> made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 0, 1}, ComputeType::bf16));
+    const auto add = [&](emulator::Device device, ComputeType compute) {
+      auto subject = std::make_unique<EmulatedSubject>(device, compute);
+      if (subject->name().find(wanted) != std::string::npos) made.push_back(std::move(subject));
+    };
+    add({8, 0, 1}, ComputeType::bf16);
     if (variety == Variety::none) return made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 9, 40}, ComputeType::f16));
+    add({8, 9, 40}, ComputeType::f16);
     if (variety == Variety::types) return made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 1}, ComputeType::f16));
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 4}, ComputeType::bf16));
+    add({9, 0, 1}, ComputeType::f16);
+    add({9, 0, 4}, ComputeType::bf16);
     return made;
   }();
   return all;
