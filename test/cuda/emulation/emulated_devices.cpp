@@ -33,6 +33,9 @@ class EmulatedSubject : public Subject {
   double tiny() const override { return tiny_of(compute_); }
   bool same_bits() const override { return false; }
   bool slow() const override { return true; }
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  bool watched() const override { return true; }
+#endif
 
  private:
   emulator::Device device_;
