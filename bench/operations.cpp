@@ -1,62 +1,73 @@
-// bench_operations [cpu|cuda:N] [--json FILE]: the parts of a generation one by one, at the sizes of preset L (d 1024,
-// 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64 with guidance. Beside each
-// the rate of the device at its best (Backend::measure_peak). Seconds are those of one call of many that follow each
-// other.
+// bench_operations [cpu|cuda:N] [--json FILE] [--commit COMMIT]: the operations of a generation one by one, at the
+// sizes of preset L (d 1024, 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64
+// with guidance. Beside each the rate of the device at its best (Backend::measure_peak). A sample is the time of one
+// call of many that follow each other. FILE gets the schema of bench/README.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <functional>
+#include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "../native/cpu/cpu_backend.h"
 #ifdef MAGNETS_HAS_CUDA
-#include "../native/cuda/cuda_backend.h"
+#include "../native/cuda/library.h"
+
+extern "C" const magnets::cuda::Library magnets_cuda_library;
 #endif
 
 using namespace magnets;
 
 namespace {
 
-constexpr int kWidth = 1024, kHeads = 16, kHeadDim = 64, kHidden = 4096, kPositions = 257, kVocabulary = 2025;
+constexpr int kHiddenSize = 1024, kHeads = 16, kHeadDim = 64, kIntermediateSize = 4096, kPositions = 257,
+              kVocabulary = 2025;
 
-struct Timing {
-  double median, min, max;
+struct Row {
+  std::string name;
+  int batch, heads;
+  std::string shape;
+  uint64_t flops;
+  std::vector<double> samples;  // seconds, in the order of the runs
+
+  double median() const {
+    std::vector<double> sorted = samples;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[sorted.size() / 2];
+  }
 };
 
 struct Bench {
   Backend& backend;
-  DType dtype;
+  WeightFormat format;
   bool quick;  // the CPU: fewer rows, fewer calls
-  std::ofstream json;
-  double peak = 0;
-  bool first = true;
+  double peak;
+  std::vector<Row> rows;
 
-  Timing time(Stream& stream, const std::function<void()>& call) {
-    const int calls = quick ? 1 : 20, repeats = quick ? 3 : 30;
-    std::vector<double> seconds;
-    for (int i = -3; i < repeats; ++i) {
+  std::vector<double> time(Stream& stream, const std::function<void()>& call) const {
+    const int calls = quick ? 1 : 20, repeats = quick ? 3 : 30, warm_up = 3;
+    std::vector<double> samples;
+    for (int i = -warm_up; i < repeats; ++i) {
       const auto started = std::chrono::steady_clock::now();
       for (int j = 0; j < calls; ++j) call();
       stream.synchronize();
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
-      if (i >= 0) seconds.push_back(elapsed.count() / calls);
+      if (i >= 0) samples.push_back(elapsed.count() / calls);
     }
-    std::sort(seconds.begin(), seconds.end());
-    return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
+    return samples;
   }
 
-  void report(const std::string& name, int batch, int heads, const std::string& shape, double flops, Timing seconds) {
-    const double rate = flops / seconds.median;
-    std::printf("%-10s batch %-3d width %2d/16  %-22s %10.2f us  %8.2f TFLOP/s  %5.1f %% of the best\n", name.c_str(),
-                batch, heads, shape.c_str(), seconds.median * 1e6, rate / 1e12, 100 * rate / peak);
-    if (!json.is_open()) return;
-    json << (first ? "" : ",") << "\n  {\"name\": \"" << name << "\", \"batch\": " << batch << ", \"heads\": " << heads
-         << ", \"shape\": \"" << shape << "\", \"flops\": " << flops << ", \"seconds\": {\"median\": " << seconds.median
-         << ", \"min\": " << seconds.min << ", \"max\": " << seconds.max << "}, \"tflops\": " << rate / 1e12 << "}";
-    first = false;
+  void add(Row row) {
+    const double rate = static_cast<double>(row.flops) / row.median();
+    std::printf("%-10s batch %-3d width %2d/16  %-22s %10.2f us  %8.2f TFLOP/s  %5.1f %% of the best\n",
+                row.name.c_str(), row.batch, row.heads, row.shape.c_str(), row.median() * 1e6, rate / 1e12,
+                100 * rate / peak);
+    rows.push_back(std::move(row));
   }
 };
 
@@ -71,104 +82,181 @@ std::vector<float> noise(size_t size) {
 }
 
 void products(Bench& bench, int batch, int heads, int rows) {
-  const int inner = heads * kHeadDim, hidden = kHidden * heads / kHeads;
+  const int inner = heads * kHeadDim, hidden = kIntermediateSize * heads / kHeads;
   struct Product {
     const char* name;
     int full_out, full_in, out, in;
-    Epilogue epilogue;
+    Activation activation;
+    bool residual;
     ElementType type;
   };
   const Product all[] = {
-      {"output", kWidth, kHeads * kHeadDim, kWidth, inner, Epilogue::add, ElementType::activation},
-      {"up", kHidden, kWidth, hidden, kWidth, Epilogue::gelu_tanh, ElementType::activation},
-      {"down", kWidth, kHidden, kWidth, hidden, Epilogue::add, ElementType::activation},
-      {"words", kVocabulary, kWidth, kVocabulary, kWidth, Epilogue::store, ElementType::f32},
+      {"output", kHiddenSize, kHeads * kHeadDim, kHiddenSize, inner, Activation::none, true, ElementType::activation},
+      {"up", kIntermediateSize, kHiddenSize, hidden, kHiddenSize, Activation::gelu_tanh, false,
+       ElementType::activation},
+      {"down", kHiddenSize, kIntermediateSize, kHiddenSize, hidden, Activation::none, true, ElementType::activation},
+      {"lm_head", kVocabulary, kHiddenSize, kVocabulary, kHiddenSize, Activation::none, false, ElementType::f32},
   };
   for (const Product& p : all) {
     auto stream = bench.backend.stream();
     const auto weights = noise(static_cast<size_t>(p.full_out) * p.full_in);
     const std::vector<float> bias(p.full_out);
     const auto layer =
-        bench.backend.linear({weights.data(), DType::f32, p.full_out, p.full_in}, bias.data(), bench.dtype);
+        bench.backend.linear({weights.data(), DType::f32, p.full_out, p.full_in}, bias.data(), bench.format);
     const auto x = bench.backend.allocate(ElementType::activation, rows, p.in);
     const auto y = bench.backend.allocate(p.type, rows, p.out);
     stream->upload(noise(static_cast<size_t>(rows) * p.in).data(), rows, p.in, *x);
-    const Timing seconds =
-        bench.time(*stream, [&] { stream->linear(*layer, p.out, p.in, *x, rows, p.epilogue, Part::mlp, *y); });
-    bench.report(p.name, batch, heads,
-                 std::to_string(rows) + " x " + std::to_string(p.out) + " x " + std::to_string(p.in),
-                 2.0 * rows * p.out * p.in, seconds);
+    const Input residual{*y};
+    const Matmul product{.layer = *layer,
+                         .out = p.out,
+                         .in = p.in,
+                         .x = {*x},
+                         .rows = rows,
+                         .activation = p.activation,
+                         .residual = p.residual ? &residual : nullptr,
+                         .y = *y};
+    bench.add({.name = p.name,
+               .batch = batch,
+               .heads = heads,
+               .shape = std::to_string(rows) + " x " + std::to_string(p.out) + " x " + std::to_string(p.in),
+               .flops = flops_of(product),
+               .samples = bench.time(*stream, [&] { stream->run(product); })});
   }
 }
 
-void attention(Bench& bench, int batch, int heads, int rows) {
+void attention(Bench& bench, int batch, int heads, int active_rows) {
   const int branches = 2 * batch, inner = heads * kHeadDim;
   auto stream = bench.backend.stream();
-  const auto weights = noise(static_cast<size_t>(kWidth) * kWidth);
-  const auto layer = bench.backend.linear({weights.data(), DType::f32, kWidth, kWidth}, nullptr, bench.dtype);
+  const auto weights = noise(static_cast<size_t>(kHiddenSize) * kHiddenSize);
+  const auto layer =
+      bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format);
   const auto cache = bench.backend.kv_cache(1, branches, kHeads, kHeadDim, kPositions);
   const int all_rows = branches * kPositions;
-  const auto x = bench.backend.allocate(ElementType::activation, all_rows, kWidth);
+  const auto x = bench.backend.allocate(ElementType::activation, all_rows, kHiddenSize);
   const auto q = bench.backend.allocate(ElementType::activation, all_rows, inner);
   const auto out = bench.backend.allocate(ElementType::activation, all_rows, inner);
-  stream->upload(noise(static_cast<size_t>(all_rows) * kWidth).data(), all_rows, kWidth, *x);
-  for (const int own : {kPositions, rows}) {  // the first fills the cache
-    std::vector<int> index, start = {0};
+  stream->upload(noise(static_cast<size_t>(all_rows) * kHiddenSize).data(), all_rows, kHiddenSize, *x);
+  for (const int own : {kPositions, active_rows}) {  // the first fills the cache
+    std::vector<int32_t> index, offsets = {0};
     for (int branch = 0; branch < branches; ++branch) {
       for (int i = 0; i < own; ++i) index.push_back(branch * kPositions + i);
-      start.push_back(static_cast<int>(index.size()));
+      offsets.push_back(static_cast<int32_t>(index.size()));
     }
-    const auto places = place(bench.backend, *stream, ElementType::i32, 1, static_cast<int>(index.size()), index);
-    const Rows active{*places, start, kPositions};
-    const auto project = [&] {
-      stream->project_qkv(*layer, *layer, *layer, heads, kHeadDim, kWidth, *x, active, 0, Part::projections, *cache,
-                          *q);
-    };
+    const int count = offsets.back();
+    const auto index_buffer = upload_new(bench.backend, *stream, ElementType::i32, 1, count, index);
+    const auto offsets_buffer = upload_new(bench.backend, *stream, ElementType::i32, 1, branches + 1, offsets);
+    const Rows rows{.index = *index_buffer,
+                    .offsets = *offsets_buffer,
+                    .branches = branches,
+                    .positions = kPositions,
+                    .count = count,
+                    .most = own};
+    const ProjectQkv project{.query = *layer,
+                             .key = *layer,
+                             .value = *layer,
+                             .heads = heads,
+                             .head_dim = kHeadDim,
+                             .in = kHiddenSize,
+                             .x = {*x},
+                             .rows = rows,
+                             .layer = 0,
+                             .cache = *cache,
+                             .q = *q};
+    const Attention attend{
+        .q = *q, .rows = rows, .layer = 0, .cache = *cache, .heads = heads, .head_dim = kHeadDim, .out = *out};
     const std::string shape = std::to_string(branches) + " x " + std::to_string(own) + " rows";
-    bench.report("qkv", batch, heads, shape, 6.0 * active.count() * inner * kWidth, bench.time(*stream, project));
-    const Timing seconds =
-        bench.time(*stream, [&] { stream->attention(*q, active, 0, *cache, heads, kHeadDim, Part::attention, *out); });
-    bench.report("attention", batch, heads, shape, 4.0 * active.count() * inner * kPositions, seconds);
+    bench.add({.name = "qkv",
+               .batch = batch,
+               .heads = heads,
+               .shape = shape,
+               .flops = flops_of(project),
+               .samples = bench.time(*stream, [&] { stream->run(project); })});
+    bench.add({.name = "attention",
+               .batch = batch,
+               .heads = heads,
+               .shape = shape,
+               .flops = flops_of(attend),
+               .samples = bench.time(*stream, [&] { stream->run(attend); })});
   }
 }
 
-std::unique_ptr<Backend> open(const std::string& device) {
-  if (device == "cpu") return cpu::open_cpu(2, "");
+/// What is measured: a backend, and what result files say of the device.
+struct Subject {
+  std::unique_ptr<Backend> backend;
+  WeightFormat format;
+  const char* compute;
+  std::string device;  // members of a JSON object, each with a comma behind it
+};
+
+Subject open(const std::string& name) {
+  if (name == "cpu") {
+    auto backend = cpu::open_cpu(2, "");
+    std::string device = "\"threads\": " + std::to_string(backend->threads()) + ", ";
+    return {std::move(backend), {WeightFormat::Values::f32}, "f32", std::move(device)};
+  }
 #ifdef MAGNETS_HAS_CUDA
-  if (device.rfind("cuda", 0) == 0) return cuda::open(device.size() > 5 ? std::stoi(device.substr(5)) : 0, DType::bf16);
+  if (name.rfind("cuda", 0) == 0) {
+    const int index = name.size() > 5 ? std::stoi(name.substr(5)) : 0;
+    std::unique_ptr<Backend> backend(magnets_cuda_library.open(index, ComputeType::bf16));
+    std::string device = std::string("\"name\": \"") + magnets_cuda_library.describe(index).name + "\", ";
+    return {std::move(backend), {WeightFormat::Values::bf16}, "bf16", std::move(device)};
+  }
 #endif
-  throw Error("ERR_ARGUMENT", "expected cpu, or cuda:N where it was built with CUDA, but received " + device);
+  throw Error("ERR_UNSUPPORTED",
+              "Expected cpu, or cuda:N where it was built with CUDA, for the device but received " + name);
+}
+
+/// `commit` empty: left out.
+std::string json_of(const Subject& subject, const Bench& bench, const std::string& commit, const std::string& command) {
+  char date[16];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now));
+  std::ostringstream json;
+  json << "{\n  \"device\": {" << subject.device << "\"backend\": \"" << bench.backend.name()
+       << "\", \"peakFlopsPerSecond\": " << bench.peak << "},\n";
+  if (!commit.empty()) json << "  \"commit\": \"" << commit << "\",\n";
+  json << "  \"command\": \"" << command << "\",\n  \"date\": \"" << date << "\",\n  \"compute\": \"" << subject.compute
+       << "\",\n  \"rows\": [";
+  for (size_t i = 0; i < bench.rows.size(); ++i) {
+    const Row& row = bench.rows[i];
+    json << (i == 0 ? "" : ",") << "\n    {\"name\": \"" << row.name << "\", \"batch\": " << row.batch
+         << ", \"heads\": " << row.heads << ", \"shape\": \"" << row.shape << "\", \"flops\": " << row.flops
+         << ", \"samples\": [";
+    for (size_t j = 0; j < row.samples.size(); ++j) json << (j == 0 ? "" : ", ") << row.samples[j];
+    const auto [min, max] = std::minmax_element(row.samples.begin(), row.samples.end());
+    json << "], \"median\": " << row.median() << ", \"min\": " << *min << ", \"max\": " << *max << "}";
+  }
+  json << "\n  ]\n}\n";
+  return json.str();
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::string device = "cpu", file;
+  std::string device = "cpu", file, commit, command = "bench_operations";
   for (int i = 1; i < count; ++i) {
-    if (std::strcmp(arguments[i], "--json") == 0 && i + 1 < count) {
+    const bool has_value = i + 1 < count;
+    if (std::strcmp(arguments[i], "--json") == 0 && has_value) {
       file = arguments[++i];
+    } else if (std::strcmp(arguments[i], "--commit") == 0 && has_value) {
+      commit = arguments[++i];
     } else {
       device = arguments[i];
     }
   }
+  for (int i = 1; i < count; ++i) command += std::string(" ") + arguments[i];
   try {
-    const auto backend = open(device);
+    const Subject subject = open(device);
     const bool quick = device == "cpu";
-    Bench bench{*backend, quick ? DType::f32 : DType::bf16, quick, {}};
-    bench.peak = backend->measure_peak();
-    std::printf("%s: at its best %.2f TFLOP/s\n", backend->name().c_str(), bench.peak / 1e12);
-    if (!file.empty()) {
-      bench.json.open(file);
-      bench.json << "{\"backend\": \"" << backend->name() << "\", \"peakTflops\": " << bench.peak / 1e12
-                 << ", \"rows\": [";
-    }
+    Bench bench{*subject.backend, subject.format, quick, subject.backend->measure_peak(), {}};
+    std::printf("%s: at its best %.2f TFLOP/s\n", bench.backend.name().c_str(), bench.peak / 1e12);
     for (const int batch : quick ? std::vector{1} : std::vector{1, 64}) {
       for (const int heads : {2, 4, 8, 16}) {
         for (const int rows : {kPositions, 100}) products(bench, batch, heads, 2 * batch * rows);
         attention(bench, batch, heads, 100);
       }
     }
-    if (bench.json.is_open()) bench.json << "\n]}\n";
+    if (!file.empty()) std::ofstream(file) << json_of(subject, bench, commit, command);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code.c_str(), error.what());
     return 1;

@@ -72,9 +72,7 @@ function demangled(symbol) {
 /** @param {string} file @returns {Kernel[]} */
 function kernelsOf(file) {
   // A file that is built for one target, sm_90a, has no target in its name.
-  const match = /^(\w+?)(?:\.compute_(\w+?))?(?:\.sm_\w+)?\.cubin$/.exec(file);
-  if (match === null) throw new Error(`${file}: expected the name of a cubin`);
-  const [, source, target = '90a'] = match;
+  const target = /\.compute_(\w+?)\./.exec(file)?.[1] ?? '90a';
   const all = sections(join(folder, file));
   const registers = registerCounts(
     all.find(({ name }) => name === '.nv.info')?.bytes() ?? Buffer.alloc(0),
@@ -97,7 +95,7 @@ function kernelsOf(file) {
         )
       );
       return {
-        name: `${source}/${demangled(name)}`,
+        name: demangled(name),
         target: `sm_${target}`,
         registers: registers.get(info & 0xffffff),
         ...counts,
@@ -110,8 +108,8 @@ function faults({ name, target, registers, localLoads, localStores, mma, wgmma, 
   const found = [];
   if (registers === undefined) found.push('has no count of registers');
   if (localLoads + localStores > 0) found.push('uses local memory');
-  if (/^(matmul_mma|attention)/.test(name) && mma === 0) found.push('has no HMMA');
-  if (/^matmul_wgmma/.test(name) && (wgmma === 0 || tma === 0))
+  if (/^(matmul_mma|attention)_kernel/.test(name) && mma === 0) found.push('has no HMMA');
+  if (/^matmul_wgmma_kernel/.test(name) && (wgmma === 0 || tma === 0))
     found.push('has no HGMMA or no UTMALDG');
   return found.map((fault) => `${name} for ${target} ${fault}`);
 }

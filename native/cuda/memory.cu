@@ -28,9 +28,11 @@ uint16_t rounded(const HostMatrix& matrix, int row, int column, ComputeType type
   const float value = element(matrix, row, column);
   const uint16_t bits = to_bits(value, type);
   if (!std::isfinite(from_bits(bits, type))) {
-    const char* expected = std::isfinite(value) ? "expected values within the dtype's range" : "expected finite values";
+    std::string expected = "finite values";
+    if (std::isfinite(value))
+      expected = "values within the range of " + std::string(type == ComputeType::f16 ? "f16" : "bf16");
     throw Error("ERR_CHECKPOINT",
-                std::string(expected) + " but [" + std::to_string(row) + ", " + std::to_string(column) + "] is not");
+                "expected " + expected + " but [" + std::to_string(row) + ", " + std::to_string(column) + "] is not");
   }
   return bits;
 }

@@ -1,6 +1,7 @@
-// What each function of ptx.cuh does on random inputs, as lines of hexadecimal words. Built for the emulator and for a
-// GPU; `conformance FILE` writes the lines, `conformance --compare FILE` compares this build's with those of the other:
-// conversions, copies and layouts to the bit, sums of products within the roundings of 16 products in f32.
+// What each function of ptx.cuh does on random inputs, as lines of hexadecimal numbers of 32 bits. Built for the
+// emulator and for a GPU; `conformance FILE` writes the lines, `conformance --compare FILE` compares this build's with
+// those of the other: conversions, copies and layouts to the bit, sums of products within the roundings of 16 products
+// in f32.
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -13,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "../../native/convert.h"
 #include "../../native/cuda/device.h"
 
 using namespace magnets;
@@ -21,10 +21,10 @@ using namespace magnets::cuda;
 
 namespace {
 
-constexpr int kWords = 1024;  // of input and of output
+constexpr int kNumbers = 1024;  // of input and of output
 
-struct Words {
-  uint32_t at[kWords];
+struct Numbers {
+  uint32_t at[kNumbers];
 };
 
 template <class T>
@@ -38,7 +38,7 @@ __global__ void conversions(const uint32_t* in, uint32_t* out) {
 
 /// 32 chunks of 16 bytes, of which lane i takes i % 17 bytes; read back by ldmatrix, plain and transposed.
 __global__ void copies(const uint32_t* in, uint32_t* out) {
-  auto& shared = shared_as<Words>();
+  auto& shared = shared_as<Numbers>();
   const int lane = threadIdx.x;
   copy_async(shared.at + 4 * lane, in + 4 * lane, lane % 17);
   copy_async_commit();
@@ -84,7 +84,7 @@ __global__ void tickets(const uint32_t*, uint32_t* out) {
 struct Case {
   const char* name;
   void (*kernel)(const uint32_t*, uint32_t*);
-  double relative, absolute;  // how far words may be apart as floats; both 0: not at all
+  double relative, absolute;  // how far numbers may be apart as floats; both 0: not at all
   bool f16 = false;           // pairs of inputs are f16; else bf16
 };
 
@@ -105,40 +105,40 @@ const Case kCases[] = {
 /// Pairs of 16-bit floats below 8, and not much above 0.
 std::vector<uint32_t> inputs(const Case& one, int seed) {
   std::mt19937 random(seed);
-  std::vector<uint32_t> words(kWords);
+  std::vector<uint32_t> numbers(kNumbers);
   const int mantissa = one.f16 ? 10 : 7, bias = one.f16 ? 15 : 127;
   const auto half = [&] {
     const uint32_t bits = random() & (0x8000 | ((1u << mantissa) - 1));
     return bits | (bias - 3 + random() % 6) << mantissa;
   };
-  for (uint32_t& word : words) {
+  for (uint32_t& number : numbers) {
     const uint32_t low = half();
-    word = low | half() << 16;
+    number = low | half() << 16;
   }
-  return words;
+  return numbers;
 }
 
 std::vector<uint32_t> outputs(const Case& one, int seed) {
   auto device = std::make_shared<Device>(0, INT_MAX);
-  const DeviceMemory in(device, kWords * 4), out(device, kWords * 4);
-  std::vector<uint32_t> words = inputs(one, seed);
-  device->upload(words.data(), kWords * 4, in.get());
-  const std::vector<uint32_t> zeros(kWords);
-  device->upload(zeros.data(), kWords * 4, out.get());
+  const DeviceMemory in(device, kNumbers * 4), out(device, kNumbers * 4);
+  std::vector<uint32_t> numbers = inputs(one, seed);
+  device->upload(numbers.data(), kNumbers * 4, in.get());
+  const std::vector<uint32_t> zeros(kNumbers);
+  device->upload(zeros.data(), kNumbers * 4, out.get());
   cudaStream_t stream;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(1);
   config.blockDim = dim3(32);
-  config.dynamicSmemBytes = sizeof(Words);
+  config.dynamicSmemBytes = sizeof(Numbers);
   config.stream = stream;
   check(cudaLaunchKernelEx(&config, one.kernel, static_cast<const uint32_t*>(in.get()),
                            static_cast<uint32_t*>(out.get())),
         "launching");
-  check(cudaMemcpyAsync(words.data(), out.get(), kWords * 4, cudaMemcpyDeviceToHost, stream), "downloading");
+  check(cudaMemcpyAsync(numbers.data(), out.get(), kNumbers * 4, cudaMemcpyDeviceToHost, stream), "downloading");
   check(cudaStreamSynchronize(stream), "running");
   cudaStreamDestroy(stream);
-  return words;
+  return numbers;
 }
 
 bool agree(const Case& one, uint32_t a, uint32_t b) {
@@ -164,7 +164,7 @@ int main(int count, char** arguments) {
     for (int seed = 0; seed < 20; ++seed) {
       const std::vector<uint32_t> own = outputs(one, seed);
       if (!compare) {
-        for (const uint32_t word : own) file << std::hex << word << ' ';
+        for (const uint32_t number : own) file << std::hex << number << ' ';
         file << '\n';
         continue;
       }
@@ -172,10 +172,10 @@ int main(int count, char** arguments) {
       std::getline(file, line);
       std::istringstream other(line);
       bool same = true;
-      for (const uint32_t word : own) {
+      for (const uint32_t number : own) {
         uint32_t expected = 0;
         other >> std::hex >> expected;
-        same = same && other && agree(one, word, expected);
+        same = same && other && agree(one, number, expected);
       }
       ++(same ? passed : failed);
       if (!same) std::printf("failed: %s, seed %d\n", one.name, seed);

@@ -8,7 +8,7 @@
 #include "../../native/cuda/cuda_backend.h"
 #include "../native/subjects.h"
 #include "device_hooks.h"
-#include "types.h"
+#include "precision.h"
 
 namespace magnets::test {
 
@@ -18,22 +18,22 @@ namespace {
 /// split products of all.
 class GpuSubject : public Subject {
  public:
-  GpuSubject(DType dtype, int multiprocessors) : dtype_(dtype), multiprocessors_(multiprocessors) {}
+  GpuSubject(ComputeType compute, int multiprocessors) : compute_(compute), multiprocessors_(multiprocessors) {}
   std::string name() const override {
     const std::string of = multiprocessors_ == INT_MAX ? "all" : std::to_string(multiprocessors_);
-    return "cuda:0, " + of + " multiprocessors, " + name_of(dtype_);
+    return "cuda:0, " + of + " multiprocessors, " + name_of(compute_);
   }
-  std::unique_ptr<Backend> open(int) const override { return cuda::open(0, dtype_, multiprocessors_); }
-  std::vector<DType> dtypes() const override { return {dtype_}; }
-  double rounded(double value) const override { return round_to(dtype_, value); }
-  double unit() const override { return unit_of(dtype_); }
-  double tiny() const override { return tiny_of(dtype_); }
+  std::unique_ptr<Backend> open(int) const override { return cuda::open(0, compute_, multiprocessors_); }
+  std::vector<WeightFormat> formats() const override { return {format_of(compute_)}; }
+  double rounded(double value) const override { return round_to(compute_, value); }
+  double unit() const override { return unit_of(compute_); }
+  double tiny() const override { return tiny_of(compute_); }
   bool same_bits() const override { return false; }
   bool large() const override { return multiprocessors_ == INT_MAX; }
   bool slow() const override { return false; }
 
  private:
-  DType dtype_;
+  ComputeType compute_;
   int multiprocessors_;
 };
 
@@ -71,11 +71,12 @@ const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
       std::exit(77);
     }
     std::vector<std::unique_ptr<Subject>> made;
-    for (const DType dtype : {DType::bf16, DType::f16}) made.push_back(std::make_unique<GpuSubject>(dtype, INT_MAX));
+    for (const ComputeType compute : {ComputeType::bf16, ComputeType::f16})
+      made.push_back(std::make_unique<GpuSubject>(compute, INT_MAX));
     if (variety != Variety::devices) return made;
     for (const int multiprocessors : {1, 4}) {
-      for (const DType dtype : {DType::bf16, DType::f16}) {
-        made.push_back(std::make_unique<GpuSubject>(dtype, multiprocessors));
+      for (const ComputeType compute : {ComputeType::bf16, ComputeType::f16}) {
+        made.push_back(std::make_unique<GpuSubject>(compute, multiprocessors));
       }
     }
     return made;

@@ -1,9 +1,10 @@
 // Prints the shared memory that each kernel of matrix products and attention is launched with, for check-kernels.js.
 #include <cstdio>
+#include <ptx.cuh>
 
-#include "../../native/cuda/attention.h"
-#include "../../native/cuda/matmul_mma.h"
-#include "../../native/cuda/matmul_wgmma.h"
+#include "../../native/cuda/matmul/mma.h"
+#include "../../native/cuda/matmul/wgmma.h"
+#include "../../native/cuda/ops/attention.h"
 
 using namespace magnets;
 using namespace magnets::cuda;
@@ -13,18 +14,16 @@ int main() {
   for (const auto& [tile, name] :
        {std::pair(MmaTile::large, "128, 128, 2, 4, 3"), std::pair(MmaTile::medium, "64, 64, 2, 2, 4"),
         std::pair(MmaTile::small, "32, 64, 2, 2, 4")}) {
-    std::printf("  \"matmul_mma/multiply_kernel<T, %s>\": %zu,\n", name, mma_kernel(tile, DType::bf16).shared);
+    std::printf("  \"matmul_mma_kernel<T, %s>\": %zu,\n", name, mma_kernel<bf16>(tile).shared);
   }
   for (const int columns : {64, 128, 256}) {
-    std::printf("  \"matmul_wgmma/multiply_kernel<T, %d>\": %zu,\n", columns,
-                wgmma_kernel(columns, DType::bf16).shared);
+    std::printf("  \"matmul_wgmma_kernel<T, %d>\": %zu,\n", columns, wgmma_kernel<bf16>(columns).shared);
   }
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
     for (const int multiprocessors : {1, 1000}) {  // few of them, and so many that warps share keys
-      const AttentionKernel kernel = attention_kernel_for(dim, 128, 1, multiprocessors, DType::bf16);
+      const AttentionChoice choice = choose_attention(ComputeType::bf16, dim, 128, 1, multiprocessors);
       const bool last = dim == 128 && multiprocessors == 1000;
-      std::printf("  \"attention/attention_kernel<T, %d, %u>\": %zu%s\n", dim, kernel.threads.y, kernel.shared,
-                  last ? "" : ",");
+      std::printf("  \"attention_kernel<T, %d, %u>\": %zu%s\n", dim, choice.threads.y, choice.shared, last ? "" : ",");
     }
   }
   std::printf("}\n");

@@ -1,355 +1,328 @@
-// The bugs that mutate.js plants: in `file` of native/cuda, `from` becomes `to`; one of the emulated tests must fail.
-// They are of the kinds that CUDA kernels suffer from: see the headings.
-
-const mma = 'matmul_mma.cu';
-const wgmma = 'matmul_wgmma.cu';
-const attention = 'attention.cu';
-const epilogue = 'matmul_epilogue.cuh';
+// What mutate.js plants: in `file` of native/cuda, `from` becomes `to`, and `source` is compiled anew with it.
 
 /**
- * A bug: in `file`, which `source` includes (default: itself), `from` becomes `to`, and the emulated test `test` fails.
- * @typedef {{ file: string, source?: string, test: 'linear' | 'attention' | 'rows' | 'sampling' | 'decode' | 'paths',
- *   from: string, to: string }} Mutant
+ * @typedef {object} Mutant
+ * @property {string} file of native/cuda
+ * @property {string} [source] that includes the file; the file itself where there is none
+ * @property {'matmul' | 'attention' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {string} [by] the run that catches it, tried first
+ * @property {string} from
+ * @property {string} to
  */
 
-/** @type {readonly Mutant[]} */
+// Instances in bf16 are tested on few multiprocessors, which take large tiles and no groups of warps; those in f16 of
+// mma.sync and attention on many, which split products and share keys.
+const mma = /** @type {const} */ ({
+  file: 'matmul/mma.cuh',
+  source: 'instances/mma_bf16.cu',
+  test: 'matmul',
+});
+const mmaSplit = { ...mma, source: 'instances/mma_f16.cu' };
+const wgmma = /** @type {const} */ ({
+  file: 'matmul/wgmma.cuh',
+  source: 'instances/wgmma_f16.cu',
+  test: 'matmul',
+});
+const epilogue = /** @type {const} */ ({
+  file: 'matmul/epilogue.cuh',
+  source: 'instances/mma_bf16.cu',
+  test: 'matmul',
+});
+const attention = /** @type {const} */ ({
+  file: 'kernels/attention.cuh',
+  source: 'instances/attention_small_bf16.cu',
+  test: 'attention',
+});
+const attentionGroups = { ...attention, source: 'instances/attention_small_f16.cu' };
+const sample = /** @type {const} */ ({
+  file: 'kernels/sample.cuh',
+  source: 'ops/sample.cu',
+  test: 'sampling',
+});
+const reveal = /** @type {const} */ ({
+  file: 'kernels/reveal.cuh',
+  source: 'ops/reveal.cu',
+  test: 'sampling',
+});
+const revealGiven = /** @type {const} */ ({
+  file: 'kernels/reveal_given.cuh',
+  source: 'ops/reveal_given.cu',
+  test: 'sampling',
+});
+const kthLargest = /** @type {const} */ ({
+  file: 'kernels/kth_largest.cuh',
+  source: 'ops/reveal.cu',
+  test: 'sampling',
+});
+const layerNorm = /** @type {const} */ ({
+  file: 'kernels/layer_norm.cuh',
+  source: 'ops/normalize.cu',
+  test: 'rows',
+});
+const selectRows = /** @type {const} */ ({
+  file: 'kernels/select_rows.cuh',
+  source: 'ops/select_rows.cu',
+  test: 'rows',
+});
+const embedding = /** @type {const} */ ({
+  file: 'kernels/embedding.cuh',
+  source: 'ops/embed.cu',
+  test: 'rows',
+});
+const stream = /** @type {const} */ ({ file: 'cuda_stream.cu', test: 'recordings' });
+const put = /** @type {const} */ ({
+  file: 'kernels/put.cuh',
+  source: 'ops/put.cu',
+  test: 'recordings',
+});
+
+/**
+ * Bugs of the kinds that CUDA kernels suffer from: see the headings.
+ * @type {Mutant[]}
+ */
 export const mutants = [
   // Asynchronous copies and barriers
+  { ...mma, from: 'copy_async_wait<kStages - 2>();', to: 'copy_async_wait<kStages - 1>();' },
+  { ...mma, from: '    copy_async_wait<kStages - 2>();\n', to: '' },
+  { ...mma, from: '    __syncthreads();  // this step', to: '    // this step' },
   {
-    file: mma,
-    test: 'linear',
-    from: 'copy_async_wait<kStages - 2>();',
-    to: 'copy_async_wait<kStages - 1>();',
-  },
-  { file: mma, test: 'linear', from: '    copy_async_wait<kStages - 2>();\n', to: '' },
-  { file: mma, test: 'linear', from: '    __syncthreads();  // this step', to: '    // this step' },
-  {
-    file: mma,
-    test: 'linear',
+    ...mma,
     from: 'if (step < last_step) load_x(step);\n    copy_async_commit();',
     to: 'if (step < last_step) load_x(step);',
   },
   {
-    file: mma,
-    test: 'linear',
+    ...mma,
     from: 'shared.x[(step - first_step) % kStages], x,',
     to: 'shared.x[(step - first_step + 1) % kStages], x,',
   },
+  { ...attention, from: 'copy_async_wait<1>();', to: 'copy_async_wait<2>();' },
   {
-    file: attention,
-    test: 'attention',
-    from: 'copy_async_wait<1>();',
-    to: 'copy_async_wait<2>();',
-  },
-  {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: '    meet();  // the next load but one',
     to: '    // the next load but one',
   },
   {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: '      copy_async_wait<0>();\n    }\n    meet();',
     to: '      copy_async_wait<0>();\n    }',
   },
   {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: 'const T* value_tile = shared.values[slot];',
     to: 'const T* value_tile = shared.values[0];',
   },
   // Groups of warps that share keys
+  { ...attentionGroups, from: '    copy_async_wait<0>();  // of a group without keys\n', to: '' },
   {
-    file: attention,
-    test: 'attention',
-    from: '    copy_async_wait<0>();  // of a group without keys\n',
-    to: '',
-  },
-  {
-    file: attention,
-    test: 'attention',
+    ...attentionGroups,
     from: '    __syncthreads();\n    if (own_group > 0 || !active) return;',
     to: '    if (own_group > 0 || !active) return;',
   },
-  {
-    file: attention,
-    test: 'attention',
-    from: 'if (first < kStep) {',
-    to: 'if (first == 0) {',
-  },
-  {
-    file: attention,
-    test: 'attention',
-    from: 'found.sum[half][lane] * scale',
-    to: 'found.sum[half][lane]',
-  },
-  {
-    file: attention,
-    test: 'attention',
-    from: 'mixed[d][i] * own_scale + found',
-    to: 'mixed[d][i] + found',
-  },
+  { ...attentionGroups, from: 'if (first < kStep) {', to: 'if (first == 0) {' },
+  { ...attentionGroups, from: 'partial.sum[half][lane] * scale', to: 'partial.sum[half][lane]' },
+  { ...attentionGroups, from: 'mixed[d][i] * own_scale + partial', to: 'mixed[d][i] + partial' },
   // Fragments, swizzles, tails
   {
-    file: mma,
-    test: 'linear',
+    ...mma,
     from: 'b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]',
     to: 'b[j / 2][j % 2], b[j / 2][j % 2 + 2]',
   },
   {
-    file: mma,
-    test: 'linear',
-    from: 'swizzled(row, k * 2 + lane / 8 % 2)',
-    to: 'swizzled(row, k * 2 + lane / 16)',
+    ...mma,
+    from: 'mma_swizzled(row, k * 2 + lane / 8 % 2)',
+    to: 'mma_swizzled(row, k * 2 + lane / 16)',
   },
-  { file: mma, test: 'paths', from: '(chunk ^ (row & 7))', to: '(chunk ^ (row & 3))' },
-  { file: mma, test: 'linear', from: 'left < 8 ? left : 8', to: '8' },
-  { file: mma, test: 'linear', from: 'first_row + row < rows ?', to: 'first_row + row <= rows ?' },
-  { file: attention, test: 'paths', from: '(kDim / 8 | 1) * 8', to: 'kDim' },
+  { ...mma, test: 'paths', from: '(chunk ^ (row & 7))', to: '(chunk ^ (row & 3))' },
+  { ...mma, from: 'left < 8 ? left : 8', to: '8' },
+  { ...mma, from: 'first_row + row < rows ?', to: 'first_row + row <= rows ?' },
   {
-    file: attention,
-    test: 'attention',
-    from: 'load_matrices_transposed(b,',
-    to: 'load_matrices(b,',
+    ...attention,
+    file: 'kernels/attention.h',
+    test: 'paths',
+    from: '(kDim / 8 | 1) * 8',
+    to: 'kDim',
   },
+  { ...attention, from: 'load_matrices_transposed(b,', to: 'load_matrices(b,' },
+  { ...attention, from: 'thread * 2 + i % 2 >= left', to: 'thread * 2 + i % 2 > left' },
+  { ...attention, from: 'row < rows && chunk * 8 < head_dim', to: 'chunk * 8 < head_dim' },
   {
-    file: attention,
-    test: 'attention',
-    from: 'thread * 2 + i % 2 >= left',
-    to: 'thread * 2 + i % 2 > left',
-  },
-  {
-    file: attention,
-    test: 'attention',
-    from: 'row < rows && chunk * 8 < head_dim',
-    to: 'chunk * 8 < head_dim',
-  },
-  {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: 'warp * 16 + row >= rows || chunk * 8 >= a.head_dim',
     to: 'chunk * 8 >= a.head_dim',
   },
   {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: 'warp * 16 + row >= rows || chunk * 8 >= a.head_dim',
     to: 'warp * 16 + row >= rows',
   },
-  { file: attention, test: 'attention', from: '  __syncwarp();\n', to: '' },
+  { ...attention, from: '  __syncwarp();\n', to: '' },
   // Online softmax
+  { ...attention, from: 'sum[half] * rescale + powers', to: 'sum[half] + powers' },
+  { ...attention, from: 'most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));', to: '' },
+  { ...attention, from: 'mixed[d][2 * half + 1] *= rescale;', to: '' },
   {
-    file: attention,
-    test: 'attention',
-    from: 'sum[half] * rescale + powers',
-    to: 'sum[half] + powers',
-  },
-  {
-    file: attention,
-    test: 'attention',
-    from: 'most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));',
-    to: '',
-  },
-  { file: attention, test: 'attention', from: 'mixed[d][2 * half + 1] *= rescale;', to: '' },
-  {
-    file: attention,
-    test: 'attention',
+    ...attention,
     from: 'branch) * a.cache_heads + head) * a.positions',
     to: 'branch) * gridDim.y + head) * a.positions',
   },
   // Epilogue, cache scatter, split products
+  { ...epilogue, from: 'if (i < columns) y[i].bits', to: 'y[i].bits' },
+  { ...epilogue, from: 'if (i < columns) y[i] = v[i]', to: 'y[i] = v[i]' },
+  { ...epilogue, from: 'if (rows.at[turn] < 0) continue;', to: '' },
+  { ...epilogue, from: 'swizzled_chunk(row, lane * 2 + 1)', to: 'swizzled_chunk(row, lane * 2)' },
   {
-    file: epilogue,
-    source: mma,
-    test: 'linear',
-    from: 'if (i < columns) y[i].bits',
-    to: 'y[i].bits',
-  },
-  {
-    file: epilogue,
-    source: mma,
-    test: 'linear',
-    from: 'if (i < columns) y[i] = v[i]',
-    to: 'y[i] = v[i]',
-  },
-  {
-    file: epilogue,
-    source: mma,
-    test: 'linear',
-    from: 'if (rows.at[turn] < 0) continue;',
-    to: '',
-  },
-  {
-    file: epilogue,
-    source: mma,
-    test: 'linear',
-    from: 'place(row, lane * 2 + 1)',
-    to: 'place(row, lane * 2)',
-  },
-  {
-    file: epilogue,
-    source: mma,
+    ...epilogue,
     test: 'attention',
     from: '(m.cache.positions - 1) * m.cache.head_dim',
     to: 'm.cache.positions * m.cache.head_dim',
   },
   {
-    file: epilogue,
-    source: wgmma,
-    test: 'linear',
+    ...epilogue,
+    source: 'instances/wgmma_f16.cu',
     from: 'at + 8 * kColumns',
     to: 'at + 4 * kColumns',
   },
-  { file: mma, test: 'linear', from: 'if (shared.last) m.tickets[tile] = 0;', to: '' },
+  { ...mmaSplit, from: 'if (shared.last) m.tickets[tile] = 0;', to: '' },
   {
-    file: mma,
-    test: 'linear',
+    ...mmaSplit,
     from: '    __syncthreads();\n    if (threadIdx.x == 0) {\n      shared.last',
     to: '    if (threadIdx.x == 0) {\n      shared.last',
   },
   {
-    file: mma,
-    test: 'linear',
+    ...mmaSplit,
     from: 'atomic_add_acquire_release(&m.tickets[tile], 1) + 1',
     to: '(m.tickets[tile] += 1)',
   },
   // sm_90a: mbarriers, TMA, wgmma
-  { file: wgmma, test: 'linear', from: 'mbarrier_wait(&shared.empty[stage], parity);', to: '' },
+  { ...wgmma, from: 'mbarrier_wait(&shared.empty[stage], parity);', to: '' },
+  { ...wgmma, from: 'int stage = 0, parity = 1;', to: 'int stage = 0, parity = 0;' },
+  { ...wgmma, from: 'mbarrier_wait(&shared.full[stage], parity);', to: '' },
   {
-    file: wgmma,
-    test: 'linear',
-    from: 'int stage = 0, parity = 1;',
-    to: 'int stage = 0, parity = 0;',
-  },
-  { file: wgmma, test: 'linear', from: 'mbarrier_wait(&shared.full[stage], parity);', to: '' },
-  {
-    file: wgmma,
-    test: 'linear',
-    from: '(kRows + kColumns) * kStep * static_cast<int>(sizeof(T))',
-    to: 'kRows * kStep * static_cast<int>(sizeof(T))',
+    ...wgmma,
+    from: '(kWgmmaRows + kColumns) * kWgmmaStep * static_cast<int>(sizeof(T))',
+    to: 'kWgmmaRows * kWgmmaStep * static_cast<int>(sizeof(T))',
   },
   {
-    file: wgmma,
-    test: 'linear',
+    ...wgmma,
     from: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers);',
     to: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers - 1);',
   },
   {
-    file: wgmma,
-    test: 'linear',
+    ...wgmma,
     from: '        wgmma_wait<1>();\n        __syncwarp();',
     to: '        __syncwarp();',
   },
   {
-    file: wgmma,
-    test: 'linear',
+    ...wgmma,
     from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
     to: '    mbarrier_init_fence();\n  }',
   },
   {
-    file: wgmma,
-    test: 'linear',
+    ...wgmma,
     from: '    barrier_sync(1 + consumer, 128);\n    wgmma_wait<0>();',
     to: '    wgmma_wait<0>();',
   },
-  { file: wgmma, test: 'linear', from: '        --early;', to: '        early -= 2;' },
-  { file: wgmma, test: 'linear', from: '      residual = next;\n', to: '' },
-  { file: wgmma, test: 'linear', from: '+ k * 32;', to: '+ k * 16;' },
-  {
-    file: wgmma,
-    test: 'linear',
-    from: 'uint64_t{1024 >> 4} << 32',
-    to: 'uint64_t{512 >> 4} << 32',
-  },
-  { file: wgmma, test: 'linear', from: 'step > 0 || k > 0', to: 'true' },
-  {
-    file: wgmma,
-    test: 'linear',
-    from: 'tile.row + consumer * 64 + warp * 16',
-    to: 'tile.row + warp * 16',
-  },
+  { ...wgmma, from: '        --early;', to: '        early -= 2;' },
+  { ...wgmma, from: '      residual = next;\n', to: '' },
+  { ...wgmma, from: '+ k * 32;', to: '+ k * 16;' },
+  { ...wgmma, from: 'uint64_t{1024 >> 4} << 32', to: 'uint64_t{512 >> 4} << 32' },
+  { ...wgmma, from: 'step > 0 || k > 0', to: 'true' },
+  { ...wgmma, from: 'tile.row + consumer * 64 + warp * 16', to: 'tile.row + warp * 16' },
   // Sampling and revealing
   {
-    file: 'sample.cu',
-    test: 'sampling',
+    ...sample,
     from: '  __syncthreads();\n  if (threadIdx.x != 0) return;',
     to: '  if (threadIdx.x != 0) return;',
   },
-  { file: 'sample.cu', test: 'sampling', from: 'other.token < token', to: 'other.token > token' },
+  { ...sample, from: 'other.token < token', to: 'other.token > token' },
+  { ...sample, from: 'fmaf(1.0f + settings.guidance,', to: 'fmaf(settings.guidance,' },
+  { ...sample, from: 'isnan(value) ? -INFINITY : value', to: 'value' },
+  { ...sample, from: 'other.sum * expf(other.largest - most)', to: 'other.sum' },
   {
-    file: 'sample.cu',
-    test: 'sampling',
-    from: 'fmaf(1.0f + d.guidance,',
-    to: 'fmaf(d.guidance,',
-  },
-  {
-    file: 'sample.cu',
-    test: 'sampling',
-    from: 'isnan(value) ? -INFINITY : value',
-    to: 'value',
-  },
-  {
-    file: 'sample.cu',
-    test: 'sampling',
-    from: 'other.sum * expf(other.largest - most)',
-    to: 'other.sum',
-  },
-  {
-    file: 'order.cuh',
-    source: 'reveal.cu',
-    test: 'sampling',
+    ...kthLargest,
     from: '  __syncthreads();  // the sums of the call before have been read\n',
     to: '',
   },
   {
-    file: 'reveal.cu',
-    test: 'sampling',
+    ...reveal,
     from: 'own == last && before < ties_left',
     to: 'own == last && before <= ties_left',
   },
-  { file: 'reveal.cu', test: 'sampling', from: '    ties_left -= ties;\n', to: '' },
-  // Rows
+  { ...reveal, from: '    ties_left -= ties;\n', to: '' },
+  { ...reveal, from: 'r.masked_after[sample]', to: 'r.masked_after[0]' },
+  { ...revealGiven, from: 'state == kMasked && token >= 0', to: 'state == kMasked' },
+  { ...revealGiven, from: '    state = kKnown;\n', to: '' },
+  // Rows: norms, embeddings, lists
+  { ...layerNorm, from: 'v[i] = first + i < columns ? v[i] : 0.0f;', to: 'v[i] = v[i] + 0.0f;' },
+  { ...layerNorm, from: 'sum_of_warp(squares) - beyond', to: 'sum_of_warp(squares)' },
   {
-    file: 'rows.cuh',
-    source: 'layer_norm.cu',
-    test: 'rows',
-    from: 'v[i] = first + i < width ? v[i] : 0.0f;',
-    to: 'v[i] = v[i] + 0.0f;',
-  },
-  {
-    file: 'rows.cuh',
-    source: 'layer_norm.cu',
-    test: 'rows',
-    from: 'sum_of_warp(squares) - beyond',
-    to: 'sum_of_warp(squares)',
-  },
-  {
-    file: 'select_rows.cu',
-    test: 'rows',
+    ...selectRows,
     from: 'const unsigned before = (1u << lane) - 1;',
     to: 'const unsigned before = (2u << lane) - 1;',
   },
   {
-    file: 'rows.cuh',
-    source: 'gather.cu',
-    test: 'rows',
-    from: 'load(first, v);\n      store8(y + first, v, width - first);',
+    ...layerNorm,
+    source: 'ops/gather.cu',
+    from: 'load(first, v);\n      store8(y + first, v, columns - first);',
     to: 'load(first, v);\n      store8(y + first, v, 8);',
   },
+  { ...embedding, from: 'e.class_ids[branch]', to: 'e.class_ids[branch % e.samples]' },
+  { ...embedding, source: 'ops/lookup.cu', from: 'row % l.sequence', to: 'row % l.rows' },
+  { ...selectRows, from: 's.all_logits || at == kMasked', to: 's.all_logits || at != kKnown' },
   {
-    file: 'embed.cu',
-    test: 'rows',
-    from: 'e.class_ids[branch]',
-    to: 'e.class_ids[branch % e.samples]',
+    ...mma,
+    file: 'ops/matmul.cu',
+    source: 'ops/matmul.cu',
+    from: 'if (normalizes_residual) normalize(',
+    to: 'if (false) normalize(',
   },
-  // The stream: recording, waiting, constants
-  { file: 'stream.cu', test: 'decode', from: '  flops += found->second.flops;\n', to: '' },
+  // The stream: recording, scratch memory, numbers in its order
+  { ...stream, test: 'decode', from: '  flops_ += found->second.flops;\n', to: '' },
   {
-    file: 'stream.cu',
-    test: 'paths',
-    from: 'recordings_.try_emplace(key, device_)',
-    to: 'recordings_.try_emplace("", device_)',
+    ...stream,
+    from: 'recordings_.try_emplace(shape, ',
+    to: 'recordings_.try_emplace(StepShape{}, ',
   },
-  { file: mma, test: 'linear', from: '  wait_for_previous_grid();\n', to: '' },
+  {
+    ...stream,
+    from: '    scratch_.push_back(',
+    to: '    scratch_.clear();\n    scratch_.push_back(',
+  },
+  { ...put, from: '  wait_for_previous_grid();  // which', to: '  // which' },
+  { ...put, file: 'ops/put.cu', from: '+ done, used, now}', to: ', used, now}' },
+  { ...put, file: 'ops/put.cu', from: '      used += now;\n', to: '' },
+  {
+    ...put,
+    file: 'ops/put.cu',
+    from: 'arguments.run_count == PutArguments::kMostRuns || ',
+    to: '',
+  },
+  { ...mma, from: '  wait_for_previous_grid();\n', to: '' },
+];
+
+/**
+ * Changes that are no bugs: another name, another order of integers that are added, a comparison that says the same.
+ * Each must survive every run, or what catches the bugs is not their doing.
+ * @type {Mutant[]}
+ */
+export const controls = [
+  {
+    ...kthLargest,
+    source: 'ops/sample.cu',
+    from: '    int own = 0;\n    for (int i = threadIdx.x; i < count; i += kThreads) own += order(i) >= candidate;\n    if (sum_of_block<kThreads>(own, sums) >= k)',
+    to: '    int counted = 0;\n    for (int i = threadIdx.x; i < count; i += kThreads) counted += order(i) >= candidate;\n    if (sum_of_block<kThreads>(counted, sums) >= k)',
+  },
+  {
+    ...selectRows,
+    from: 'branch * (s.tokens + 1) + position',
+    to: 'position + (1 + s.tokens) * branch',
+  },
+  { ...attentionGroups, from: 'if (rows <= 0) return;', to: 'if (rows < 1) return;' },
+  {
+    ...wgmma,
+    source: 'instances/wgmma_bf16.cu',
+    from: 'step > 0 || k > 0',
+    to: '!(step == 0 && k == 0)',
+  },
+  { ...put, from: 'run < p.run_count', to: 'run != p.run_count' },
 ];

@@ -1,18 +1,26 @@
 #include "rounding_backend.h"
 
+#include <set>
 #include <vector>
 
 #include "../../native/cpu/cpu_backend.h"
 #include "../../native/cpu/cpu_stream.h"
-#include "types.h"
+#include "precision.h"
 
 namespace magnets::test {
 
 namespace {
 
+constexpr WeightFormat kF32{WeightFormat::Values::f32};
+
+/// The buffers that hold f32 and are not rounded, like logits.
+using F32Buffers = std::set<const Buffer*>;
+
+/// Lets the CPU run an operation, then rounds what it wrote.
 class RoundingStream : public Stream {
  public:
-  RoundingStream(Backend& cpu, DType dtype) : cpu_(cpu.stream()), dtype_(dtype) {}
+  RoundingStream(Backend& cpu, ComputeType type, std::shared_ptr<const F32Buffers> f32)
+      : backend_(cpu), cpu_(cpu.stream()), type_(type), f32_(std::move(f32)) {}
 
   void synchronize() override {}
   void upload(const void* source, int rows, int columns, Buffer& target) override {
@@ -21,101 +29,146 @@ class RoundingStream : public Stream {
   void download(const Buffer& source, int rows, int columns, void* target) override {
     cpu_->download(source, rows, columns, target);
   }
-  void select_rows(const Buffer& state, int samples, int tokens, bool refresh, bool head_all,
-                   const Selection& selection, Buffer& rows, Buffer& head) override {
-    cpu_->select_rows(state, samples, tokens, refresh, head_all, selection, rows, head);
+  void put(std::initializer_list<Put> puts) override { cpu_->put(puts); }
+
+ protected:
+  void do_run(const Matmul& op) override {
+    if (op.residual != nullptr && op.residual->norm != nullptr) {
+      run(Normalize{.x = op.residual->x, .norm = *op.residual->norm, .rows = op.rows, .columns = op.out, .y = op.y});
+    }
+    const Input residual{op.y};
+    const Normalized x(*this, op.x, op.rows, op.in);
+    cpu_->run(Matmul{.layer = op.layer,
+                     .out = op.out,
+                     .in = op.in,
+                     .x = x.input,
+                     .rows = op.rows,
+                     .activation = op.activation,
+                     .residual = op.residual != nullptr ? &residual : nullptr,
+                     .y = op.y});
+    round(op.y, op.rows, op.out);
   }
-  void embed(const Linear* words, const Buffer& positions, const Buffer* ids, const Buffer* class_ids, int samples,
-             const Rows& rows, const Norm* norm, int width, Buffer& x) override {
-    cpu_->embed(words, positions, ids, class_ids, samples, rows, norm, width, x);
-    round(x, rows.count(), width);
-  }
-  void layer_norm(const Buffer& x, const Norm& norm, int rows, int width, Buffer& y) override {
-    cpu_->layer_norm(x, norm, rows, width, y);
-    round(y, rows, width);
-  }
-  void linear(const Linear& layer, int out, int in, const Buffer& x, int rows, Epilogue epilogue, Part part,
-              Buffer& y) override {
-    cpu_->linear(layer, out, in, x, rows, epilogue, part, y);
-    if (part != Part::head || epilogue != Epilogue::store) round(y, rows, out);  // logits stay f32
-  }
-  void project_qkv(const Linear& query, const Linear& key, const Linear& value, int heads, int head_dim, int in,
-                   const Buffer& x, const Rows& rows, int layer, Part part, KvCache& cache, Buffer& q) override {
-    cpu_->project_qkv(query, key, value, heads, head_dim, in, x, rows, layer, part, cache, q);
-    round(q, rows.count(), heads * head_dim);
-    const auto& store = cpu::cpu(cache);
-    const int padded = (head_dim + kPanel - 1) / kPanel * kPanel;
-    const int panels = (store.positions() + kPanel - 1) / kPanel * kPanel;
-    for (int branch = 0; branch < rows.branches(); ++branch) {
-      for (int head = 0; head < heads; ++head) {
-        round(store.keys(layer, branch, head), panels * head_dim);
-        round(store.values(layer, branch, head), store.positions() * padded);
+  void do_run(const ProjectQkv& op) override {
+    const Normalized x(*this, op.x, op.rows.count, op.in);
+    cpu_->run(ProjectQkv{.query = op.query,
+                         .key = op.key,
+                         .value = op.value,
+                         .heads = op.heads,
+                         .head_dim = op.head_dim,
+                         .in = op.in,
+                         .x = x.input,
+                         .rows = op.rows,
+                         .layer = op.layer,
+                         .cache = op.cache,
+                         .q = op.q});
+    round(op.q, op.rows.count, op.heads * op.head_dim);
+    const auto& cache = cpu::cpu(op.cache);
+    const int padded_dim = (op.head_dim + cpu::kPanel - 1) / cpu::kPanel * cpu::kPanel;
+    const int padded_positions = (cache.positions() + cpu::kPanel - 1) / cpu::kPanel * cpu::kPanel;
+    for (int branch = 0; branch < op.rows.branches; ++branch) {
+      for (int head = 0; head < op.heads; ++head) {
+        round(cache.keys(op.layer, branch, head), padded_positions * op.head_dim);
+        round(cache.values(op.layer, branch, head), cache.positions() * padded_dim);
       }
     }
   }
-  void attention(const Buffer& q, const Rows& rows, int layer, const KvCache& cache, int heads, int head_dim, Part part,
-                 Buffer& out) override {
-    cpu_->attention(q, rows, layer, cache, heads, head_dim, part, out);
-    round(out, rows.count(), heads * head_dim);
+  void do_run(const Attention& op) override {
+    cpu_->run(op);
+    round(op.out, op.rows.count, op.heads * op.head_dim);
   }
-  void gather(const Buffer& x, const Buffer& index, int count, const Norm* norm, int width, Buffer& y) override {
-    cpu_->gather(x, index, count, norm, width, y);
-    round(y, count, width);
+  Input do_run(const Normalize& op) override {
+    const Input normalized = cpu_->run(op);
+    round(op.y, op.rows, op.columns);
+    return normalized;
   }
-  void sample(const Buffer& logits, const Rows& rows, const Buffer& head, int head_count, const Buffer& state,
-              const Buffer& noise_keys, int samples, int token_count, const Sampling& sampling, Buffer& tokens,
-              Buffer& confidence) override {
-    cpu_->sample(logits, rows, head, head_count, state, noise_keys, samples, token_count, sampling, tokens, confidence);
+  void do_run(const Gather& op) override {
+    cpu_->run(op);
+    round(op.y, op.count, op.columns);
   }
-  void reveal(const Buffer& tokens, const Buffer& confidence, const std::vector<int>& masked_after, int token_count,
-              Buffer& ids, Buffer& state) override {
-    cpu_->reveal(tokens, confidence, masked_after, token_count, ids, state);
+  void do_run(const Lookup& op) override {
+    cpu_->run(op);
+    round(op.y, op.rows, op.columns);
   }
-  void argmax(const Buffer& x, int rows, int columns, Buffer& index) override { cpu_->argmax(x, rows, columns, index); }
+  void do_run(const Embed& op) override {
+    cpu_->run(op);
+    round(op.x, op.rows.count, op.columns);
+  }
+  void do_run(const ArgMax& op) override { cpu_->run(op); }
+  void do_run(const SelectRows& op) override { cpu_->run(op); }
+  void do_run(const Sample& op) override { cpu_->run(op); }
+  void do_run(const Reveal& op) override { cpu_->run(op); }
+  void do_run(const RevealGiven& op) override { cpu_->run(op); }
 
  private:
-  static constexpr int kPanel = 32;
+  /// The rows of an Input: where it has a norm, normalized and rounded before the operation reads them.
+  struct Normalized {
+    Normalized(RoundingStream& stream, const Input& from, int rows, int columns) : input(from) {
+      if (from.norm == nullptr) return;
+      rounded = stream.backend_.allocate(ElementType::activation, rows, columns);
+      input = stream.run(Normalize{.x = from.x, .norm = *from.norm, .rows = rows, .columns = columns, .y = *rounded});
+    }
+    std::unique_ptr<Buffer> rounded;
+    Input input;
+  };
 
   void round(float* values, int count) const {
-    for (int i = 0; i < count; ++i) values[i] = static_cast<float>(round_to(dtype_, values[i]));
+    for (int i = 0; i < count; ++i) values[i] = static_cast<float>(round_to(type_, values[i]));
   }
   void round(const Buffer& buffer, int rows, int columns) const {
+    if (f32_->count(&buffer) > 0) return;
     for (int row = 0; row < rows; ++row) round(cpu::cpu(buffer).row<float>(row), columns);
   }
 
+  Backend& backend_;
   std::unique_ptr<Stream> cpu_;
-  DType dtype_;
+  ComputeType type_;
+  std::shared_ptr<const F32Buffers> f32_;
 };
 
 class RoundingBackend : public Backend {
  public:
-  explicit RoundingBackend(DType dtype) : cpu_(cpu::open_cpu(1, "")), dtype_(dtype) {}
+  explicit RoundingBackend(ComputeType type) : cpu_(cpu::open_cpu(1, "")), type_(type) {}
   std::string name() const override { return "cpu, rounding"; }
+  int threads() const override { return 1; }
   bool concurrent() const override { return false; }
   double measure_peak() override { return cpu_->measure_peak(); }
-  std::unique_ptr<Stream> stream() override { return std::make_unique<RoundingStream>(*cpu_, dtype_); }
+  std::unique_ptr<Stream> stream() override { return std::make_unique<RoundingStream>(*cpu_, type_, f32_); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
-    return cpu_->allocate(type, rows, columns);
+    auto buffer = cpu_->allocate(type, rows, columns);
+    f32_->erase(buffer.get());  // a buffer that is gone may have had this address
+    if (type == ElementType::f32) f32_->insert(buffer.get());
+    return buffer;
   }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return cpu_->kv_cache(layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, DType) override {
-    std::vector<float> values(static_cast<size_t>(weight.rows) * weight.columns);
-    for (size_t i = 0; i < values.size(); ++i) {
-      const int row = static_cast<int>(i) / weight.columns, column = static_cast<int>(i) % weight.columns;
-      values[i] = static_cast<float>(round_to(dtype_, element(weight, row, column)));
-    }
-    return cpu_->linear({values.data(), DType::f32, weight.rows, weight.columns}, bias, DType::f32);
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat) override {
+    const std::vector<float> values = rounded(weight);
+    return cpu_->linear({values.data(), DType::f32, weight.rows, weight.columns}, bias, kF32);
+  }
+  std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat) override {
+    const std::vector<float> values = rounded(entries);
+    return cpu_->table({values.data(), DType::f32, entries.rows, entries.columns}, kF32);
   }
 
  private:
+  std::vector<float> rounded(const HostMatrix& matrix) const {
+    std::vector<float> values;
+    for (int row = 0; row < matrix.rows; ++row) {
+      for (int column = 0; column < matrix.columns; ++column) {
+        values.push_back(static_cast<float>(round_to(type_, element(matrix, row, column))));
+      }
+    }
+    return values;
+  }
+
   std::unique_ptr<Backend> cpu_;
-  DType dtype_;
+  ComputeType type_;
+  std::shared_ptr<F32Buffers> f32_ = std::make_shared<F32Buffers>();
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> open_rounding(DType dtype) { return std::make_unique<RoundingBackend>(dtype); }
+std::unique_ptr<Backend> open_rounding(ComputeType type) { return std::make_unique<RoundingBackend>(type); }
 
 }  // namespace magnets::test

@@ -4,10 +4,10 @@
 
 #include <memory>
 
-#include "../../native/backend.h"
+#include "../../native/ops/backend.h"
 
 namespace magnets::test {
 
-std::unique_ptr<Backend> open_rounding(DType dtype);
+std::unique_ptr<Backend> open_rounding(ComputeType type);
 
 }  // namespace magnets::test

@@ -1,6 +1,5 @@
-// Which way kernels go on the emulated devices, by the emulator's counters: tensor cores by mma or wgmma, TMA, graphs
-// that are recorded once, and no bank conflict in any ldmatrix.
-#include "../../native/engine/session_pool.h"
+// Which way kernels go on the emulated devices, by the emulator's counters: tensor cores by mma or wgmma, TMA, and no
+// bank conflict in any ldmatrix.
 #include "../native/check.h"
 #include "emulation/emulator.h"
 
@@ -9,17 +8,17 @@ using namespace magnets::test;
 
 namespace {
 
-emulator::Counters of_linear(const Subject& subject, int rows, int out, int in) {
+emulator::Counters of_matmul(const Subject& subject, int rows, int out, int in) {
   auto backend = subject.open();
   auto stream = backend->stream();
   Random random(1);
-  const DType dtype = subject.dtypes()[0];
-  auto layer = backend->linear({to_floats(random.matrix(out, in)).data(), DType::f32, out, in}, nullptr, dtype);
+  auto layer =
+      backend->linear({to_floats(random.matrix(out, in)).data(), DType::f32, out, in}, nullptr, subject.formats()[0]);
   auto x = backend->allocate(ElementType::activation, rows, in),
        y = backend->allocate(ElementType::activation, rows, out);
   stream->upload(to_floats(random.matrix(rows, in)).data(), rows, in, *x);
   emulator::counters = {};
-  stream->linear(*layer, out, in, *x, rows, Epilogue::store, Part::mlp, *y);
+  stream->run(Matmul{.layer = *layer, .out = out, .in = in, .x = {*x}, .rows = rows, .y = *y});
   stream->synchronize();
   return emulator::counters;
 }
@@ -29,63 +28,34 @@ emulator::Counters of_attention(const Subject& subject, int head_dim, int rows) 
   auto stream = backend->stream();
   Random random(2);
   auto layer = backend->linear({to_floats(random.matrix(head_dim, 16)).data(), DType::f32, head_dim, 16}, nullptr,
-                               subject.dtypes()[0]);
+                               subject.formats()[0]);
   std::vector<int> all(rows);
   for (int i = 0; i < rows; ++i) all[i] = i;
   const RowList list(*backend, *stream, {all}, rows);
   auto cache = backend->kv_cache(1, 1, 1, head_dim, rows);
   Guarded x(*backend, *stream, random.matrix(rows, 16)), q(*backend, *stream, reference::Matrix(rows, head_dim));
-  stream->project_qkv(*layer, *layer, *layer, 1, head_dim, 16, *x.buffer, list.rows(), 0, Part::projections, *cache,
-                      *q.buffer);
+  stream->run(ProjectQkv{.query = *layer,
+                         .key = *layer,
+                         .value = *layer,
+                         .heads = 1,
+                         .head_dim = head_dim,
+                         .in = 16,
+                         .x = {*x.buffer},
+                         .rows = list.rows(),
+                         .layer = 0,
+                         .cache = *cache,
+                         .q = *q.buffer});
   stream->synchronize();
   emulator::counters = {};
-  stream->attention(*q.buffer, list.rows(), 0, *cache, 1, head_dim, Part::attention, *q.buffer);
+  stream->run(Attention{.q = *q.buffer,
+                        .rows = list.rows(),
+                        .layer = 0,
+                        .cache = *cache,
+                        .heads = 1,
+                        .head_dim = head_dim,
+                        .out = *q.buffer});
   stream->synchronize();
   return emulator::counters;
-}
-
-void records_steps_once(const Subject& subject) {
-  const TransformerConfig layers{.layers = 1,
-                                 .hidden_size = 16,
-                                 .heads = 2,
-                                 .head_dim = 16,
-                                 .intermediate_size = 32,
-                                 .pre_norm = false,
-                                 .gelu_tanh = true,
-                                 .layer_norm_eps = 1e-6f};
-  RandomWeights weights(1);
-  const auto generator = std::make_shared<const Generator>(
-      subject.open(), GeneratorConfig{.transformer = layers, .codebook_size = 8, .vocab_size = 10, .tokens = 6},
-      weights, subject.dtypes()[0]);
-  const auto pool = std::make_shared<SessionPool>(generator);
-  const auto launches = [&](uint64_t seed, float temperature) {
-    emulator::counters = {};
-    const auto session = pool->open({.ids = std::vector<int32_t>(6, 9),
-                                     .masked = std::vector<uint8_t>(6, 1),
-                                     .class_ids = {8},
-                                     .null_class_id = std::nullopt,
-                                     .sample_keys = {0},
-                                     .seed = seed});
-    for (const int left : {3, 0}) {
-      session->step({.width = {2, 32},
-                     .refresh = left == 3,
-                     .head_all = false,
-                     .masked_after = {left},
-                     .sampling = {.codebook_size = 0,
-                                  .guided = false,
-                                  .guidance = 0,
-                                  .temperature = temperature,
-                                  .top_k = 0,
-                                  .choice_temperature = 1,
-                                  .step = left == 3 ? 0u : 1u}});
-    }
-    session->ids();
-    return emulator::counters;
-  };
-  check(launches(1, 1).recordings == 2, "two steps are recorded");
-  const auto again = launches(2, 1);
-  check(again.recordings == 0 && again.graph_launches == 2, "another seed repeats them");
-  check(launches(2, 0.5f).recordings == 2, "another temperature is another plan");
 }
 
 }  // namespace
@@ -93,7 +63,7 @@ void records_steps_once(const Subject& subject) {
 int main() {
   for (const auto& subject : subjects(Variety::devices)) {
     const bool hopper = subject->name().find("sm_90") == 0;
-    const auto large = of_linear(*subject, 260, 256, 130), small = of_linear(*subject, 20, 64, 300);
+    const auto large = of_matmul(*subject, 260, 256, 130), small = of_matmul(*subject, 20, 64, 300);
     check(hopper ? large.wgmma > 0 && large.tma_loads > 0 && large.mma == 0 : large.mma > 0 && large.wgmma == 0,
           subject->name() + ": a large product");
     check(small.mma > 0 && small.wgmma == 0, subject->name() + ": a small product");
@@ -107,6 +77,5 @@ int main() {
       check(counters.bank_conflicts == 0, "bank conflicts of attention, head_dim " + std::to_string(head_dim));
     }
   }
-  records_steps_once(subject);
   return report("paths");
 }

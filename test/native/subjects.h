@@ -32,6 +32,8 @@ class Subject {
   virtual bool large() const { return false; }
   /// Slow enough that statistics have to do with fewer samples.
   virtual bool slow() const = 0;
+  /// A sanitizer watches: it learns nothing from a run that touches the same memory with other numbers.
+  virtual bool watched() const { return false; }
 
   double roundoff(double value) const { return unit() * (value < 0 ? -value : value) + tiny(); }
 };

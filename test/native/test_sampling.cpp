@@ -175,12 +175,13 @@ Sequences reveal(Backend& backend, int samples, const Sequences& before, const s
   auto ids = upload_new(backend, *stream, ElementType::i32, samples, count, before.ids);
   auto state = upload_new(backend, *stream, ElementType::u8, samples, count, before.state);
   auto tokens_buffer = upload_new(backend, *stream, ElementType::i32, samples, count, tokens);
+  std::unique_ptr<Buffer> confidence_buffer, masked_after_buffer;  // until the stream is done with them
   if (confidence.empty()) {
     stream->run(
         RevealGiven{.tokens = *tokens_buffer, .samples = samples, .token_count = count, .ids = *ids, .state = *state});
   } else {
-    auto confidence_buffer = upload_new(backend, *stream, ElementType::f32, samples, count, confidence);
-    auto masked_after_buffer = upload_new(backend, *stream, ElementType::i32, 1, samples, masked_after);
+    confidence_buffer = upload_new(backend, *stream, ElementType::f32, samples, count, confidence);
+    masked_after_buffer = upload_new(backend, *stream, ElementType::i32, 1, samples, masked_after);
     stream->run(Reveal{.tokens = *tokens_buffer,
                        .confidence = *confidence_buffer,
                        .masked_after = *masked_after_buffer,

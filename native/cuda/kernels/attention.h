@@ -36,7 +36,7 @@ constexpr int kAttentionStride = (kDim / 8 | 1) * 8;
 /// Shared memory of a group of warps that has `rows` rows: two tiles of keys, two of values, the queries.
 template <int kDim>
 constexpr size_t attention_group_bytes(int rows) {
-  return sizeof(short) * kAttentionStride<kDim> * (4 * kAttentionKeys + rows);
+  return sizeof(short) * 4 * kAttentionKeys * kAttentionStride<kDim> + sizeof(short) * rows * kAttentionStride<kDim>;
 }
 
 /// The kernel whose blocks are one group of warps, or kMostGroups(kDim) that share keys. For a grid of (row tiles,

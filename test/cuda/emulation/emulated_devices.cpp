@@ -1,14 +1,15 @@
 // The CUDA backend on emulated devices, so that together they take every path: few multiprocessors choose large tiles,
 // many choose small ones and split them, and sm_90 has kernels of its own.
 //
-// EMULATOR_ORDER: forward, reverse or random; EMULATOR_ASYNC: lazy or eager; EMULATOR_SEED: of the random order.
+// EMULATOR_ORDER: forward, reverse or random; EMULATOR_ASYNC: lazy or eager; EMULATOR_SEED: of the random order;
+// EMULATOR_SUBJECT: tests are run on the devices alone whose names have it.
 #include <cstdlib>
 #include <string>
 
 #include "../../../native/cuda/cuda_backend.h"
 #include "../../native/subjects.h"
 #include "../device_hooks.h"
-#include "../types.h"
+#include "../precision.h"
 #include "cuda_runtime.h"
 
 namespace magnets::test {
@@ -17,32 +18,36 @@ namespace {
 
 class EmulatedSubject : public Subject {
  public:
-  EmulatedSubject(emulator::Device device, DType dtype) : device_(device), dtype_(dtype) {}
+  EmulatedSubject(emulator::Device device, ComputeType compute) : device_(device), compute_(compute) {}
   std::string name() const override {
     return "sm_" + std::to_string(10 * device_.major + device_.minor) + " with " +
-           std::to_string(device_.multiprocessors) + " multiprocessors, " + name_of(dtype_);
+           std::to_string(device_.multiprocessors) + " multiprocessors, " + name_of(compute_);
   }
   std::unique_ptr<Backend> open(int) const override {
     emulator::device = device_;
-    return cuda::open(0, dtype_);
+    return cuda::open(0, compute_);
   }
-  std::vector<DType> dtypes() const override { return {dtype_}; }
-  double rounded(double value) const override { return round_to(dtype_, value); }
-  double unit() const override { return unit_of(dtype_); }
-  double tiny() const override { return tiny_of(dtype_); }
+  std::vector<WeightFormat> formats() const override { return {format_of(compute_)}; }
+  double rounded(double value) const override { return round_to(compute_, value); }
+  double unit() const override { return unit_of(compute_); }
+  double tiny() const override { return tiny_of(compute_); }
   bool same_bits() const override { return false; }
   bool slow() const override { return true; }
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  bool watched() const override { return true; }
+#endif
 
  private:
   emulator::Device device_;
-  DType dtype_;
+  ComputeType compute_;
 };
 
+std::string variable(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+
 void read_environment() {
-  const auto variable = [](const char* name, const char* otherwise) {
-    const char* value = std::getenv(name);
-    return std::string(value != nullptr ? value : otherwise);
-  };
   const std::string order = variable("EMULATOR_ORDER", "forward");
   emulator::options.order = order == "reverse"  ? emulator::Order::reverse
                             : order == "random" ? emulator::Order::random
@@ -63,13 +68,18 @@ LittleMemory::~LittleMemory() {
 const std::vector<std::unique_ptr<Subject>>& subjects(Variety variety) {
   static const auto all = [&] {
     read_environment();
+    const std::string wanted = variable("EMULATOR_SUBJECT", "");
     std::vector<std::unique_ptr<Subject>> made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 0, 1}, DType::bf16));
+    const auto add = [&](emulator::Device device, ComputeType compute) {
+      auto subject = std::make_unique<EmulatedSubject>(device, compute);
+      if (subject->name().find(wanted) != std::string::npos) made.push_back(std::move(subject));
+    };
+    add({8, 0, 1}, ComputeType::bf16);
     if (variety == Variety::none) return made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{8, 9, 40}, DType::f16));
+    add({8, 9, 40}, ComputeType::f16);
     if (variety == Variety::types) return made;
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 1}, DType::f16));
-    made.push_back(std::make_unique<EmulatedSubject>(emulator::Device{9, 0, 4}, DType::bf16));
+    add({9, 0, 1}, ComputeType::f16);
+    add({9, 0, 4}, ComputeType::bf16);
     return made;
   }();
   return all;

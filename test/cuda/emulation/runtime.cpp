@@ -68,7 +68,8 @@ cudaError_t enqueue_kernel(const cudaLaunchConfig_t& config, const void* kernel,
   const bool valid = config.dynamicSmemBytes <= limit && threads > 0 && threads <= 1024 && grid.x > 0 && grid.y > 0 &&
                      grid.z > 0 && grid.y < 65536 && grid.z < 65536;
   if (!valid) return cudaErrorInvalidValue;
-  const bool overlaps = config.numAttrs > 0 && config.attrs[0].val.programmaticStreamSerializationAllowed != 0;
+  // Counted or not: a kernel that may overlap on some device is checked on each.
+  const bool overlaps = config.attrs != nullptr && config.attrs->val.programmaticStreamSerializationAllowed != 0;
   const size_t shared = config.dynamicSmemBytes;
   enqueue(config.stream, [=] { run_grid(grid, block, shared, overlaps, body); });
   return cudaSuccess;

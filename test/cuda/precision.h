@@ -1,0 +1,22 @@
+// What bf16 and f16 promise, for bounds.
+#pragma once
+
+#include "../../native/ops/half.h"
+
+namespace magnets::test {
+
+inline double round_to(ComputeType type, double value) {
+  const auto single = static_cast<float>(value);
+  return type == ComputeType::f16 ? from_f16(to_f16(single)) : from_bf16(to_bf16(single));
+}
+/// Half a unit of the last of 8 or 11 bits.
+inline double unit_of(ComputeType type) { return type == ComputeType::f16 ? 0x1p-11 : 0x1p-8; }
+/// Half the spacing of f16's subnormal numbers; bf16's are too small to matter.
+inline double tiny_of(ComputeType type) { return type == ComputeType::f16 ? 0x1p-25 : 0; }
+inline const char* name_of(ComputeType type) { return type == ComputeType::f16 ? "f16" : "bf16"; }
+/// The format in which a CUDA device that computes so keeps weights.
+inline WeightFormat format_of(ComputeType type) {
+  return {type == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};
+}
+
+}  // namespace magnets::test
