@@ -11,8 +11,8 @@ import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../../dist/index.js';
+import { samplesThatFill } from '../../dist/runtime/device.js';
 import { givenShape } from '../../dist/runtime/prediction.js';
-import { defaultBatch } from './batch.js';
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 });
 const count = Number(values.count);
 const model = await load(values.model);
-const batch = defaultBatch(model);
+const batch = samplesThatFill(model, model.tokenCount);
 
 /**
  * Reads the given frames of `size` videos from number `first` on.

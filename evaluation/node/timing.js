@@ -8,8 +8,8 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { load, Tensor } from '../../dist/index.js';
+import { samplesThatFill } from '../../dist/runtime/device.js';
 import { givenShape } from '../../dist/runtime/prediction.js';
-import { defaultBatch } from './batch.js';
 
 /** @typedef {{ name: string, model: string, schedule: string, cache: boolean }} Method */
 
@@ -28,7 +28,11 @@ for (const { model } of methods) if (!models.has(model)) models.set(model, await
 function generate({ model: folder, schedule, cache }) {
   const model = models.get(folder);
   if (!model) throw new RangeError(`${folder}: expected a model that was loaded`);
-  const options = { count: defaultBatch(model), schedule, cache: cache ? undefined : false };
+  const options = {
+    count: samplesThatFill(model, model.tokenCount),
+    schedule,
+    cache: cache ? undefined : false,
+  };
   if (!values.predict) return model.generate({ ...options, labels: [0] });
   const shape = [1, ...givenShape(model.config, model.tokenizerConfig)];
   const black = new Float32Array(shape.reduce((product, extent) => product * extent, 1));

@@ -140,6 +140,9 @@ export function openDevice(options: DeviceOptions = {}): OpenDevice {
  * Samples of `tokens` positions that fill a device: more at once would only take memory. The CPU is busy with a few
  * thousand rows, a GPU wants tens of thousands.
  */
-export function samplesThatFill({ backend }: NativeDevice, tokens: number): number {
+export function samplesThatFill(
+  { backend }: Pick<NativeDevice, 'backend'>,
+  tokens: number,
+): number {
   return Math.ceil((backend.startsWith('cuda') ? 65536 : 2000) / tokens);
 }
