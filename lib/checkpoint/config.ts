@@ -132,8 +132,13 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
+const samplingKeys = ['steps', 'guidance', 'temperature', 'choice_temperature', 'top_k'];
+
 function readSampling(parent: Reader, file: string): SamplingDefaults {
   const reader = parent.has('sampling') ? parent.child('sampling') : Reader.of(file, {});
+  // A misspelt key would quietly leave the default in its place.
+  const unknown = reader.keys().find((key) => !samplingKeys.includes(key));
+  if (unknown !== undefined) reader.fail(unknown, `none but ${samplingKeys.join(', ')}`);
   const or = (key: string, fallback: number, read: () => number) =>
     reader.has(key) ? read() : fallback;
   return {

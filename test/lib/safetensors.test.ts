@@ -118,6 +118,11 @@ t.test('checkpoints', async (t) => {
     configured({ hidden_size: 'wide' }),
     /config\.json: expected an integer in .* for hidden_size but received "wide"/,
   );
+  await refused(
+    'a misspelt default',
+    configured({ sampling: { guidance_scale: 2 } }),
+    /expected none but steps, guidance, .* for sampling\.guidance_scale but received 2/,
+  );
   const big = { num_classes: 0, class_labels: [] };
   for (const [key, change] of [
     ['latent_shape', { latent_shape: [1, 512, 256] }],
