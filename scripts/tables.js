@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatFlops, formatRatio, table } from '../dist/cli/output.js';
-import { plan, presets } from '../dist/plan/index.js';
+import { plan, presets, tokenCount } from '../dist/plan/index.js';
 
 /**
  * What tables take from a result file (bench/README.md).
@@ -121,11 +121,17 @@ function costGpu() {
 function costFormula() {
   const rows = Object.values(presets).map((model) => {
     const { flops, baselineFlops, flopsRatio } = plan({ model, steps: 12 });
-    const size = `${model.layers} layers, ${model.hiddenSize}, ${model.latentShape.join(' x ')}`;
-    const cost = [baselineFlops, flops].map(formatFlops);
-    return [model.name, size, ...cost, formatRatio(flopsRatio)];
+    const tokens = tokenCount(model);
+    const size = [model.layers, model.hiddenSize, tokens].map(String);
+    return [
+      model.name,
+      ...size,
+      formatFlops(baselineFlops),
+      formatFlops(flops),
+      formatRatio(flopsRatio),
+    ];
   });
-  const header = ['model', 'layers, hidden size, tokens', 'baseline', 'paper', 'ratio'];
+  const header = ['model', 'layers', 'hidden size', 'tokens', 'baseline', 'paper', 'ratio'];
   return [rightAligned(header, rows)];
 }
 
@@ -161,13 +167,13 @@ const measures = {
   accuracy: { heading: 'class accuracy, %', digits: 1, scale: 100 },
 };
 
-/** The mean, and where the seeds differ the least and the greatest. @param {Spread} spread @param {Measure} measure */
+/** The mean, and where the seeds differ visibly the least and the greatest. @param {Spread} spread @param {Measure} measure */
 function formatSpread({ mean, min, max }, measure) {
   const { digits, scale } = measures[measure];
   const [middle, least, greatest] = [mean, min, max].map((value) =>
     (scale * value).toFixed(digits),
   );
-  return min === max ? `${middle}` : `${middle} (${least} .. ${greatest})`;
+  return least === greatest ? `${middle}` : `${middle} (${least} .. ${greatest})`;
 }
 
 /** @param {string} model @param {string} task @param {Measure[]} columns @param {string[]} [names] */

@@ -1,7 +1,7 @@
 """Prints results as a table and writes them in the schema of bench/README.md.
 
-The device's `clocks` are what nvidia-smi reports when the command begins: current and highest SM clock, memory clock, power
-limit.
+The device's `clocks` are what nvidia-smi reports when the command begins: current and highest SM clock, memory clock,
+power limit.
 """
 
 import datetime

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { readConfig } from '../../dist/checkpoint/checkpoint.js';
 import { ascending } from '../../dist/plan/budget.js';
 import { plan } from '../../dist/plan/plan.js';
-import { formatSchedule } from '../../dist/plan/schedule.js';
+import { formatSchedule, phasesOf } from '../../dist/plan/schedule.js';
 import { modelFolder } from '../../dist/runtime/load.js';
 
 const { values } = parseArgs({
@@ -19,7 +19,7 @@ const { values } = parseArgs({
 });
 const model = await readConfig(modelFolder(values.model));
 const schedules = [...ascending(model.widths, model.sampling.steps)].map((widths) => {
-  const schedule = formatSchedule(widths);
+  const schedule = formatSchedule(phasesOf(widths));
   return { schedule, share: 1 / plan({ model, schedule }).flopsRatio };
 });
 const affordable = schedules.filter(({ share }) => share <= Number(values.budget));

@@ -47,7 +47,7 @@ export const sharedHelp = `\
 ${deviceHelp}
   --out FILE        the samples side by side: .png for pictures; .apng, .gif or, for all frames, .png for videos
   --columns N       samples in a row, or frames in a row of a .png of videos; default: about square, or one video
-  --scale N         every pixel becomes N x N pixels; default 3 for samples of at most 64 pixels in height, else 1
+  --scale N         every pixel of both files becomes N x N pixels; default 3 for samples of at most 64 pixels in height, else 1
   --fps N           frames per second of .apng and .gif; default 8
   --strip FILE      write the first sample after every step too, .png
   --json            print JSON`;

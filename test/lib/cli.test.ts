@@ -1,149 +1,56 @@
-/** The command line, by spawning it. */
+/** The command line, by spawning it: plan, info, help and mistakes. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { decode } from 'fast-png';
 import t from 'tap';
+import { plan, presets } from '../../lib/index.js';
 import { fixtureFolder } from './fixtures.js';
 import { cli, magnets } from './magnets.js';
 
 t.test('plan', async (t) => {
-  const { status, stdout, stderr } = magnets(
-    'plan',
-    '--model',
-    'L',
-    '--steps',
-    '12',
-    '--schedule',
-    'paper',
-    '--json',
-  );
-  t.same([status, stderr], [0, '']);
-  const plan = JSON.parse(stdout);
-  t.match(plan, { model: 'L', steps: 12, schedule: '1/8x3,1/4x3,1/2x3,1x3' });
-  t.ok(Math.abs(plan.ratio - 3.08) < 0.02 && plan.ratio === plan.baselineFlops / plan.flops);
+  const json = (...args: string[]) => {
+    const { status, stdout, stderr } = magnets('plan', ...args, '--json');
+    t.same([status, stderr], [0, '']);
+    return JSON.parse(stdout);
+  };
+  const paper = ['--model', 'L', '--steps', '12', '--schedule', 'paper'];
+  const one = json(...paper);
+  const { model } = one;
+  t.match(one, { samples: 1, branches: 1, schedule: '1/8x3,1/4x3,1/2x3,1x3', cache: true });
+  t.same(model, presets.L, 'with the whole shape of the model');
+  t.same(one, plan({ model: presets.L, steps: 12 }), 'as by the API');
   t.same(
-    plan.rows.map((row: { rows: number }) => row.rows),
+    one.steps.map((step: { activeRows: number }) => step.activeRows),
     [257, 256, 253, 257, 236, 221, 257, 181, 155, 257, 97, 66],
   );
-  t.match(plan.rows[0], {
+  t.match(one.steps[0], {
     step: 0,
-    width: '1/8',
-    heads: 2,
-    hidden: 512,
+    width: { name: '1/8', heads: 2, hidden: 512 },
     refresh: true,
     masked: 256,
-    reveal: 3,
+    maskedAfter: [253],
   });
+  const batch = json(...paper, '--batch', '3', '--guidance', '2');
+  t.match(batch, { samples: 3, branches: 6, flops: 6 * one.flops, flopsRatio: one.flopsRatio });
+
+  const text = magnets('plan', ...paper, '--batch', '2').stdout;
+  const [title, , header, , first] = text.split('\n');
+  t.equal(title, 'L, batch 2, 12 steps, 1/8x3,1/4x3,1/2x3,1x3');
+  const cells = (line = '') =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  t.same(cells(header), [
+    ...['step', 'width', 'heads', 'hidden', 'refresh'],
+    ...['active rows', 'masked', 'masked after', 'FLOPs'],
+  ]);
+  t.same(cells(first).slice(0, 8), ['0', '1/8', '2', '512', 'yes', '514', '512', '506']);
   t.match(magnets('plan', '--model', 'XL').stdout, /3\.09x fewer/);
-  t.match(magnets('plan', '--model', 'video-L', '--schedule', 'full').stdout, /1\.00x fewer/);
+  t.match(magnets('plan', '--model', 'video-L', '--schedule', 'baseline').stdout, /1\.00x fewer/);
   t.match(
     magnets('plan', '--model', fixtureFolder('pre'), '--steps', '4').stdout,
-    /^pre, 4 steps, 1\/8x1,1\/4x1/,
+    /^pre, batch 1, 4 steps, 1\/8x1,1\/4x1/,
   );
-});
-
-t.test('generate', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const out = join(folder, 'new', 'out.png');
-  const strip = join(folder, 'strip.png');
-  const args = [
-    'generate',
-    'a',
-    '3',
-    'none',
-    '--model',
-    fixtureFolder('post'),
-    '--count',
-    '5',
-    '--steps',
-    '4',
-  ];
-  const { status, stdout, stderr } = magnets(
-    ...args,
-    '--schedule',
-    'paper',
-    '--guidance',
-    '2',
-    '--seed',
-    '7',
-    '--out',
-    out,
-    '--strip',
-    strip,
-    '--json',
-  );
-  t.same([status, stderr], [0, ''], 'quiet in a pipe');
-  const result = JSON.parse(stdout);
-  t.match(result, { model: 'post', count: 5, steps: 4, out, strip });
-  t.equal(result.ratio, result.baselineFlops / result.flops);
-  const sheet = decode(readFileSync(out));
-  t.match(sheet, { width: 3 * (8 * 3 + 3) + 3, height: 2 * (6 * 3 + 3) + 3, channels: 3 });
-  t.match(decode(readFileSync(strip)), { width: 4 * (8 * 3 + 3) + 3, height: 6 * 3 + 6 });
-  t.match(
-    magnets(...args, '--out', out).stdout,
-    /5 pictures in 4 steps .*\n.*the full-size baseline needs/,
-  );
-});
-
-t.test('the labels are those of positionals and options, in order', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const pixels = (...labels: string[]) => {
-    const out = join(folder, 'out.png');
-    const { status } = magnets(
-      'generate',
-      '--model',
-      fixtureFolder('post'),
-      ...labels,
-      '--out',
-      out,
-    );
-    t.equal(status, 0);
-    return decode(readFileSync(out)).data;
-  };
-  const want = pixels('a', 'b', '3');
-  t.same(pixels('a', '--label', 'b', '3'), want);
-  t.same(pixels('--label', 'a', 'b', '--label', '3'), want);
-  t.notSame(pixels('b', 'a', '3'), want);
-});
-
-t.test('bench', async (t) => {
-  const args = [
-    'bench',
-    '--model',
-    fixtureFolder('post'),
-    '--batch',
-    '2',
-    '--steps',
-    '8',
-    '--threads',
-    '2',
-    '--repeats',
-    '2',
-  ];
-  const { status, stdout } = magnets(...args, '--json');
-  t.equal(status, 0);
-  const result = JSON.parse(stdout);
-  t.match(result, {
-    model: 'post',
-    batch: 2,
-    steps: 8,
-    schedule: '1/8x2,1/4x2,1/2x2,1x2',
-    threads: 2,
-    dtype: 'f32',
-  });
-  t.match(result.backend, /^cpu\//);
-  t.equal(result.flopsRatio, result.baselineFlops / result.flops);
-  t.equal(result.timeRatio, result.baselineSeconds.median / result.seconds.median);
-  for (const key of ['gflops', 'peakGflops', 'rssBytes']) t.ok(result[key] > 0, key);
-  for (const { median, min, max, samples } of [result.seconds, result.baselineSeconds]) {
-    t.ok(samples.length === 2 && min <= median && median <= max);
-  }
-  t.match(magnets(...args, '--dtype', 'bf16').stdout, /all FLOPs, counted = formula/);
 });
 
 t.test('info', async (t) => {
@@ -169,6 +76,10 @@ t.test('help and mistakes', async (t) => {
     stderr: /^magnets: Expected a command .* but received "paint"\n$/,
   });
   t.match(magnets('plan', '--modle', 'L'), { status: 2, stderr: /Unknown option '--modle'/ });
+  t.match(magnets('bench', '--dtype', 'bf16'), { status: 2, stderr: /Unknown option '--dtype'/ });
+  t.match(magnets('plan', '--schedule', 'full'), { status: 1, stderr: /'baseline', which is/ });
+  t.match(magnets('bench', '--batch', '1,x'), { status: 2, stderr: /a number for --batch/ });
+  t.match(magnets('bench', '--batch', '1,0'), { status: 1, stderr: /for batch but received 0/ });
   t.match(magnets('plan', '--steps', 'many'), {
     status: 2,
     stderr: /Expected a number for --steps/,

@@ -11,6 +11,7 @@ import {
   type MaskingSchedule,
   type Model,
   maskingSchedules,
+  plan,
   Tensor,
 } from '../../lib/index.js';
 import { nativeGeneratorConfig, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
@@ -330,6 +331,22 @@ t.test('editing: a sample does not depend on the others', async (t) => {
   t.equal(together.plan.steps, 8);
 });
 
+t.test('tokenize and detokenize take any number of samples', async (t) => {
+  // More than the 167 that fill the CPU.
+  const data = Int32Array.from({ length: 400 * 12 }, (_, i) => (i * 7) % 40);
+  const pixels = await model.detokenize(new Tensor('int32', data, [400, 12]));
+  t.same(pixels.dims, [400, 6, 8, 3]);
+  const tokens = await model.tokenize(pixels);
+  t.same(tokens.dims, [400, 12]);
+  for (const sample of [0, 166, 167, 333, 334, 399]) {
+    const own = data.slice(sample * 12, (sample + 1) * 12);
+    const alone = await model.detokenize(new Tensor('int32', own, [1, 12]));
+    t.same(alone.data, pixels.data.slice(sample * 144, (sample + 1) * 144));
+    const again = await model.tokenize(alone);
+    t.same(again.data, tokens.data.slice(sample * 12, (sample + 1) * 12));
+  }
+});
+
 t.test('a model without a tokenizer has no pixels', async (t) => {
   const { folder } = copyOf('post', t);
   rmSync(join(folder, 'tokenizer'), { recursive: true });
@@ -522,6 +539,32 @@ t.test('native errors are MagnetsErrors, whoever called', async (t) => {
     { name: 'MagnetsError', code: 'ERR_INTERNAL' },
     'an error without a code of ours is a fault of this package',
   );
+  const session = await generator.openSession({
+    ids: new Int32Array(12).fill(46),
+    masked: new Uint8Array(12).fill(1),
+    classIds: Int32Array.of(45),
+    nullClassId: -1,
+    sampleNumbers: Int32Array.of(0),
+    seeds: new BigUint64Array(1),
+  });
+  const [step] = plan({ model: model.config, steps: 4 }).steps;
+  const options = {
+    ...step!,
+    ...step!.width,
+    maskedAfter: Int32Array.from(step!.maskedAfter),
+    allLogits: false,
+    guidance: 0,
+    topK: 0,
+    read: true,
+  };
+  for (const wrong of [{ activeRows: 12 }, { logitsRows: 13 }]) {
+    await t.rejects(
+      session.step({ ...options, ...wrong }),
+      { name: 'MagnetsError', code: 'ERR_INTERNAL' },
+      'rows that are not those of the plan',
+    );
+  }
+  session.dispose();
   generator.dispose();
   device.dispose();
   await t.rejects(async () => generator.forward(new Int32Array(12), new Int32Array(1), 8, 80), {

@@ -10,7 +10,6 @@ import t from 'tap';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'bench', 'results');
 
-type Assertions = Pick<typeof t, 'ok' | 'equal'>;
 type Numbers = Record<string, unknown> & { samples?: number[]; min?: number; max?: number };
 
 function medianOf(values: readonly number[]): number {
@@ -20,56 +19,52 @@ function medianOf(values: readonly number[]): number {
 }
 
 /** What is wrong with numbers over samples, which have a median (times) or a mean (quality). */
-function checkNumbers(t: Assertions, name: string, numbers: Numbers): void {
-  const { samples, min, max } = numbers;
+function* faultsOfNumbers({ samples, min, max, median }: Numbers): Generator<string> {
   if (samples === undefined) return;
-  t.ok(samples.length > 0 && samples.every(Number.isFinite), `${name}: samples are numbers`);
-  t.equal(min, Math.min(...samples), `${name}: min`);
-  t.equal(max, Math.max(...samples), `${name}: max`);
-  if (numbers.median !== undefined) t.equal(numbers.median, medianOf(samples), `${name}: median`);
+  if (samples.length === 0 || !samples.every(Number.isFinite)) yield 'samples';
+  if (min !== Math.min(...samples)) yield 'min';
+  if (max !== Math.max(...samples)) yield 'max';
+  if (median !== undefined && median !== medianOf(samples)) yield 'median';
+}
+
+/** What is wrong with a result file. */
+function* faultsOf(file: string): Generator<string> {
+  const { device, commit, command, date, note, rows } = JSON.parse(
+    readFileSync(join(folder, file), 'utf8'),
+  );
+  if (typeof device !== 'object' || device === null) yield 'device';
+  if (!/^$|^[0-9a-f]{7,}/.test(commit ?? '')) yield 'commit';
+  if (!/^(npx|npm|node|python3|build)/.test(command)) yield 'command';
+  if (!/^\d{4}-\d\d-\d\d$/.test(date)) yield 'date';
+  if (!Array.isArray(rows) || rows.length === 0) yield 'rows';
+  for (const [i, row] of rows.entries()) {
+    const at = (fault: string) => `rows[${i}]: ${fault}`;
+    const { flops, parts, flopsRatio, batch, task } = row;
+    if (typeof row.name !== 'string') yield at('name');
+    if (flops !== undefined && !Number.isSafeInteger(flops)) yield at('flops');
+    if (parts !== undefined) {
+      const { projections, attention, mlp, lmHead } = parts;
+      if (projections + attention + mlp + lmHead !== flops) yield at('parts');
+    }
+    if (row.median !== undefined && !row.samples && !/not kept/.test(note)) yield at('samples');
+    for (const fault of faultsOfNumbers(row)) yield at(fault);
+    for (const measure of ['frechet', 'accuracy', 'mse', 'psnr']) {
+      if (row[measure] === undefined) continue;
+      for (const fault of faultsOfNumbers(row[measure])) yield at(`${measure}: ${fault}`);
+    }
+    if (flopsRatio === undefined) continue;
+    const isBaseline = (one: typeof row) =>
+      one.name === 'baseline' && one.batch === batch && one.task === task;
+    // A file whose raw samples were not kept has ratios of three digits.
+    const tolerance = row.samples === undefined && task === undefined ? 0.005 : 1e-9;
+    const ratio = rows.find(isBaseline).flops / flops;
+    if (!(Math.abs(ratio - flopsRatio) <= tolerance)) yield at('flopsRatio');
+  }
 }
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
   t.test(file, async (t) => {
-    const { device, commit, command, date, note, rows } = JSON.parse(
-      readFileSync(join(folder, file), 'utf8'),
-    );
-    t.type(device, Object);
-    t.match(commit ?? '', /^$|^[0-9a-f]{7,}/);
-    t.match(command, /^(npx|npm|node|python3|build)/);
-    t.match(date, /^\d{4}-\d\d-\d\d$/);
-    t.ok(rows.length > 0, 'rows');
-    for (const row of rows) {
-      const name = `${row.name} ${row.batch ?? ''}`;
-      t.type(row.name, 'string');
-      t.ok(row.flops === undefined || Number.isSafeInteger(row.flops), `${name}: flops`);
-      if (row.parts !== undefined) {
-        t.same(Object.keys(row.parts), ['projections', 'attention', 'mlp', 'lmHead']);
-        const parts = Object.values<number>(row.parts);
-        t.equal(
-          parts.reduce((sum, part) => sum + part, 0),
-          row.flops,
-          `${name}: parts`,
-        );
-      }
-      if (row.median !== undefined) {
-        t.ok(row.samples !== undefined || /not kept/.test(note), `${name}: samples, or a note`);
-      }
-      checkNumbers(t, name, row);
-      for (const measure of ['frechet', 'accuracy', 'mse', 'psnr']) {
-        if (row[measure] !== undefined) checkNumbers(t, `${name}: ${measure}`, row[measure]);
-      }
-      const baseline = rows.find(
-        (one: typeof row) =>
-          one.name === 'baseline' && one.batch === row.batch && one.task === row.task,
-      );
-      if (row.flopsRatio !== undefined) {
-        // Files whose raw samples were not kept have ratios of three digits.
-        const tolerance = row.samples === undefined && row.task === undefined ? 0.005 : 1e-9;
-        const error = Math.abs(baseline.flops / row.flops - row.flopsRatio);
-        t.ok(error <= tolerance, `${name}: flopsRatio`);
-      }
-    }
+    t.same([...faultsOf(file)], []);
   });
 }
 

@@ -87,7 +87,7 @@ t.test('checkpoints', async (t) => {
   const refused = async (name: string, damage: () => void, message: RegExp) => {
     restore();
     damage();
-    await t.rejects(load(folder), { code: 'ERR_CHECKPOINT', message }, name);
+    await t.rejects(load(folder), { name: 'MagnetsError', code: 'ERR_CHECKPOINT', message }, name);
   };
   const edit = (path: string, change: (text: string) => string) => () =>
     writeFileSync(path, change(readFileSync(path, 'latin1')), 'latin1');

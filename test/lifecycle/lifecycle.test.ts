@@ -46,6 +46,9 @@ t.test('disposing', async (t) => {
   const half = model.generate({ labels: ['a'], steps: 4 })[Symbol.asyncIterator]();
   await half.next();
   const running = model.generate({ labels: ['a'] }).result();
+  const batches = model.generate({ count: 4, batchSize: 2, steps: 3 });
+  const steps = batches[Symbol.asyncIterator]();
+  await steps.next();
   model.dispose();
   model.dispose();
   t.throws(() => model.generate(), { code: 'ERR_DISPOSED' });
@@ -58,6 +61,10 @@ t.test('disposing', async (t) => {
     'one that has a session waits for its step, then detokenizing ends it',
   );
   await half.return?.();
+  t.match(await steps.next(), { done: false }, 'a session that is open goes on');
+  t.match(await steps.next(), { done: false });
+  await t.rejects(steps.next(), { code: 'ERR_DISPOSED' }, 'the next batch finds no model');
+  await t.rejects(batches.result(), { code: 'ERR_DISPOSED' });
   {
     using scoped = await load(fixtureFolder('pre'));
     t.equal(scoped.tokenCount, 12);

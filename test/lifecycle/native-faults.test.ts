@@ -38,12 +38,14 @@ t.test('a library of the name that is none of ours is refused', async (t) => {
   t.match(stdout, /libmagnets_cuda\.so is no CUDA library of magnets/);
 });
 
-t.test('no thread to be had: fewer threads or a coded error, and the process goes on', async (t) => {
-  // While THREADS_LEFT is set, only so many more threads can be started.
-  const folder = compile(
-    t,
-    'few-threads.so',
-    `#include <dlfcn.h>
+t.test(
+  'no thread to be had: fewer threads or a coded error, and the process goes on',
+  async (t) => {
+    // While THREADS_LEFT is set, only so many more threads can be started.
+    const folder = compile(
+      t,
+      'few-threads.so',
+      `#include <dlfcn.h>
      #include <errno.h>
      #include <pthread.h>
      #include <stdlib.h>
@@ -60,8 +62,8 @@ t.test('no thread to be had: fewer threads or a coded error, and the process goe
        }
        return create(thread, attributes, body, data);
      }`,
-  );
-  const body = `
+    );
+    const body = `
     import { load } from ${JSON.stringify(index)};
     const attempt = async (left) => {
       if (left === undefined) delete process.env.THREADS_LEFT;
@@ -78,15 +80,20 @@ t.test('no thread to be had: fewer threads or a coded error, and the process goe
     };
     const all = await attempt(undefined);
     console.log(JSON.stringify([all, await attempt(0), await attempt(3), await attempt(undefined)]));`;
-  const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', body], {
-    encoding: 'utf8',
-    env: { ...process.env, LD_PRELOAD: join(folder, 'few-threads.so') },
-  });
-  t.equal(status, 0, stderr);
-  const [all, none, some, again] = JSON.parse(stdout);
-  t.equal(all[0], 4);
-  t.same(none, ['MagnetsError', 'ERR_THREAD']);
-  t.ok(some[0] >= 1 && some[0] < 4, `${some[0]} threads`);
-  t.equal(some[1], all[1], 'the same tokens with fewer threads');
-  t.same(again, all);
-});
+    const { stdout, status, stderr } = spawnSync(
+      process.execPath,
+      ['--input-type=module', '-e', body],
+      {
+        encoding: 'utf8',
+        env: { ...process.env, LD_PRELOAD: join(folder, 'few-threads.so') },
+      },
+    );
+    t.equal(status, 0, stderr);
+    const [all, none, some, again] = JSON.parse(stdout);
+    t.equal(all[0], 4);
+    t.same(none, ['MagnetsError', 'ERR_THREAD']);
+    t.ok(some[0] >= 1 && some[0] < 4, `${some[0]} threads`);
+    t.equal(some[1], all[1], 'the same tokens with fewer threads');
+    t.same(again, all);
+  },
+);

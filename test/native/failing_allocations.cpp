@@ -16,27 +16,45 @@ bool may_allocate() {
   return before > 0 || (before < 0 && !gone);
 }
 
+void* allocate(size_t size) noexcept { return may_allocate() ? std::malloc(size > 0 ? size : 1) : nullptr; }
+
+void* allocate(size_t size, std::align_val_t alignment) noexcept {
+  const auto multiple = static_cast<size_t>(alignment);
+  return may_allocate() ? std::aligned_alloc(multiple, (size + multiple - 1) / multiple * multiple) : nullptr;
+}
+
+void* or_throw(void* memory) {
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
 }  // namespace
 
-// The other forms (arrays, nothrow) call these.
-
-void* operator new(size_t size) {
-  void* memory = may_allocate() ? std::malloc(size > 0 ? size : 1) : nullptr;
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+// Every form: where a sanitizer has its own, the others would not call these.
+void* operator new(size_t size) { return or_throw(allocate(size)); }
+void* operator new[](size_t size) { return or_throw(allocate(size)); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void* operator new[](size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void* operator new(size_t size, std::align_val_t alignment) { return or_throw(allocate(size, alignment)); }
+void* operator new[](size_t size, std::align_val_t alignment) { return or_throw(allocate(size, alignment)); }
+void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return allocate(size, alignment);
 }
-
-void* operator new(size_t size, std::align_val_t alignment) {
-  const auto multiple = static_cast<size_t>(alignment);
-  void* memory = may_allocate() ? std::aligned_alloc(multiple, (size + multiple - 1) / multiple * multiple) : nullptr;
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+void* operator new[](size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return allocate(size, alignment);
 }
-
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace magnets::test {
 

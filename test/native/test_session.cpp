@@ -307,6 +307,21 @@ void a_session_can_be_used_again() {
   check(pool->open(options_of(3, 0, false)).get() != first, "one without guidance is another");
 }
 
+enum class Outcome { done, out_of_memory, another_error };
+
+/// How `body` ends. Allocates nothing itself.
+template <class Body>
+Outcome outcome_of(const Body& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    return Outcome::out_of_memory;
+  } catch (const Error& error) {
+    return error.code == "ERR_OUT_OF_MEMORY" ? Outcome::out_of_memory : Outcome::another_error;
+  }
+  return Outcome::done;
+}
+
 /// Fails every allocation of a request in turn. What comes after is not harmed: the same request gives the same tokens.
 void running_out_of_memory_harms_nothing() {
   const auto config = config_of(4, 40, NormPlace::pre);
@@ -317,21 +332,19 @@ void running_out_of_memory_harms_nothing() {
     return decode(*session, Caching::cached);
   };
   int failures = 0;
-  for (int number = 0;; ++number) {
-    bool failed = false;
-    fail_allocation(number);
-    try {
-      request();
-    } catch (const std::bad_alloc&) {
-      failed = true;
-    } catch (const Error& error) {
-      failed = true;
-      if (error.code != "ERR_OUT_OF_MEMORY") check(false, "out of memory is told as " + error.code);
+  for (const Memory memory : {Memory::scarce, Memory::gone}) {
+    for (int before = 0, reached = true; reached; ++before) {
+      Outcome outcome = Outcome::done;
+      {
+        const FailingAllocations failing(before, memory);
+        outcome = outcome_of(request);
+        reached = failing.failed();
+      }
+      failures += outcome == Outcome::out_of_memory;
+      if (outcome == Outcome::another_error) check(false, "out of memory is told as another error");
+      if (request() != expected)
+        check(false, "other tokens after allocation " + std::to_string(before) + " has failed");
     }
-    const bool was_reached = stop_failing_allocations();
-    failures += failed;
-    if (request() != expected) check(false, "tokens after allocation " + std::to_string(number) + " has failed");
-    if (!was_reached) break;
   }
   check(failures > 20, "allocations that failed: " + std::to_string(failures));
 }
@@ -343,7 +356,7 @@ void misuse_is_refused() {
   const Step first = step_of(0, {kTokens}, false, Caching::cached);
   Step step = first;
   const auto refused = [&](const std::string& what) {
-    check(error_of([&] { session.step(step); }) == "ERR_INTERNAL", what);
+    check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL"), what);
     step = first;
   };
   step.refresh = false;
@@ -359,22 +372,24 @@ void misuse_is_refused() {
   session.step(first);
   step = step_of(1, {kTokens}, false, Caching::cached);
   step.width = {2, 20};
-  check(error_of([&] { session.step(step); }) == "ERR_INTERNAL", "a change of width must refresh");
+  check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL"), "a change of width must refresh");
   std::vector<int32_t> tokens(kTokens, kCodebook);
-  check(error_of([&] { session.reveal(tokens); }) == "ERR_INTERNAL", "a token outside the codebook");
+  check(error_of([&] { session.reveal(tokens); }).starts_with("ERR_INTERNAL"), "a token outside the codebook");
   step = step_of(1, {kTokens}, false, Caching::cached);
-  check(error_of([&] { session.step(step); }) == "none", "what is refused changes nothing");
+  check(error_of([&] { session.step(step); }) == "", "what is refused changes nothing");
   check(session.usable(), "what is refused leaves a session usable");
   SessionOptions options = options_of(1, 0, false);
   options.ids[3] = kMask + 1;
-  check(error_of([&] { Session(generator, options); }) == "ERR_INTERNAL", "an id outside the vocabulary");
+  check(error_of([&] { Session(generator, options); }).starts_with("ERR_INTERNAL"), "an id outside the vocabulary");
   options.ids.pop_back();
-  check(error_of([&] { Session(generator, options); }) == "ERR_INTERNAL", "too few ids");
-  check(error_of([&] { Session(generator, 1 << 28, false); }) == "ERR_OUT_OF_MEMORY", "more rows than can be counted");
-  check(error_of([&] { cpu::open_cpu(1, "abacus"); }) == "ERR_UNSUPPORTED", "an unknown instruction set");
+  check(error_of([&] { Session(generator, options); }).starts_with("ERR_INTERNAL"), "too few ids");
+  check(error_of([&] { Session(generator, 1 << 28, false); }).starts_with("ERR_OUT_OF_MEMORY"),
+        "more rows than can be counted");
+  check(error_of([&] { cpu::open_cpu(1, "abacus"); }).starts_with("ERR_UNSUPPORTED"), "an unknown instruction set");
   NamedWeights none({});
-  check(error_of([&] { Generator(cpu::open_cpu(1, ""), config_of(4, 40, NormPlace::post), none, kF32); }) ==
-            "ERR_CHECKPOINT",
+  check(error_of([&] {
+          Generator(cpu::open_cpu(1, ""), config_of(4, 40, NormPlace::post), none, kF32);
+        }).starts_with("ERR_CHECKPOINT"),
         "missing tensors");
 }
 

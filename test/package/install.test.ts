@@ -25,10 +25,14 @@ t.test('the packed tarball installs without a compiler and generates', async (t)
   const npm = (cwd: string, ...args: string[]) =>
     execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   const pack = (cwd: string, ...args: string[]) =>
-    (JSON.parse(npm(cwd, 'pack', '--json', '--ignore-scripts', ...args)) as [{ filename: string }])[0].filename;
+    (
+      JSON.parse(npm(cwd, 'pack', '--json', '--ignore-scripts', ...args)) as [{ filename: string }]
+    )[0].filename;
 
   // As `npm run prebuilds` packs it: with the addon that is built here as the prebuilt one.
-  execFileSync('tar', ['xf', pack(root, '--pack-destination', folder), '-C', folder], { cwd: folder });
+  execFileSync('tar', ['xf', pack(root, '--pack-destination', folder), '-C', folder], {
+    cwd: folder,
+  });
   const prebuilds = join(folder, 'package', 'prebuilds', `${process.platform}-${process.arch}`);
   mkdirSync(prebuilds, { recursive: true });
   copyFileSync(join(root, 'build/Release/magnets.node'), join(prebuilds, 'node.napi.node'));
@@ -38,9 +42,14 @@ t.test('the packed tarball installs without a compiler and generates', async (t)
   mkdirSync(empty);
   writeFileSync(join(empty, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   npm(empty, 'install', '--no-audit', '--no-fund', tarball);
-  const installed = JSON.parse(readFileSync(join(empty, 'node_modules/magnets/package.json'), 'utf8'));
+  const installed = JSON.parse(
+    readFileSync(join(empty, 'node_modules/magnets/package.json'), 'utf8'),
+  );
   t.equal(installed.version, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version);
-  t.throws(() => readFileSync(join(empty, 'node_modules/magnets/build/Release/magnets.node')), 'nothing was compiled');
+  t.throws(
+    () => readFileSync(join(empty, 'node_modules/magnets/build/Release/magnets.node')),
+    'nothing was compiled',
+  );
 
   writeFileSync(join(empty, 'first.js'), script);
   const output = execFileSync(process.execPath, ['first.js'], { cwd: empty, encoding: 'utf8' });

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import t from 'tap';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,9 +20,10 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
   for (const needed of [
     'dist/index.js',
     'dist/index.d.ts',
+    'dist/plan/index.js',
+    'dist/plan/index.d.ts',
     'dist/cli/main.js',
     'native/addon/addon.cpp',
-    'native/cpu/kernels.inl',
     'models/fashion/model.safetensors',
     'models/fashion/tokenizer/config.json',
     'models/moving-digits/model.safetensors',
@@ -32,8 +34,14 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
   ]) {
     t.ok(files.includes(needed), needed);
   }
+  for (const folder of ['native/engine/', 'native/cpu/', 'native/cuda/']) {
+    t.ok(
+      files.some((file) => file.startsWith(folder)),
+      folder,
+    );
+  }
   t.same(
-    files.filter((file) => /^(test|training|bench|\.ci|build|scripts)\//.test(file)),
+    files.filter((file) => /^(test|training|evaluation|bench|\.ci|build|scripts)\//.test(file)),
     [],
   );
 });
@@ -45,7 +53,7 @@ t.test('import and require', async (t) => {
     '--input-type=module',
     '-e',
     `import { plan, presets, info } from 'magnets';
-    console.log(plan({ model: presets.L, steps: 12 }).ratio.toFixed(2), info().cpu.threads > 0)`,
+    console.log(plan({ model: presets.L, steps: 12 }).flopsRatio.toFixed(2), info().cpu.threads > 0)`,
   );
   t.match(imported, { status: 0, stdout: '3.08 true\n' });
   const required = run(
@@ -54,6 +62,35 @@ t.test('import and require', async (t) => {
     `console.log(typeof require('magnets').load)`,
   );
   t.match(required, { status: 0, stdout: 'function\n' });
+});
+
+t.test('magnets/plan is bundled for a browser, without any module of Node', async (t) => {
+  const bundle = (from: string) =>
+    build({
+      stdin: { contents: `export * from ${JSON.stringify(from)}`, resolveDir: root },
+      bundle: true,
+      write: false,
+      metafile: true,
+      format: 'esm',
+      platform: 'browser',
+      logLevel: 'silent',
+    });
+  const { outputFiles, metafile } = await bundle('magnets/plan');
+  const inputs = Object.keys(metafile.inputs).filter((file) => file !== '<stdin>');
+  t.ok(inputs.includes('dist/plan/index.js'));
+  t.same(
+    inputs.filter((file) => !/^dist\/(plan\/\w+|errors)\.js$/.test(file)),
+    [],
+    'it looks at nothing above it',
+  );
+  const code = Buffer.from(outputFiles[0]!.contents).toString('base64');
+  const { plan, presets } = await import(`data:text/javascript;base64,${code}`);
+  t.equal(plan({ model: presets.L, steps: 12 }).flopsRatio.toFixed(2), '3.08');
+  await t.rejects(
+    bundle('magnets'),
+    { message: /Could not resolve "node:/ },
+    'the rest needs Node',
+  );
 });
 
 t.test('one version', async (t) => {

@@ -11,7 +11,8 @@ needs_dist = unittest.skipUnless((ROOT / "dist" / "index.js").exists(), "the pac
 
 
 def evaluate(script: str, value: object = None) -> object:
-    """Runs a module in the repository's root, with `value` as its constant `input`, and returns the JSON that it prints."""
+    """Runs a module in the repository's root, with `value` as its constant `input`, and returns the JSON that it
+    prints."""
     module = f"const input = {json.dumps(value)};\n{script}"
     command = ["node", "--input-type=module", "--eval", module]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -16,8 +16,8 @@ class MaskingTest(unittest.TestCase):
 
     def test_a_progress_masks_the_first_of_the_order_rounded_up(self):
         order = np.array([[3, 0, 2, 1], [0, 1, 2, 3]])
-        masked = masking.first_in_order(order, np.array([[2 / 3], [0.5]]))  # cos(π/3) = 0.5, cos(π/4) = 0.71
-        np.testing.assert_array_equal(masked[0].nonzero()[0], [1, 3] if masked[0].sum() == 2 else [1, 2, 3])
+        masked = masking.first_in_order(order, np.array([[0.7], [0.5]]))  # 4 cos(0.35 π) = 1.8, 4 cos(0.25 π) = 2.8
+        np.testing.assert_array_equal(masked[0], [False, True, False, True])
         np.testing.assert_array_equal(masked[1], [True, True, True, False])
 
     def test_a_single_position_is_always_masked(self):

@@ -1,6 +1,5 @@
 """The decode loop in Python reveals as many tokens in each step as a plan of the package says."""
 
-import math
 import json
 import subprocess
 import unittest
@@ -27,8 +26,7 @@ class MaskCountsTest(unittest.TestCase):
                 self.assertTrue(all(after < before for before, after in zip(counts, counts[1:])), (tokens, steps))
 
     def test_counts_are_computed_in_float64(self):
-        # In float32 256 · cos(π/3) is above 128 or below it depending on the order of rounding; in float64 it is not below.
-        self.assertEqual(mask_counts(256, 3)[1], math.floor(256 * math.cos(math.pi / 2 * 2 / 3)))
+        # 256 cos(π/3) is 128: float64 rounds this cosine up, other precisions may round it down.
         self.assertEqual(mask_counts(256, 3)[1], 128)
 
     @needs_dist

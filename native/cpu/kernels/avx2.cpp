@@ -17,15 +17,15 @@ struct V {
   __m256 v;
   static V load(const float* x) { return {_mm256_loadu_ps(x)}; }
   static V broadcast(float x) { return {_mm256_set1_ps(x)}; }
-  static V low_bf16(const uint32_t* x) { return {_mm256_castsi256_ps(_mm256_slli_epi32(words(x), 16))}; }
+  static V low_bf16(const uint32_t* x) { return {_mm256_castsi256_ps(_mm256_slli_epi32(integers(x), 16))}; }
   static V high_bf16(const uint32_t* x) {
-    return {_mm256_castsi256_ps(_mm256_and_si256(words(x), _mm256_set1_epi32(static_cast<int>(0xffff0000))))};
+    return {_mm256_castsi256_ps(_mm256_and_si256(integers(x), _mm256_set1_epi32(static_cast<int>(0xffff0000))))};
   }
-  static V from_integers(const uint32_t* x) { return {_mm256_cvtepi32_ps(words(x))}; }
+  static V from_integers(const uint32_t* x) { return {_mm256_cvtepi32_ps(integers(x))}; }
   void store(float* x) const { _mm256_storeu_ps(x, v); }
 
  private:
-  static __m256i words(const uint32_t* x) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)); }
+  static __m256i integers(const uint32_t* x) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)); }
 };
 
 inline V operator+(V a, V b) { return {_mm256_add_ps(a.v, b.v)}; }

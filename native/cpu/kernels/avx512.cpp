@@ -17,15 +17,15 @@ struct V {
   __m512 v;
   static V load(const float* x) { return {_mm512_loadu_ps(x)}; }
   static V broadcast(float x) { return {_mm512_set1_ps(x)}; }
-  static V low_bf16(const uint32_t* x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(words(x), 16))}; }
+  static V low_bf16(const uint32_t* x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(integers(x), 16))}; }
   static V high_bf16(const uint32_t* x) {
-    return {_mm512_castsi512_ps(_mm512_and_si512(words(x), _mm512_set1_epi32(static_cast<int>(0xffff0000))))};
+    return {_mm512_castsi512_ps(_mm512_and_si512(integers(x), _mm512_set1_epi32(static_cast<int>(0xffff0000))))};
   }
-  static V from_integers(const uint32_t* x) { return {_mm512_cvtepi32_ps(words(x))}; }
+  static V from_integers(const uint32_t* x) { return {_mm512_cvtepi32_ps(integers(x))}; }
   void store(float* x) const { _mm512_storeu_ps(x, v); }
 
  private:
-  static __m512i words(const uint32_t* x) { return _mm512_loadu_si512(x); }
+  static __m512i integers(const uint32_t* x) { return _mm512_loadu_si512(x); }
 };
 
 inline V operator+(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }

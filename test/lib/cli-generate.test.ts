@@ -1,0 +1,120 @@
+/** The command line with a model of pictures. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { fixtureFolder } from './fixtures.js';
+import { magnets } from './magnets.js';
+import { readPng } from './png.js';
+
+t.test('generate', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const out = join(folder, 'new', 'out.png');
+  const strip = join(folder, 'strip.png');
+  const args = [
+    'generate',
+    'a',
+    '3',
+    'none',
+    '--model',
+    fixtureFolder('post'),
+    '--count',
+    '5',
+    '--steps',
+    '4',
+  ];
+  const { status, stdout, stderr } = magnets(
+    ...args,
+    '--schedule',
+    'paper',
+    '--guidance',
+    '2',
+    '--seed',
+    '7',
+    '--out',
+    out,
+    '--strip',
+    strip,
+    '--json',
+  );
+  t.same([status, stderr], [0, ''], 'quiet in a pipe');
+  const result = JSON.parse(stdout);
+  t.match(result, { model: 'post', count: 5, seed: 7, steps: 4, out, strip });
+  t.match(result.backend, /^cpu\//);
+  t.equal(result.flopsRatio, result.baselineFlops / result.flops);
+  t.ok(result.tokenizerFlops > 0);
+  const sheet = readPng(readFileSync(out));
+  t.match(sheet, { width: 3 * (8 * 3 + 3) + 3, height: 2 * (6 * 3 + 3) + 3, channels: 3 });
+  t.match(readPng(readFileSync(strip)), { width: 4 * (8 * 3 + 3) + 3, height: 6 * 3 + 6 });
+  t.match(
+    magnets(...args, '--out', out).stdout,
+    /5 pictures in 4 steps .*, seed \d+, .*\n.*the full-size baseline needs/,
+  );
+  t.match(magnets(...args, '--scale', '1', '--out', out), { status: 0 });
+  t.match(readPng(readFileSync(out)), { width: 3 * 9 + 1, height: 2 * 7 + 1 });
+});
+
+t.test('the seed is drawn anew and said, and gives the same samples again', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const generate = (...args: string[]) => {
+    const out = join(folder, 'out.png');
+    const model = ['--model', fixtureFolder('post'), '--count', '4', '--out', out];
+    const { status, stdout } = magnets('generate', 'a', ...model, ...args);
+    t.equal(status, 0);
+    return { stdout, pixels: readPng(readFileSync(out)).data };
+  };
+  const { stdout, pixels } = generate('--json');
+  const { seed } = JSON.parse(stdout);
+  t.ok(Number.isSafeInteger(seed) && seed >= 0);
+  const again = generate('--seed', String(seed), '--batch-size', '3');
+  t.same(again.pixels, pixels, 'whatever the size of the batches');
+  t.match(again.stdout, `seed ${seed}, `);
+  t.notSame(JSON.parse(generate('--json').stdout).seed, seed);
+  const large = String(2n ** 64n - 1n);
+  t.equal(JSON.parse(generate('--json', '--seed', large).stdout).seed, large, 'exactly');
+});
+
+t.test('every way to compute that the CPU has', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const generate = (...args: string[]) => {
+    const model = ['--model', fixtureFolder('post'), '--out', join(folder, 'out.png')];
+    return magnets('generate', 'a', ...model, ...args);
+  };
+  for (const weights of ['auto', 'f32', 'bf16']) {
+    t.match(generate('--weights', weights, '--compute', 'f32'), { status: 0 }, weights);
+  }
+  t.match(generate('--weights', 'f16', '--device', 'cpu'), { status: 1, stderr: /for weights/ });
+  t.match(generate('--compute', 'bf16', '--device', 'cpu'), { status: 1, stderr: /for compute/ });
+  t.match(generate('--compute', 'f16', '--device', 'cuda:99'), {
+    status: 1,
+    stderr: /^magnets: cannot open cuda:99: /,
+  });
+});
+
+t.test('the labels are those of positionals and options, in order', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const pixels = (...labels: string[]) => {
+    const out = join(folder, 'out.png');
+    const { status } = magnets(
+      'generate',
+      '--model',
+      fixtureFolder('post'),
+      '--seed',
+      '7',
+      ...labels,
+      '--out',
+      out,
+    );
+    t.equal(status, 0);
+    return readPng(readFileSync(out)).data;
+  };
+  const want = pixels('a', 'b', '3');
+  t.same(pixels('a', '--label', 'b', '3'), want);
+  t.same(pixels('--label', 'a', 'b', '--label', '3'), want);
+  t.notSame(pixels('b', 'a', '3'), want);
+});
