@@ -33,7 +33,7 @@ __device__ __forceinline__ void store_row(const Load& load, const NormArguments&
 #pragma unroll
     for (int i = 0; i < 8; ++i) v[i] = first + i < columns ? v[i] : 0.0f;
   };
-  float kept[kKept][8];  // (turn, column): column turn * 256 + lane * 8 + column of the row
+  float kept[kKept][8];  // [turn][8 columns]: from column turn * 256 + lane * 8 of the row on
 #pragma unroll
   for (int i = 0; i < kKept; ++i) {
     const int first = i * 256 + lane * 8;
