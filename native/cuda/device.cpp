@@ -1,7 +1,7 @@
+#include "device.h"
+
 #include <algorithm>
 #include <cstdint>
-
-#include "device.h"
 
 namespace magnets::cuda {
 

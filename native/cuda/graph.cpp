@@ -1,7 +1,8 @@
+#include "graph.h"
+
 #include <exception>
 
 #include "device.h"
-#include "graph.h"
 
 namespace magnets::cuda {
 

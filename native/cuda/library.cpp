@@ -1,3 +1,5 @@
+#include "library.h"
+
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -5,7 +7,6 @@
 
 #include "cuda_backend.h"
 #include "device.h"
-#include "library.h"
 
 namespace magnets::cuda {
 

@@ -1,9 +1,10 @@
+#include "memory.h"
+
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "../ops/half.h"
-#include "memory.h"
 
 namespace magnets::cuda {
 

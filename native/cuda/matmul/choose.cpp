@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include "choose.h"
+
+#include <algorithm>
 
 namespace magnets::cuda {
 
