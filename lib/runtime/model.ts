@@ -134,7 +134,10 @@ export class Model {
     return pixels;
   }
 
-  /** Frees the weights at once, or after the step that is running. Generations that are under way end with an error. */
+  /**
+   * Frees the weights as soon as nothing runs on them. A batch that is being generated runs to its end; the next batch of
+   * its generation, or its pixels, are refused with ERR_DISPOSED, like every other call.
+   */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

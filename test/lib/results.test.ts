@@ -75,6 +75,14 @@ t.test('the tables of README.md and docs are those that npm run tables makes', a
   t.match(tables('--check'), { status: 0, stderr: '' });
 });
 
+t.test('docs/plan.svg is what scripts/draw-plan.js draws', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'plan.svg');
+  spawnSync(process.execPath, [join(root, 'scripts', 'draw-plan.js'), file]);
+  t.equal(readFileSync(file, 'utf8'), readFileSync(join(root, 'docs/plan.svg'), 'utf8'));
+});
+
 t.test('a table that differs is found and renewed', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
   t.teardown(() => rmSync(folder, { recursive: true }));

@@ -1,4 +1,5 @@
-// node scripts/draw-steps.js: writes docs/steps.svg, a drawing of what each step of a plan computes, from lib/plan.
+// node scripts/draw-plan.js [FILE]: writes a drawing of what each step of a plan computes, from lib/plan; without a file
+// docs/plan.svg.
 
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -119,4 +120,5 @@ ${phases.join('\n')}
 ${text(right - 8, lower.bottom + 40, `${giga(flops).toFixed(0)} GFLOP in all; the baseline needs ${giga(baselineFlops).toFixed(0)}, ${flopsRatio.toFixed(2)} times as many`, 'class="label strong"')}
 </svg>
 `;
-writeFileSync(fileURLToPath(new URL('../docs/steps.svg', import.meta.url)), svg);
+const file = process.argv[2] ?? fileURLToPath(new URL('../docs/plan.svg', import.meta.url));
+writeFileSync(file, svg);
