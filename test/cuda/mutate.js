@@ -1,12 +1,14 @@
 // npm run test:mutants [-- NUMBER...]: plants each change of mutants.js in a copy of native/cuda, builds the test that it
 // names beside what `npm run test:native` built, and runs it: plainly in every order, under ThreadSanitizer, under
 // AddressSanitizer. Bugs must be caught, by a run that says why; controls, which are no bugs, must survive every run.
-// Ends with `N planted, N caught, M controls, M survived`. Numbers go through the bugs and then the controls.
+// Ends with `N planted, N caught, M controls, M survived`. Numbers go through the bugs and then the controls. With
+// `--share N` only every N-th of them, which ones depends on the commit, so that all have their turn.
 
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { controls, mutants } from './mutants.js';
 
 /**
@@ -160,12 +162,20 @@ async function outcomeOf(number, mutant) {
   return { caught: false, why: unexplained.join('; ') };
 }
 
-const chosen = process.argv.slice(2).map(Number);
+const { values, positionals } = parseArgs({
+  options: { share: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
+const chosen = positionals.map(Number);
+const share = Number(values.share);
+const { output: commit } = await execute('git', ['rev-parse', '--short=7', 'HEAD'], {});
+const turn = share > 1 ? Number.parseInt(commit, 16) % share : 0;
 const all = [...mutants, ...controls];
 // Controls take the longest, so they begin.
 const numbers = all
   .map((_, i) => i + 1)
   .filter((number) => chosen.length === 0 || chosen.includes(number))
+  .filter((number) => number % share === turn)
   .sort((a, b) => Number(b > mutants.length) - Number(a > mutants.length));
 const count = { planted: 0, caught: 0, controls: 0, survived: 0 };
 await Promise.all(
