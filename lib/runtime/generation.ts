@@ -1,7 +1,7 @@
 /** One generation: the batches of a request, run step by step in native sessions. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { checkCallback, checkOptions, MagnetsError } from '../errors.js';
+import { boolean, checkCallback, checkOptions, MagnetsError } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
 import type { BatchPlan, StepPlan } from '../plan/plan.js';
 import { tokenCount } from '../plan/shape.js';
@@ -41,9 +41,9 @@ export interface GenerationStep {
 
 /** What a generation ended with; {@link GenerationResult} documents the fields. */
 export interface Outcome {
-  readonly model: string;
   readonly tokens: Tensor<'int32'>;
-  readonly pixels: Pixels | undefined;
+  /** Or why there are none. */
+  readonly pixels: Pixels | MagnetsError;
   readonly labels: readonly Label[];
   readonly seed: number | bigint;
   readonly plan: { readonly schedule: string; readonly steps: number };
@@ -73,8 +73,7 @@ export class GenerationResult {
   readonly tokenizerFlops: number;
   /** Wall time of the decode steps, and of tokenizing the frames that a prediction is given. */
   readonly seconds: number;
-  readonly #model: string;
-  readonly #pixels: Pixels | undefined;
+  readonly #pixels: Pixels | MagnetsError;
 
   constructor(outcome: Outcome) {
     this.tokens = outcome.tokens;
@@ -87,18 +86,16 @@ export class GenerationResult {
     this.flopsRatio = this.flops === 0 ? 1 : this.baselineFlops / this.flops;
     this.tokenizerFlops = outcome.tokenizerFlops;
     this.seconds = outcome.seconds;
-    this.#model = outcome.model;
     this.#pixels = outcome.pixels;
   }
 
   /**
    * [count, height, width, channels], of videos [count, frames, height, width, channels], in [0, 1].
-   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer.
+   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer, ERR_STATE when the result was asked for without
+   * pixels.
    */
   get pixels(): Pixels {
-    if (this.#pixels === undefined) {
-      throw new MagnetsError('ERR_UNSUPPORTED', `${this.#model} has no tokenizer beside it`);
-    }
+    if (this.#pixels instanceof MagnetsError) throw this.#pixels;
     return this.#pixels;
   }
 }
@@ -106,6 +103,8 @@ export class GenerationResult {
 export interface ResultOptions {
   /** Called after every step that is left. */
   readonly onStep?: (step: GenerationStep) => void;
+  /** Detokenize at the end. False where the tokens are enough: pixels can cost as much as many steps. Default true. */
+  readonly pixels?: boolean;
 }
 
 /** What a generation runs on. */
@@ -202,17 +201,18 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   /**
-   * Runs the steps that are left, then detokenizes where there is a tokenizer. Called again it gives the same promise.
-   * @throws MagnetsError ERR_STATE when a loop over the steps was left before the last one.
+   * Runs the steps that are left, then detokenizes where there is a tokenizer, unless `pixels` is false. Called again it
+   * gives the same promise. @throws MagnetsError ERR_STATE when a loop over the steps was left before the last one.
    */
   result(options: ResultOptions = {}): Promise<R> {
-    checkOptions(options, ['onStep']);
+    checkOptions(options, ['onStep', 'pixels']);
     checkCallback('onStep', options.onStep);
-    this.#result ??= this.#finish(options.onStep);
+    const pixels = boolean('pixels', options.pixels ?? true);
+    this.#result ??= this.#finish(options.onStep, pixels);
     return this.#result;
   }
 
-  async #finish(onStep: ResultOptions['onStep']): Promise<R> {
+  async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {
     this.#observed = onStep !== undefined;
     this.#steps ??= this.#run();
     for await (const ran of this.#steps) onStep?.(this.#stepOf(ran));
@@ -221,19 +221,32 @@ export class Generation<R extends GenerationResult = GenerationResult>
       throw new MagnetsError('ERR_STATE', 'this generation was left before its last step');
     }
     const tokens = this.#tokenTensor();
-    const detokenized = await this.#engine.tokenizer?.detokenize(tokens);
+    const { pixels, flops } = await this.#detokenize(tokens, wantsPixels);
     return this.#makeResult({
-      model: this.#engine.config.name,
       tokens,
-      pixels: detokenized?.pixels,
+      pixels,
       labels: this.labels,
       seed: this.seed,
       plan: this.#summary(),
       parts: this.#parts,
       baselineFlops: this.baselineFlops,
-      tokenizerFlops: this.#tokenizerFlops + (detokenized?.flops ?? 0),
+      tokenizerFlops: this.#tokenizerFlops + flops,
       seconds: this.#seconds,
     });
+  }
+
+  async #detokenize(
+    tokens: Tensor<'int32'>,
+    wanted: boolean,
+  ): Promise<{ pixels: Outcome['pixels']; flops: number }> {
+    const { tokenizer, config } = this.#engine;
+    if (tokenizer === undefined) {
+      const message = `${config.name} has no tokenizer beside it`;
+      return { pixels: new MagnetsError('ERR_UNSUPPORTED', message), flops: 0 };
+    }
+    if (wanted) return tokenizer.detokenize(tokens);
+    const message = 'this result was asked for without pixels: detokenize its tokens';
+    return { pixels: new MagnetsError('ERR_STATE', message), flops: 0 };
   }
 
   /** The whole way of a request: for each batch a session, in it one step after the other. */

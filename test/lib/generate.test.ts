@@ -360,6 +360,17 @@ t.test('a model without a tokenizer has no pixels', async (t) => {
   await t.rejects(bare.detokenize(result.tokens), unsupported);
 });
 
+t.test('a result without pixels costs none, and says so', async (t) => {
+  const whole = await model.generate(base).result();
+  const result = await model.generate(base).result({ pixels: false });
+  t.same(result.tokens.data, whole.tokens.data);
+  t.equal(result.tokenizerFlops, 0);
+  t.throws(() => result.pixels, { code: 'ERR_STATE', message: /asked for without pixels/ });
+  t.same((await model.detokenize(result.tokens)).data, whole.pixels.data);
+  const wrong = { pixels: 1 } as unknown as { pixels: boolean };
+  t.throws(() => model.generate(base).result(wrong), { name: 'TypeError' });
+});
+
 t.test('wrong arguments are refused at once', async (t) => {
   const wrong = (options: object) => () => model.generate({ ...base, ...options });
   t.throws(wrong({ labels: ['z'] }), {
