@@ -108,6 +108,18 @@ def commit() -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
+def description(model: Path, device: dict, module: str) -> dict:
+    """Returns what a result file says of how it was made, by `module` of this folder."""
+    return {
+        "device": device,
+        "commit": commit(),
+        "command": shlex.join(["python3", "-m", f"evaluation.{module}", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "model": model.name,
+        "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
@@ -136,12 +148,7 @@ def main() -> None:
     rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
     device, rows = compare(cache, methods, arguments.samples, seeds)
     report = {
-        "device": device,
-        "commit": commit(),
-        "command": shlex.join(["python3", "-m", "evaluation.compare", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
-        "model": model.name,
-        "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
+        **description(model, device, "compare"),
         "samples": arguments.samples,
         "seeds": seeds,
         "leftOut": left_out,

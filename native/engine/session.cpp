@@ -19,6 +19,18 @@ void check_size(size_t actual, size_t expected, const char* name) {
         "expected " + std::to_string(expected) + " " + name + " but received " + std::to_string(actual));
 }
 
+/// Each of the turns 0 .. masked - 1 belongs to one masked position of a sample: what a step reveals is then as much as
+/// its plan says.
+bool are_turns(const int32_t* turns, const uint8_t* state, int tokens, int masked) {
+  std::vector<bool> taken(masked);
+  for (int token = 0; token < tokens; ++token) {
+    if (state[token] != kMasked) continue;
+    if (turns[token] < 0 || turns[token] >= masked || taken[turns[token]]) return false;
+    taken[turns[token]] = true;
+  }
+  return true;
+}
+
 /// Rows of a batch are counted in 32 bits.
 int checked_rows(int64_t branches, int64_t positions) {
   if (branches * positions <= INT_MAX) return static_cast<int>(branches * positions);
@@ -39,6 +51,7 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
   const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
   ids_ = i32(samples_, token_count_);
   state_ = backend.allocate(ElementType::u8, samples_, token_count_);
+  turns_ = i32(samples_, token_count_);
   class_ids_ = i32(1, branches_);
   noise_keys_ = i32(3, samples_);
   tokens_ = i32(samples_, token_count_);
@@ -82,6 +95,14 @@ void Session::start(const SessionOptions& options) {
     state[i] = options.masked[i] ? kMasked : kKnown;
     masked_count[i / token_count_] += options.masked[i] ? 1 : 0;
   }
+  const bool in_turns = !options.turns.empty();
+  const std::vector<int32_t> turns = in_turns ? options.turns : std::vector<int32_t>(size, kAnyTurn);
+  check_size(turns.size(), size, "turns");
+  for (int sample = 0; in_turns && sample < samples_; ++sample) {
+    const size_t first = static_cast<size_t>(sample) * token_count_;
+    check(are_turns(&turns[first], &state[first], token_count_, masked_count[sample]),
+          "expected each of the turns below " + std::to_string(masked_count[sample]) + " once");
+  }
   // Three rows: the samples' numbers, then the low and the high halves of their seeds.
   std::vector<int32_t> noise_keys = options.sample_numbers;
   for (const uint64_t seed : options.seeds) noise_keys.push_back(static_cast<int32_t>(seed));
@@ -91,12 +112,18 @@ void Session::start(const SessionOptions& options) {
     stream_->clear_flops();
     stream_->upload(options.ids.data(), samples_, token_count_, *ids_);
     stream_->upload(state.data(), samples_, token_count_, *state_);
+    stream_->upload(turns.data(), samples_, token_count_, *turns_);
+    if (in_turns) {
+      const std::vector<float> confidence(turns.begin(), turns.end());
+      stream_->upload(confidence.data(), samples_, token_count_, *confidence_);
+    }
     stream_->upload(class_ids.data(), 1, branches_, *class_ids_);
     stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
     masked_count_ = std::move(masked_count);
     revealed_count_.assign(samples_, 0);
     logits_offsets_.assign(1, 0);
     cached_width_.reset();
+    in_turns_ = in_turns;
   });
 }
 
@@ -117,21 +144,25 @@ void Session::check_pass(const Width& width, bool refresh) const {
   check(refresh || cached_width_ == width, "expected a refresh at the first step and at a change of width");
 }
 
-/// The shape of the next pass; says where each branch's rows begin, and makes room for the logits.
-StepShape Session::select(const Width& width, bool refresh, bool all_logits) {
+/// The shape of the next pass; says where each branch's rows begin and whose turn has come, and makes room for the
+/// logits.
+StepShape Session::select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after) {
   std::vector<int32_t> row_offsets{0}, logits_offsets{0};
   int most = 0;
   for (int branch = 0; branch < branches_; ++branch) {
     const int sample = branch % samples_;
     const int rows = refresh ? token_count_ + 1 : masked_count_[sample] + revealed_count_[sample];
     row_offsets.push_back(row_offsets.back() + rows);
-    logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : masked_count_[sample]));
+    const int drawn = masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0);
+    logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : drawn));
     most = std::max(most, rows);
   }
   reserve_logits(logits_offsets.back());
   row_offsets_ = std::move(row_offsets);
   logits_offsets_ = std::move(logits_offsets);
-  stream_->put({{row_offsets_, *row_offsets_buffer_}, {logits_offsets_, *logits_offsets_buffer_}});
+  stream_->put({{row_offsets_, *row_offsets_buffer_},
+                {logits_offsets_, *logits_offsets_buffer_},
+                {masked_after, *masked_after_}});
   return {.heads = width.heads,
           .hidden = width.hidden,
           .refresh = refresh,
@@ -170,6 +201,8 @@ void Session::forward(const StepShape& shape) {
   if (shape.rows == 0) return;
   const Rows rows = rows_of(shape);
   stream_->run(SelectRows{.state = *state_,
+                          .turns = *turns_,
+                          .masked_after = *masked_after_,
                           .row_offsets = *row_offsets_buffer_,
                           .logits_offsets = *logits_offsets_buffer_,
                           .samples = samples_,
@@ -184,7 +217,7 @@ void Session::forward(const StepShape& shape) {
   if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
 }
 
-/// Draw a token for every masked position, and reveal those of the highest confidence.
+/// Draw a token for every masked position that has logits, and reveal those of the highest confidence.
 void Session::sample_and_reveal(const StepShape& shape) {
   if (shape.logits_rows > 0) {
     stream_->run(Sample{.logits = *lm_head_.logits,
@@ -211,7 +244,7 @@ void Session::sample_and_reveal(const StepShape& shape) {
 
 void Session::compute(const Width& width, bool refresh, bool all_logits) {
   check_pass(width, refresh);
-  const StepShape shape = select(width, refresh, all_logits);
+  const StepShape shape = select(width, refresh, all_logits, std::vector<int>(samples_));  // the turn of all has come
   usable_again_after([&] {
     stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
     cached_width_ = width;
@@ -226,7 +259,8 @@ void Session::step(const Step& step) {
           "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
               std::to_string(step.masked_after[sample]));
   }
-  StepShape shape = select(step.width, step.refresh, step.all_logits);
+  check(in_turns_ == (step.settings.confidence == Confidence::turn), "expected the confidence of the session's order");
+  StepShape shape = select(step.width, step.refresh, step.all_logits, step.masked_after);
   shape.reveals = true;
   check(shape.rows == step.active_rows && shape.logits_rows == step.logits_rows,
         "expected " + std::to_string(shape.rows) + " active rows and " + std::to_string(shape.logits_rows) +
@@ -235,7 +269,7 @@ void Session::step(const Step& step) {
   usable_again_after([&] {
     const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
     const std::vector<int32_t> settings(words.begin(), words.end());
-    stream_->put({{settings, *settings_}, {step.masked_after, *masked_after_}});
+    stream_->put({{settings, *settings_}});
     stream_->replay(shape, [&](const StepShape& shape) {
       forward(shape);
       sample_and_reveal(shape);
@@ -251,6 +285,7 @@ void Session::step(const Step& step) {
 void Session::reveal(const std::vector<int32_t>& tokens) {
   const int codebook_size = generator_->config().codebook_size;
   check(usable_, "expected a session in which nothing has failed");
+  check(!in_turns_, "expected a session whose positions take no turns");
   check_size(tokens.size(), static_cast<size_t>(samples_) * token_count_, "tokens");
   check(std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token < codebook_size; }),
         "expected tokens below " + std::to_string(codebook_size));
@@ -295,6 +330,7 @@ ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vec
   const size_t samples = class_ids.size();
   Session session(std::move(generator), {.ids = ids,
                                          .masked = std::vector<uint8_t>(ids.size(), 1),
+                                         .turns = {},
                                          .class_ids = class_ids,
                                          .null_class_id = std::nullopt,
                                          .sample_numbers = std::vector<int32_t>(samples),

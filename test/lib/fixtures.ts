@@ -23,9 +23,16 @@ export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }
   return { folder, write, change };
 }
 
+/** What the public code of other projects answered (test/fixtures/public). */
+export const publicFixture = (path: string) =>
+  fileURLToPath(new URL(`../fixtures/public/${path}`, import.meta.url));
+
+export const expectations = (name: FixtureName) =>
+  answersIn(`${fixtureFolder(name)}/expected.safetensors`);
+
 /** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
-export function expectations(name: FixtureName) {
-  const bytes = readFileSync(`${fixtureFolder(name)}/expected.safetensors`);
+export function answersIn(file: string) {
+  const bytes = readFileSync(file);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
     string,
