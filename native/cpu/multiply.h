@@ -4,6 +4,7 @@
 #include <span>
 
 #include "../ops/ops.h"
+#include "buffer.h"
 #include "packed_linear.h"
 
 namespace magnets::cpu {
@@ -14,9 +15,16 @@ struct MatrixProduct {
   size_t stride;
 };
 
-/// y[:rows, :out] = activation(x[:rows, :in] · Wᵀ + b) for several layers that share x; where `add` says so, that is
-/// added to y.
+/// How a product becomes y: y = activation(product), y + product, y + scale * product, or factor * product.
+struct Finish {
+  Activation activation = Activation::none;
+  bool add = false;
+  const BranchScale* scale = nullptr;  // with `add`
+  const CpuBuffer* factor = nullptr;   // its rows are y's own; may be y
+};
+
+/// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x.
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
-              const float* x, size_t x_stride, int rows, Activation activation, bool add);
+              const float* x, size_t x_stride, int rows, const Finish& finish, Scratch& scratch);
 
 }  // namespace magnets::cpu
