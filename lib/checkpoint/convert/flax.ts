@@ -25,7 +25,7 @@ const dtypes: Readonly<Record<string, Dtype>> = {
 const chunkedKey = '__msgpack_chunked_array__';
 
 const mostDepth = 32;
-const mostKeys = 2 ** 17;
+const mostKeys = 2 ** 14;
 const longestString = 2 ** 12;
 const mostDimensions = 32;
 
