@@ -14,6 +14,12 @@ export type { SheetOptions } from './media/sheet.js';
 export { stepStrip } from './media/strip.js';
 export * from './plan/index.js';
 export {
+  type ConvertedPart,
+  type ConvertOptions,
+  type ConvertProgress,
+  convert,
+} from './runtime/convert.js';
+export {
   type CudaDevice,
   type Device,
   type DeviceOptions,

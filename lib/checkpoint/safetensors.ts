@@ -5,22 +5,52 @@
 
 import { MagnetsError } from '../errors.js';
 
-const elementSizes = { F32: 4, F16: 2, BF16: 2 } as const;
+/** Bytes of an element of each dtype that the format has and anything here can meet. */
+const elementSizes = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+export type Dtype = keyof typeof elementSizes;
+
+/** The dtypes of weights that the engine takes. */
+const weightDtypes = ['F32', 'F16', 'BF16'] as const;
+
+export function elementSize(dtype: Dtype): number {
+  return elementSizes[dtype];
+}
 
 /** A tensor of a file: its dtype there, and a view of its bytes. */
 export interface FileTensor {
-  readonly dtype: keyof typeof elementSizes;
+  readonly dtype: (typeof weightDtypes)[number];
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
 
 export type FileTensors = Readonly<Record<string, FileTensor>>;
 
+/** A tensor of a header: where its bytes are, counted from the header's end. */
+export interface HeaderTensor<D extends Dtype = Dtype> {
+  readonly name: string;
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
 /** The format's own limit. */
 const longestHeader = 100_000_000;
 
 interface Entry {
-  readonly dtype: keyof typeof elementSizes;
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
 }
@@ -42,63 +72,85 @@ function isEntry(entry: unknown): entry is Entry {
   );
 }
 
-/** A view of every tensor in `bytes`, nothing copied. `file` is for messages. */
-export function parseSafetensors(file: string, bytes: Uint8Array): FileTensors {
-  const refuse = (message: string): never => {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${message}`);
-  };
-  if (bytes.byteLength < 8)
-    refuse(`expected a header length of 8 bytes, the file has ${bytes.byteLength}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getBigUint64(0, true);
-  const most = Math.min(longestHeader, bytes.byteLength - 8);
-  if (length > BigInt(most))
-    refuse(`expected a header of at most ${most} bytes but it says ${length}`);
-  const start = 8 + Number(length);
+function refuse(file: string, message: string): never {
+  throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${message}`);
+}
 
+/** The bytes of the header, of a file that begins with `start` and has `size` bytes in all. */
+export function headerLength(file: string, start: Uint8Array, size: number): number {
+  if (start.byteLength < 8)
+    refuse(file, `expected a header length of 8 bytes, the file has ${start.byteLength}`);
+  const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
+  const most = Math.min(longestHeader, size - 8);
+  if (length > BigInt(most))
+    refuse(file, `expected a header of at most ${most} bytes but it says ${length}`);
+  return Number(length);
+}
+
+/** Every tensor of a header, in the order of their bytes, of which there are `dataBytes`. */
+export function parseHeader<D extends Dtype>(
+  file: string,
+  bytes: Uint8Array,
+  dataBytes: number,
+  dtypes: readonly D[],
+): HeaderTensor<D>[] {
   let header: unknown;
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, start));
-    header = JSON.parse(text);
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected a JSON header`, { cause });
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    refuse('expected a JSON object as header');
+    refuse(file, 'expected a JSON object as header');
   }
 
-  const tensors: Record<string, FileTensor> = Object.create(null);
-  const ranges: { name: string; begin: number; end: number }[] = [];
+  const tensors: HeaderTensor<D>[] = [];
   for (const [name, entry] of Object.entries(header as object)) {
     if (name === '__metadata__') continue;
-    if (!isEntry(entry)) return refuse(`${name}: expected dtype, shape and data_offsets`);
-    const { dtype, shape, data_offsets: offsets } = entry;
+    if (!isEntry(entry)) return refuse(file, `${name}: expected dtype, shape and data_offsets`);
+    const { shape, data_offsets: offsets } = entry;
     const [begin, end] = offsets;
-    if (!Object.hasOwn(elementSizes, dtype)) {
-      refuse(`${name}: expected dtype F32, F16 or BF16 but received ${dtype}`);
+    const dtype = dtypes.find((known) => known === entry.dtype);
+    if (dtype === undefined) {
+      const expected = `${dtypes.slice(0, -1).join(', ')} or ${dtypes.at(-1)}`;
+      return refuse(file, `${name}: expected dtype ${expected} but received ${entry.dtype}`);
     }
-    const size = shape.reduce((product, extent) => product * extent, elementSizes[dtype]);
+    const size = shape.reduce<number>((product, extent) => product * extent, elementSizes[dtype]);
     if (end - begin !== size) {
-      refuse(`${name}: expected ${size} bytes for ${dtype} [${shape}] but received ${end - begin}`);
+      refuse(
+        file,
+        `${name}: expected ${size} bytes for ${dtype} [${shape}] but received ${end - begin}`,
+      );
     }
-    if (end > bytes.byteLength - start) {
-      refuse(`${name}: expected bytes below ${bytes.byteLength - start} but they end at ${end}`);
+    if (end > dataBytes) {
+      refuse(file, `${name}: expected bytes below ${dataBytes} but they end at ${end}`);
     }
-    ranges.push({ name, begin, end });
-    tensors[name] = { dtype, shape: [...shape], data: bytes.subarray(start + begin, start + end) };
+    tensors.push({ name, dtype, shape: [...shape], begin, end });
   }
 
-  ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let reached = 0;
-  for (const { name, begin, end } of ranges) {
+  for (const { name, begin, end } of tensors) {
     if (begin < reached)
-      refuse(`${name}: expected bytes of its own but they overlap another tensor's`);
+      refuse(file, `${name}: expected bytes of its own but they overlap another tensor's`);
     if (begin > reached)
-      refuse(`${name}: expected to begin at byte ${reached} but it begins at ${begin}`);
+      refuse(file, `${name}: expected to begin at byte ${reached} but it begins at ${begin}`);
     reached = end;
   }
-  if (reached !== bytes.byteLength - start) {
-    refuse(`expected ${reached} bytes of tensors but the file has ${bytes.byteLength - start}`);
+  if (reached !== dataBytes) {
+    refuse(file, `expected ${reached} bytes of tensors but the file has ${dataBytes}`);
+  }
+  return tensors;
+}
+
+/** A view of every tensor in `bytes`, nothing copied. `file` is for messages. */
+export function parseSafetensors(file: string, bytes: Uint8Array): FileTensors {
+  const start = 8 + headerLength(file, bytes, bytes.byteLength);
+  const data = bytes.subarray(start);
+  const header = parseHeader(file, bytes.subarray(8, start), data.byteLength, weightDtypes);
+  const tensors: Record<string, FileTensor> = Object.create(null);
+  for (const { name, dtype, shape, begin, end } of header) {
+    tensors[name] = { dtype, shape, data: data.subarray(begin, end) };
   }
   return tensors;
 }

@@ -2,7 +2,6 @@
 
 import { MagnetsError } from '../errors.js';
 import type { GeneratorConfig, TokenizerConfig } from './config.js';
-import type { FileTensors } from './safetensors.js';
 
 /** The name and shape of one tensor. */
 export interface TensorEntry {
@@ -19,7 +18,7 @@ export interface TensorListing {
 /** @throws MagnetsError ERR_CHECKPOINT for a missing tensor, one of another shape, and one that is not in the list. */
 export function checkTensors(
   file: string,
-  tensors: FileTensors,
+  tensors: Readonly<Record<string, Pick<TensorEntry, 'shape'>>>,
   expected: readonly TensorEntry[],
 ): void {
   for (const { name, shape } of expected) {

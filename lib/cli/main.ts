@@ -6,6 +6,7 @@
 
 import { UsageError } from './arguments.js';
 import * as bench from './bench.js';
+import * as convert from './convert.js';
 import * as generate from './generate.js';
 import * as info from './info.js';
 import * as plan from './plan.js';
@@ -16,6 +17,7 @@ const commands: Record<string, { help: string; run(args: string[]): Promise<void
   predict,
   plan,
   bench,
+  convert,
   info,
 };
 
@@ -25,6 +27,7 @@ const help = `magnets: masked generative transformers with nested widths
   magnets predict    predict how given frames of a video go on
   magnets plan       print what a schedule costs, by formula
   magnets bench      measure FLOPs and time, compared with the full-size baseline
+  magnets convert    make a checkpoint folder of a public model
   magnets info       print what magnets can use on this machine
 
 magnets COMMAND --help prints the options of a command.`;

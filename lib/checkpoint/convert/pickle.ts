@@ -1,0 +1,338 @@
+/**
+ * Reads Python's pickle (protocol 2, as torch.save writes it) as data. No code is ever run: a pickle is a program for a
+ * small stack machine, and this one knows the opcodes that build dictionaries, lists, tuples, strings and numbers. What
+ * a pickle may name is a fixed list, each entry of which is a function of this file; everything else is refused.
+ */
+
+/** A string, a number, true, false, null, a list or tuple, a dictionary, or one of the classes below. */
+export type Value = unknown;
+export type Dictionary = Map<Value, Value>;
+
+/** Bytes that a tensor is a view of. */
+export class Storage {
+  constructor(
+    /** `torch.FloatStorage` and so on. */
+    readonly type: string,
+    /** Names its bytes in the archive. */
+    readonly key: string,
+    readonly count: number,
+  ) {}
+}
+
+export class StridedTensor {
+  constructor(
+    readonly storage: Storage,
+    readonly offset: number,
+    readonly shape: readonly number[],
+    readonly strides: readonly number[],
+  ) {}
+}
+
+/** Something that is of no use here, such as the learning rate as a NumPy scalar. */
+class Ignored {}
+
+class Global {
+  constructor(readonly name: string) {}
+}
+
+const mark = Symbol('mark');
+
+export class PickleError extends Error {}
+
+function isCount(value: Value): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function fail(message: string): never {
+  throw new PickleError(message);
+}
+
+function rebuildTensor([storage, offset, shape, strides]: Value[]): StridedTensor {
+  const valid =
+    storage instanceof Storage &&
+    isCount(offset) &&
+    Array.isArray(shape) &&
+    shape.every(isCount) &&
+    Array.isArray(strides) &&
+    strides.length === shape.length &&
+    strides.every(isCount);
+  if (!valid) return fail('expected a storage, an offset, a shape and strides of a tensor');
+  return new StridedTensor(storage, offset, shape, strides);
+}
+
+/** What a pickle may call, by name. */
+const functions: Readonly<Record<string, (args: Value[]) => Value>> = {
+  'collections.OrderedDict': (args) =>
+    args.length === 0 ? new Map() : fail('expected an empty OrderedDict'),
+  'torch._utils._rebuild_tensor_v2': rebuildTensor,
+  'torch._utils._rebuild_parameter': ([tensor]) =>
+    tensor instanceof StridedTensor ? tensor : fail('expected a tensor as parameter'),
+  // An optimizer's learning rate may be a NumPy scalar. Nobody looks at it.
+  'numpy.core.multiarray.scalar': () => new Ignored(),
+  'numpy._core.multiarray.scalar': () => new Ignored(),
+  'numpy.dtype': () => new Ignored(),
+  '_codecs.encode': () => new Ignored(),
+};
+
+const storageName = /^torch\.(Double|Float|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage$/;
+
+/** Opcodes that are refused, by the names that Python's pickletools gives them. */
+const refusedOpcodes: Readonly<Record<string, string>> = {
+  i: 'INST',
+  o: 'OBJ',
+  P: 'PERSID',
+  '\x81': 'NEWOBJ',
+  '\x82': 'EXT1',
+  '\x83': 'EXT2',
+  '\x84': 'EXT4',
+  '\x92': 'NEWOBJ_EX',
+  '\x93': 'STACK_GLOBAL',
+  '\x94': 'MEMOIZE',
+  '\x95': 'FRAME',
+};
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+class Machine {
+  readonly #bytes: Buffer;
+  #at = 0;
+  readonly #stack: Value[] = [];
+  readonly #memo = new Map<number, Value>();
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #take(length: number): Buffer {
+    if (this.#at + length > this.#bytes.byteLength) fail('expected more bytes: is it cut off?');
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  #text(bytes: Uint8Array): string {
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      return fail('expected UTF-8');
+    }
+  }
+
+  #line(): string {
+    const end = this.#bytes.indexOf(10, this.#at);
+    if (end < 0) fail('expected the end of a line: is it cut off?');
+    const text = this.#text(this.#bytes.subarray(this.#at, end));
+    this.#at = end + 1;
+    return text;
+  }
+
+  #pop(): Value {
+    if (this.#stack.length === 0 || this.#stack.at(-1) === mark) fail('expected a value before it');
+    return this.#stack.pop();
+  }
+
+  /** The values above the last mark. */
+  #popMarked(): Value[] {
+    const start = this.#stack.lastIndexOf(mark);
+    if (start < 0) fail('expected a mark before it');
+    const values = this.#stack.splice(start);
+    return values.slice(1);
+  }
+
+  #top<T>(kind: string, is: (value: Value) => value is T): T {
+    const value = this.#stack.at(-1);
+    return is(value) ? value : fail(`expected ${kind} before it`);
+  }
+
+  #fill(pairs: Value[]): void {
+    const dictionary = this.#top('a dictionary', (value) => value instanceof Map);
+    if (pairs.length % 2 !== 0) fail('expected pairs of keys and values');
+    for (let i = 0; i < pairs.length; i += 2) {
+      const key = pairs[i];
+      if (dictionary.has(key)) {
+        fail(`expected one value for ${typeof key === 'string' ? key : 'each key'}`);
+      }
+      dictionary.set(key, pairs[i + 1]);
+    }
+  }
+
+  #recall(index: number): Value {
+    if (!this.#memo.has(index)) fail(`expected a value of number ${index} before it`);
+    return this.#memo.get(index);
+  }
+
+  #remember(index: number): void {
+    if (this.#stack.length === 0 || this.#stack.at(-1) === mark) fail('expected a value before it');
+    this.#memo.set(index, this.#stack.at(-1));
+  }
+
+  #global(): Global {
+    const name = `${this.#line()}.${this.#line()}`;
+    if (!Object.hasOwn(functions, name) && !storageName.test(name)) {
+      fail(`expected tensors alone but it wants ${name}`);
+    }
+    return new Global(name);
+  }
+
+  #call(): Value {
+    const args = this.#pop();
+    const callee = this.#pop();
+    if (!(callee instanceof Global && Array.isArray(args))) return fail('expected a call');
+    const known = Object.hasOwn(functions, callee.name) ? functions[callee.name] : undefined;
+    return known === undefined ? fail(`expected no call of ${callee.name}`) : known(args);
+  }
+
+  /** ('storage', type, key, device, count), by which torch names bytes outside of the pickle. */
+  #storage(): Storage {
+    const id = this.#pop();
+    if (!Array.isArray(id) || id.length !== 5) return fail('expected the five parts of a storage');
+    const [kind, type, key, , count] = id as Value[];
+    const valid =
+      kind === 'storage' &&
+      type instanceof Global &&
+      storageName.test(type.name) &&
+      typeof key === 'string' &&
+      isCount(count);
+    return valid ? new Storage(type.name, key, count) : fail('expected a storage');
+  }
+
+  /** Attributes: those of a dictionary (a state_dict's `_metadata`) and of what is ignored are dropped. */
+  #build(): void {
+    this.#pop();
+    const target = this.#stack.at(-1);
+    if (!(target instanceof Map || target instanceof Ignored)) {
+      fail('expected no object with a state of its own');
+    }
+  }
+
+  /** An integer of any length, two's complement; as a number where that is exact. */
+  #long(bytes: Buffer): Value {
+    let value = 0n;
+    for (let i = bytes.byteLength - 1; i >= 0; --i) value = (value << 8n) | BigInt(bytes[i]!);
+    const signed = BigInt.asIntN(8 * bytes.byteLength, value);
+    return Number.isSafeInteger(Number(signed)) ? Number(signed) : new Ignored();
+  }
+
+  run(): Value {
+    const stack = this.#stack;
+    for (;;) {
+      const opcode = String.fromCharCode(this.#take(1)[0]!);
+      switch (opcode) {
+        case '\x80': {
+          const protocol = this.#take(1)[0]!;
+          if (protocol !== 2) fail(`expected protocol 2 but received ${protocol}`);
+          break;
+        }
+        case '.': {
+          const result = this.#pop();
+          return stack.length === 0 ? result : fail('expected one value');
+        }
+        case '(':
+          stack.push(mark);
+          break;
+        case 'N':
+          stack.push(null);
+          break;
+        case '\x88':
+          stack.push(true);
+          break;
+        case '\x89':
+          stack.push(false);
+          break;
+        case 'J':
+          stack.push(this.#take(4).readInt32LE());
+          break;
+        case 'K':
+          stack.push(this.#take(1)[0]);
+          break;
+        case 'M':
+          stack.push(this.#take(2).readUInt16LE());
+          break;
+        case '\x8a':
+          stack.push(this.#long(this.#take(this.#take(1)[0]!)));
+          break;
+        case 'G':
+          stack.push(this.#take(8).readDoubleBE());
+          break;
+        case 'X':
+          stack.push(this.#text(this.#take(this.#take(4).readUInt32LE())));
+          break;
+        case '}':
+          stack.push(new Map());
+          break;
+        case ']':
+        case ')':
+          stack.push([]);
+          break;
+        case 't':
+          stack.push(this.#popMarked());
+          break;
+        case '\x85':
+          stack.push([this.#pop()]);
+          break;
+        case '\x86': {
+          const second = this.#pop();
+          stack.push([this.#pop(), second]);
+          break;
+        }
+        case '\x87': {
+          const third = this.#pop();
+          const second = this.#pop();
+          stack.push([this.#pop(), second, third]);
+          break;
+        }
+        case 'a': {
+          const value = this.#pop();
+          this.#top('a list', Array.isArray).push(value);
+          break;
+        }
+        case 'e': {
+          const values = this.#popMarked();
+          const list: Value[] = this.#top('a list', Array.isArray);
+          for (const value of values) list.push(value);
+          break;
+        }
+        case 's': {
+          const value = this.#pop();
+          this.#fill([this.#pop(), value]);
+          break;
+        }
+        case 'u':
+          this.#fill(this.#popMarked());
+          break;
+        case 'q':
+          this.#remember(this.#take(1)[0]!);
+          break;
+        case 'r':
+          this.#remember(this.#take(4).readUInt32LE());
+          break;
+        case 'h':
+          stack.push(this.#recall(this.#take(1)[0]!));
+          break;
+        case 'j':
+          stack.push(this.#recall(this.#take(4).readUInt32LE()));
+          break;
+        case 'c':
+          stack.push(this.#global());
+          break;
+        case 'R':
+          stack.push(this.#call());
+          break;
+        case 'Q':
+          stack.push(this.#storage());
+          break;
+        case 'b':
+          this.#build();
+          break;
+        default: {
+          const code = `0x${opcode.charCodeAt(0).toString(16).padStart(2, '0')}`;
+          fail(`expected tensors alone but it has the opcode ${refusedOpcodes[opcode] ?? code}`);
+        }
+      }
+    }
+  }
+}
+
+/** @throws PickleError for anything but data. */
+export function readPickle(bytes: Uint8Array): Value {
+  return new Machine(bytes).run();
+}

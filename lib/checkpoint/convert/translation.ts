@@ -1,0 +1,222 @@
+/** How a public model becomes one of ours: every tensor with what it is made of, as data, before anything is read. */
+
+import { MagnetsError } from '../../errors.js';
+import type { TensorEntry } from '../schema.js';
+import type { Group, Source } from './source.js';
+
+/** A tensor of ours and what it is made of. */
+export interface MadeTensor extends TensorEntry {
+  /** Tensors of the source, in the order in which `make` takes their values. */
+  readonly from: readonly TensorEntry[];
+  make(...values: Float32Array[]): Float32Array;
+}
+
+/** Where a public model comes from, for the model card. */
+export interface Origin {
+  readonly name: string;
+  readonly url: string;
+  readonly licence: string;
+}
+
+export interface Translation {
+  readonly part: 'generator' | 'tokenizer';
+  readonly origin: Origin;
+  /** config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly MadeTensor[];
+  /** Tensors of the source that nothing is made of, each with the reason. A tensor that is in neither list is refused. */
+  readonly dropped: readonly { readonly name: string; readonly why: string }[];
+  /** Tensors that have to hold the same values, since only the first of each pair is taken. */
+  readonly same: readonly (readonly [string, string])[];
+  /** What differs from the source, for the model card. */
+  readonly notes: readonly string[];
+}
+
+/** What the caller says beside the file. */
+export interface Hints {
+  /** Of the tokenizer that is converted with it. */
+  readonly codebookSize?: number;
+  /** Of a Halton-MaskGIT of another size than the released ones. */
+  readonly heads?: number;
+  /** Tokens of a picture, [height, width]. */
+  readonly grid?: readonly [number, number];
+}
+
+/** The tensors of a source that belong together, asked by name. */
+export class Weights {
+  constructor(
+    private readonly path: string,
+    private readonly group: Group,
+  ) {}
+
+  refuse(message: string): never {
+    throw new MagnetsError('ERR_CHECKPOINT', `${this.path}: ${message}`);
+  }
+
+  has(name: string): boolean {
+    return this.group.has(name);
+  }
+
+  names(): string[] {
+    return [...this.group.keys()];
+  }
+
+  /** The shape of a tensor that has to be there, with so many dimensions. */
+  shape<const D extends number>(name: string, dimensions: D): number[] & { length: D } {
+    const shape = this.group.get(name)?.shape;
+    if (shape?.length === dimensions && shape.every((extent) => extent > 0)) {
+      return shape as number[] & { length: D };
+    }
+    const received = shape === undefined ? 'nothing' : `[${shape}]`;
+    return this.refuse(
+      `${name}: expected a tensor of ${dimensions} dimensions but received ${received}`,
+    );
+  }
+
+  /** How many of `name(0)`, `name(1)`, … there are. */
+  count(name: (index: number) => string): number {
+    let count = 0;
+    while (this.has(name(count))) ++count;
+    return count;
+  }
+
+  /** The side of a square of so many tokens. */
+  side(name: string, tokens: number): number {
+    const side = Math.round(Math.sqrt(tokens));
+    if (tokens < 1 || side * side !== tokens) {
+      this.refuse(`${name}: expected positions of a square of tokens but received ${tokens}`);
+    }
+    return side;
+  }
+}
+
+/** A tensor as it is. */
+export function copied(name: string, shape: readonly number[], from: string): MadeTensor {
+  return { name, shape, from: [{ name: from, shape }], make: (values) => values };
+}
+
+/** [rows, columns] out of a tensor of the shape `stored` that holds [columns, rows]. */
+export function transposed(
+  name: string,
+  [rows, columns]: readonly [number, number],
+  from: string,
+  stored: readonly number[] = [columns, rows],
+): MadeTensor {
+  const make = (values: Float32Array) => {
+    const result = new Float32Array(values.length);
+    for (let row = 0; row < rows; ++row) {
+      for (let column = 0; column < columns; ++column) {
+        result[row * columns + column] = values[column * rows + row]!;
+      }
+    }
+    return result;
+  };
+  return { name, shape: [rows, columns], from: [{ name: from, shape: stored }], make };
+}
+
+/** Zeros, where the source has no such tensor. */
+export function zeros(name: string, shape: readonly number[]): MadeTensor {
+  const make = () => new Float32Array(shape.reduce((product, extent) => product * extent, 1));
+  return { name, shape, from: [], make };
+}
+
+/** A public model that can be converted. */
+export interface Peer {
+  readonly format: 'torch' | 'flax';
+  /** A name that only this model's tensors have. */
+  recognizes(names: ReadonlySet<string>): boolean;
+  translate(weights: Weights, hints: Hints): Translation;
+}
+
+/** Names without what wrapping a model in DistributedDataParallel or torch.compile adds to them. */
+function unwrapped(source: Source, path: string, group: Group): Group {
+  const result = new Map(
+    [...group].map(([name, tensor]) => [
+      name.replace(/(^|\.)(?:(?:module|_orig_mod)\.)+/g, '$1'),
+      tensor,
+    ]),
+  );
+  if (result.size !== group.size) {
+    const message = `${source.path}: ${path}: expected names that differ without module. and _orig_mod.`;
+    throw new MagnetsError('ERR_CHECKPOINT', message);
+  }
+  return result;
+}
+
+export interface Recognized {
+  readonly peer: Peer;
+  /** Where in the file its tensors are; empty for the top. */
+  readonly path: string;
+  readonly group: Group;
+}
+
+/** Some names of what was found, for a message. */
+function sample(source: Source): string {
+  const names = [...source.groups].flatMap(([path, group]) =>
+    [...group.keys()].map((name) => (path === '' ? name : `${path}/${name}`)),
+  );
+  const shown = names.slice(0, 3).join(', ');
+  return names.length === 0 ? 'no tensors' : `${names.length} tensors such as ${shown}`;
+}
+
+/**
+ * The one model in the file that is known. Of several (weights and their moving average) the average is taken, which is
+ * what its authors sample from.
+ */
+export function recognize(
+  source: Source,
+  peers: readonly Peer[],
+  others: readonly { readonly tensor: RegExp; readonly name: string }[],
+): Recognized {
+  const format = source.format === 'flax' ? 'flax' : 'torch';
+  const found: Recognized[] = [];
+  for (const [path, stored] of source.groups) {
+    const group = format === 'flax' ? stored : unwrapped(source, path, stored);
+    const names = new Set(group.keys());
+    for (const peer of peers) {
+      if (peer.format === format && peer.recognizes(names)) found.push({ peer, path, group });
+    }
+  }
+  const averages = found.filter(({ path }) => /ema/i.test(path));
+  const candidates = averages.length > 0 ? averages : found;
+  if (candidates.length === 1) return candidates[0]!;
+
+  const refuse = (message: string): never => {
+    throw new MagnetsError('ERR_CHECKPOINT', `${source.path}: ${message}`);
+  };
+  if (candidates.length > 1) {
+    return refuse(`expected one model but found ${candidates.map(({ path }) => path).join(', ')}`);
+  }
+  const names = [...source.groups.values()].flatMap((group) => [...group.keys()]);
+  const other = others.find(({ tensor }) => names.some((name) => tensor.test(name)));
+  if (other !== undefined) {
+    return refuse(`expected a model that can be converted but it looks like ${other.name}`);
+  }
+  return refuse(`expected a model that can be converted but found ${sample(source)}`);
+}
+
+/** @throws MagnetsError ERR_CHECKPOINT for a missing tensor, one of another shape, and one that nothing is made of. */
+export function checkTranslation(path: string, group: Group, translation: Translation): void {
+  const refuse = (message: string): never => {
+    throw new MagnetsError('ERR_CHECKPOINT', `${path}: ${message}`);
+  };
+  const used = new Set(translation.dropped.map(({ name }) => name));
+  for (const { name, shape } of translation.tensors.flatMap(({ from }) => from)) {
+    const received = group.get(name)?.shape;
+    if (received === undefined || received.join() !== shape.join()) {
+      const what = received === undefined ? 'nothing' : `[${received}]`;
+      refuse(`${name}: expected a tensor [${shape}] but received ${what}`);
+    }
+    used.add(name);
+  }
+  for (const [first, second] of translation.same) {
+    const [a, b] = [group.get(first), group.get(second)];
+    if (a?.shape.join() !== b?.shape.join()) {
+      refuse(`${second}: expected the same as ${first}, [${a?.shape}], but received [${b?.shape}]`);
+    }
+    used.add(second);
+  }
+  const extra = [...group.keys()].find((name) => !used.has(name));
+  if (extra !== undefined)
+    refuse(`${extra}: expected no such tensor in ${translation.origin.name}`);
+}
