@@ -155,7 +155,7 @@ void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int
   Guarded y(backend, *stream, reference::Matrix(rows, columns));
   stream->run(Lookup{.table = *table,
                      .ids = *ids_buffer,
-                     .positions = *positions,
+                     .positions = positions.get(),
                      .rows = rows,
                      .sequence = kSequence,
                      .columns = columns,

@@ -185,7 +185,7 @@ Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) con
 
     stream->run(Lookup{.table = *code_inputs_,
                        .ids = *ids,
-                       .positions = *decoder_positions_,
+                       .positions = decoder_positions_.get(),
                        .rows = rows.count,
                        .sequence = positions,
                        .columns = d,
