@@ -14,7 +14,10 @@ void CpuStream::do_run(const Embed& op) {
       const int32_t* ids = cpu(op.ids).row<int32_t>(branch % op.samples);
       float* x = cpu(op.x).row<float>(row);
       std::copy_n(cpu(op.positions).row<float>(position), op.columns, x);
-      cpu(op.table).add(position == 0 ? first_ids[branch] : ids[position - 1], op.columns, x);
+      if (position == 0) cpu(op.table).add(first_ids[branch], op.columns, x);
+      for (int j = 0; position > 0 && j < op.sub_tokens; ++j) {
+        cpu(op.table).add(ids[(position - 1) * op.sub_tokens + j], op.columns, x);
+      }
       if (op.norm != nullptr) normalize_row(x, *op.norm, op.columns, x);
     }
   });

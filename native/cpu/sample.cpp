@@ -13,11 +13,11 @@ namespace {
 
 int largest(const float* x, int n) { return static_cast<int>(std::max_element(x, x + n) - x); }
 
-/// Whom the noise of one position belongs to.
+/// Whom the noise of one sub-token belongs to.
 struct NoiseKey {
   uint64_t seed;
-  uint32_t position, step, sample;
-  PhiloxBlock block(uint32_t number) const { return philox({number, position, step, sample}, seed); }
+  uint32_t sub_token, step, sample;
+  PhiloxBlock block(uint32_t number) const { return philox({number, sub_token, step, sample}, seed); }
 };
 
 struct Choice {
@@ -76,7 +76,7 @@ void CpuStream::do_run(const Sample& op) {
   const int32_t* logits_rows = cpu(op.logits_rows).row<int32_t>(0);
   const CpuBuffer& keys = cpu(op.noise_keys);
   const int conditional = op.guided ? op.logits_count / 2 : op.logits_count;
-  const int n = op.codebook_size;
+  const int n = op.codebook_size / op.sub_tokens;  // of a sub-token
   std::array<int32_t, kSampleSettingsWords> words;
   std::copy_n(cpu(op.settings).row<int32_t>(0), words.size(), words.begin());
   const auto settings = std::bit_cast<SampleSettings>(words);
@@ -84,19 +84,21 @@ void CpuStream::do_run(const Sample& op) {
   const size_t stride = n + static_cast<size_t>(n) + (n + 4);
   float* scratch = sample_scratch_.get<float>(pool_->threads() * stride);
 
-  pool_->run(conditional, [&](int i, int thread) {
+  pool_->run(conditional * op.sub_tokens, [&](int task, int thread) {
+    const int i = task / op.sub_tokens, part = task % op.sub_tokens;
     const int row = index[logits_rows[i]];
     const int sample = row / op.rows.positions % op.samples;
-    const int token = row % op.rows.positions - 1;
-    if (token < 0 || cpu(op.state).row<uint8_t>(sample)[token] != kMasked) return;
+    const int position = row % op.rows.positions;
+    const int token = (position - 1) * op.sub_tokens + part;
+    if (position == 0 || cpu(op.state).row<uint8_t>(sample)[token] != kMasked) return;
 
     float* guided = scratch + thread * stride;
     float* scores = guided + n;
     auto* bits = reinterpret_cast<uint32_t*>(scores + n);
-    const float* own = cpu(op.logits).row<float>(i);
+    const float* own = cpu(op.logits).row<float>(i) + part * n;
     std::copy_n(own, n, guided);
     if (op.guided) {
-      const float* unconditional = cpu(op.logits).row<float>(conditional + i);
+      const float* unconditional = cpu(op.logits).row<float>(conditional + i) + part * n;
       const float w = settings.guidance;
       for (int j = 0; j < n; ++j) guided[j] = (1 + w) * own[j] - w * unconditional[j];
     }
@@ -105,7 +107,7 @@ void CpuStream::do_run(const Sample& op) {
     const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;
     const NoiseKey key{seed, static_cast<uint32_t>(token), settings.step, keys.row<uint32_t>(0)[sample]};
     const Choice choice = choose(kernels_, settings, key, n, guided, scores, bits);
-    cpu(op.tokens).row<int32_t>(sample)[token] = choice.token;
+    cpu(op.tokens).row<int32_t>(sample)[token] = part * n + choice.token;
     if (settings.confidence != Confidence::turn) cpu(op.confidence).row<float>(sample)[token] = choice.confidence;
   });
 }

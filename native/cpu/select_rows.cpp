@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cpu_stream.h"
 
 namespace magnets::cpu {
@@ -37,17 +39,30 @@ void CpuStream::do_run(const SelectRows& op) {
                                     " and " + std::to_string(logits_rows.count()));
   };
   check(0);
+  std::vector<uint8_t> computed(op.tokens), drawn(op.tokens);  // a position has such a sub-token
   for (int branch = 0; branch < op.branches; ++branch) {
     const int sample = branch % op.samples;
     const uint8_t* states = cpu(op.state).row<uint8_t>(sample);
     const int32_t* turns = cpu(op.turns).row<int32_t>(sample);
     const int32_t masked_after = cpu(op.masked_after).row<int32_t>(0)[sample];
-    for (int position = 0; position <= op.tokens; ++position) {
-      const uint8_t state = position == 0 ? uint8_t{kKnown} : states[position - 1];
-      if (!op.refresh && state == kKnown) continue;
-      const bool drawn = state == kMasked && turns[position - 1] >= masked_after;
-      if (op.all_logits || drawn) logits_rows.add(rows.count());
-      rows.add(branch * (op.tokens + 1) + position);
+    int more_computed = 0, more_drawn = 0;  // sub-tokens that share a position with one before
+    for (int position = 0; position < op.tokens; ++position) {
+      int computing = 0, drawing = 0;
+      for (int i = position * op.sub_tokens; i < (position + 1) * op.sub_tokens; ++i) {
+        computing += states[i] != kKnown;
+        drawing += states[i] == kMasked && turns[i] >= masked_after;
+      }
+      computed[position] = computing > 0, drawn[position] = drawing > 0;
+      more_computed += std::max(0, computing - 1), more_drawn += std::max(0, drawing - 1);
+    }
+    if (op.refresh) {
+      if (op.all_logits) logits_rows.add(rows.count());
+      rows.add(branch * (op.tokens + 1));
+    }
+    for (int position = 0; position < op.tokens; ++position) {
+      if (!op.refresh && !computed[position] && more_computed-- <= 0) continue;
+      if (op.all_logits || drawn[position] || more_drawn-- > 0) logits_rows.add(rows.count());
+      rows.add(branch * (op.tokens + 1) + 1 + position);
     }
     check(branch + 1);
   }

@@ -60,15 +60,19 @@ struct ClassTable {
 
 struct GeneratorConfig {
   TransformerConfig transformer;
-  int codebook_size;  // C, the tokens that may be sampled: vocabulary ids 0 .. C - 1
-  int vocab_size;     // V
-  int token_count;    // N, without the class token or register
+  int codebook_size;   // C, the tokens that may be sampled: vocabulary ids 0 .. C - 1
+  int vocab_size;      // V
+  int token_count;     // N, positions without the class token or register
+  int sub_tokens = 1;  // of a position; each has an equal part of the codebook (MaskBit)
   EmbeddingNorm embedding_norm = EmbeddingNorm::layer_norm;
   Head head = Head::dense;
   HeadWeights head_weights = HeadWeights::words;
   ClassTable classes = {};  // with Modulation::per_class
 
-  int positions() const { return token_count + 1; }  // S
+  int positions() const { return token_count + 1; }                 // S
+  int sub_token_count() const { return token_count * sub_tokens; }  // of a sample
+  /// Columns of the logits.
+  int logits_columns() const { return head_weights == HeadWeights::own ? codebook_size : vocab_size; }
 };
 
 struct Shape3 {

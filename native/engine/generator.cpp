@@ -37,7 +37,8 @@ void Generator::load(Loader& loader) {
     lm_head_norm_ = loader.norm("head.norm", d, block.norm_eps);
   }
   const bool tied = config_.head_weights == HeadWeights::words;
-  lm_head_ = loader.linear(tied ? "embeddings.word.weight" : "head.output.weight", "head.bias", config_.vocab_size, d);
+  lm_head_ =
+      loader.linear(tied ? "embeddings.word.weight" : "head.output.weight", "head.bias", config_.logits_columns(), d);
 }
 
 void Generator::modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const {
@@ -54,6 +55,7 @@ void Generator::embed(const Buffer& ids, const Buffer& first_ids, int samples, c
                    .ids = ids,
                    .first_ids = first_ids,
                    .samples = samples,
+                   .sub_tokens = config_.sub_tokens,
                    .rows = rows,
                    .norm = embedding_norm_ ? &*embedding_norm_ : nullptr,
                    .columns = config_.transformer.block.hidden_size,
@@ -77,8 +79,8 @@ void Generator::lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace
                       .y = dense});
     last = stream.run(Normalize{.x = dense, .norm = lm_head_norm_, .rows = count, .columns = d, .y = dense});
   }
-  stream.run(
-      Matmul{.layer = *lm_head_, .out = config_.vocab_size, .in = d, .x = last, .rows = count, .y = *workspace.logits});
+  stream.run(Matmul{
+      .layer = *lm_head_, .out = config_.logits_columns(), .in = d, .x = last, .rows = count, .y = *workspace.logits});
 }
 
 }  // namespace magnets

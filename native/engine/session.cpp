@@ -44,19 +44,20 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
     : generator_(std::move(generator)),
       samples_(samples),
       branches_(guided ? 2 * samples : samples),
-      token_count_(generator_->config().token_count) {
+      token_count_(generator_->config().token_count),
+      sub_token_count_(generator_->config().sub_token_count()) {
   Backend& backend = generator_->backend();
   const int positions = generator_->config().positions();
   const int rows = checked_rows(branches_, positions);
   const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
-  ids_ = i32(samples_, token_count_);
-  state_ = backend.allocate(ElementType::u8, samples_, token_count_);
-  turns_ = i32(samples_, token_count_);
+  ids_ = i32(samples_, sub_token_count_);
+  state_ = backend.allocate(ElementType::u8, samples_, sub_token_count_);
+  turns_ = i32(samples_, sub_token_count_);
   first_ids_ = i32(1, branches_);
   classes_ = i32(1, branches_);
   noise_keys_ = i32(3, samples_);
-  tokens_ = i32(samples_, token_count_);
-  confidence_ = backend.allocate(ElementType::f32, samples_, token_count_);
+  tokens_ = i32(samples_, sub_token_count_);
+  confidence_ = backend.allocate(ElementType::f32, samples_, sub_token_count_);
   row_index_ = i32(1, rows);
   logits_index_ = i32(1, rows);
   row_offsets_buffer_ = i32(1, branches_ + 1);
@@ -75,7 +76,7 @@ Session::Session(std::shared_ptr<const Generator> generator, const SessionOption
 
 void Session::start(const SessionOptions& options) {
   const GeneratorConfig& config = generator_->config();
-  const size_t size = static_cast<size_t>(samples_) * token_count_;
+  const size_t size = static_cast<size_t>(samples_) * sub_token_count_;
   check(samples_ > 0, "expected at least one sample");
   check_size(options.class_ids.size(), samples_, "class ids");
   check(options.null_class_id.has_value() == guided(), "expected guidance as the session was made for");
@@ -99,14 +100,14 @@ void Session::start(const SessionOptions& options) {
   std::vector<int> masked_count(samples_);
   for (size_t i = 0; i < size; ++i) {
     state[i] = options.masked[i] ? kMasked : kKnown;
-    masked_count[i / token_count_] += options.masked[i] ? 1 : 0;
+    masked_count[i / sub_token_count_] += options.masked[i] ? 1 : 0;
   }
   const bool in_turns = !options.turns.empty();
   const std::vector<int32_t> turns = in_turns ? options.turns : std::vector<int32_t>(size, kAnyTurn);
   check_size(turns.size(), size, "turns");
   for (int sample = 0; in_turns && sample < samples_; ++sample) {
-    const size_t first = static_cast<size_t>(sample) * token_count_;
-    check(are_turns(&turns[first], &state[first], token_count_, masked_count[sample]),
+    const size_t first = static_cast<size_t>(sample) * sub_token_count_;
+    check(are_turns(&turns[first], &state[first], sub_token_count_, masked_count[sample]),
           "expected each of the turns below " + std::to_string(masked_count[sample]) + " once");
   }
   // Three rows: the samples' numbers, then the low and the high halves of their seeds.
@@ -116,12 +117,12 @@ void Session::start(const SessionOptions& options) {
 
   usable_again_after([&] {
     stream_->clear_flops();
-    stream_->upload(options.ids.data(), samples_, token_count_, *ids_);
-    stream_->upload(state.data(), samples_, token_count_, *state_);
-    stream_->upload(turns.data(), samples_, token_count_, *turns_);
+    stream_->upload(options.ids.data(), samples_, sub_token_count_, *ids_);
+    stream_->upload(state.data(), samples_, sub_token_count_, *state_);
+    stream_->upload(turns.data(), samples_, sub_token_count_, *turns_);
     if (in_turns) {
       const std::vector<float> confidence(turns.begin(), turns.end());
-      stream_->upload(confidence.data(), samples_, token_count_, *confidence_);
+      stream_->upload(confidence.data(), samples_, sub_token_count_, *confidence_);
     }
     stream_->upload(first_ids.data(), 1, branches_, *first_ids_);
     stream_->upload(class_ids.data(), 1, branches_, *classes_);
@@ -166,9 +167,10 @@ StepShape Session::select(const Width& width, bool refresh, bool all_logits, con
   int most = 0;
   for (int branch = 0; branch < branches_; ++branch) {
     const int sample = branch % samples_;
-    const int rows = refresh ? token_count_ + 1 : masked_count_[sample] + revealed_count_[sample];
+    const int rows =
+        refresh ? token_count_ + 1 : std::min(token_count_, masked_count_[sample] + revealed_count_[sample]);
     row_offsets.push_back(row_offsets.back() + rows);
-    const int drawn = masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0);
+    const int drawn = std::min(token_count_, masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0));
     logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : drawn));
     most = std::max(most, rows);
   }
@@ -197,7 +199,7 @@ void Session::reserve_logits(int rows) {
   const bool dense = config.head == Head::dense;
   LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
                          .dense = dense ? backend.allocate(ElementType::activation, rows, d) : nullptr,
-                         .logits = backend.allocate(ElementType::f32, rows, config.vocab_size)};
+                         .logits = backend.allocate(ElementType::f32, rows, config.logits_columns())};
   stream_->synchronize();  // the ones before may be in use
   lm_head_ = std::move(larger);
   logits_capacity_ = rows;
@@ -224,6 +226,7 @@ void Session::forward(const StepShape& shape) {
                           .samples = samples_,
                           .branches = branches_,
                           .tokens = token_count_,
+                          .sub_tokens = generator_->config().sub_tokens,
                           .refresh = shape.refresh,
                           .all_logits = shape.all_logits,
                           .rows = *row_index_,
@@ -244,6 +247,7 @@ void Session::sample_and_reveal(const StepShape& shape) {
                         .noise_keys = *noise_keys_,
                         .settings = *settings_,
                         .samples = samples_,
+                        .sub_tokens = generator_->config().sub_tokens,
                         .codebook_size = generator_->config().codebook_size,
                         .guided = guided(),
                         .tokens = *tokens_,
@@ -253,7 +257,7 @@ void Session::sample_and_reveal(const StepShape& shape) {
                       .confidence = *confidence_,
                       .masked_after = *masked_after_,
                       .samples = samples_,
-                      .token_count = token_count_,
+                      .token_count = sub_token_count_,
                       .ids = *ids_,
                       .state = *state_});
 }
@@ -304,47 +308,47 @@ void Session::reveal(const std::vector<int32_t>& tokens) {
   const int codebook_size = generator_->config().codebook_size;
   check(usable_, "expected a session in which nothing has failed");
   check(!in_turns_, "expected a session whose positions take no turns");
-  check_size(tokens.size(), static_cast<size_t>(samples_) * token_count_, "tokens");
+  check_size(tokens.size(), static_cast<size_t>(samples_) * sub_token_count_, "tokens");
   check(std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token < codebook_size; }),
         "expected tokens below " + std::to_string(codebook_size));
   const std::vector<uint8_t> was_masked = masked();
   usable_again_after([&] {
-    stream_->upload(tokens.data(), samples_, token_count_, *tokens_);
+    stream_->upload(tokens.data(), samples_, sub_token_count_, *tokens_);
     stream_->run(RevealGiven{
-        .tokens = *tokens_, .samples = samples_, .token_count = token_count_, .ids = *ids_, .state = *state_});
+        .tokens = *tokens_, .samples = samples_, .token_count = sub_token_count_, .ids = *ids_, .state = *state_});
     revealed_count_.assign(samples_, 0);
     for (size_t i = 0; i < tokens.size(); ++i) {
       if (!was_masked[i] || tokens[i] < 0) continue;
-      ++revealed_count_[i / token_count_];
-      --masked_count_[i / token_count_];
+      ++revealed_count_[i / sub_token_count_];
+      --masked_count_[i / sub_token_count_];
     }
   });
 }
 
 std::vector<int32_t> Session::ids() {
-  std::vector<int32_t> ids(static_cast<size_t>(samples_) * token_count_);
-  stream_->download(*ids_, samples_, token_count_, ids.data());
+  std::vector<int32_t> ids(static_cast<size_t>(samples_) * sub_token_count_);
+  stream_->download(*ids_, samples_, sub_token_count_, ids.data());
   return ids;
 }
 
 std::vector<uint8_t> Session::masked() {
-  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * token_count_);
-  stream_->download(*state_, samples_, token_count_, masked.data());
+  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * sub_token_count_);
+  stream_->download(*state_, samples_, sub_token_count_, masked.data());
   for (uint8_t& state : masked) state = state == kMasked;
   return masked;
 }
 
 std::vector<float> Session::logits() {
-  const int vocabulary = generator_->config().vocab_size;
-  std::vector<float> logits(static_cast<size_t>(logits_rows()) * vocabulary);
-  if (logits_rows() > 0) stream_->download(*lm_head_.logits, logits_rows(), vocabulary, logits.data());
+  const int columns = generator_->config().logits_columns();
+  std::vector<float> logits(static_cast<size_t>(logits_rows()) * columns);
+  if (logits_rows() > 0) stream_->download(*lm_head_.logits, logits_rows(), columns, logits.data());
   return logits;
 }
 
 ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
                       const std::vector<int32_t>& class_ids, const Width& width) {
-  const size_t vocabulary = generator->config().vocab_size;
-  const size_t row = generator->config().token_count * vocabulary;
+  const size_t columns = generator->config().logits_columns();
+  const size_t row = generator->config().token_count * columns;
   const size_t samples = class_ids.size();
   Session session(std::move(generator), {.ids = ids,
                                          .masked = std::vector<uint8_t>(ids.size(), 1),
@@ -356,7 +360,7 @@ ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vec
   session.compute(width, true, true);
   std::vector<float> logits = session.logits();
   for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
-    const auto from = logits.begin() + sample * (row + vocabulary) + vocabulary;
+    const auto from = logits.begin() + sample * (row + columns) + columns;
     std::copy_n(from, row, logits.begin() + sample * row);
   }
   logits.resize(samples * row);

@@ -11,9 +11,10 @@
 namespace magnets {
 
 struct SessionOptions {
-  std::vector<int32_t> ids;     // [samples, tokens] vocabulary ids; masked positions: what the model sees there
+  // `tokens` are all sub-tokens of a sample.
+  std::vector<int32_t> ids;     // [samples, tokens] vocabulary ids; where masked: what the model sees there
   std::vector<uint8_t> masked;  // [samples, tokens]
-  // [samples, tokens] of masked positions how many stay masked when they are revealed: a step then draws only those
+  // [samples, tokens] of what is masked how many stay masked when they are revealed: a step then draws only those
   // whose turn has come, and confidence is the turn. Empty: a step draws every masked position.
   std::vector<int32_t> turns;
   std::vector<int32_t> class_ids;        // [samples] vocabulary ids, with modulation rows of the class table
@@ -62,7 +63,7 @@ class Session {
 
   std::vector<int32_t> ids();     // [samples, tokens]
   std::vector<uint8_t> masked();  // [samples, tokens]
-  std::vector<float> logits();    // [logits rows, V] of the last compute or step
+  std::vector<float> logits();    // [logits rows, columns] of the last compute or step
   int logits_rows() const { return logits_offsets_.back(); }
   const Flops& flops() const { return stream_->flops(); }
 
@@ -79,6 +80,7 @@ class Session {
 
   std::shared_ptr<const Generator> generator_;
   int samples_, branches_, token_count_;
+  int sub_token_count_;  // of a sample
 
   // What the host knows of the states on the device; the plan's numbers, remembered.
   std::vector<int> masked_count_, revealed_count_;           // [samples]; revealed in the step before
@@ -103,7 +105,7 @@ class Session {
 };
 
 struct ForwardResult {
-  std::vector<float> logits;  // [samples, tokens, V]
+  std::vector<float> logits;  // [samples, N, columns]
   Flops flops;
 };
 

@@ -12,8 +12,8 @@
 
 namespace magnets {
 
-/// State of a token position. A boolean is not enough: a row computed with [MASK] is computed once more when its token
-/// has become known, for the keys and values that other rows see.
+/// State of a sub-token; most models have one a position, which is its token. A boolean is not enough: a row computed
+/// with [MASK] is computed once more when its token has become known, for the keys and values that other rows see.
 enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: known since the step before
 
 /// What noise is added to for the confidence of a drawn token: a number of its guided logits at temperature 1. Where
@@ -35,38 +35,45 @@ constexpr int kSampleSettingsWords = sizeof(SampleSettings) / sizeof(int32_t);
 constexpr int32_t kAnyTurn = INT32_MAX;
 
 /// Lists the rows that a step computes, and of them, as numbers into that list, those whose logits it needs.
-/// rows: with `refresh` every position of every branch, else those whose state is masked or revealed.
-/// logits_rows: with `all_logits` every row, else those whose state is masked and whose turn has come: turn >=
-/// masked_after[sample]. A masked position's turn is how many stay masked when it is revealed; kAnyTurn has always
+/// rows: with `refresh` every position of every branch, else those with a sub-token that is masked or revealed.
+/// logits_rows: with `all_logits` every row, else those with a sub-token that is masked and whose turn has come: turn
+/// >= masked_after[sample]. A masked sub-token's turn is how many stay masked when it is revealed; kAnyTurn has always
 /// come.
+/// How many rows there are must not depend on what was drawn: a branch has as many as it has such sub-tokens, as far as
+/// it has positions. Where several of them share a position, other positions (other rows) fill up, from the front.
 struct SelectRows {
-  const Buffer& state;           // u8 [samples, tokens]
-  const Buffer& turns;           // i32 [samples, tokens]
+  const Buffer& state;           // u8 [samples, tokens * sub_tokens]
+  const Buffer& turns;           // i32 [samples, tokens * sub_tokens]
   const Buffer& masked_after;    // i32 [1, samples]
   const Buffer& row_offsets;     // i32 [1, branches + 1]: where each branch's rows begin
   const Buffer& logits_offsets;  // i32 [1, branches + 1]: where each branch's logits rows begin
-  int samples, branches, tokens;
+  int samples, branches;
+  int tokens;          // positions
+  int sub_tokens = 1;  // of each
   bool refresh, all_logits;
   Buffer& rows;         // i32 [1, *]: branch * positions + position
   Buffer& logits_rows;  // i32 [1, *]
 };
 
-/// x[r] = norm(table[id] + positions[s]): at position 0 the branch's first id, elsewhere the sample's id there.
+/// x[r] = norm(table[id] + positions[s]): at position 0 the branch's first id, elsewhere the sample's id there, or the
+/// sum over the ids of its sub-tokens.
 struct Embed {
   const Table& table;
   const Buffer& positions;  // f32 [S, columns]
-  const Buffer& ids;        // i32 [samples, tokens]
+  const Buffer& ids;        // i32 [samples, tokens * sub_tokens]
   const Buffer& first_ids;  // i32 [1, branches]
   int samples;
+  int sub_tokens = 1;  // of a position
   Rows rows;
   const Norm* norm;  // or none
   int columns;
   Buffer& x;
 };
 
-/// For every logits row whose position is masked: draws a token by Gumbel-max from
+/// For every masked sub-token of every logits row: draws a token by Gumbel-max from
 /// softmax(top_k(guided logits) / temperature) and gives it a confidence, such as
-/// log softmax(guided logits)[token] + choice_temperature * Gumbel (MaskGIT, parallel_decode).
+/// log softmax(guided logits)[token] + choice_temperature * Gumbel (MaskGIT, parallel_decode). Sub-token j of a
+/// position draws from the j-th equal part of the codebook (MaskBit, arXiv 2409.16211).
 struct Sample {
   const Buffer& logits;  // f32 [logits_count, >= codebook_size]; guided: the second half mirrors the first
   Rows rows;
@@ -76,26 +83,27 @@ struct Sample {
   const Buffer& noise_keys;  // i32 [3, samples]: the sample's number, its seed's low and high half (philox.h)
   const Buffer& settings;    // i32 [1, kSampleSettingsWords]: a SampleSettings
   int samples;
-  int codebook_size;  // the first columns of the logits are what may be drawn
+  int sub_tokens = 1;  // of a position
+  int codebook_size;   // the first columns of the logits are what may be drawn; a multiple of sub_tokens
   bool guided;
-  Buffer& tokens;      // i32 [samples, tokens]; positions that are not masked are left alone
-  Buffer& confidence;  // f32 [samples, tokens]; left alone where it is the turn
+  Buffer& tokens;      // i32 [samples, tokens * sub_tokens]; what is not masked is left alone
+  Buffer& confidence;  // f32 [samples, tokens * sub_tokens]; left alone where it is the turn
 };
 
-/// Revealed becomes known. All but masked_after[sample] of each sample's masked positions become revealed, highest
-/// confidence first (of equals the lower position), and take their token into ids.
+/// Revealed becomes known. All but masked_after[sample] of each sample's masked sub-tokens become revealed, highest
+/// confidence first (of equals the first), and take their token into ids.
 struct Reveal {
-  const Buffer& tokens;        // i32 [samples, tokens]
-  const Buffer& confidence;    // f32 [samples, tokens]
+  const Buffer& tokens;        // i32 [samples, token_count]
+  const Buffer& confidence;    // f32 [samples, token_count]
   const Buffer& masked_after;  // i32 [1, samples]
-  int samples, token_count;
-  Buffer& ids;    // i32 [samples, tokens]
-  Buffer& state;  // u8 [samples, tokens]
+  int samples, token_count;    // of a sample all sub-tokens
+  Buffer& ids;                 // i32 [samples, token_count]
+  Buffer& state;               // u8 [samples, token_count]
 };
 
-/// Teacher forcing. Revealed becomes known; masked positions whose token is not negative become revealed and take it.
+/// Teacher forcing. Revealed becomes known; masked sub-tokens whose token is not negative become revealed and take it.
 struct RevealGiven {
-  const Buffer& tokens;  // i32 [samples, tokens]
+  const Buffer& tokens;  // i32 [samples, token_count]
   int samples, token_count;
   Buffer& ids;
   Buffer& state;

@@ -62,10 +62,11 @@ Matrix mean_pool(const Matrix& x, const Grid& grid);
 /// table[ids[r]] + positions[r % positions.rows]
 Matrix lookup(const Matrix& table, const std::vector<int32_t>& ids, const Matrix& positions);
 
-/// norm(table[id] + positions[s]) for the rows that `rows` lists as branch * positions.rows + s. ids: [samples, S - 1];
-/// first_ids: [branches]; norm: null for none.
+/// norm(table[id] + positions[s]) for the rows that `rows` lists as branch * positions.rows + s, with the sum over the
+/// ids of a position's sub-tokens. ids: [samples, (S - 1) * sub_tokens]; first_ids: [branches]; norm: null for none.
 Matrix embed(const Matrix& table, const Matrix& positions, const std::vector<int32_t>& ids,
-             const std::vector<int32_t>& first_ids, const std::vector<int32_t>& rows, const NormValues* norm);
+             const std::vector<int32_t>& first_ids, const std::vector<int32_t>& rows, const NormValues* norm,
+             int sub_tokens = 1);
 
 /// The first of the largest of the first `columns` numbers of each row.
 std::vector<int32_t> argmax(const Matrix& x, int columns);
@@ -75,12 +76,12 @@ struct SelectedRows {
   std::vector<int32_t> rows, logits_rows;
   std::vector<int32_t> row_offsets, logits_offsets;  // [branches + 1]
 };
-/// state and turns: [samples, tokens]; masked_after: [samples].
+/// state and turns: [samples, tokens * sub_tokens]; masked_after: [samples].
 SelectedRows select_rows(const std::vector<uint8_t>& state, const std::vector<int32_t>& turns,
                          const std::vector<int32_t>& masked_after, int branches, int tokens, bool refresh,
-                         bool all_logits);
+                         bool all_logits, int sub_tokens = 1);
 
-/// One position: the scores that sampling takes the largest of (-infinity outside the top k), and the confidence that
+/// One sub-token: the scores that sampling takes the largest of (-infinity outside the top k), and the confidence that
 /// each token would have, unless that is the turn.
 struct Scores {
   std::vector<double> choice;
@@ -88,7 +89,7 @@ struct Scores {
 };
 /// unconditional: empty without guidance.
 Scores sample(const std::vector<double>& conditional, const std::vector<double>& unconditional,
-              const SampleSettings& settings, uint32_t position, uint32_t sample, uint64_t seed);
+              const SampleSettings& settings, uint32_t sub_token, uint32_t sample, uint64_t seed);
 
 /// Reveal on the ids and states of all samples, [samples, tokens]; masked_after: [samples].
 void reveal(const std::vector<int32_t>& tokens, const std::vector<float>& confidence,

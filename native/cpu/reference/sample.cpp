@@ -8,7 +8,7 @@
 namespace magnets::reference {
 
 Scores sample(const std::vector<double>& conditional, const std::vector<double>& unconditional,
-              const SampleSettings& settings, uint32_t position, uint32_t sample, uint64_t seed) {
+              const SampleSettings& settings, uint32_t sub_token, uint32_t sample, uint64_t seed) {
   const int n = static_cast<int>(conditional.size());
   std::vector<double> logits = conditional;
   if (!unconditional.empty()) {
@@ -26,11 +26,11 @@ Scores sample(const std::vector<double>& conditional, const std::vector<double>&
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   const double least = settings.top_k > 0 && settings.top_k < n ? sorted[settings.top_k - 1] : -INFINITY;
   for (int i = 0; i < n; ++i) {
-    const uint32_t bits = philox({static_cast<uint32_t>(i / 4), position, settings.step, sample}, seed)[i % 4];
+    const uint32_t bits = philox({static_cast<uint32_t>(i / 4), sub_token, settings.step, sample}, seed)[i % 4];
     const double score = settings.temperature == 0 ? logits[i] : logits[i] / settings.temperature + gumbel(bits);
     scores.choice.push_back(logits[i] >= least ? score : -INFINITY);
   }
-  const double choice_noise = gumbel(philox({kChoiceBlock, position, settings.step, sample}, seed)[0]);
+  const double choice_noise = gumbel(philox({kChoiceBlock, sub_token, settings.step, sample}, seed)[0]);
   for (const double logit : logits) {
     double confidence = logit;
     if (settings.confidence != Confidence::logit) confidence -= most + std::log(sum);
