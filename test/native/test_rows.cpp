@@ -18,9 +18,9 @@ std::vector<float> part_of(const std::vector<float>& values, const Guarded& buff
   return part;
 }
 
-/// The order of positions, and how far along it each sample is after the step.
+/// The order of sub-tokens, and how far along it each sample is after the step.
 struct Turns {
-  std::vector<int32_t> of_positions, masked_after;
+  std::vector<int32_t> of_tokens, masked_after;
 };
 
 /// Turns that have all come.
@@ -29,15 +29,15 @@ Turns any_turn(int samples, int tokens) {
 }
 
 reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& states, const Turns& turns, int branches,
-                               int tokens, bool refresh, bool all_logits) {
+                               int tokens, bool refresh, bool all_logits, int sub_tokens = 1) {
   constexpr int kUnused = -9;
-  const int samples = static_cast<int>(states.size()) / tokens;
-  const auto expected =
-      reference::select_rows(states, turns.of_positions, turns.masked_after, branches, tokens, refresh, all_logits);
+  const int width = tokens * sub_tokens, samples = static_cast<int>(states.size()) / width;
+  const auto expected = reference::select_rows(states, turns.of_tokens, turns.masked_after, branches, tokens, refresh,
+                                               all_logits, sub_tokens);
   const int size = branches * (tokens + 1) + 1;
   auto stream = backend.stream();
-  auto state = upload_new(backend, *stream, ElementType::u8, samples, tokens, states);
-  auto turn = upload_new(backend, *stream, ElementType::i32, samples, tokens, turns.of_positions);
+  auto state = upload_new(backend, *stream, ElementType::u8, samples, width, states);
+  auto turn = upload_new(backend, *stream, ElementType::i32, samples, width, turns.of_tokens);
   auto masked_after = upload_new(backend, *stream, ElementType::i32, 1, samples, turns.masked_after);
   auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
   auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
@@ -52,6 +52,7 @@ reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& sta
                          .samples = samples,
                          .branches = branches,
                          .tokens = tokens,
+                         .sub_tokens = sub_tokens,
                          .refresh = refresh,
                          .all_logits = all_logits,
                          .rows = *rows,
@@ -86,33 +87,45 @@ void selects_rows(Backend& backend) {
   const auto in_turns = select(backend, states, turns, 2, 5, false, false);
   check(in_turns.rows == cached.rows && in_turns.logits_rows == List{2, 3, 5, 7}, "logits rows whose turn has come");
 
+  const std::vector<uint8_t> pairs = {kKnown, kKnown, kMasked, kRevealed, kKnown, kMasked, kKnown, kKnown};
+  const auto filled = select(backend, pairs, any_turn(1, 8), 1, 4, false, false, 2);
+  check(filled.rows == List{1, 2, 3} && filled.logits_rows == List{1, 2}, "three wait in two positions: one fills up");
+  const auto whole = select(backend, std::vector<uint8_t>(8, kMasked), any_turn(1, 8), 1, 4, false, false, 2);
+  check(whole.rows == List{1, 2, 3, 4} && whole.logits_rows == List{0, 1, 2, 3}, "no more rows than positions");
+
   Random random(4);
   for (const int tokens : {1, 31, 64, 300}) {
-    for (const int kinds : {1, 2, 3}) {  // nothing but known positions, none but known and masked, all three
-      std::vector<uint8_t> some(3 * tokens);
-      for (uint8_t& state : some) state = static_cast<uint8_t>(random.below(kinds));
-      Turns own = any_turn(3, tokens);
-      own.masked_after = {0, tokens / 2, tokens};
-      for (int32_t& turn : own.of_positions) turn = random.below(tokens);
-      for (const bool refresh : {false, true}) {
-        for (const bool all_logits : {false, true}) {
-          select(backend, some, any_turn(3, tokens), 6, tokens, refresh, all_logits);
-          select(backend, some, own, 6, tokens, refresh, all_logits);
+    for (const int sub_tokens : {1, 2, 3}) {
+      const int width = tokens * sub_tokens;
+      for (const int kinds : {1, 2, 3}) {  // nothing but what is known, nothing revealed, all three
+        std::vector<uint8_t> some(3 * width);
+        const int every = sub_tokens == 1 ? 1 : 4;  // few: else what waits fills every position
+        for (uint8_t& state : some) state = static_cast<uint8_t>(random.below(every) > 0 ? 0 : random.below(kinds));
+        Turns own = any_turn(3, width);
+        own.masked_after = {0, width / 2, width};
+        for (int32_t& turn : own.of_tokens) turn = random.below(width);
+        for (const bool refresh : {false, true}) {
+          for (const bool all_logits : {false, true}) {
+            select(backend, some, any_turn(3, width), 6, tokens, refresh, all_logits, sub_tokens);
+            select(backend, some, own, 6, tokens, refresh, all_logits, sub_tokens);
+          }
         }
       }
     }
   }
 }
 
-void embeds(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool normed) {
+void embeds(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool normed, int sub_tokens) {
   constexpr int kEntries = 37, kPositions = 4;
   Random random(columns);
   const auto entries = random.matrix(kEntries, columns), places = random.matrix(kPositions, columns);
   auto stream = backend.stream();
   auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns}, format);
   auto positions = upload_new(backend, *stream, ElementType::f32, kPositions, columns, to_floats(places));
-  const std::vector<int32_t> ids = {1, 36, 3, 15, 16, 31}, first_ids = {7, 8, 32, 32};
-  auto ids_buffer = upload_new(backend, *stream, ElementType::i32, 2, kPositions - 1, ids);
+  std::vector<int32_t> ids = {1, 36, 3, 15, 16, 31, 2, 0, 36, 35, 8, 9};
+  ids.resize(2 * (kPositions - 1) * sub_tokens);
+  const std::vector<int32_t> first_ids = {7, 8, 32, 32};
+  auto ids_buffer = upload_new(backend, *stream, ElementType::i32, 2, (kPositions - 1) * sub_tokens, ids);
   auto first_ids_buffer = upload_new(backend, *stream, ElementType::i32, 1, 4, first_ids);
   const RandomNorm norm(backend, *stream, random, columns);
   const RowList list(backend, *stream, {{0, 2}, {1}, {0}, {0, 3}}, kPositions);
@@ -123,15 +136,17 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
                     .ids = *ids_buffer,
                     .first_ids = *first_ids_buffer,
                     .samples = 2,
+                    .sub_tokens = sub_tokens,
                     .rows = rows,
                     .norm = normed ? &norm.norm : nullptr,
                     .columns = columns,
                     .x = *x.buffer});
   const auto values = x.read(*stream, rows.count, columns, "Embed");
-  const auto expected = reference::embed(entries, places, ids, first_ids, list.values, normed ? &norm.values : nullptr);
+  const auto expected =
+      reference::embed(entries, places, ids, first_ids, list.values, normed ? &norm.values : nullptr, sub_tokens);
   for (int row = 0; row < rows.count; ++row) {
     for (int i = 0; i < columns; ++i) {
-      if (!normed) {  // exact in f32: both terms have 8 bits
+      if (!normed) {  // exact in f32: all terms have 8 bits
         check(values[row * x.columns + i] == subject.rounded(expected.at(row, i)), "Embed without a norm");
         continue;
       }
@@ -323,7 +338,9 @@ int main() {
     selects_rows(*backend);
     for (const WeightFormat format : subject->formats()) {
       for (const int columns : {16, 33, 300}) {
-        for (const bool normed : {true, false}) embeds(*subject, *backend, format, columns, normed);
+        for (const bool normed : {true, false}) {
+          for (const int sub_tokens : {1, 2}) embeds(*subject, *backend, format, columns, normed, sub_tokens);
+        }
         looks_up(*subject, *backend, format, columns);
       }
     }

@@ -32,15 +32,22 @@ struct Draw {
   int codebook_size;
   bool guided;
   SampleSettings settings;
+  int sub_tokens = 1;
 };
 
-/// Draws for the masked positions of `state`, whose logits are given row by row.
+/// The rows of a refresh; every turn has come.
+reference::SelectedRows rows_of(const std::vector<uint8_t>& state, int samples, int tokens, const Draw& options) {
+  const std::vector<int32_t> any_turn(state.size(), kAnyTurn), masked_after(samples);
+  return reference::select_rows(state, any_turn, masked_after, options.guided ? 2 * samples : samples, tokens, true,
+                                false, options.sub_tokens);
+}
+
+/// Draws for what is masked in `state`, whose logits are given row by row.
 Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<uint8_t>& state, int samples,
            int tokens, const std::vector<int32_t>& numbers, uint64_t seed, const Draw& options) {
   auto stream = backend.stream();
   const int branches = options.guided ? 2 * samples : samples;
-  const std::vector<int32_t> any_turn(state.size(), kAnyTurn), masked_after(samples);
-  const auto selected = reference::select_rows(state, any_turn, masked_after, branches, tokens, true, false);
+  const auto selected = rows_of(state, samples, tokens, options);
   check(static_cast<int>(selected.logits_rows.size()) == logits.rows, "logits of every masked position");
   const auto upload = [&](ElementType type, int rows, int columns, const auto& values) {
     return upload_new(backend, *stream, type, rows, columns, values);
@@ -49,11 +56,12 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
   auto index = upload(ElementType::i32, 1, count, selected.rows);
   auto offsets = upload(ElementType::i32, 1, branches + 1, selected.row_offsets);
   auto logits_rows = upload(ElementType::i32, 1, logits.rows, selected.logits_rows);
-  auto states = upload(ElementType::u8, samples, tokens, state);
+  const int width = tokens * options.sub_tokens;
+  auto states = upload(ElementType::u8, samples, width, state);
   Guarded buffer(backend, *stream, logits, ElementType::f32);
   const size_t size = state.size();
-  auto drawn = upload(ElementType::i32, samples, tokens, std::vector<int32_t>(size, -7));
-  auto confidence = upload(ElementType::f32, samples, tokens, std::vector<float>(size, kGuard));
+  auto drawn = upload(ElementType::i32, samples, width, std::vector<int32_t>(size, -7));
+  auto confidence = upload(ElementType::f32, samples, width, std::vector<float>(size, kGuard));
   std::vector<int32_t> noise = numbers;
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed));
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed >> 32));
@@ -74,46 +82,54 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
                      .noise_keys = *noise_keys,
                      .settings = *settings_buffer,
                      .samples = samples,
+                     .sub_tokens = options.sub_tokens,
                      .codebook_size = options.codebook_size,
                      .guided = options.guided,
                      .tokens = *drawn,
                      .confidence = *confidence});
   Drawn result{std::vector<int32_t>(size), std::vector<float>(size)};
-  stream->download(*drawn, samples, tokens, result.tokens.data());
-  stream->download(*confidence, samples, tokens, result.confidence.data());
+  stream->download(*drawn, samples, width, result.tokens.data());
+  stream->download(*confidence, samples, width, result.confidence.data());
   return result;
 }
 
 void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed) {
   constexpr int kSamples = 3, kTokens = 11;
-  const int n = options.codebook_size;
+  const int parts = options.sub_tokens, n = options.codebook_size / parts;
   const SampleSettings& settings = options.settings;
   Random random(n + settings.top_k);
-  std::vector<uint8_t> state(kSamples * kTokens);
-  int masked = 0;
-  for (uint8_t& one : state) masked += (one = random.below(3) == 0 ? kKnown : kMasked) == kMasked;
-  auto logits = random.matrix(options.guided ? 2 * masked : masked, n + 3);  // more columns than may be drawn
+  std::vector<uint8_t> state(kSamples * kTokens * parts);
+  for (uint8_t& one : state) one = random.below(3) == 0 ? kKnown : kMasked;
+  const auto selected = rows_of(state, kSamples, kTokens, options);
+  const int rows = selected.logits_offsets[kSamples];
+  auto logits = random.matrix(options.guided ? 2 * rows : rows, n * parts + 3);  // more columns than may be drawn
   for (double& value : logits.values) value *= 4;
-  for (int row = 0; row < logits.rows; ++row) logits.at(row, n) = 100;
+  for (int row = 0; row < logits.rows; ++row) logits.at(row, n * parts) = 100;
+  std::vector<int> row_of(kSamples * kTokens, -1);  // of each position
+  for (int row = 0; row < rows; ++row) {
+    const int at = selected.rows[selected.logits_rows[row]];
+    row_of[at / (kTokens + 1) * kTokens + at % (kTokens + 1) - 1] = row;
+  }
   const std::vector<int32_t> numbers = {5, 0, 1000000};
   const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, numbers, seed, options);
 
-  for (int i = 0, row = 0; i < kSamples * kTokens; ++i) {
+  for (int i = 0; i < kSamples * kTokens * parts; ++i) {
     if (state[i] != kMasked) {
       check(drawn.tokens[i] == -7 && drawn.confidence[i] == kGuard, "a known token was drawn");
       continue;
     }
+    const int row = row_of[i / parts], first = i % parts * n;
+    check(row >= 0, "logits of every position with something masked");
     std::vector<double> conditional(n), unconditional(options.guided ? n : 0);
     for (int j = 0; j < n; ++j) {
-      conditional[j] = logits.at(row, j);
-      if (options.guided) unconditional[j] = logits.at(masked + row, j);
+      conditional[j] = logits.at(row, first + j);
+      if (options.guided) unconditional[j] = logits.at(rows + row, first + j);
     }
-    ++row;
-    const auto scores =
-        reference::sample(conditional, unconditional, settings, i % kTokens, numbers[i / kTokens], seed);
+    const int width = kTokens * parts;
+    const auto scores = reference::sample(conditional, unconditional, settings, i % width, numbers[i / width], seed);
     double best = -INFINITY;
     for (const double score : scores.choice) best = std::max(best, score);
-    const int token = drawn.tokens[i];
+    const int token = drawn.tokens[i] - first;
     // Guided logits up to 4 (1 + 2 w), over the temperature, plus noise: a few units of at most 100; the noise's own
     // logarithms err by 2e-7 of at most 17.
     const double bound = 100 * 4 * kUnit + 17 * 4e-7;
@@ -281,6 +297,9 @@ int main() {
       agrees(true, 7, {.guidance = 1.5f, .temperature = 0.8f, .top_k = 0, .choice_temperature = 2, .step = 11});
       agrees(true, ~uint64_t{0}, {.guidance = 3, .temperature = 1.3f, .top_k = 4, .choice_temperature = 0, .step = 3});
       agrees(false, 1, {.guidance = 0, .temperature = 0, .top_k = 0, .choice_temperature = 1, .step = 1});
+      const SampleSettings of_parts{1.5f, 0.8f, 4, 2, 3, Confidence::log_probability};
+      agrees_with_reference(*backend, {.codebook_size = 2 * n, .guided = true, .settings = of_parts, .sub_tokens = 2},
+                            9);
       for (const auto kind : {Confidence::probability, Confidence::logit, Confidence::turn}) {
         agrees(true, 5, {1.5f, 0.8f, 4, 2, 3, kind});
         agrees(false, 5, {0, 1, 0, 0, 3, kind});
