@@ -52,12 +52,17 @@ def row_of(task: str, name: str, results: list[dict], **facts) -> dict:
 
 
 def compare(
-    cache: MeasurementCache, methods: list[Method], samples: int, seeds: list[int], given_frames: int = 0
+    cache: MeasurementCache,
+    methods: list[Method],
+    samples: int,
+    seeds: list[int],
+    given_frames: int = 0,
+    timed: bool = True,
 ) -> tuple[dict, list[dict]]:
     """Returns the device that the methods were timed on, and a row for each method, the baseline first."""
-    device, seconds = time_methods(methods, predict=given_frames > 0)
+    device, seconds = time_methods(methods if timed else [], predict=given_frames > 0)
     runs = {method: [Measurement(method, samples, seed, given_frames) for seed in seeds] for method in methods}
-    cache.add_missing({run: seconds[method.name] for method in methods for run in runs[method]})
+    cache.add_missing({run: seconds.get(method.name, 1.0) for method in methods for run in runs[method]})
     rows = []
     for method in methods:
         results = [cache.read(run) for run in runs[method]]
@@ -65,7 +70,7 @@ def compare(
         facts = {
             "flops": flops,
             "flopsRatio": (rows[0]["flops"] if rows else flops) / flops,
-            "timeRatio": seconds[BASELINE] / seconds[method.name],
+            **({"timeRatio": seconds[BASELINE] / seconds[method.name]} if timed else {}),
             "sampledOn": sorted({result["backend"] for result in results}),
         }
         rows.append(row_of("prediction" if given_frames else "generation", method.name, results, **facts))

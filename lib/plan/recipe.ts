@@ -94,7 +94,7 @@ export interface Recipe {
   readonly topK: number;
 }
 
-/** MaskGIT's, with no more steps than it needs: that of a model which says none. */
+/** MaskGIT's: that of a model which says none. */
 export const plainRecipe: Recipe = {
   steps: 12,
   guidance: 0,
@@ -164,48 +164,34 @@ export function samplingOf(
   if (temperature !== undefined && inverseTemperature !== undefined) {
     throw wrongValue('inverseTemperature', 'no temperature beside it', temperature);
   }
-  const ownTemperature = (temperature ?? inverseTemperature) === undefined ? recipe : options;
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const said: Recipe = { ...recipe, ...Object.fromEntries(given) };
+  // A temperature of either form takes the place of the recipe's, whatever its form.
+  const form = (temperature ?? inverseTemperature) === undefined ? recipe : options;
   const inverse =
-    ownTemperature.inverseTemperature === undefined
+    form.inverseTemperature === undefined
       ? undefined
-      : checkRange('inverseTemperature', ownTemperature.inverseTemperature, leastPositive);
-  const order = oneOf('order', options.order ?? recipe.order, orders);
+      : checkRange('inverseTemperature', form.inverseTemperature, leastPositive);
+  const order = oneOf('order', said.order, orders);
   if (order !== 'confidence' && frames !== 1) {
     throw wrongValue('order', `'confidence' on a grid of ${frames} frames`, order);
   }
-  const w = number('guidance', options.guidance ?? recipe.guidance, 0);
+  const w = number('guidance', said.guidance, 0);
   const curve =
-    guidanceSchedules[
-      oneOf(
-        'guidanceSchedule',
-        options.guidanceSchedule ?? recipe.guidanceSchedule,
-        guidanceScheduleNames,
-      )
-    ];
-  const power = number(
-    'guidancePower',
-    options.guidancePower ?? recipe.guidancePower,
-    leastPositive,
-  );
-  const choice = number(
-    'choiceTemperature',
-    options.choiceTemperature ?? recipe.choiceTemperature,
-    0,
-  );
+    guidanceSchedules[oneOf('guidanceSchedule', said.guidanceSchedule, guidanceScheduleNames)];
+  const power = number('guidancePower', said.guidancePower, leastPositive);
+  const choice = number('choiceTemperature', said.choiceTemperature, 0);
+  // A recipe may name later steps than this plan has.
+  const most = options.refresh === undefined ? mostSteps : steps;
   return {
-    maskingSchedule: oneOf(
-      'maskingSchedule',
-      options.maskingSchedule ?? recipe.maskingSchedule,
-      maskingScheduleNames,
-    ),
+    maskingSchedule: oneOf('maskingSchedule', said.maskingSchedule, maskingScheduleNames),
     order,
     guided: w > 0,
-    // A recipe may name later steps than this plan has.
-    refreshes: checkRefresh(options.refresh ?? recipe.refresh, options.refresh ? steps : mostSteps),
+    refreshes: checkRefresh(said.refresh, most),
     guidance: (t, steps) => w * curve(t / steps, power),
     temperature:
       inverse === undefined
-        ? checkRange('temperature', ownTemperature.temperature ?? 1, 0)
+        ? checkRange('temperature', form.temperature ?? 1, 0)
         : (t, steps) => 1 / inverse(t, steps),
     choiceTemperature: (t, steps) => choice * (1 - (t + 1) / steps),
   };

@@ -127,7 +127,7 @@ export interface NativeSession {
     logits: Float32Array;
     logitsRows: number;
   }>;
-  /** Makes these tokens known. tokens: [samples, N], -1 where a position is left as it is. */
+  /** Makes these tokens known, where positions take no turns. tokens: [samples, N], -1 where one is left as it is. */
   reveal(tokens: Int32Array): Promise<NativeState>;
   dispose(): void;
 }
