@@ -125,7 +125,7 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                       .in = d,
                       .x = mlp_input,
                       .rows = rows.count,
-                      .factor = &hidden,
+                      .multiplies = true,
                       .y = hidden});
   }
   add_to_residual(kMlp, *down_, width.hidden, hidden, between);

@@ -30,7 +30,7 @@ struct Kernels {
   float (*softmax)(float* x, int n, float scale);
   void (*add)(float* x, const float* y, int n);                             // x += y
   void (*add_scaled)(float* x, const float* scale, const float* y, int n);  // x += scale * y
-  void (*multiply)(const float* x, const float* y, int n, float* product);  // product = x * y
+  void (*multiply)(float* x, const float* y, int n);                        // x *= y
   void (*gelu)(float* x, int n);
   void (*gelu_tanh)(float* x, int n);
   void (*silu)(float* x, int n);
