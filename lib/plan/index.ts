@@ -1,6 +1,6 @@
 /** magnets/plan: what a generation costs, by formula. It needs neither Node nor the native module, so a browser can take it. */
 
-export { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
+export { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 export { haltonOrder } from './halton.js';
 export {
   type MaskingSchedule,
@@ -29,5 +29,14 @@ export {
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
-export { fullWidth, type ModelShape, sequenceLength, tokenCount, type Width } from './shape.js';
+export {
+  fullWidth,
+  type Head,
+  type MlpGate,
+  type ModelShape,
+  type Modulation,
+  sequenceLength,
+  tokenCount,
+  type Width,
+} from './shape.js';
 export { classId, maskId, type Vocabulary, vocabularySize } from './vocabulary.js';

@@ -5,7 +5,7 @@
 
 import { boolean, checkOptions, integer, number, wrongType, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
-import { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
+import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 import { maskCounts } from './masking.js';
 import {
   type GuidanceOptions,
@@ -136,6 +136,7 @@ function planAt(
   const before = [sum(masked), ...after.map(sum)];
 
   const allRows = sequenceLength(model) * branches;
+  const modulation = modulationFlops(model, branches); // of the first step, with a schedule and without
   const steps = widths.map((width, step): StepPlan => {
     const refresh = !cache || step === 0 || widths[step - 1] !== width || sampling.refreshes(step);
     // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
@@ -144,6 +145,7 @@ function planAt(
     const drawn = before[step]! - (inOrder ? before[step + 1]! : 0);
     const logitsRows = cache ? drawn * branchesPerSample : allRows;
     const parts = stepFlops(model, width, activeRows, logitsRows);
+    const projections = parts.projections + (step === 0 ? modulation : 0);
     return {
       step,
       width,
@@ -155,12 +157,13 @@ function planAt(
       guidance: sampling.guidance(step, count),
       temperature: sampling.temperature(step, count),
       choiceTemperature: sampling.choiceTemperature(step, count),
-      flops: totalFlops(parts),
-      parts,
+      flops: totalFlops({ ...parts, projections }),
+      parts: { ...parts, projections },
     };
   });
   const flops = sum(steps.map((step) => step.flops));
-  const baselineFlops = count * totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
+  const baselineStep = totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
+  const baselineFlops = count * baselineStep + (count > 0 ? modulation : 0);
   return {
     model,
     schedule: formatSchedule(phasesOf(widths)),

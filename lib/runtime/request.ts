@@ -115,9 +115,9 @@ export interface Batch {
 export interface Request {
   /** One for each sample. */
   readonly labels: readonly Label[];
-  /** [count] vocabulary ids of the class tokens. */
+  /** [count] what the engine knows the classes by. */
   readonly classIds: Int32Array;
-  /** The vocabulary id of "no class", or -1 without guidance. */
+  /** That of the null class, or -1 without guidance. */
   readonly nullClassId: number;
   readonly confidence: Confidence;
   readonly topK: number;
@@ -138,7 +138,7 @@ export interface Request {
 /** Tokens of all samples of a request are at most this many. */
 const mostTokens = 2 ** 28;
 
-/** Vocabulary ids [labels] of labels. */
+/** What the engine knows labels by: ids of the vocabulary, or rows of the class table. */
 export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
   if (!Array.isArray(labels) || labels.length === 0) {
     throw wrongType('labels', 'a list of at least one label', labels);
@@ -299,6 +299,10 @@ export function decodeRequest(
     masked.subarray(sample * length, (sample + 1) * length).reduce((sum, flag) => sum + flag, 0),
   );
   const planned = planner(planOptions(config, options));
+  if (planned.guided && !config.nullClass) {
+    const expected = `0 (${config.name} has no null class, so it has no unconditional branch)`;
+    throw wrongValue('guidance', expected, options.guidance);
+  }
   return Object.freeze({
     labels,
     classIds: labelIds(config, labels),

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "buffer.h"
+
 namespace magnets::cpu {
 
 namespace {
@@ -12,8 +14,7 @@ constexpr int kInputBlock = 256;
 constexpr int kRowBlock = 144;
 constexpr int kPanelGroup = 4;
 
-/// The product of a task whose rows and panels go through a scale or a factor, before they do. Rows are no power of two
-/// apart.
+/// The product of a task that is combined with y once it is complete: its rows are no power of two apart.
 constexpr size_t kApartStride = kPanelGroup * kPanel + 16;
 
 void finish_rows(const Kernels& kernels, Activation activation, const float* bias, int rows, int columns, float* c,
@@ -52,13 +53,10 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
 }
 
-/// y = y + scale * product, or factor * product, for one row from `column` on.
+/// y = y + scale * product, or y * product, for one row from `column` on.
 void combine(const Kernels& kernels, const Finish& finish, int row, int column, int columns, const float* product,
              float* y) {
-  if (finish.factor != nullptr) {
-    kernels.multiply(finish.factor->row<float>(row) + column, product, columns, y);
-    return;
-  }
+  if (finish.multiply) return kernels.multiply(y, product, columns);
   const auto& [scale, rows] = *finish.scale;
   const int branch = cpu(rows.index).row<int32_t>(0)[row] / rows.positions;
   kernels.add_scaled(y, cpu(scale.values).row<float>(branch) + scale.first + column, product, columns);
@@ -76,7 +74,7 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   while (group > 1 && row_blocks * count * (panels / group) < 4 * pool.threads()) group /= 2;
   const int groups = (panels + group - 1) / group;
   // A product that is added up in y has no place beside what it is combined with there.
-  const bool apart = finish.scale != nullptr || finish.factor != nullptr;
+  const bool apart = finish.scale != nullptr || finish.multiply;
   constexpr size_t kApartSize = kRowBlock * kApartStride;
   float* const all_apart = apart ? scratch.get<float>(pool.threads() * kApartSize) : nullptr;
 

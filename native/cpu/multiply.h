@@ -4,7 +4,6 @@
 #include <span>
 
 #include "../ops/ops.h"
-#include "buffer.h"
 #include "packed_linear.h"
 
 namespace magnets::cpu {
@@ -15,12 +14,12 @@ struct MatrixProduct {
   size_t stride;
 };
 
-/// How a product becomes y: y = activation(product), y + product, y + scale * product, or factor * product.
+/// How a product becomes y: y = activation(product), y + product, y + scale * product, or y * product.
 struct Finish {
   Activation activation = Activation::none;
   bool add = false;
   const BranchScale* scale = nullptr;  // with `add`
-  const CpuBuffer* factor = nullptr;   // its rows are y's own; may be y
+  bool multiply = false;
 };
 
 /// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x.

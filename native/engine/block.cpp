@@ -27,7 +27,7 @@ Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows
 Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
   const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";
-  const bool has_bias = config.biases == Biases::all;
+  const bool has_bias = config.biases == Biases::all, norms_have_bias = config.norm_kind == NormKind::layer_norm;
   query_ = loader.linear(attention + "query", inner, d, has_bias);
   key_ = loader.linear(attention + "key", inner, d, has_bias);
   value_ = loader.linear(attention + "value", inner, d, has_bias);
@@ -36,11 +36,11 @@ Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loade
   up_ = loader.linear(mlp + "up", f, d, has_bias);
   down_ = loader.linear(mlp + "down", d, f, has_bias);
   if (config.modulation == Modulation::none) {
-    attention_norm_ = loader.norm(attention + "norm", d, config.norm_eps, config.norm_kind);
-    mlp_norm_ = loader.norm(mlp + "norm", d, config.norm_eps, config.norm_kind);
+    attention_norm_ = loader.norm(attention + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
+    mlp_norm_ = loader.norm(mlp + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
   } else {
     modulation_ =
-        load_modulation(loader, prefix + "modulation", {attention + "norm", mlp + "norm"}, config.norm_kind, kParts, d);
+        load_modulation(loader, prefix + "modulation", {attention + "norm", mlp + "norm"}, norms_have_bias, kParts, d);
   }
 }
 
@@ -125,7 +125,7 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                       .in = d,
                       .x = mlp_input,
                       .rows = rows.count,
-                      .factor = &hidden,
+                      .multiplies = true,
                       .y = hidden});
   }
   add_to_residual(kMlp, *down_, width.hidden, hidden, between);

@@ -3,14 +3,14 @@
 namespace magnets {
 
 std::unique_ptr<Linear> load_modulation(Loader& loader, const std::string& name, const std::vector<std::string>& norms,
-                                        NormKind kind, int parts, int d) {
+                                        bool have_bias, int parts, int d) {
   const int out = static_cast<int>(norms.size()) * parts * d;
   std::vector<float> weight = loader.values(name + ".weight", {out, d});
   std::vector<float> bias = loader.values(name + ".bias", {out});
   for (size_t norm = 0; norm < norms.size(); ++norm) {
     const std::vector<float> own_weight = loader.values(norms[norm] + ".weight", {d});
     std::vector<float> own_bias(own_weight.size());
-    if (kind == NormKind::layer_norm) own_bias = loader.values(norms[norm] + ".bias", {d});
+    if (have_bias) own_bias = loader.values(norms[norm] + ".bias", {d});
     for (size_t i = 0; i < own_weight.size();
          ++i) {  // (n w + b) (1 + scale) + shift = n (w + w scale) + (shift + b + b scale)
       const size_t shift_row = (norm * parts + kShiftPart) * d + i, weight_row = (norm * parts + kWeightPart) * d + i;

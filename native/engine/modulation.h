@@ -14,9 +14,9 @@ namespace magnets {
 enum ModulationPart { kShiftPart, kWeightPart, kGatePart };
 
 /// The layer [norms * parts * d, d] from c to the vectors of these norms. Asks for `name`.{weight,bias}, whose rows are
-/// shift, scale and, of three parts, gate of the first norm, then of the next; and for the norms' own tensors: what
-/// they do to the vectors is linear, so it is done here once.
+/// shift, scale and, of three parts, gate of the first norm, then of the next; and for the norms' own weights and,
+/// where they have some, biases: what they do to the vectors is linear, so it is done here once.
 std::unique_ptr<Linear> load_modulation(Loader& loader, const std::string& name, const std::vector<std::string>& norms,
-                                        NormKind kind, int parts, int d);
+                                        bool have_bias, int parts, int d);
 
 }  // namespace magnets

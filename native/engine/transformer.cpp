@@ -17,10 +17,9 @@ Transformer::Transformer(const TransformerConfig& config, const std::string& pre
   }
   const int d = config.block.hidden_size;
   if (config.block.modulation == Modulation::per_class) {
-    final_modulation_ =
-        load_modulation(loader, prefix + "modulation", {prefix + "norm"}, NormKind::layer_norm, kFinalParts, d);
+    final_modulation_ = load_modulation(loader, prefix + "modulation", {prefix + "norm"}, true, kFinalParts, d);
   } else if (config.block.norm_place == NormPlace::pre) {
-    final_norm_ = loader.norm(prefix + "norm", d, config.block.norm_eps);
+    final_norm_ = loader.norm(prefix + "norm", d, config.block.norm_eps, config.block.norm_kind);
   }
 }
 
@@ -52,7 +51,7 @@ Input Transformer::run(const Width& width, const Rows& rows, KvCache& cache, Wor
   const int d = config_.block.hidden_size;
   const Buffer& vectors = *workspace.modulation.back();
   stream.run(ModulatedNorm{.x = *workspace.x,
-                           .kind = NormKind::layer_norm,
+                           .kind = config_.block.norm_kind,
                            .epsilon = config_.block.norm_eps,
                            .weight = {.values = vectors, .first = kWeightPart * d},
                            .shift = {.values = vectors, .first = kShiftPart * d},

@@ -28,7 +28,7 @@ class Transformer {
  private:
   TransformerConfig config_;
   std::vector<Block> blocks_;
-  Norm final_norm_{};                         // pre-norm alone, always a LayerNorm
+  Norm final_norm_{};                         // pre-norm alone
   std::unique_ptr<Linear> final_modulation_;  // instead of it, with modulation
 };
 

@@ -35,16 +35,16 @@ struct BranchScale {
 enum class Activation { none, gelu, gelu_tanh, silu };
 
 /// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual residual + that, or residual +
-/// scale * that; with a factor factor * that.
+/// scale * that; where it multiplies y * that.
 struct Matmul {
   const Linear& layer;
   int out, in;
   Input x;
   int rows;
-  Activation activation = Activation::none;     // none where there is a residual or a factor
+  Activation activation = Activation::none;     // none with a residual, and where it multiplies
   const Input* residual = nullptr;              // its rows are y's own
   const BranchScale* residual_scale = nullptr;  // of activations, with a residual that carries no norm
-  const Buffer* factor = nullptr;               // its rows are y's own; without a residual, of activations
+  bool multiplies = false;                      // of activations, without a residual
   Buffer& y;                                    // activations, or f32
 };
 

@@ -180,10 +180,10 @@ struct RandomVectors {
 
 /// A norm of random numbers, for a device and for the reference.
 struct RandomNorm {
-  RandomNorm(Backend& backend, Stream& stream, Random& random, int columns, NormKind kind = NormKind::layer_norm) {
+  RandomNorm(Backend& backend, Stream& stream, Random& random, int columns, NormKind kind = NormKind::layer_norm,
+             bool has_bias = true) {
     values.epsilon = norm.epsilon = 1e-6f;
     values.kind = norm.kind = kind;
-    const bool has_bias = kind == NormKind::layer_norm;
     for (int i = 0; i < columns; ++i) values.weight.push_back(random.value());
     for (int i = 0; i < columns; ++i) values.bias.push_back(has_bias ? random.value() : 0);
     const auto upload = [&](const std::vector<double>& numbers) {

@@ -87,41 +87,34 @@ void compare(const Subject& subject, Backend& backend, const Case& c, WeightForm
   }
 }
 
-enum class Combination { scaled_residual, own_factor, other_factor };
-
-/// A product that is scaled by its branch's vector before it is added to the residual, or multiplies a factor.
-void combines(const Subject& subject, Backend& backend, const Case& c, Combination combination) {
+/// A product that is scaled by its branch's vector before it is added to the residual, or that multiplies y.
+void combines(const Subject& subject, Backend& backend, const Case& c, bool scales) {
   Random random(c.rows * 3 + c.out + c.in);
   const auto weight = random.matrix(c.out, c.in);
-  const auto x = random.matrix(c.rows, c.used_in), y = random.matrix(c.rows, c.used_out),
-             other = random.matrix(c.rows, c.used_out);
+  const auto x = random.matrix(c.rows, c.used_in), y = random.matrix(c.rows, c.used_out);
   std::vector<double> bias(c.out);
   for (double& value : bias) value = random.value();
   const std::vector<float> biases(bias.begin(), bias.end());
-  const std::string what = subject.name() + ": combination " + std::to_string(static_cast<int>(combination)) + ", " +
-                           std::to_string(c.rows) + " x " + std::to_string(c.used_out) + " x " +
-                           std::to_string(c.used_in);
+  const std::string what = subject.name() + (scales ? ": scaled, " : ": multiplies, ") + std::to_string(c.rows) +
+                           " x " + std::to_string(c.used_out) + " x " + std::to_string(c.used_in);
 
   auto stream = backend.stream();
   auto layer = backend.linear({to_floats(weight).data(), DType::f32, c.out, c.in}, biases.data(), subject.formats()[0]);
-  Guarded input(backend, *stream, x), output(backend, *stream, y), beside(backend, *stream, other);
+  Guarded input(backend, *stream, x), output(backend, *stream, y);
   const RowList list(backend, *stream, rows_of_branches(c.rows, c.rows + 3), c.rows + 3);
   const RandomVectors vectors(backend, *stream, random, 3, c.used_out, c.used_out);
   const BranchScale scale{.scale = vectors.vectors(), .rows = list.rows()};
   const Input residual{*output.buffer};
-  const bool adds = combination == Combination::scaled_residual;
-  const Guarded& factor = combination == Combination::own_factor ? output : beside;
   stream->run(Matmul{.layer = *layer,
                      .out = c.used_out,
                      .in = c.used_in,
                      .x = {*input.buffer},
                      .rows = c.rows,
-                     .residual = adds ? &residual : nullptr,
-                     .residual_scale = adds ? &scale : nullptr,
-                     .factor = adds ? nullptr : factor.buffer.get(),
+                     .residual = scales ? &residual : nullptr,
+                     .residual_scale = scales ? &scale : nullptr,
+                     .multiplies = !scales,
                      .y = *output.buffer});
   const auto actual = output.read(*stream, c.rows, c.used_out, what);
-  beside.read(*stream, c.rows, c.used_out, what);
 
   reference::Matrix product(c.rows, c.used_out);
   reference::matmul(weight, bias, c.used_out, c.used_in, x, Activation::none, nullptr, product);
@@ -130,11 +123,9 @@ void combines(const Subject& subject, Backend& backend, const Case& c, Combinati
     for (int o = 0; o < c.used_out; ++o) {
       double magnitude = std::abs(bias[o]);
       for (int i = 0; i < c.used_in; ++i) magnitude += std::abs(x.at(row, i) * weight.at(o, i));
-      const double by = adds                                     ? vectors.values.at(branches[row], o)
-                        : combination == Combination::own_factor ? y.at(row, o)
-                                                                 : other.at(row, o);
-      const double expected = (adds ? y.at(row, o) : 0) + by * product.at(row, o);
-      double bound = (c.used_in + 3) * kUnit * magnitude * std::abs(by) + 2 * kUnit * std::abs(expected);
+      const double factor = scales ? vectors.values.at(branches[row], o) : y.at(row, o);
+      const double expected = factor * product.at(row, o) + (scales ? y.at(row, o) : 0);
+      double bound = (c.used_in + 3) * kUnit * magnitude * std::abs(factor) + 2 * kUnit * std::abs(expected);
       bound += subject.roundoff(std::abs(expected) + bound);
       check_near(actual[static_cast<size_t>(row) * output.columns + o], expected, bound, what);
     }
@@ -280,10 +271,9 @@ int main() {
         }
       }
     }
-    for (const Combination combination :
-         {Combination::scaled_residual, Combination::own_factor, Combination::other_factor}) {
-      for (const Case& c : kCases) combines(*subject, *backend, c, combination);
-      if (subject->large()) combines(*subject, *backend, kLarge, combination);
+    for (const bool scales : {true, false}) {
+      for (const Case& c : kCases) combines(*subject, *backend, c, scales);
+      if (subject->large()) combines(*subject, *backend, kLarge, scales);
     }
     if (subject->large()) {
       compare(*subject, *backend, kLarge, subject->formats()[0], {Activation::none, true}, ElementType::activation,

@@ -160,13 +160,8 @@ struct Pass {
                       .rows = rows,
                       .activation = Activation::gelu,
                       .y = *mlp});
-    stream.run(Matmul{.layer = *weights.up,
-                      .out = hidden,
-                      .in = kColumns,
-                      .x = normed,
-                      .rows = rows,
-                      .factor = mlp.get(),
-                      .y = *mlp});
+    stream.run(Matmul{
+        .layer = *weights.up, .out = hidden, .in = kColumns, .x = normed, .rows = rows, .multiplies = true, .y = *mlp});
     const Input residual{*x};
     const BranchScale scale{.scale = weight, .rows = active};
     stream.run(Matmul{.layer = *weights.down,

@@ -206,7 +206,7 @@ void normalizes(const Subject& subject, Backend& backend, int rows, int columns,
   auto x = random.matrix(rows, columns);
   for (double& value : x.values) value = subject.rounded(value + offset);
   auto stream = backend.stream();
-  const RandomNorm norm(backend, *stream, random, columns, kind);
+  const RandomNorm norm(backend, *stream, random, columns, kind, columns % 2 == 0);
   std::vector<int32_t> same(rows), turned(rows);
   for (int row = 0; row < rows; ++row) same[row] = row, turned[row] = rows - 1 - row;
   auto same_index = upload_new(backend, *stream, ElementType::i32, 1, rows, same);

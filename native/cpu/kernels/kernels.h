@@ -31,7 +31,7 @@ struct Kernels {
   void (*add)(float* x, const float* y, int n);                               // x += y
   void (*add_scaled)(float* x, const float* scale, const float* y, int n);    // x += scale * y
   void (*add_squares)(float* x, const float* y, const float* center, int n);  // x += (y - center)²
-  void (*multiply)(const float* x, const float* y, int n, float* product);    // product = x * y
+  void (*multiply)(float* x, const float* y, int n);                          // x *= y
   /// y = scale * x + shift, with `swish` v / (1 + e^-v) of that; y may be x
   void (*rescale)(const float* x, const float* scale, const float* shift, int n, bool swish, float* y);
   void (*gelu)(float* x, int n);

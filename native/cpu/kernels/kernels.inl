@@ -151,10 +151,10 @@ void add_scaled(float* x, const float* scale, const float* y, int n) {
   }
 }
 
-void multiply(const float* x, const float* y, int n, float* product) {
+void multiply(float* x, const float* y, int n) {
   int i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) (V::load(x + i) * V::load(y + i)).store(product + i);
-  for (; i < n; ++i) product[i] = x[i] * y[i];
+  for (; i + V::kLanes <= n; i += V::kLanes) (V::load(x + i) * V::load(y + i)).store(x + i);
+  for (; i < n; ++i) x[i] *= y[i];
 }
 
 void add_squares(float* x, const float* y, const float* center, int n) {

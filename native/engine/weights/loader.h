@@ -20,10 +20,11 @@ class Loader {
   std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true) {
     return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in);
   }
-  /// `name`.weight [size] and, of a LayerNorm, `name`.bias [size].
-  Norm norm(const std::string& name, int size, float epsilon, NormKind kind = NormKind::layer_norm) {
+  /// `name`.weight [size] and, unless there is none, `name`.bias [size].
+  Norm norm(const std::string& name, int size, float epsilon, NormKind kind = NormKind::layer_norm,
+            bool has_bias = true) {
     return {.weight = vector(name + ".weight", size),
-            .bias = kind == NormKind::layer_norm ? vector(name + ".bias", size) : nullptr,
+            .bias = has_bias ? vector(name + ".bias", size) : nullptr,
             .epsilon = epsilon,
             .kind = kind};
   }
