@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { MagnetsError, wrongValue } from '../../errors.js';
+import { wrongValue } from '../../errors.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../config.js';
 import { checkTensors, type TensorEntry, type TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
@@ -11,7 +11,7 @@ import type { DiskFile } from './disk-file.js';
 import type { WeightFormat } from './numbers.js';
 import { openSource } from './open.js';
 import { others, peers } from './peers/index.js';
-import { closeSource, elementCount, type Source } from './source.js';
+import { closeSource, elementCount, readTensor, type Source, type SourceTensor } from './source.js';
 import {
   checkTranslation,
   type Hints,
@@ -22,7 +22,7 @@ import {
   type Translation,
   Weights,
 } from './translation.js';
-import { readFinite, Scratch, writeModel } from './write.js';
+import { Scratch, writeModel } from './write.js';
 
 export interface ConversionSettings {
   readonly to: string;
@@ -56,10 +56,6 @@ interface Model extends Opened {
   readonly translation: Translation;
 }
 
-function refuse({ source }: Opened, message: string): never {
-  throw new MagnetsError('ERR_CHECKPOINT', `${source.path}: ${message}`);
-}
-
 async function openModel(path: string): Promise<Opened> {
   const source = await openSource(path);
   try {
@@ -73,7 +69,7 @@ async function openModel(path: string): Promise<Opened> {
 
 function checkPart(opened: Opened, part: Peer['part']): void {
   const found = opened.peer.part;
-  if (found !== part) refuse(opened, `expected a ${part} but it is a ${found}`);
+  if (found !== part) opened.weights.refuse(`expected a ${part} but it is a ${found}`);
 }
 
 function translate(opened: Opened, hints: Hints): Model {
@@ -88,7 +84,7 @@ function translatePair(first: Opened, second: Opened, heads: number | undefined)
   const generator = translate(first, { codebookSize: codes as number, heads });
   const { codebook_size: expected, latent_shape: shape } = generator.translation.config;
   if (codes !== expected) {
-    refuse(second, `expected ${expected} codes, as the generator has, but it has ${codes}`);
+    second.weights.refuse(`expected ${expected} codes, as the generator has, but it has ${codes}`);
   }
   const [, height, width] = shape as [number, number, number];
   return [generator, translate(second, { grid: [height, width] })];
@@ -98,7 +94,6 @@ function translatePair(first: Opened, second: Opened, heads: number | undefined)
 function checkModel({ source, group, peer, translation }: Model, listing: TensorListing): void {
   const { path } = source;
   checkTranslation(path, group, translation);
-  if (process.env.NOLIST) return; // TEMP
   const { config, tensors } = translation;
   const expected: readonly TensorEntry[] =
     peer.part === 'generator'
@@ -108,13 +103,15 @@ function checkModel({ source, group, peer, translation }: Model, listing: Tensor
   checkTensors(path, made, expected);
 }
 
-async function checkSame(model: Model, scratch: Scratch): Promise<void> {
-  const from = { path: model.source.path, group: model.group };
-  for (const [first, second] of model.translation.same) {
-    const a = await readFinite(from, first, scratch, 0);
-    const b = await readFinite(from, second, scratch, 1);
+/** A tensor is made of the first of each pair alone, so there is room for both. */
+async function checkSame({ weights, group, translation }: Model, scratch: Scratch): Promise<void> {
+  for (const pair of translation.same) {
+    const [first, second] = pair.map((name) => group.get(name)!);
+    const [a, b] = [scratch.take(0, first!.shape), scratch.take(1, second!.shape)];
+    await readTensor(first!, a);
+    await readTensor(second!, b);
     if (a.some((value, i) => value !== b[i])) {
-      refuse(model, `${second}: expected the same values as ${first}`);
+      weights.refuse(`${pair[1]}: expected the same values as ${pair[0]}`);
     }
   }
 }
@@ -217,7 +214,7 @@ export async function convertCheckpoint(
       signal?.throwIfAborted();
       settings.onProgress?.(++done, total);
     };
-    const scratch = new Scratch();
+    const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const model of models) {
       const folder = model === models[0] ? partial : join(partial, 'tokenizer');

@@ -33,62 +33,53 @@ async function write(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** The memory of one tensor after the other: what is made, and what it is made of. */
+/** The memory of one tensor after the other: in place 0 what is made, in the others what it is made of. */
 export class Scratch {
-  #buffers: Float32Array[] = [];
+  readonly #places: readonly Float32Array[];
 
-  /** The place of number `slot`, with room for `count` values. */
-  take(slot: number, count: number): Float32Array {
-    if ((this.#buffers[slot]?.length ?? 0) < count) this.#buffers[slot] = allocate(count);
-    return this.#buffers[slot]!.subarray(0, count);
+  /** Room for the largest of `tensors` and of what each is made of. */
+  constructor(tensors: readonly Pick<MadeTensor, 'shape' | 'from'>[]) {
+    const sizes: number[] = [];
+    for (const { shape, from } of tensors) {
+      [shape, ...from.map((entry) => entry.shape)].forEach((shape, place) => {
+        sizes[place] = Math.max(sizes[place] ?? 0, elementCount(shape));
+      });
+    }
+    this.#places = sizes.map(allocate);
+  }
+
+  take(place: number, shape: readonly number[]): Float32Array {
+    return this.#places[place]!.subarray(0, elementCount(shape));
   }
 }
 
-export interface Model {
-  /** For messages. */
-  readonly path: string;
-  readonly group: Group;
-}
-
-/** The values of a tensor of the source, in place `slot`. */
-export async function readFinite(
-  { path, group }: Model,
-  name: string,
-  scratch: Scratch,
-  slot: number,
-): Promise<Float32Array> {
-  const tensor = group.get(name)!;
-  const values = scratch.take(slot, elementCount(tensor.shape));
-  await readTensor(tensor, values);
-  const wrong = unfit('f32', values);
-  if (wrong === undefined) return values;
-  const message = `${path}: ${name}: expected finite values but it has ${wrong}`;
-  throw new MagnetsError('ERR_CHECKPOINT', message);
-}
-
-async function make(model: Model, tensor: MadeTensor, scratch: Scratch): Promise<Float32Array> {
+async function make(group: Group, tensor: MadeTensor, scratch: Scratch): Promise<Float32Array> {
   const values: Float32Array[] = [];
-  for (const [i, { name }] of tensor.from.entries()) {
-    values.push(await readFinite(model, name, scratch, 1 + i));
+  for (const [i, { name, shape }] of tensor.from.entries()) {
+    values.push(scratch.take(1 + i, shape));
+    await readTensor(group.get(name)!, values[i]!);
   }
-  const made = scratch.take(0, elementCount(tensor.shape));
+  const made = scratch.take(0, tensor.shape);
   tensor.make(made, ...values);
   return made;
 }
 
+/** Every value of the source is part of a value that is made, so that these are all there is to check. */
 function check(path: string, tensor: MadeTensor, format: WeightFormat, values: Float32Array): void {
   const wrong = unfit(format, values);
   if (wrong === undefined) return;
   const from = tensor.from.map(({ name }) => name).join(', ');
-  const most = largestOf(format).toPrecision(5);
-  const message = `${path}: ${from}: expected values of at most ${most}, as ${format} has, but received ${wrong}: choose another format of weights`;
+  const expected = Number.isFinite(wrong)
+    ? `values of at most ${largestOf(format).toPrecision(5)}, as ${format} has,`
+    : 'finite values';
+  const message = `${path}: ${from}: expected ${expected} but received ${wrong}`;
   throw new MagnetsError('ERR_CHECKPOINT', message);
 }
 
 /** @throws MagnetsError ERR_CHECKPOINT for a value that is not finite or that the format cannot hold. */
 export async function writeModel(
   file: string,
-  model: Model,
+  { path, group }: { readonly path: string; readonly group: Group },
   tensors: readonly MadeTensor[],
   format: WeightFormat,
   scratch: Scratch,
@@ -99,8 +90,8 @@ export async function writeModel(
   try {
     await write(handle, header(tensors, format));
     for (const tensor of tensors) {
-      const values = await make(model, tensor, scratch);
-      check(model.path, tensor, format, values);
+      const values = await make(group, tensor, scratch);
+      check(path, tensor, format, values);
       for (let first = 0; first < values.length; first += blockValues) {
         const block = values.subarray(first, first + blockValues);
         if (format !== 'f32') round(format, block, rounded);
