@@ -11,7 +11,7 @@ import type { DiskFile } from './disk-file.js';
 import type { WeightFormat } from './numbers.js';
 import { openSource } from './open.js';
 import { others, peers } from './peers/index.js';
-import { closeSource, elementCount, readTensor, type Source, type SourceTensor } from './source.js';
+import { closeSource, elementCount, readTensor, type Source } from './source.js';
 import {
   checkTranslation,
   type Hints,
