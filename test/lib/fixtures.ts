@@ -23,9 +23,11 @@ export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }
   return { folder, write, change };
 }
 
+export const expectations = (name: FixtureName) => expectationsIn(fixtureFolder(name));
+
 /** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
-export function expectations(name: FixtureName) {
-  const bytes = readFileSync(`${fixtureFolder(name)}/expected.safetensors`);
+export function expectationsIn(folder: string) {
+  const bytes = readFileSync(`${folder}/expected.safetensors`);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
     string,
