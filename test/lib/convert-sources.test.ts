@@ -5,12 +5,7 @@ import { join } from 'node:path';
 import { ExtData } from '@msgpack/msgpack';
 import t, { type Test } from 'tap';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
-import {
-  closeSource,
-  type Group,
-  readTensor,
-  type Source,
-} from '../../lib/checkpoint/convert/source.js';
+import { closeSource, type Group, type Source } from '../../lib/checkpoint/convert/source.js';
 import {
   assemble,
   flaxArray,
@@ -20,6 +15,7 @@ import {
   Raw,
   temporaryFolder,
   torchFile,
+  valuesOf,
   writePieces,
   zip,
 } from './public-files.js';
@@ -30,8 +26,8 @@ async function opened(t: Test, path: string): Promise<Source> {
   return source;
 }
 
-const valuesOf = async (group: Group | undefined, name: string) => [
-  ...(await readTensor(group!.get(name)!)),
+const valuesIn = async (group: Group | undefined, name: string) => [
+  ...(await valuesOf(group!.get(name)!)),
 ];
 
 const floats = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
@@ -54,7 +50,7 @@ t.test('torch: the same tensors as in the safetensors beside it', async (t) => {
   for (const [name, tensor] of group) {
     const wanted = expected.get(name.replace('module._orig_mod.', ''))!;
     t.same(tensor.shape, wanted.shape);
-    t.same(await readTensor(tensor), await readTensor(wanted), name);
+    t.same(await valuesOf(tensor), await valuesOf(wanted), name);
   }
 });
 
@@ -92,18 +88,18 @@ t.test('torch: dtypes, strides, offsets and shared storages', async (t) => {
     const source = await opened(t, file);
     t.same([...source.groups.keys()], ['state']);
     const group = source.groups.get('state');
-    t.same(await valuesOf(group, 'whole'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    t.same(await valuesOf(group, 'transposed'), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
-    t.same(await valuesOf(group, 'part'), [5, 6, 9, 10]);
-    t.same(await valuesOf(group, 'column'), [2, 6, 10]);
-    t.same(await valuesOf(group, 'cube'), [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]);
-    t.same(await valuesOf(group, 'parameter'), [10, 11]);
-    t.same(await valuesOf(group, 'scalar'), [3]);
-    t.same(await valuesOf(group, 'empty'), []);
-    t.same(await valuesOf(group, 'double'), [0.5, -3]);
-    t.same(await valuesOf(group, 'half'), [1, -2, 2 ** -24, 65504]);
-    t.same(await valuesOf(group, 'bfloat'), [1, -2]);
-    await t.rejects(valuesOf(group, 'long'), { code: 'ERR_CHECKPOINT', message: /I64/ });
+    t.same(await valuesIn(group, 'whole'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    t.same(await valuesIn(group, 'transposed'), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+    t.same(await valuesIn(group, 'part'), [5, 6, 9, 10]);
+    t.same(await valuesIn(group, 'column'), [2, 6, 10]);
+    t.same(await valuesIn(group, 'cube'), [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]);
+    t.same(await valuesIn(group, 'parameter'), [10, 11]);
+    t.same(await valuesIn(group, 'scalar'), [3]);
+    t.same(await valuesIn(group, 'empty'), []);
+    t.same(await valuesIn(group, 'double'), [0.5, -3]);
+    t.same(await valuesIn(group, 'half'), [1, -2, 2 ** -24, 65504]);
+    t.same(await valuesIn(group, 'bfloat'), [1, -2]);
+    await t.rejects(valuesIn(group, 'long'), { code: 'ERR_CHECKPOINT', message: /I64/ });
   }
 });
 
@@ -129,7 +125,7 @@ t.test('torch: what an optimizer leaves in a pickle', async (t) => {
   value.optimizer.groups = new Raw('](K\x01K\x02eK\x03a');
   writePieces(file, torchFile(value, { 0: floats(1, 2, 3, 4) }));
   const source = await opened(t, file);
-  t.same(await valuesOf(source.groups.get('model'), 'a'), [1, 2, 3, 4]);
+  t.same(await valuesIn(source.groups.get('model'), 'a'), [1, 2, 3, 4]);
 });
 
 t.test('torch: hostile pickles', async (t) => {
@@ -372,13 +368,13 @@ t.test('flax: arrays of every dtype, in chunks, and other values', async (t) => 
   const source = await opened(t, file);
   t.same([...source.groups.keys()], ['params']);
   const group = source.groups.get('params');
-  t.same(await valuesOf(group, 'a/kernel'), [1, 2, 3, 4]);
-  t.same(await valuesOf(group, 'half'), [1]);
-  t.same(await valuesOf(group, 'bfloat'), [2]);
-  t.same(await valuesOf(group, 'double'), [0.25]);
+  t.same(await valuesIn(group, 'a/kernel'), [1, 2, 3, 4]);
+  t.same(await valuesIn(group, 'half'), [1]);
+  t.same(await valuesIn(group, 'bfloat'), [2]);
+  t.same(await valuesIn(group, 'double'), [0.25]);
   t.same(group?.get('chunked')?.shape, [3, 2]);
-  t.same(await valuesOf(group, 'chunked'), [1, 2, 3, 4, 5, 6]);
-  await t.rejects(valuesOf(group, 'step'), { code: 'ERR_CHECKPOINT', message: /I32/ });
+  t.same(await valuesIn(group, 'chunked'), [1, 2, 3, 4, 5, 6]);
+  await t.rejects(valuesIn(group, 'step'), { code: 'ERR_CHECKPOINT', message: /I32/ });
 });
 
 t.test('flax: hostile files', async (t) => {
@@ -555,9 +551,9 @@ t.test('safetensors: one file, shards, a folder', async (t) => {
   );
   index({ a: first, b: second, c: second });
   const group = (await opened(t, folder)).groups.get('');
-  t.same(await valuesOf(group, 'a'), [1, 2]);
-  t.same(await valuesOf(group, 'b'), [4]);
-  await t.rejects(valuesOf(group, 'c'), { message: /U8/ });
+  t.same(await valuesIn(group, 'a'), [1, 2]);
+  t.same(await valuesIn(group, 'b'), [4]);
+  await t.rejects(valuesIn(group, 'c'), { message: /U8/ });
 
   const bytes = readFileSync(join(publicFolder('halton-odd'), 'model.safetensors'));
   for (const length of [0, 7, 8, 9, 100, 3000, bytes.byteLength - 1]) {

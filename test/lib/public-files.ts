@@ -5,6 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ExtData, encode } from '@msgpack/msgpack';
+import {
+  elementCount,
+  readTensor,
+  type SourceTensor,
+} from '../../lib/checkpoint/convert/source.js';
 
 export const publicFolder = (name: string) =>
   fileURLToPath(new URL(`../fixtures/public/${name}`, import.meta.url));
@@ -14,6 +19,13 @@ export function temporaryFolder(t: { teardown(run: () => void): void }): string 
   const folder = mkdtempSync(join(tmpdir(), 'magnets-convert-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   return folder;
+}
+
+/** The values of a tensor of a file. */
+export async function valuesOf(tensor: SourceTensor): Promise<Float32Array> {
+  const values = new Float32Array(elementCount(tensor.shape));
+  await readTensor(tensor, values);
+  return values;
 }
 
 /** Bytes at places of a file; the rest is a hole that reads as zeros. */

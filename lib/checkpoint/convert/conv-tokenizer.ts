@@ -88,27 +88,29 @@ function reorder(
   kernel: number,
   out: number,
   inputs: number,
-): (values: Float32Array) => Float32Array {
+): (target: Float32Array, values: Float32Array) => void {
   const taps = kernel * kernel;
-  return (values) => {
-    const result = new Float32Array(values.length);
+  return (target, values) => {
     for (let o = 0; o < out; ++o) {
       for (let tap = 0; tap < taps; ++tap) {
         for (let i = 0; i < inputs; ++i) {
           const from =
             order === 'OIHW' ? (o * inputs + i) * taps + tap : (tap * inputs + i) * out + o;
-          result[(o * taps + tap) * inputs + i] = values[from]!;
+          target[(o * taps + tap) * inputs + i] = values[from]!;
         }
       }
     }
-    return result;
   };
 }
 
 /** (I + shortcut) · weight, where the rows of the weight are its outputs. */
-function fold(weight: Float32Array, shortcut: Float32Array, out: number): Float32Array {
+function fold(
+  target: Float32Array,
+  weight: Float32Array,
+  shortcut: Float32Array,
+  out: number,
+): void {
   const columns = weight.length / out;
-  const result = new Float32Array(weight.length);
   const sums = new Float64Array(columns);
   for (let row = 0; row < out; ++row) {
     for (let column = 0; column < columns; ++column) sums[column] = weight[row * columns + column]!;
@@ -118,9 +120,8 @@ function fold(weight: Float32Array, shortcut: Float32Array, out: number): Float3
         sums[column] = sums[column]! + factor * weight[i * columns + column]!;
       }
     }
-    result.set(sums, row * columns);
+    target.set(sums, row * columns);
   }
-  return result;
 }
 
 class Maker {
@@ -187,12 +188,18 @@ class Maker {
       if (inputs !== out) this.product(`${to}.shortcut`, part('shortcut'), out, inputs);
       return;
     }
-    const [weights, factors] = [reorder(order, 3, out, out), reorder(order, 1, out, out)];
+    const taps = reorder(order, 3, out, out);
+    const square = reorder(order, 1, out, out);
     this.tensors.push({
       name: `${to}.conv2.weight`,
       shape: [out, 3, 3, out],
       from: [this.#stored(part('conv2'), 3, out, out), this.#stored(part('shortcut'), 1, out, out)],
-      make: (conv, product) => fold(weights(conv!), factors(product!), out),
+      make: (target, conv, product) => {
+        const [weight, factors] = [new Float32Array(conv!.length), new Float32Array(out * out)];
+        taps(weight, conv!);
+        square(factors, product!);
+        fold(target, weight, factors, out);
+      },
     });
     this.#bias(`${to}.conv2`, '', out, false);
   }
@@ -211,8 +218,23 @@ class Maker {
     if (this.details.pixels[0] === 0) return;
     const [weight, bias] = this.tensors.splice(-2) as [MadeTensor, MadeTensor];
     this.tensors.push(
-      { ...weight, make: (values) => weight.make(values!).map((value) => value / 2) },
-      { ...bias, make: (values) => bias.make(values!).map((value) => value / 2 + 0.5) },
+      {
+        ...weight,
+        make: (target, values) => {
+          weight.make(target, values!);
+          target.forEach((value, i) => {
+            target[i] = value / 2;
+          });
+        },
+      },
+      {
+        ...bias,
+        make: (target, values) => {
+          values!.forEach((value, i) => {
+            target[i] = value / 2 + 0.5;
+          });
+        },
+      },
     );
   }
 }

@@ -1,13 +1,13 @@
 /** Converts a public model into a checkpoint folder (docs/public-weights.md). */
 
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { MagnetsError, wrongValue } from '../../errors.js';
+import { wrongValue } from '../../errors.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../config.js';
 import { checkTensors, type TensorEntry, type TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
+import type { DiskFile } from './disk-file.js';
 import type { WeightFormat } from './numbers.js';
 import { openSource } from './open.js';
 import { others, peers } from './peers/index.js';
@@ -16,12 +16,13 @@ import {
   checkTranslation,
   type Hints,
   type Origin,
+  type Peer,
   type Recognized,
   recognize,
   type Translation,
   Weights,
 } from './translation.js';
-import { writeModel } from './write.js';
+import { Scratch, writeModel } from './write.js';
 
 export interface ConversionSettings {
   readonly to: string;
@@ -35,7 +36,7 @@ export interface ConversionSettings {
 
 /** A generator or a tokenizer that was converted. */
 export interface Part {
-  readonly part: 'generator' | 'tokenizer';
+  readonly part: Peer['part'];
   readonly origin: Origin;
   readonly files: readonly { readonly name: string; readonly sha256: string }[];
   readonly tensors: number;
@@ -45,93 +46,82 @@ export interface Part {
   readonly dropped: readonly string[];
 }
 
-/** A source that is open, and what its model becomes. */
+/** A source that is open, and the model in it. */
 interface Opened extends Recognized {
   readonly source: Source;
-  translate(hints: Hints): Translation;
+  readonly weights: Weights;
+}
+
+interface Model extends Opened {
+  readonly translation: Translation;
 }
 
 async function openModel(path: string): Promise<Opened> {
   const source = await openSource(path);
   try {
     const found = recognize(source, peers, others);
-    const weights = new Weights(source.path, found.group);
-    return { ...found, source, translate: (hints) => found.peer.translate(weights, hints) };
+    return { ...found, source, weights: new Weights(source.path, found.group) };
   } catch (error) {
     await closeSource(source);
     throw error;
   }
 }
 
-/** Both translations know the other: which ids are codes, and how many tokens a picture has. */
-function translateBoth(model: Opened, tokenizer: Opened | undefined, heads: number | undefined) {
-  const alone = tokenizer?.translate({});
-  if (alone !== undefined && alone.part !== 'tokenizer') {
-    throw new MagnetsError(
-      'ERR_CHECKPOINT',
-      `${tokenizer!.source.path}: expected a tokenizer but it is ${alone.origin.name}`,
-    );
+function checkPart(opened: Opened, part: Peer['part']): void {
+  const found = opened.peer.part;
+  if (found !== part) opened.weights.refuse(`expected a ${part} but it is a ${found}`);
+}
+
+function translate(opened: Opened, hints: Hints): Model {
+  return { ...opened, translation: opened.peer.translate(opened.weights, hints) };
+}
+
+/** Each tells the other something: which ids are codes, and how many tokens a picture has. */
+function translatePair(first: Opened, second: Opened, heads: number | undefined): Model[] {
+  checkPart(first, 'generator');
+  checkPart(second, 'tokenizer');
+  const { codebook_size: codes } = translate(second, {}).translation.config;
+  const generator = translate(first, { codebookSize: codes as number, heads });
+  const { codebook_size: expected, latent_shape: shape } = generator.translation.config;
+  if (codes !== expected) {
+    second.weights.refuse(`expected ${expected} codes, as the generator has, but it has ${codes}`);
   }
-  const codebookSize = alone?.config.codebook_size as number | undefined;
-  const first = model.translate({ codebookSize, heads });
-  if (tokenizer === undefined) return [{ ...model, translation: first }];
-  if (first.part === 'tokenizer') {
-    throw new MagnetsError(
-      'ERR_CHECKPOINT',
-      `${model.source.path}: expected a generator beside a tokenizer but it is ${first.origin.name}`,
-    );
-  }
-  if (first.config.codebook_size !== codebookSize) {
-    throw new MagnetsError(
-      'ERR_CHECKPOINT',
-      `${tokenizer.source.path}: expected ${first.config.codebook_size} codes, as ${first.origin.name} has, but it has ${codebookSize}`,
-    );
-  }
-  const [, height, width] = first.config.latent_shape as [number, number, number];
-  const translation = tokenizer.translate({ grid: [height, width] });
-  return [
-    { ...model, translation: first },
-    { ...tokenizer, translation },
-  ];
+  const [, height, width] = shape as [number, number, number];
+  return [generator, translate(second, { grid: [height, width] })];
 }
 
 /** Checks that the source has what is needed and that the engine can run what comes out. */
-function checkModel(
-  source: Source,
-  { group }: Recognized,
-  translation: Translation,
-  listing: TensorListing,
-): void {
-  checkTranslation(source.path, group, translation);
-  const { part, config, tensors } = translation;
+function checkModel({ source, group, peer, translation }: Model, listing: TensorListing): void {
+  const { path } = source;
+  checkTranslation(path, group, translation);
+  const { config, tensors } = translation;
   const expected: readonly TensorEntry[] =
-    part === 'generator'
-      ? listing.generator(parseGeneratorConfig(source.path, basename(source.path), config))
-      : listing.tokenizer(parseTokenizerConfig(source.path, config));
+    peer.part === 'generator'
+      ? listing.generator(parseGeneratorConfig(path, basename(path), config))
+      : listing.tokenizer(parseTokenizerConfig(path, config));
   const made = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
-  checkTensors(source.path, made, expected);
+  checkTensors(path, made, expected);
 }
 
-async function checkSame(
-  source: Source,
-  { group }: Recognized,
-  { same }: Translation,
-): Promise<void> {
-  for (const [first, second] of same) {
-    const [a, b] = [await readTensor(group.get(first)!), await readTensor(group.get(second)!)];
-    if (!Buffer.from(a.buffer).equals(Buffer.from(b.buffer))) {
-      const message = `${source.path}: ${second}: expected the same values as ${first}`;
-      throw new MagnetsError('ERR_CHECKPOINT', message);
+/** A tensor is made of the first of each pair alone, so there is room for both. */
+async function checkSame({ weights, group, translation }: Model, scratch: Scratch): Promise<void> {
+  for (const pair of translation.same) {
+    const [first, second] = pair.map((name) => group.get(name)!);
+    const [a, b] = [scratch.take(0, first!.shape), scratch.take(1, second!.shape)];
+    await readTensor(first!, a);
+    await readTensor(second!, b);
+    if (a.some((value, i) => value !== b[i])) {
+      weights.refuse(`${pair[1]}: expected the same values as ${pair[0]}`);
     }
   }
 }
 
 /** What of a file nothing is made of. */
-function droppedOf(source: Source, { path }: Recognized, translation: Translation): string[] {
+function droppedOf({ source, path, translation }: Model): string[] {
   const counts = new Map<string, number>();
   for (const [other, group] of source.groups) {
     if (other === path) continue;
-    const top = other.split('/')[0] ?? other;
+    const top = other.split('/')[0]!;
     counts.set(top, (counts.get(top) ?? 0) + group.size);
   }
   return [
@@ -141,11 +131,48 @@ function droppedOf(source: Source, { path }: Recognized, translation: Translatio
   ];
 }
 
-async function hash(file: string, signal: AbortSignal | undefined): Promise<string> {
+async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<string> {
   const digest = createHash('sha256');
-  const stream = createReadStream(file, { highWaterMark: 2 ** 20, signal });
-  for await (const bytes of stream) digest.update(bytes);
+  const block = new Uint8Array(2 ** 20);
+  for (let at = 0; at < file.size; at += block.byteLength) {
+    signal?.throwIfAborted();
+    const bytes = block.subarray(0, file.size - at);
+    await file.readInto(bytes, at);
+    digest.update(bytes);
+  }
   return digest.digest('hex');
+}
+
+/** Writes config.json and model.safetensors. */
+async function write(
+  model: Model,
+  folder: string,
+  { weights, signal }: ConversionSettings,
+  scratch: Scratch,
+  onStep: () => void,
+): Promise<Part> {
+  const { source, peer, translation } = model;
+  const { origin, config, tensors, notes } = translation;
+  await mkdir(folder, { recursive: true });
+  await checkSame(model, scratch);
+  const file = join(folder, 'model.safetensors');
+  const from = { path: source.path, group: model.group };
+  await writeModel(file, from, tensors, weights, scratch, onStep);
+  await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  const files: { name: string; sha256: string }[] = [];
+  for (const disk of source.files) {
+    files.push({ name: basename(disk.path), sha256: await hash(disk, signal) });
+    onStep();
+  }
+  return {
+    part: peer.part,
+    origin,
+    files,
+    tensors: tensors.length,
+    values: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    notes,
+    dropped: droppedOf(model),
+  };
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -172,43 +199,26 @@ export async function convertCheckpoint(
   try {
     opened.push(await openModel(path));
     if (settings.tokenizer !== undefined) opened.push(await openModel(settings.tokenizer));
-    const models = translateBoth(opened[0]!, opened[1], settings.heads);
-    for (const model of models) checkModel(model.source, model, model.translation, listing);
+    const [first, second] = opened as [Opened, Opened?];
+    const models = second
+      ? translatePair(first, second, settings.heads)
+      : [translate(first, { heads: settings.heads })];
+    for (const model of models) checkModel(model, listing);
 
-    const steps = models.flatMap(({ translation, source }) => [
-      ...translation.tensors,
-      ...source.files,
-    ]);
+    const total = models.reduce(
+      (sum, { source, translation }) => sum + translation.tensors.length + source.files.length,
+      0,
+    );
     let done = 0;
     const onStep = () => {
       signal?.throwIfAborted();
-      settings.onProgress?.(++done, steps.length);
+      settings.onProgress?.(++done, total);
     };
-    await mkdir(partial, { recursive: true });
+    const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const model of models) {
-      const { source, group, translation } = model;
-      const { part, origin, config, tensors, notes } = translation;
-      const folder = parts.length === 0 ? partial : join(partial, 'tokenizer');
-      await mkdir(folder, { recursive: true });
-      await checkSame(source, model, translation);
-      const from = { path: source.path, group };
-      await writeModel(join(folder, 'model.safetensors'), from, tensors, weights, onStep);
-      await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-      const files: { name: string; sha256: string }[] = [];
-      for (const file of source.files) {
-        files.push({ name: basename(file.path), sha256: await hash(file.path, signal) });
-        onStep();
-      }
-      parts.push({
-        part,
-        origin,
-        files,
-        tensors: tensors.length,
-        values: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-        notes,
-        dropped: droppedOf(source, model, translation),
-      });
+      const folder = model === models[0] ? partial : join(partial, 'tokenizer');
+      parts.push(await write(model, folder, settings, scratch, onStep));
     }
     await writeFile(join(partial, 'README.md'), modelCard(parts, weights, settings.version));
     await rename(partial, to);

@@ -231,9 +231,10 @@ function flatten(map: Map<string, Node>, prefix: string, group: Map<string, Sour
 
 /** Whether a file may be msgpack of a map with names. */
 export function isFlax(start: Uint8Array): boolean {
-  const [first, second] = start;
-  const map = (first! & 0xf0) === 0x80 && first !== 0x80;
-  return map && ((second! & 0xe0) === 0xa0 || second === 0xd9);
+  const first = start[0]!;
+  const name = start[{ 222: 3, 223: 5 }[first] ?? 1]!;
+  const map = (first > 0x80 && first < 0x90) || first === 222 || first === 223;
+  return map && ((name > 0xa0 && name < 0xc0) || name === 217);
 }
 
 export async function openFlax(disk: DiskFile): Promise<Source> {

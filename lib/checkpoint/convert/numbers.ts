@@ -74,15 +74,11 @@ function toBf16(bits: number): number {
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
-/** The bytes of `values` in a format. */
-export function encode(format: WeightFormat, values: Float32Array): Uint8Array {
-  const { buffer, byteOffset, byteLength, length } = values;
-  if (format === 'f32') return new Uint8Array(buffer, byteOffset, byteLength);
-  const bits = new Uint32Array(buffer, byteOffset, length);
+/** The numbers of 16 bits that are nearest to `values`, into `target`. */
+export function round(format: 'f16' | 'bf16', values: Float32Array, target: Uint16Array): void {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const convert = format === 'f16' ? toHalf : toBf16;
-  const rounded = new Uint16Array(length);
-  for (let i = 0; i < length; ++i) rounded[i] = convert(bits[i]!);
-  return new Uint8Array(rounded.buffer);
+  for (let i = 0; i < bits.length; ++i) target[i] = convert(bits[i]!);
 }
 
 /** The largest number of each format, and the least that is rounded to infinity. */

@@ -75,8 +75,8 @@ function gather(
   values: Float32Array,
   shape: readonly number[],
   strides: readonly number[],
-): Float32Array {
-  const result = allocate(elementCount(shape));
+  result: Float32Array,
+): void {
   const last = shape.length - 1;
   const index = new Array<number>(shape.length).fill(0);
   let from = 0;
@@ -89,17 +89,17 @@ function gather(
       index[axis] = 0;
     }
   }
-  return result;
 }
 
-/** The values of a tensor, row-major. */
-export async function readTensor(tensor: SourceTensor): Promise<Float32Array> {
+/** The values of a tensor, row-major, into `target`, which has as many. */
+export async function readTensor(tensor: SourceTensor, target: Float32Array): Promise<void> {
   const { pieces, shape, strides } = tensor;
-  const values = allocate(pieces.reduce((sum, { count }) => sum + count, 0));
+  const spanned = pieces.reduce((sum, { count }) => sum + count, 0);
+  const values = strides === undefined ? target : allocate(spanned);
   let filled = 0;
   for (const { position, count } of pieces) {
     await readFloats(tensor, position, values.subarray(filled, filled + count));
     filled += count;
   }
-  return strides === undefined ? values : gather(values, shape, strides);
+  if (strides !== undefined) gather(values, shape, strides, target);
 }

@@ -8,7 +8,8 @@ import type { Group, Source } from './source.js';
 export interface MadeTensor extends TensorEntry {
   /** Tensors of the source, in the order in which `make` takes their values. */
   readonly from: readonly TensorEntry[];
-  make(...values: Float32Array[]): Float32Array;
+  /** Fills `target`, of the tensor's size, whatever was in it. */
+  make(target: Float32Array, ...values: Float32Array[]): void;
 }
 
 /** Where a public model comes from, for the model card. */
@@ -19,7 +20,6 @@ export interface Origin {
 }
 
 export interface Translation {
-  readonly part: 'generator' | 'tokenizer';
   readonly origin: Origin;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -92,7 +92,12 @@ export class Weights {
 
 /** A tensor as it is. */
 export function copied(name: string, shape: readonly number[], from: string): MadeTensor {
-  return { name, shape, from: [{ name: from, shape }], make: (values) => values };
+  return {
+    name,
+    shape,
+    from: [{ name: from, shape }],
+    make: (target, values) => target.set(values!),
+  };
 }
 
 /** [rows, columns] out of a tensor of the shape `stored` that holds [columns, rows]. */
@@ -102,26 +107,24 @@ export function transposed(
   from: string,
   stored: readonly number[] = [columns, rows],
 ): MadeTensor {
-  const make = (values: Float32Array) => {
-    const result = new Float32Array(values.length);
+  const make = (target: Float32Array, values: Float32Array) => {
     for (let row = 0; row < rows; ++row) {
       for (let column = 0; column < columns; ++column) {
-        result[row * columns + column] = values[column * rows + row]!;
+        target[row * columns + column] = values[column * rows + row]!;
       }
     }
-    return result;
   };
   return { name, shape: [rows, columns], from: [{ name: from, shape: stored }], make };
 }
 
 /** Zeros, where the source has no such tensor. */
 export function zeros(name: string, shape: readonly number[]): MadeTensor {
-  const make = () => new Float32Array(shape.reduce((product, extent) => product * extent, 1));
-  return { name, shape, from: [], make };
+  return { name, shape, from: [], make: (target) => target.fill(0) };
 }
 
 /** A public model that can be converted. */
 export interface Peer {
+  readonly part: 'generator' | 'tokenizer';
   readonly format: 'torch' | 'flax';
   /** A name that only this model's tensors have. */
   recognizes(names: ReadonlySet<string>): boolean;

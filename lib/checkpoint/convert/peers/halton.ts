@@ -21,12 +21,10 @@ function withRegister(name: string, rows: number, d: number): MadeTensor {
       { name: 'tok_emb.weight', shape: [rows, d] },
       { name: 'reg_tokens.weight', shape: [1, d] },
     ],
-    make: (words, register) => {
-      const result = new Float32Array((rows + 1) * d);
-      result.set(words!);
-      result.copyWithin(rows * d, (rows - 1) * d, rows * d);
-      result.set(register!, (rows - 1) * d);
-      return result;
+    make: (target, words, register) => {
+      target.set(words!);
+      target.copyWithin(rows * d, (rows - 1) * d, rows * d);
+      target.set(register!, (rows - 1) * d);
     },
   };
 }
@@ -111,10 +109,9 @@ function translate(weights: Weights, hints: Hints) {
         name: 'embeddings.position.weight',
         shape: [1 + tokens!, d],
         from: [{ name: 'pos_emb.weight', shape: [tokens!, d] }],
-        make: (values) => {
-          const result = new Float32Array((1 + tokens!) * d);
-          result.set(values!, d);
-          return result;
+        make: (target, values) => {
+          target.fill(0, 0, d);
+          target.set(values!, d);
         },
       },
       copied('embeddings.class.weight', [classRows!, d], 'cls_emb.weight'),
@@ -128,12 +125,10 @@ function translate(weights: Weights, hints: Hints) {
         name: 'head.bias',
         shape: [rows! + 1],
         from: [{ name: 'head.bias', shape: [rows!] }],
-        make: (values) => {
-          const result = new Float32Array(rows! + 1);
-          result.set(values!);
-          result[rows!] = values![rows! - 1]!;
-          result[rows! - 1] = 0;
-          return result;
+        make: (target, values) => {
+          target.set(values!);
+          target[rows! - 1] = 0;
+          target[rows!] = values![rows! - 1]!;
         },
       },
     ] satisfies MadeTensor[],
@@ -142,13 +137,13 @@ function translate(weights: Weights, hints: Hints) {
 }
 
 export const halton: Peer = {
+  part: 'generator',
   format: 'torch',
   recognizes: (names) =>
     names.has('cls_emb.weight') &&
     names.has('reg_tokens.weight') &&
     names.has('last_norm.mlp.1.weight'),
   translate: (weights, hints) => ({
-    part: 'generator',
     origin: {
       name: 'Halton-MaskGIT',
       url: 'https://github.com/valeoai/Halton-MaskGIT',

@@ -123,10 +123,10 @@ function transformer(weights: Weights, hints: Hints) {
 }
 
 export const maskgit: Peer = {
+  part: 'generator',
   format: 'flax',
   recognizes: (names) => names.has(words) && names.has('MlmLayer_0/mlm_bias/bias'),
   translate: (weights, hints) => ({
-    part: 'generator',
     origin,
     ...transformer(weights, hints),
     dropped: [],
@@ -172,11 +172,11 @@ export const foldedNote =
   'Where a residual block changes the number of channels, its shortcut is taken from its own output, as in the original, and is folded into its second convolution.';
 
 export const maskgitTokenizer: Peer = {
+  part: 'tokenizer',
   format: 'flax',
   recognizes: (names) =>
     names.has('quantizer/codebook') && names.has('decoder/ResBlock_0/Conv_0/kernel'),
   translate: (weights, { grid = [16, 16] }) => ({
-    part: 'tokenizer',
     origin: { ...origin, name: "MaskGIT's tokenizer" },
     ...tokenizer(weights, grid),
     dropped: [],

@@ -41,11 +41,11 @@ function translate(weights: Weights, grid: readonly [number, number]) {
 }
 
 export const vq16: Peer = {
+  part: 'tokenizer',
   format: 'torch',
   recognizes: (names) =>
     names.has('post_quant_conv.weight') && names.has('decoder.conv_blocks.0.res.0.conv1.weight'),
   translate: (weights, { grid = [16, 16] }) => ({
-    part: 'tokenizer',
     origin: {
       name: "LlamaGen's VQ-16",
       url: 'https://github.com/FoundationVision/LlamaGen',

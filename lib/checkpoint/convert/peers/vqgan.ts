@@ -7,8 +7,9 @@ import { convTokenizer, type HalfNames, pytorch } from '../conv-tokenizer.js';
 import type { Peer, Weights } from '../translation.js';
 import { foldedNote } from './maskgit.js';
 
-/** What a list of residual blocks is called. */
-const lists = ['block', 'res_blocks'] as const;
+/** What a level's residual blocks are called, and those of the middle. */
+const lists = ['block', 'res_blocks'];
+const middles = ['mid', 'mid.res_blocks'];
 
 const origins = {
   port: {
@@ -28,8 +29,8 @@ const codebook = 'quantize.embedding.weight';
 function translate(weights: Weights, grid: readonly [number, number]) {
   const list = lists.find((name) => weights.has(`encoder.down.0.${name}.0.conv1.weight`))!;
   const levels = weights.count((l) => `encoder.down.${l}.${list}.0.conv1.weight`);
-  const middle = (half: string) =>
-    [0, 1].map((i) => (list === 'block' ? `${half}.mid.${i}` : `${half}.mid.res_blocks.${i}`));
+  const mid = middles.find((name) => weights.has(`decoder.${name}.0.conv1.weight`))!;
+  const middle = (half: string) => [0, 1].map((i) => `${half}.${mid}.${i}`);
   // The level without an upsampling is that of full resolution: the last in newer files of MaskBit, else the first.
   const reversed = weights.has('decoder.up.0.upsample_conv.weight');
   const up = (level: number) => `decoder.up.${reversed ? levels - 1 - level : level}`;
@@ -58,11 +59,12 @@ function translate(weights: Weights, grid: readonly [number, number]) {
 }
 
 export const vqgan: Peer = {
+  part: 'tokenizer',
   format: 'torch',
   recognizes: (names) =>
-    names.has('decoder.mid.0.conv1.weight') || names.has('decoder.mid.res_blocks.0.conv1.weight'),
+    lists.some((list) => names.has(`encoder.down.0.${list}.0.conv1.weight`)) &&
+    middles.some((middle) => names.has(`decoder.${middle}.0.conv1.weight`)),
   translate: (weights, { grid = [16, 16] }) => ({
-    part: 'tokenizer',
     origin: weights.has(codebook) ? origins.port : origins.vqganPlus,
     ...translate(weights, grid),
     dropped: ['quantize.bits_to_indices', 'quantize.codebook']
