@@ -50,15 +50,16 @@ class PieceProduct {
     const CpuBuffer& y = cpu(op_.y);
     const int tiles = (piece_.width + kernels_.tile_rows - 1) / kernels_.tile_rows;
     for (int line = 0; line < piece_.height; ++line) {
-      const float* a = band_ + (line * shape_.step + parity_line + tap_line) * band_line + parity_column * op_.in + first;
+      const float* a =
+          band_ + (line * shape_.step + parity_line + tap_line) * band_line + parity_column * op_.in + first;
       const int y_line = (piece_.top + line) * shape_.parities + parity_line;
       for (int tile = 0; tile < tiles; ++tile) {
         const int column = piece_.width * tile / tiles, rows = piece_.width * (tile + 1) / tiles - column;
         const int y_column = (piece_.left + column) * shape_.parities + parity_column;
         const int y_row = (piece_.sample * target_.height + y_line) * target_.width + y_column;
-        cpu(op_.layer)
-            .tile(kernels_, panel, outputs, first_in, last - first, rows, a + column * step, step, !begins || op_.add,
-                  ends, y.row<float>(y_row) + panel * kPanel, shape_.parities * y.stride());
+        cpu(op_.layer).tile(kernels_, panel, outputs, first_in, last - first, rows, a + column * step, step,
+                            !begins || op_.add, ends, y.row<float>(y_row) + panel * kPanel,
+                            shape_.parities * y.stride());
       }
     }
   }

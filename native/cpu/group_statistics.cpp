@@ -63,8 +63,7 @@ void CpuStream::do_run(const GroupStatistics& op) {
   for (int sample = 0; sample < op.grid.samples; ++sample) {
     float* scale = cpu(op.scale_shift).row<float>(sample);
     for (int group = 0; group < op.groups; ++group) {
-      const Moments all =
-          together(moments + static_cast<size_t>(sample) * parts * op.groups + group, parts, op.groups);
+      const Moments all = together(moments + static_cast<size_t>(sample) * parts * op.groups + group, parts, op.groups);
       const double inverse = 1 / std::sqrt(all.squares / all.count + op.norm.epsilon);
       for (int i = group * of_group; i < (group + 1) * of_group; ++i) {
         scale[i] = static_cast<float>(weight[i] * inverse);

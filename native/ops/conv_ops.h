@@ -14,7 +14,8 @@ struct Grid {
 };
 
 /// Group norm as a line for every channel: y = scale * x + shift is (x - mean) / sqrt(variance + epsilon) * weight +
-/// bias, with mean and variance of the sample's pixels and the channel's group. Groups are channels / groups neighbours.
+/// bias, with mean and variance of the sample's pixels and the channel's group. Groups are channels / groups
+/// neighbours.
 struct GroupStatistics {
   const Buffer& x;
   Grid grid;
@@ -39,12 +40,12 @@ enum class Resampling {
   down,  // every second line and column of the convolution: the first output reads the pixels 0, 1 and 2
 };
 
-/// y = 3x3 convolution of x + bias, zeros around the picture. With `scale_shift` it reads Rescale of x with swish, whose
-/// border is zeros too.
+/// y = 3x3 convolution of x + bias, zeros around the picture. With `scale_shift` it reads Rescale of x with swish,
+/// whose border is zeros too.
 ///
-/// The layer is [out, 3, 3, in], taps by line and column. For `up` it is [out, 2, 2, 2, 2, in]: output (2 i + p, 2 j + q)
-/// is the 2x2 convolution, with kernel (p, q), of the pixels from (i + p - 1, j + q - 1) on, for of three neighbours in
-/// the larger picture two are the same pixel.
+/// The layer is [out, 3, 3, in], taps by line and column. For `up` it is [out, 2, 2, 2, 2, in]: output (2 i + p, 2 j +
+/// q) is the 2x2 convolution, with kernel (p, q), of the pixels from (i + p - 1, j + q - 1) on, for of three neighbours
+/// in the larger picture two are the same pixel.
 struct Convolution {
   const Linear& layer;
   int out, in;  // the layer's own

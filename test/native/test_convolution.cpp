@@ -15,9 +15,9 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {{1, 1, 1}, 33, 8},   {{2, 1, 5}, 32, 16},   {{2, 7, 1}, 3, 40},    {{1, 5, 3}, 40, 3},    {{3, 4, 6}, 64, 24},
-    {{1, 9, 13}, 17, 56}, {{1, 10, 50}, 48, 24}, {{2, 25, 27}, 36, 8},  {{1, 3, 100}, 64, 16}, {{1, 6, 34}, 3, 128},
-    {{1, 4, 6}, 128, 96}, {{2, 2, 2}, 72, 520},
+    {{1, 1, 1}, 33, 8},    {{2, 1, 5}, 32, 16},  {{2, 7, 1}, 3, 40},    {{1, 5, 3}, 40, 3},
+    {{3, 4, 6}, 64, 24},   {{1, 9, 13}, 17, 56}, {{1, 10, 50}, 48, 24}, {{2, 25, 27}, 36, 8},
+    {{1, 3, 100}, 64, 16}, {{1, 6, 34}, 3, 128}, {{1, 4, 6}, 128, 96},  {{2, 2, 2}, 72, 520},
 };
 
 /// Even sides, as `down` wants.
@@ -35,7 +35,9 @@ double rescale_bound(double x, double scale, double shift) {
 }
 
 /// Numbers of a line for every channel: normalized, then moved, like those of GroupStatistics.
-reference::Matrix random_lines(Random& random, int samples, int channels) { return random.matrix(samples, 2 * channels); }
+reference::Matrix random_lines(Random& random, int samples, int channels) {
+  return random.matrix(samples, 2 * channels);
+}
 
 struct Kind {
   Resampling resampling;
@@ -56,7 +58,8 @@ struct RandomLayer {
     std::vector<float> weights = to_floats(kernel);
     if (resampling == Resampling::up) weights = upsampling_kernels(weights, c.out, c.in);
     const std::vector<float> biases(bias.begin(), bias.end());
-    layer = backend.linear({weights.data(), DType::f32, c.out, layer_taps_of(resampling) * c.in}, biases.data(), format);
+    layer =
+        backend.linear({weights.data(), DType::f32, c.out, layer_taps_of(resampling) * c.in}, biases.data(), format);
   }
   reference::Matrix kernel;
   std::vector<double> bias;

@@ -184,7 +184,7 @@ struct Pass {
     stream.run(RevealGiven{.tokens = *given, .samples = kSamples, .token_count = tokens, .ids = *ids, .state = *state});
     stream.run(Lookup{.table = *weights.table,
                       .ids = *largest,
-                      .positions = *places,
+                      .positions = places.get(),
                       .rows = logits_rows,
                       .sequence = tokens + 1,
                       .columns = kColumns,
