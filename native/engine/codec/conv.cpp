@@ -86,7 +86,8 @@ void Conv::load_codes(Loader& loader) {
     codebook = loader.values("codebook.weight", {codes, dim});
     const bool cosine = config_.quantizer == Quantizer::cosine;
     if (cosine) codebook = normalized_codes(std::move(codebook), dim);
-    code_scores_ = loader.linear(codebook, cosine ? std::vector<float>() : negative_half_norms(codebook, dim), codes, dim);
+    code_scores_ =
+        loader.linear(codebook, cosine ? std::vector<float>() : negative_half_norms(codebook, dim), codes, dim);
   }
   if (channels != dim) {
     const std::vector<float> weight = loader.values("decoder.code.weight", {channels, dim});

@@ -50,7 +50,7 @@ class Conv : public Codec {
   std::vector<ConvLayer> downsamples_;
   Stage encoder_middle_;
   Norm encoder_norm_;
-  ConvLayer encoder_output_;                       // 3x3
+  ConvLayer encoder_output_;  // 3x3
   std::unique_ptr<Linear> encoder_output_1x1_, encoder_code_;
   std::unique_ptr<Linear> code_scores_;  // [codebook_size, codebook_dim], largest for the latent's token
   std::unique_ptr<Table> code_inputs_;   // [codebook_size, code_channels]

@@ -114,12 +114,8 @@ void Canvas::run(const AttentionBlock& block) {
   Buffer& normalized = second(channels_);
   const Rows rows = attention_->rows.rows(grid_.samples);
   statistics(block.norm, *x_, channels_);
-  stream_.run(Rescale{.x = *x_,
-                      .scale_shift = *scale_shift_,
-                      .grid = grid_,
-                      .channels = channels_,
-                      .swish = false,
-                      .y = normalized});
+  stream_.run(Rescale{
+      .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = false, .y = normalized});
   stream_.run(ProjectQkv{.query = *block.query,
                          .key = *block.key,
                          .value = *block.value,
@@ -173,12 +169,8 @@ std::unique_ptr<Buffer> Canvas::finish(const Norm& norm, const ConvLayer& layer,
 const Buffer& Canvas::activate(const Norm& norm) {
   Buffer& y = second(channels_);
   statistics(norm, *x_, channels_);
-  stream_.run(Rescale{.x = *x_,
-                      .scale_shift = *scale_shift_,
-                      .grid = grid_,
-                      .channels = channels_,
-                      .swish = true,
-                      .y = y});
+  stream_.run(
+      Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = true, .y = y});
   return y;
 }
 
