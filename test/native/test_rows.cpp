@@ -157,10 +157,11 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
   }
 }
 
-void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns) {
+void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool at_positions) {
   constexpr int kEntries = 37, kSequence = 3;
   Random random(columns);
-  const auto entries = random.matrix(kEntries, columns + 5), places = random.matrix(kSequence, columns + 5);
+  const auto entries = random.matrix(kEntries, columns + 5);
+  const auto places = at_positions ? random.matrix(kSequence, columns + 5) : reference::Matrix(kSequence, columns + 5);
   auto stream = backend.stream();
   auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns + 5}, format);
   auto positions = upload_new(backend, *stream, ElementType::f32, kSequence, columns + 5, to_floats(places));
@@ -170,7 +171,7 @@ void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int
   Guarded y(backend, *stream, reference::Matrix(rows, columns));
   stream->run(Lookup{.table = *table,
                      .ids = *ids_buffer,
-                     .positions = positions.get(),
+                     .positions = at_positions ? positions.get() : nullptr,
                      .rows = rows,
                      .sequence = kSequence,
                      .columns = columns,
@@ -341,7 +342,7 @@ int main() {
         for (const bool normed : {true, false}) {
           for (const int sub_tokens : {1, 2}) embeds(*subject, *backend, format, columns, normed, sub_tokens);
         }
-        looks_up(*subject, *backend, format, columns);
+        for (const bool at_positions : {false, true}) looks_up(*subject, *backend, format, columns, at_positions);
       }
     }
     gathers(*backend);
