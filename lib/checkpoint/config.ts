@@ -24,7 +24,7 @@ import {
   tokenCount,
   type Width,
 } from '../plan/shape.js';
-import { classRows, vocabularySize } from '../plan/vocabulary.js';
+import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
 import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
 import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
@@ -77,6 +77,8 @@ export const defaultArchitecture: Architecture = {
 
 export interface GeneratorConfig extends ModelShape, Architecture {
   // Of ModelShape, where they are optional.
+  readonly subTokens: number;
+  readonly tied: boolean;
   readonly mlpGate: MlpGate;
   readonly modulation: Modulation;
   readonly head: Head;
@@ -281,7 +283,11 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
   const normPlace = reader.oneOf('norm_position', ...normPlaces);
   const architecture = readArchitecture(reader);
   checkArchitecture(reader, architecture, { normPlace, classes });
-  const vocabulary = { codebookSize, classes, ...architecture };
+  const subTokens = reader.has('sub_tokens') ? reader.integer('sub_tokens', 1, 8) : 1;
+  const vocabulary = { codebookSize, classes, subTokens, ...architecture };
+  if (digitCount(vocabulary) ** subTokens !== codebookSize) {
+    reader.fail('sub_tokens', `a number whose power ${codebookSize} is`);
+  }
   const vocabSize = vocabularySize(vocabulary);
   const latentShape = reader.shape('latent_shape');
   if (tokenCount({ latentShape }) > mostTokens) {
@@ -314,6 +320,7 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     ...architecture,
     normPlace,
     codebookSize,
+    subTokens,
     classes,
     classLabels: classLabels as string[],
     vocabSize,

@@ -1,10 +1,11 @@
 /**
  * FLOPs by formula; a multiply-add counts 2. For each layer, with n active rows, S rows of a sequence, inner size
  * a = heads · head_dim and f hidden units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds; a gated MLP has 3·n·d·f. The LM
- * head on o rows: o·(d² + V·d), a plain one o·V·d. Modulation: (6·L + 2)·d² once for each branch.
+ * head on o rows: o·(d² + V·d), a plain one o·V·d, with a matrix of its own o·C·d. Modulation: (6·L + 2)·d² once for each branch.
  */
 
 import { type ModelShape, sequenceLength, type Width } from './shape.js';
+import { logitsColumns } from './vocabulary.js';
 
 export interface FlopsByPart {
   /** Query, key, value and output projections, and modulation. */
@@ -28,7 +29,7 @@ export function stepFlops(
     projections: 2 * shape.layers * 4 * activeRows * d * inner,
     attention: 2 * shape.layers * 2 * activeRows * sequenceLength(shape) * inner,
     mlp: 2 * shape.layers * (shape.mlpGate === 'multiply' ? 3 : 2) * activeRows * d * width.hidden,
-    lmHead: 2 * logitsRows * ((shape.head === 'plain' ? 0 : d * d) + shape.vocabSize * d),
+    lmHead: 2 * logitsRows * ((shape.head === 'plain' ? 0 : d * d) + logitsColumns(shape) * d),
   };
 }
 

@@ -23,7 +23,14 @@ import {
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
-import { fullWidth, type ModelShape, sequenceLength, tokenCount, type Width } from './shape.js';
+import {
+  fullWidth,
+  type ModelShape,
+  sequenceLength,
+  subTokenCount,
+  tokenCount,
+  type Width,
+} from './shape.js';
 
 export interface PlanOptions extends SamplingOptions, GuidanceOptions {
   /** The size of the model: one of `presets`, or the `config` of a loaded one, whose recipe is the default. */
@@ -54,7 +61,7 @@ export interface StepPlan {
   readonly activeRows: number;
   /** Rows that go through the LM head. */
   readonly logitsRows: number;
-  /** Positions masked when the step begins. */
+  /** Positions masked when the step begins; of tokens with sub-tokens these, as in `maskedAfter`. */
   readonly masked: number;
   /** Positions still masked after the step, one number for each sample. */
   readonly maskedAfter: readonly number[];
@@ -110,7 +117,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** The plan of samples with these numbers of masked positions, at these widths. */
+/** The plan of samples with these numbers of masked sub-tokens, at these widths. */
 function planAt(
   settings: Settings,
   schedule: readonly Width[],
@@ -133,17 +140,21 @@ function planAt(
     countsOf.set(start, maskCounts(start, count, sampling.maskingSchedule, rounding));
   }
   const after = widths.map((_, step) => masked.map((start) => countsOf.get(start)![step]!));
-  const before = [sum(masked), ...after.map(sum)];
+  const before = [masked, ...after];
+  const length = tokenCount(model);
+  /** Rows of all branches where of each sample this many sub-tokens want one: no more than it has positions. */
+  const rowsOf = (counts: readonly number[]) =>
+    sum(counts.map((count) => Math.min(length, count))) * branchesPerSample;
 
   const allRows = sequenceLength(model) * branches;
   const modulation = modulationFlops(model, branches); // of the first step, with a schedule and without
   const steps = widths.map((width, step): StepPlan => {
     const refresh = !cache || step === 0 || widths[step - 1] !== width || sampling.refreshes(step);
     // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
-    const activeRows = refresh ? allRows : before[step - 1]! * branchesPerSample;
+    const activeRows = refresh ? allRows : rowsOf(before[step - 1]!);
     // By confidence every masked position is drawn, in an order only what the step reveals.
-    const drawn = before[step]! - (inOrder ? before[step + 1]! : 0);
-    const logitsRows = cache ? drawn * branchesPerSample : allRows;
+    const drawn = before[step]!.map((count, i) => count - (inOrder ? before[step + 1]![i]! : 0));
+    const logitsRows = cache ? rowsOf(drawn) : allRows;
     const parts = stepFlops(model, width, activeRows, logitsRows);
     const projections = parts.projections + (step === 0 ? modulation : 0);
     return {
@@ -152,7 +163,7 @@ function planAt(
       refresh,
       activeRows,
       logitsRows,
-      masked: before[step]!,
+      masked: sum(before[step]!),
       maskedAfter: after[step]!,
       guidance: sampling.guidance(step, count),
       temperature: sampling.temperature(step, count),
@@ -208,7 +219,7 @@ export interface Planner {
   readonly order: Order;
   /** The unconditional branches are computed too. */
   readonly guided: boolean;
-  /** Plans a batch of samples with these numbers of masked positions. */
+  /** Plans a batch of samples with these numbers of masked sub-tokens. */
   planBatch(masked: readonly number[]): BatchPlan;
 }
 
@@ -240,7 +251,7 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
     number('budget', budget, 0);
     if (schedule !== undefined) throw wrongValue('budget', 'no schedule beside it', schedule);
     integer('steps with a budget', steps, 1, mostStepsOfBudget);
-    const whole = [tokenCount(model)];
+    const whole = [subTokenCount(model)];
     widths = bestWithin(budget, model, steps, (candidate) => planAt(settings, candidate, whole));
   }
   const { order, guided } = sampling;
@@ -258,5 +269,5 @@ export function plan(options: PlanOptions): BatchPlan {
   const masked = [options.masked ?? length].flat();
   integer('samples in masked', masked.length, 1, mostSamples);
   for (const count of masked) integer('masked', count, 0, length);
-  return planBatch(masked);
+  return planBatch(masked.map((count) => count * (options.model.subTokens ?? 1)));
 }

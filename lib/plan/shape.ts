@@ -38,8 +38,12 @@ export interface ModelShape {
   readonly head?: Head;
   /** C, the number of codes; a token is a number of 0 .. C - 1. */
   readonly codebookSize: number;
-  /** V, the rows of the embedding table and the columns of the LM head. */
+  /** V, the rows of the embedding table and, where they are tied, the columns of the LM head. */
   readonly vocabSize: number;
+  /** Sub-tokens of a token, which are masked and drawn by themselves (MaskBit). Default 1. */
+  readonly subTokens?: number;
+  /** The output matrix of the LM head is the embedding table; else it has the codes' columns alone. Default true. */
+  readonly tied?: boolean;
   /** The token grid [frames, height, width]. */
   readonly latentShape: readonly [number, number, number];
   /** From the narrowest to the full width. */
@@ -54,6 +58,11 @@ export interface ModelShape {
 export function tokenCount(shape: Pick<ModelShape, 'latentShape'>): number {
   const [frames, height, width] = shape.latentShape;
   return frames * height * width;
+}
+
+/** The number of sub-tokens of one sample; N where a token has one. */
+export function subTokenCount(shape: Pick<ModelShape, 'latentShape' | 'subTokens'>): number {
+  return tokenCount(shape) * (shape.subTokens ?? 1);
 }
 
 /** S = N + 1, the number of rows of one sequence: the class token or register, then the grid. */

@@ -5,10 +5,13 @@
  * the unconditional branch of guidance) and [MASK]. A model without a null class has one id less. Where classes modulate
  * the blocks they are no tokens but rows of a table, 0 .. K - 1 and then the null class; V = C + 2: codes, the register
  * that stands at position 0 of every sequence, and [MASK].
+ *
+ * Where a token has g sub-tokens, the digits of its number to the base C^(1/g), the least first, codes are those of the
+ * sub-tokens: g · C^(1/g) ids take the place of C, digit d of sub-token j is j · C^(1/g) + d.
  */
 
 import { wrongValue } from '../errors.js';
-import type { Modulation } from './shape.js';
+import type { ModelShape, Modulation } from './shape.js';
 
 export interface Vocabulary {
   /** C */
@@ -19,6 +22,34 @@ export interface Vocabulary {
   readonly nullClass?: boolean;
   /** Default `'none'`: classes are tokens. */
   readonly modulation?: Modulation;
+  /** g, sub-tokens of a token; C is a g-th power. Default 1. */
+  readonly subTokens?: number;
+}
+
+/** C^(1/g), the number of digits that a sub-token can be. */
+export function digitCount({ codebookSize, subTokens = 1 }: Vocabulary): number {
+  return subTokens === 1 ? codebookSize : Math.round(codebookSize ** (1 / subTokens));
+}
+
+/** The number of ids that are codes: C, or those of all sub-tokens. */
+export function codeCount(vocabulary: Vocabulary): number {
+  return (vocabulary.subTokens ?? 1) * digitCount(vocabulary);
+}
+
+/** The id of sub-token `part` (0 .. g - 1) of a token. */
+export function codeId(vocabulary: Vocabulary, token: number, part: number): number {
+  const base = digitCount(vocabulary);
+  return part * base + (Math.floor(token / base ** part) % base);
+}
+
+/** The token whose sub-tokens have the ids from `first` on: the inverse of {@link codeId}. */
+export function tokenAt(vocabulary: Vocabulary, ids: Int32Array, first: number): number {
+  const base = digitCount(vocabulary);
+  let token = 0;
+  for (let part = (vocabulary.subTokens ?? 1) - 1; part >= 0; --part) {
+    token = token * base + ids[first + part]! - part * base;
+  }
+  return token;
 }
 
 /** K, and one more for the null class. */
@@ -31,27 +62,34 @@ export function vocabularySize(vocabulary: Vocabulary): number {
   return maskId(vocabulary) + 1;
 }
 
+/** The columns of the LM head: the whole vocabulary, or the codes where its matrix is its own. */
+export function logitsColumns(
+  shape: Pick<ModelShape, 'codebookSize' | 'vocabSize' | 'subTokens' | 'tied'>,
+): number {
+  return (shape.tied ?? true) ? shape.vocabSize : codeCount({ ...shape, classes: 0 });
+}
+
 /**
  * What the engine knows class `index` (0 .. K - 1) by, or the null class (null): an id of the vocabulary, or a row of the
  * class table. @throws RangeError for null where there is no null class.
  */
 export function classId(vocabulary: Vocabulary, index: number | null): number {
-  const { codebookSize, classes, nullClass = true, modulation } = vocabulary;
+  const { classes, nullClass = true, modulation } = vocabulary;
   if (index === null && !nullClass) {
     throw wrongValue('label', 'a class (this model has no null class)', index);
   }
-  return (modulation === 'class' ? 0 : codebookSize) + (index ?? classes);
+  return (modulation === 'class' ? 0 : codeCount(vocabulary)) + (index ?? classes);
 }
 
 /** The id at position 0 where classes are no tokens. */
-export function registerId({ codebookSize }: Vocabulary): number {
-  return codebookSize;
+export function registerId(vocabulary: Vocabulary): number {
+  return codeCount(vocabulary);
 }
 
 /** The id of [MASK]. */
 export function maskId(vocabulary: Vocabulary): number {
-  const { codebookSize, modulation } = vocabulary;
-  return codebookSize + (modulation === 'class' ? 1 : classRows(vocabulary));
+  const { modulation } = vocabulary;
+  return codeCount(vocabulary) + (modulation === 'class' ? 1 : classRows(vocabulary));
 }
 
 /** K of a vocabulary of V ids whose classes are tokens and that has a null class: the inverse of {@link vocabularySize}. */

@@ -86,6 +86,8 @@ function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
     classes: classCount(shape),
     classLabels: [],
     ...shape,
+    subTokens: shape.subTokens ?? 1,
+    tied: shape.tied ?? true,
     sampling: shape.sampling ?? plainRecipe,
   };
 }

@@ -4,7 +4,8 @@ import type { GeneratorConfig } from '../checkpoint/config.js';
 import { boolean, checkCallback, checkOptions, MagnetsError } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
 import type { BatchPlan, StepPlan } from '../plan/plan.js';
-import { tokenCount } from '../plan/shape.js';
+import { subTokenCount, tokenCount } from '../plan/shape.js';
+import { tokenAt } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import type {
   NativeGenerator,
@@ -156,8 +157,9 @@ export class Generation<R extends GenerationResult = GenerationResult>
   readonly #request: Request;
   readonly #condition: ((tokenizer: Tokenizer) => Promise<Condition>) | undefined;
   readonly #makeResult: (outcome: Outcome) => R;
-  /** [count, N], -1 where masked: the steps write here what they reveal. */
-  readonly #tokens: Int32Array;
+  /** [count, sub-tokens] as the request says: the steps write here what they reveal. */
+  readonly #ids: Int32Array;
+  readonly #masked: Uint8Array;
   #parts: FlopsByPart = { projections: 0, attention: 0, mlp: 0, lmHead: 0 };
   #tokenizerFlops = 0;
   #seconds = 0;
@@ -179,7 +181,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
     this.#request = request;
     this.#makeResult = makeResult;
     this.#condition = condition;
-    this.#tokens = request.ids.map((id, i) => (request.masked[i] ? -1 : id));
+    this.#ids = request.ids.slice();
+    this.#masked = request.masked.slice();
     this.labels = request.labels;
     this.seed = request.seed;
     this.plans = request.batches.map(({ plan }) => plan);
@@ -298,7 +301,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
 
   #sessionOptions(ids: Int32Array, samples: Batch['samples']): NativeSessionOptions {
     const request = this.#request;
-    const length = tokenCount(this.#engine.config);
+    const length = subTokenCount(this.#engine.config);
     return {
       ids: gather(ids, samples, length),
       masked: gather(request.masked, samples, length),
@@ -331,14 +334,13 @@ export class Generation<R extends GenerationResult = GenerationResult>
     };
   }
 
-  /** Writes what a step revealed to the tokens of all samples. */
+  /** Writes what a step revealed to the ids of all samples. */
   #write(samples: Batch['samples'], { ids, masked }: NativeState): void {
-    const length = tokenCount(this.#engine.config);
+    const length = subTokenCount(this.#engine.config);
     samples.forEach((sample, i) => {
-      for (let position = 0; position < length; ++position) {
-        const from = i * length + position;
-        this.#tokens[sample * length + position] = masked[from] ? -1 : ids[from]!;
-      }
+      const own = [i * length, (i + 1) * length] as const;
+      this.#ids.set(ids.subarray(...own), sample * length);
+      this.#masked.set(masked.subarray(...own), sample * length);
     });
   }
 
@@ -358,9 +360,16 @@ export class Generation<R extends GenerationResult = GenerationResult>
     return result;
   }
 
+  /** A token is masked while one of its sub-tokens is. */
   #tokenTensor(): Tensor<'int32'> {
-    const dims = [this.labels.length, tokenCount(this.#engine.config)];
-    return new Tensor('int32', this.#tokens.slice(), dims);
+    const { config } = this.#engine;
+    const { subTokens } = config;
+    const tokens = new Int32Array(this.#ids.length / subTokens);
+    for (let i = 0; i < tokens.length; ++i) tokens[i] = tokenAt(config, this.#ids, i * subTokens);
+    this.#masked.forEach((masked, i) => {
+      if (masked) tokens[Math.floor(i / subTokens)] = -1;
+    });
+    return new Tensor('int32', tokens, [this.labels.length, tokenCount(config)]);
   }
 
   #stepOf({ batch, plan, step, parts }: Ran): GenerationStep {

@@ -3,7 +3,7 @@
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
 import type { TensorListing } from '../checkpoint/schema.js';
 import { tokenCount } from '../plan/shape.js';
-import { classRows, registerId } from '../plan/vocabulary.js';
+import { classRows, codeCount, registerId } from '../plan/vocabulary.js';
 import { type NativeGeneratorConfig, type NativeTokenizerConfig, native } from './native.js';
 
 export function nativeGeneratorConfig(config: GeneratorConfig): NativeGeneratorConfig {
@@ -24,7 +24,8 @@ export function nativeGeneratorConfig(config: GeneratorConfig): NativeGeneratorC
     embeddingNorm: config.embeddingNorm,
     head: config.head,
     tied: config.tied,
-    codebookSize: config.codebookSize,
+    codebookSize: codeCount(config),
+    subTokens: config.subTokens,
     vocabSize: config.vocabSize,
     tokenCount: tokenCount(config),
     classRows: classRows(config),

@@ -4,6 +4,7 @@ import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
 import { checkOptions, integer, MagnetsError } from '../errors.js';
 import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
+import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import { type OpenDevice, samplesThatFill } from './device.js';
 import { Generation, GenerationResult } from './generation.js';
@@ -100,7 +101,7 @@ export class Model {
   }
 
   /**
-   * One pass of a sub-model over every row. Returns logits [samples, N, V].
+   * One pass of a sub-model over every row. Returns logits [samples, N, V], of an untied model [samples, N, codes].
    * @throws TypeError, RangeError for wrong options.
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
@@ -113,7 +114,11 @@ export class Model {
     const { heads, hidden } =
       options.width === undefined ? fullWidth(this.config) : findWidth(this.config, options.width);
     const { logits } = await generator.forward(ids, classIds, heads, hidden);
-    return new Tensor('float32', logits, [labels.length, this.tokenCount, this.config.vocabSize]);
+    return new Tensor('float32', logits, [
+      labels.length,
+      this.tokenCount,
+      logitsColumns(this.config),
+    ]);
   }
 
   /**

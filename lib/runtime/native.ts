@@ -28,7 +28,9 @@ export interface NativeBlockConfig {
 export interface NativeGeneratorConfig
   extends NativeBlockConfig,
     Readonly<Omit<Architecture, 'nullClass'>> {
+  /** Ids that are codes: those of all sub-tokens. */
   codebookSize: number;
+  subTokens: number;
   vocabSize: number;
   tokenCount: number;
   /** Of the class table, and the id at position 0 of every sequence: with modulation. */

@@ -22,8 +22,8 @@ import {
   type SamplingOptions,
 } from '../plan/recipe.js';
 import type { ScheduleInput } from '../plan/schedule.js';
-import { tokenCount } from '../plan/shape.js';
-import { classId, maskId } from '../plan/vocabulary.js';
+import { subTokenCount, tokenCount } from '../plan/shape.js';
+import { classId, codeId, maskId } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 
 /** A class by name or number (0 .. K - 1); null is no class. */
@@ -124,9 +124,9 @@ export interface Request {
   /** As the caller gave it, or as it was drawn. */
   readonly seed: number | bigint;
   readonly firstSample: number;
-  /** [count, N] vocabulary ids; [MASK] where masked. */
+  /** [count, sub-tokens] vocabulary ids; [MASK] where masked. */
   readonly ids: Int32Array;
-  /** [count, N] 1 where masked. */
+  /** [count, sub-tokens] 1 where masked. */
   readonly masked: Uint8Array;
   /** [count, N] the turn of every masked position, where the order is not that of confidence. */
   readonly turns: Int32Array | undefined;
@@ -173,7 +173,7 @@ function tokenTensor(config: GeneratorConfig, tokens: GenerateOptions['tokens'])
   return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
 }
 
-/** Vocabulary ids of tokens [count, N], and which are masked (-1). */
+/** Vocabulary ids [count, sub-tokens] of tokens [count, N], and which are masked (-1). */
 export function tokenIds(
   config: GeneratorConfig,
   tokens: Tensor<'int32'>,
@@ -190,10 +190,15 @@ export function tokenIds(
     throw wrongValue('tokens', `-1 or numbers below ${config.codebookSize}`, wrong);
   }
   const mask = maskId(config);
-  return {
-    ids: data.map((token) => (token === -1 ? mask : token)),
-    masked: Uint8Array.from(data, (token) => (token === -1 ? 1 : 0)),
-  };
+  const { subTokens } = config;
+  const ids = new Int32Array(data.length * subTokens);
+  const masked = new Uint8Array(ids.length);
+  for (let i = 0; i < ids.length; ++i) {
+    const token = data[Math.floor(i / subTokens)]!;
+    ids[i] = token === -1 ? mask : codeId(config, token, i % subTokens);
+    masked[i] = token === -1 ? 1 : 0;
+  }
+  return { ids, masked };
 }
 
 function checkSeed(seed: number | bigint | undefined): number | bigint {
@@ -278,7 +283,7 @@ export function decodeRequest(
   tokens: Tensor<'int32'> | undefined,
   usualBatchSize: number,
 ): Request {
-  const length = tokenCount(config);
+  const length = subTokenCount(config);
   const count = labels.length;
   const { sampling } = config;
   const { signal } = options;
@@ -321,7 +326,7 @@ export function decodeRequest(
 
 /** Checks the number of samples of a request. */
 export function checkCount(config: GeneratorConfig, count: unknown): number {
-  const length = tokenCount(config);
+  const length = subTokenCount(config);
   return integer('count', count, 1, Math.min(mostSamples, Math.floor(mostTokens / length)));
 }
 

@@ -116,6 +116,7 @@ GeneratorConfig to_generator_config(const Napi::Value& value) {
       .codebook_size = to_int(object, "codebookSize"),
       .vocab_size = to_int(object, "vocabSize"),
       .token_count = to_int(object, "tokenCount"),
+      .sub_tokens = to_int(object, "subTokens"),
       .embedding_norm = to_bool(object, "embeddingNorm") ? EmbeddingNorm::layer_norm : EmbeddingNorm::none,
       .head = one_of<Head>(object.Get("head"), "a head", {{"dense", Head::dense}, {"plain", Head::plain}}),
       .head_weights = to_bool(object, "tied") ? HeadWeights::words : HeadWeights::own,

@@ -23,6 +23,7 @@ async function slowGenerator() {
     normPlace: 'post',
     activation: 'gelu_tanh',
     normEps: 1e-6,
+    subTokens: 1,
     tokenCount: tokenCount(shape),
     classRows: 0,
     registerId: 0,
