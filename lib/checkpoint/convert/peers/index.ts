@@ -1,14 +1,14 @@
 /** Every public model that can be converted, and some that cannot, to be named in a refusal. */
 
 import { halton } from './halton.js';
+import { maskbit } from './maskbit.js';
 import { maskgit, maskgitTokenizer } from './maskgit.js';
 import { vq16 } from './vq16.js';
 import { vqgan } from './vqgan.js';
 
-export const peers = [maskgit, maskgitTokenizer, halton, vqgan, vq16];
+export const peers = [maskgit, maskgitTokenizer, halton, maskbit, vqgan, vq16];
 
 export const others = [
-  { tensor: /^first_layer\.0\.weight$/, name: "MaskBit's generator" },
   { tensor: /^latent_tokens$/, name: 'a tokenizer of TiTok' },
   {
     tensor: /^(model\.embeddings\.word_embeddings|in_blocks\.0\.norm1)\.weight$/,

@@ -1,0 +1,190 @@
+/** MaskBit's generator (PyTorch): a token is a word of bits, drawn in two halves. */
+
+import { copied, type Hints, type MadeTensor, type Peer, type Weights } from '../translation.js';
+
+/** How its authors sample from each number of bits (configs/generator). */
+const recipes: Readonly<Record<number, { guidance: number; power: number; noise: number }>> = {
+  10: { guidance: 6.4, power: 2.5, noise: 10.5 },
+  12: { guidance: 7.1, power: 3, noise: 8.2 },
+  14: { guidance: 7.1, power: 3, noise: 7.8 },
+  16: { guidance: 6.5, power: 2.5, noise: 7.5 },
+  18: { guidance: 5.7, power: 2.5, noise: 8.5 },
+};
+
+const releasedHiddenSize = 1024;
+const releasedHeads = 16;
+const halves = 2;
+
+function headsOf(weights: Weights, d: number, hints: Hints): number {
+  const heads = hints.heads ?? (d === releasedHiddenSize ? releasedHeads : undefined);
+  if (heads === undefined || d % heads !== 0) {
+    const expected = `${releasedHiddenSize}, or --heads that divide it,`;
+    return weights.refuse(
+      `first_layer.0.weight: expected a hidden size of ${expected} but received ${d}`,
+    );
+  }
+  return heads;
+}
+
+/** A third of the rows of a tensor: queries, keys and values lie in one. */
+function third(name: string, shape: readonly number[], from: string, part: number): MadeTensor {
+  const [rows, ...columns] = shape;
+  return {
+    name,
+    shape,
+    from: [{ name: from, shape: [3 * rows!, ...columns] }],
+    make: (target, values) =>
+      target.set(values!.subarray(part * target.length, (part + 1) * target.length)),
+  };
+}
+
+/**
+ * The original multiplies the bits of a token, each -1 or 1, the least first, with a matrix, where a half that is masked
+ * has zeros. So a half's row is its bits times its columns, and that of [MASK] is zeros.
+ */
+function words(input: string, bits: number, digits: number, d: number, classes: number) {
+  const half = bits / halves;
+  return {
+    name: 'embeddings.word.weight',
+    shape: [halves * digits + classes + 1, d],
+    from: [
+      { name: `${input}.weight`, shape: [d, bits] },
+      { name: 'class_emb.weight', shape: [classes, d] },
+    ],
+    make: (target, matrix, classRows) => {
+      target.fill(0);
+      for (let row = 0; row < halves * digits; ++row) {
+        const [part, digit] = [Math.floor(row / digits), row % digits];
+        for (let i = 0; i < d; ++i) {
+          let sum = 0;
+          for (let bit = 0; bit < half; ++bit) {
+            const sign = (digit >> bit) & 1 ? 1 : -1;
+            sum += sign * matrix![i * bits + part * half + bit]!;
+          }
+          target[row * d + i] = sum;
+        }
+      }
+      target.set(classRows!, halves * digits * d);
+    },
+  } satisfies MadeTensor;
+}
+
+/** The class is the last of the original's positions, and the bits' matrix has a bias that the class has not. */
+function positions(input: string, tokens: number, d: number): MadeTensor {
+  return {
+    name: 'embeddings.position.weight',
+    shape: [1 + tokens, d],
+    from: [
+      { name: 'pos_emb', shape: [1, tokens + 1, d] },
+      { name: `${input}.bias`, shape: [d] },
+    ],
+    make: (target, values, bias) => {
+      target.set(values!.subarray(tokens * d));
+      for (let i = 0; i < tokens * d; ++i) target[d + i] = values![i]! + bias![i % d]!;
+    },
+  };
+}
+
+function translate(weights: Weights, hints: Hints) {
+  const input = weights.has('token_emb.weight') ? 'token_emb' : 'input_proj';
+  const [hidden, inputs] = weights.shape(`${input}.weight`, 2);
+  const [classRows] = weights.shape('class_emb.weight', 2);
+  const [, rows] = weights.shape('pos_emb', 3);
+  const [units] = weights.shape('transformer.layers.0.1.net.0.weight', 2);
+  const layers = weights.count((i) => `transformer.layers.${i}.0.mha.in_proj_weight`);
+  const [d, bits, classes, f] = [hidden!, inputs!, classRows!, units!];
+  if (bits % halves !== 0 || bits > 24) {
+    weights.refuse(
+      `${input}.weight: expected an even number of at most 24 bits but received ${bits}`,
+    );
+  }
+  const digits = 2 ** (bits / halves);
+  const tokens = rows! - 1;
+  const heads = headsOf(weights, d, hints);
+  const side = weights.side('pos_emb', tokens);
+  const recipe = recipes[bits] ?? recipes[14]!;
+
+  const block = (i: number): MadeTensor[] => {
+    const [to, from] = [`layers.${i}`, `transformer.layers.${i}`];
+    const projections = ['query', 'key', 'value'].flatMap((name, part) => [
+      third(`${to}.attention.${name}.weight`, [d, d], `${from}.0.mha.in_proj_weight`, part),
+      third(`${to}.attention.${name}.bias`, [d], `${from}.0.mha.in_proj_bias`, part),
+    ]);
+    return [
+      ...projections,
+      copied(`${to}.attention.output.weight`, [d, d], `${from}.0.mha.out_proj.weight`),
+      copied(`${to}.attention.output.bias`, [d], `${from}.0.mha.out_proj.bias`),
+      copied(`${to}.attention.norm.weight`, [d], `${from}.0.norm.weight`),
+      copied(`${to}.attention.norm.bias`, [d], `${from}.0.norm.bias`),
+      copied(`${to}.mlp.up.weight`, [f, d], `${from}.1.net.0.weight`),
+      copied(`${to}.mlp.up.bias`, [f], `${from}.1.net.0.bias`),
+      copied(`${to}.mlp.down.weight`, [d, f], `${from}.1.net.2.weight`),
+      copied(`${to}.mlp.down.bias`, [d], `${from}.1.net.2.bias`),
+      copied(`${to}.mlp.norm.weight`, [d], `${from}.1.norm.weight`),
+      copied(`${to}.mlp.norm.bias`, [d], `${from}.1.norm.bias`),
+    ];
+  };
+  return {
+    config: {
+      model_type: 'magnets',
+      hidden_size: d,
+      num_hidden_layers: layers,
+      num_attention_heads: heads,
+      intermediate_size: f,
+      norm_position: 'post',
+      layer_norm_eps: 1e-12,
+      hidden_act: 'gelu',
+      tied: false,
+      codebook_size: 2 ** bits,
+      sub_tokens: halves,
+      num_classes: classes - 1,
+      latent_shape: [1, side, side],
+      widths: [{ name: '1', heads, hidden: f }],
+      sampling: {
+        steps: 64,
+        masking_schedule: 'arccos',
+        guidance: recipe.guidance,
+        guidance_schedule: 'cosine',
+        guidance_power: recipe.power,
+        choice_temperature: recipe.noise,
+      },
+    },
+    tensors: [
+      words(input, bits, digits, d, classes),
+      positions(input, tokens, d),
+      copied('embeddings.norm.weight', [d], 'first_layer.0.weight'),
+      copied('embeddings.norm.bias', [d], 'first_layer.0.bias'),
+      ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
+      copied('head.dense.weight', [d, d], 'last_layer.0.weight'),
+      copied('head.dense.bias', [d], 'last_layer.0.bias'),
+      copied('head.norm.weight', [d], 'last_layer.2.weight'),
+      copied('head.norm.bias', [d], 'last_layer.2.bias'),
+      copied('head.output.weight', [halves * digits, d], 'prediction_layer.weight'),
+      copied('head.bias', [halves * digits], 'prediction_layer.bias'),
+    ] satisfies MadeTensor[],
+  };
+}
+
+export const maskbit: Peer = {
+  part: 'generator',
+  format: 'torch',
+  recognizes: (names) =>
+    names.has('first_layer.0.weight') &&
+    names.has('prediction_layer.weight') &&
+    names.has('pos_emb'),
+  translate: (weights, hints) => ({
+    origin: {
+      name: "MaskBit's generator",
+      url: 'https://github.com/markweberdev/maskbit',
+      licence: 'Apache-2.0; its authors ask that the weights be used for research only',
+    },
+    ...translate(weights, hints),
+    dropped: weights.has('bits_to_indices')
+      ? [{ name: 'bits_to_indices', why: 'a table that follows from the number of bits' }]
+      : [],
+    same: [],
+    notes: [
+      'Bits times a matrix became rows of a table, one for each half of a token, and the bias of the matrix a part of the positions.',
+    ],
+  }),
+};
