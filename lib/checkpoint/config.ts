@@ -1,16 +1,35 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { type ModelShape, sequenceLength, tokenCount, type Width } from '../plan/shape.js';
-import { vocabularySize } from '../plan/vocabulary.js';
+import {
+  type Head,
+  headKinds,
+  type MlpGate,
+  type ModelShape,
+  type Modulation,
+  mlpGates,
+  modulations,
+  sequenceLength,
+  tokenCount,
+  type Width,
+} from '../plan/shape.js';
+import { classRows, vocabularySize } from '../plan/vocabulary.js';
 import { Reader, type Shape3 } from './reader.js';
 
-/** The exact GELU, or its tanh approximation. */
-export const activations = ['gelu', 'gelu_tanh'] as const;
+/** The exact GELU, its tanh approximation, or SiLU. */
+export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;
 export type Activation = (typeof activations)[number];
 
 /** Pre-LN: a norm before each half of a block; post-LN: after the residual sum (BERT, MaskGIT). */
 export const normPlaces = ['pre', 'post'] as const;
 export type NormPlace = (typeof normPlaces)[number];
+
+/** Of the blocks and after the last one; those of embeddings and head are layer norms. */
+export const normKinds = ['layer_norm', 'rms_norm'] as const;
+export type NormKind = (typeof normKinds)[number];
+
+/** Queries and keys as they are, or divided by their root mean square over the heads in use. */
+export const qkNorms = ['none', 'rms'] as const;
+export type QkNorm = (typeof qkNorms)[number];
 
 /** What `generate` and `predict` use where the caller says nothing. */
 export interface SamplingDefaults {
@@ -23,7 +42,41 @@ export interface SamplingDefaults {
   readonly topK: number;
 }
 
-export interface GeneratorConfig extends ModelShape {
+/** How a generator is built, where it can differ from BERT and MaskGIT. */
+export interface Architecture {
+  readonly normKind: NormKind;
+  readonly mlpGate: MlpGate;
+  readonly qkNorm: QkNorm;
+  readonly modulation: Modulation;
+  /** The linear layers of the blocks have biases. */
+  readonly biases: boolean;
+  /** A norm after the embeddings. */
+  readonly embeddingNorm: boolean;
+  readonly head: Head;
+  /** The output matrix of the LM head is the embedding table. */
+  readonly tied: boolean;
+  /** There is a null class, so that there can be guidance. */
+  readonly nullClass: boolean;
+}
+
+/** Where a config says nothing. */
+export const defaultArchitecture: Architecture = {
+  normKind: 'layer_norm',
+  mlpGate: 'none',
+  qkNorm: 'none',
+  modulation: 'none',
+  biases: true,
+  embeddingNorm: true,
+  head: 'dense',
+  tied: true,
+  nullClass: true,
+};
+
+export interface GeneratorConfig extends ModelShape, Architecture {
+  // Of ModelShape, where they are optional.
+  readonly mlpGate: MlpGate;
+  readonly modulation: Modulation;
+  readonly head: Head;
   readonly normPlace: NormPlace;
   readonly activation: Activation;
   readonly normEps: number;
@@ -80,6 +133,41 @@ interface TransformerSizes {
   readonly intermediateSize: number;
 }
 
+function readArchitecture(reader: Reader): Architecture {
+  const oneOf = <T extends string>(key: string, values: readonly T[], fallback: T): T =>
+    reader.has(key) ? reader.oneOf(key, ...values) : fallback;
+  const flag = (key: string, fallback: boolean): boolean =>
+    reader.has(key) ? reader.boolean(key) : fallback;
+  const usual = defaultArchitecture;
+  return {
+    normKind: oneOf('norm_type', normKinds, usual.normKind),
+    mlpGate: oneOf('mlp_gate', mlpGates, usual.mlpGate),
+    qkNorm: oneOf('qk_norm', qkNorms, usual.qkNorm),
+    modulation: oneOf('modulation', modulations, usual.modulation),
+    biases: flag('bias', usual.biases),
+    embeddingNorm: flag('embedding_norm', usual.embeddingNorm),
+    head: oneOf('head', headKinds, usual.head),
+    tied: flag('tied', usual.tied),
+    nullClass: flag('null_class', usual.nullClass),
+  };
+}
+
+/** Refuses what has no meaning together. */
+function checkArchitecture(
+  reader: Reader,
+  { modulation, nullClass }: Architecture,
+  { normPlace, classes }: Pick<GeneratorConfig, 'normPlace' | 'classes'>,
+): void {
+  if (modulation === 'class' && normPlace !== 'pre') {
+    reader.fail('norm_position', '"pre", where modulation acts,');
+  }
+  if (nullClass) return;
+  if (classes === 0) reader.fail('num_classes', 'at least one class without a null class');
+  if (reader.has('prediction')) {
+    reader.fail('null_class', 'a null class, which frames are predicted with,');
+  }
+}
+
 function transformer(reader: Reader) {
   const hiddenSize = reader.integer('hidden_size');
   const heads = reader.integer('num_attention_heads');
@@ -134,13 +222,16 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
 
 const samplingKeys = ['steps', 'guidance', 'temperature', 'choice_temperature', 'top_k'];
 
-function readSampling(parent: Reader, file: string): SamplingDefaults {
+function readSampling(parent: Reader, file: string, nullClass: boolean): SamplingDefaults {
   const reader = parent.has('sampling') ? parent.child('sampling') : Reader.of(file, {});
   // A misspelt key would quietly leave the default in its place.
   const unknown = reader.keys().find((key) => !samplingKeys.includes(key));
   if (unknown !== undefined) reader.fail(unknown, `none but ${samplingKeys.join(', ')}`);
   const or = (key: string, fallback: number, read: () => number) =>
     reader.has(key) ? read() : fallback;
+  if (!nullClass && or('guidance', 0, () => reader.number('guidance')) > 0) {
+    reader.fail('guidance', '0 without a null class');
+  }
   return {
     steps: or('steps', 12, () => reader.integer('steps', 1, 1000)),
     guidance: or('guidance', 0, () => reader.number('guidance')),
@@ -157,7 +248,11 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
   const layers = reader.integer('num_hidden_layers', 1, 1024);
   const codebookSize = reader.integer('codebook_size', 2);
   const classes = reader.integer('num_classes', 0);
-  const vocabSize = vocabularySize({ codebookSize, classes });
+  const normPlace = reader.oneOf('norm_position', ...normPlaces);
+  const architecture = readArchitecture(reader);
+  checkArchitecture(reader, architecture, { normPlace, classes });
+  const vocabulary = { codebookSize, classes, ...architecture };
+  const vocabSize = vocabularySize(vocabulary);
   const latentShape = reader.shape('latent_shape');
   if (tokenCount({ latentShape }) > mostTokens) {
     reader.fail('latent_shape', `at most ${mostTokens} tokens`);
@@ -166,6 +261,8 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
   checkTransformerSizes(reader, sizes, rows);
   checkSizes(reader, [
     ['hidden_size', 'a matrix of the LM head', sizes.hiddenSize ** 2],
+    ['hidden_size', 'the modulation of a layer', 6 * sizes.hiddenSize ** 2],
+    ['num_classes', 'the classes', classRows(vocabulary) * sizes.hiddenSize],
     ['codebook_size', 'the embeddings', vocabSize * sizes.hiddenSize],
     ['codebook_size', 'the logits of one sample', vocabSize * rows],
     [
@@ -184,7 +281,8 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     name,
     layers,
     ...sizes,
-    normPlace: reader.oneOf('norm_position', ...normPlaces),
+    ...architecture,
+    normPlace,
     codebookSize,
     classes,
     classLabels: classLabels as string[],
@@ -194,7 +292,7 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     prediction: reader.has('prediction')
       ? { frames: reader.child('prediction').integer('frames', 1, 4096) }
       : undefined,
-    sampling: readSampling(reader, file),
+    sampling: readSampling(reader, file, architecture.nullClass),
   };
 }
 

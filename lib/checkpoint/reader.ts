@@ -40,6 +40,11 @@ export class Reader {
     return this.fail(key, `a number of at least ${least}`);
   }
 
+  boolean(key: string): boolean {
+    const value = this.json[key];
+    return typeof value === 'boolean' ? value : this.fail(key, 'true or false');
+  }
+
   oneOf<T extends string>(key: string, ...values: T[]): T {
     const found = values.find((value) => value === this.json[key]);
     return found ?? this.fail(key, values.map((value) => JSON.stringify(value)).join(' or '));

@@ -46,7 +46,8 @@ export function bestWithin(
   steps: number,
   planOf: (widths: readonly Width[]) => Candidate,
 ): readonly Width[] {
-  const weights = (width: Width) => 2 * width.heads * model.headDim + width.hidden;
+  const products = model.mlpGate === 'multiply' ? 3 : 2;
+  const weights = (width: Width) => 4 * width.heads * model.headDim + products * width.hidden;
   const full = weights(fullWidth(model));
   let best: { widths: readonly Width[]; flops: number; score: number } | undefined;
   let smallest = Number.POSITIVE_INFINITY;

@@ -1,12 +1,13 @@
 /**
  * FLOPs by formula; a multiply-add counts 2. For each layer, with n active rows, S rows of a sequence, inner size
- * a = heads · head_dim and f hidden units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds. The LM head on o rows: o·(d² + V·d).
+ * a = heads · head_dim and f hidden units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds; a gated MLP has 3·n·d·f. The LM
+ * head on o rows: o·(d² + V·d), a plain one o·V·d. Modulation: (6·L + 2)·d² once for each branch.
  */
 
 import { type ModelShape, sequenceLength, type Width } from './shape.js';
 
 export interface FlopsByPart {
-  /** Query, key, value and output projections. */
+  /** Query, key, value and output projections, and modulation. */
   readonly projections: number;
   /** Attention scores and the weighted sum of values. */
   readonly attention: number;
@@ -26,9 +27,15 @@ export function stepFlops(
   return {
     projections: 2 * shape.layers * 4 * activeRows * d * inner,
     attention: 2 * shape.layers * 2 * activeRows * sequenceLength(shape) * inner,
-    mlp: 2 * shape.layers * 2 * activeRows * d * width.hidden,
-    lmHead: 2 * logitsRows * (d * d + shape.vocabSize * d),
+    mlp: 2 * shape.layers * (shape.mlpGate === 'multiply' ? 3 : 2) * activeRows * d * width.hidden,
+    lmHead: 2 * logitsRows * ((shape.head === 'plain' ? 0 : d * d) + shape.vocabSize * d),
   };
+}
+
+/** The vectors by which classes modulate: of each branch once, before its first step. */
+export function modulationFlops(shape: ModelShape, branches: number): number {
+  if (shape.modulation !== 'class') return 0;
+  return 2 * branches * (6 * shape.layers + 2) * shape.hiddenSize ** 2;
 }
 
 export function totalFlops(parts: FlopsByPart): number {

@@ -1,6 +1,6 @@
 /** magnets/plan: what a generation costs, by formula. It needs neither Node nor the native module, so a browser can take it. */
 
-export { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
+export { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 export { type MaskingSchedule, maskCounts, maskingSchedules } from './masking.js';
 export { type BatchPlan, type PlanOptions, plan, type StepPlan } from './plan.js';
 export { presets } from './presets.js';
@@ -12,5 +12,14 @@ export {
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
-export { fullWidth, type ModelShape, sequenceLength, tokenCount, type Width } from './shape.js';
+export {
+  fullWidth,
+  type Head,
+  type MlpGate,
+  type ModelShape,
+  type Modulation,
+  sequenceLength,
+  tokenCount,
+  type Width,
+} from './shape.js';
 export { classId, maskId, type Vocabulary, vocabularySize } from './vocabulary.js';

@@ -5,7 +5,7 @@
 
 import { boolean, checkOptions, integer, number, oneOf, wrongType, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
-import { type FlopsByPart, stepFlops, totalFlops } from './flops.js';
+import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 import { type MaskingSchedule, maskCounts, maskingScheduleNames } from './masking.js';
 import {
   formatSchedule,
@@ -135,12 +135,14 @@ function planAt(
 
   const [first, last] = settings.temperature;
   const allRows = sequenceLength(model) * branches;
+  const modulation = modulationFlops(model, branches); // of the first step, with a schedule and without
   const steps = widths.map((width, step): StepPlan => {
     const refresh = !cache || step === 0 || widths[step - 1] !== width;
     // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
     const activeRows = refresh ? allRows : before[step - 1]! * branchesPerSample;
     const logitsRows = cache ? before[step]! * branchesPerSample : allRows;
     const parts = stepFlops(model, width, activeRows, logitsRows);
+    const projections = parts.projections + (step === 0 ? modulation : 0);
     return {
       step,
       width,
@@ -151,12 +153,13 @@ function planAt(
       maskedAfter: after[step]!,
       temperature: count > 1 ? first + ((last - first) * step) / (count - 1) : first,
       choiceTemperature: choiceTemperature * (1 - (step + 1) / count),
-      flops: totalFlops(parts),
-      parts,
+      flops: totalFlops({ ...parts, projections }),
+      parts: { ...parts, projections },
     };
   });
   const flops = sum(steps.map((step) => step.flops));
-  const baselineFlops = count * totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
+  const baselineStep = totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
+  const baselineFlops = count * baselineStep + (count > 0 ? modulation : 0);
   return {
     model,
     schedule: formatSchedule(phasesOf(widths)),

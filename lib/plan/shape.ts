@@ -8,6 +8,18 @@ export interface Width {
   readonly hidden: number;
 }
 
+/** Of an MLP: none, or act(gate(x)) · up(x) in place of act(up(x)). */
+export const mlpGates = ['none', 'multiply'] as const;
+export type MlpGate = (typeof mlpGates)[number];
+
+/** By the class: none, or shift, scale and gate of every half of a block, and shift and scale of the last norm (adaLN). */
+export const modulations = ['none', 'class'] as const;
+export type Modulation = (typeof modulations)[number];
+
+/** Before the output matrix: a dense layer with activation and norm (BERT), or nothing. */
+export const headKinds = ['dense', 'plain'] as const;
+export type Head = (typeof headKinds)[number];
+
 export interface ModelShape {
   readonly name: string;
   readonly layers: number;
@@ -16,6 +28,12 @@ export interface ModelShape {
   readonly heads: number;
   readonly headDim: number;
   readonly intermediateSize: number;
+  /** Default `'none'`. */
+  readonly mlpGate?: MlpGate;
+  /** Default `'none'`. */
+  readonly modulation?: Modulation;
+  /** Default `'dense'`. */
+  readonly head?: Head;
   /** C, the number of codes; a token is a number of 0 .. C - 1. */
   readonly codebookSize: number;
   /** V, the rows of the embedding table and the columns of the LM head. */
@@ -28,13 +46,13 @@ export interface ModelShape {
   readonly schedules?: Readonly<Record<string, string>>;
 }
 
-/** N, the number of token positions of one sample, without the class token. */
+/** N, the number of token positions of one sample, without the class token or register. */
 export function tokenCount(shape: Pick<ModelShape, 'latentShape'>): number {
   const [frames, height, width] = shape.latentShape;
   return frames * height * width;
 }
 
-/** S = N + 1, the number of rows of one sequence: the class token, then the grid. */
+/** S = N + 1, the number of rows of one sequence: the class token or register, then the grid. */
 export function sequenceLength(shape: Pick<ModelShape, 'latentShape'>): number {
   return tokenCount(shape) + 1;
 }

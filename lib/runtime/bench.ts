@@ -1,6 +1,6 @@
 /** FLOPs and time of a schedule, compared with the full-size baseline: random weights, the two taking turns. */
 
-import type { GeneratorConfig } from '../checkpoint/config.js';
+import { defaultArchitecture, type GeneratorConfig } from '../checkpoint/config.js';
 import { MagnetsError } from '../errors.js';
 import type { FlopsByPart } from '../plan/flops.js';
 import type { ScheduleInput } from '../plan/schedule.js';
@@ -10,7 +10,7 @@ import { type DeviceOptions, openDevice } from './device.js';
 import { type Engine, Generation, GenerationResult } from './generation.js';
 import { nativeGeneratorConfig } from './listing.js';
 import { type DeviceFacts, deviceFacts } from './machine.js';
-import { generateRequest } from './request.js';
+import { generateRequest, type Label } from './request.js';
 
 export interface BenchOptions extends DeviceOptions {
   readonly model: ModelShape;
@@ -73,18 +73,22 @@ function timing(samples: readonly number[]): Timing {
   return { samples, median, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
-/** A config for random weights of this shape, with the block of MaskGIT. */
-function configOf(shape: ModelShape): GeneratorConfig {
+/** A config for random weights of this shape: a checkpoint's own, or with the block of MaskGIT. */
+function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
   return {
-    ...shape,
+    ...defaultArchitecture,
     normPlace: 'post',
     activation: 'gelu_tanh',
     normEps: 1e-6,
     classes: classCount(shape),
     classLabels: [],
+    ...shape,
     sampling: { steps: 12, guidance: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
   };
 }
+
+/** One that every model has. */
+const anyLabel = ({ nullClass }: GeneratorConfig): Label => (nullClass ? null : 0);
 
 interface Run {
   readonly result: GenerationResult;
@@ -99,7 +103,15 @@ async function generateOnce(
 ): Promise<Run> {
   const request = generateRequest(
     engine.config,
-    { count: batch, batchSize: batch, steps, schedule, guidance, seed: 1 },
+    {
+      labels: [anyLabel(engine.config)],
+      count: batch,
+      batchSize: batch,
+      steps,
+      schedule,
+      guidance,
+      seed: 1,
+    },
     batch,
   );
   const generation = new Generation(engine, request, (outcome) => new GenerationResult(outcome));
@@ -123,8 +135,8 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   const { batches, guidance, repeats, schedule } = options;
   const config = configOf(options.model);
   // Of a schedule that says its own number of steps the baseline takes as many.
-  const steps = generateRequest(config, { steps: options.steps, schedule, guidance }, 1).batches[0]!
-    .plan.steps.length;
+  const probe = { labels: [anyLabel(config)], steps: options.steps, schedule, guidance };
+  const steps = generateRequest(config, probe, 1).batches[0]!.plan.steps.length;
   const settings = { ...options, steps };
   const name = typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
   const schedules = new Map<string, ScheduleInput>([

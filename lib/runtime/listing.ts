@@ -3,6 +3,7 @@
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
 import type { TensorListing } from '../checkpoint/schema.js';
 import { tokenCount } from '../plan/shape.js';
+import { classRows, registerId } from '../plan/vocabulary.js';
 import { type NativeGeneratorConfig, type NativeTokenizerConfig, native } from './native.js';
 
 export function nativeGeneratorConfig(config: GeneratorConfig): NativeGeneratorConfig {
@@ -15,9 +16,19 @@ export function nativeGeneratorConfig(config: GeneratorConfig): NativeGeneratorC
     normPlace: config.normPlace,
     activation: config.activation,
     normEps: config.normEps,
+    normKind: config.normKind,
+    mlpGate: config.mlpGate,
+    qkNorm: config.qkNorm,
+    modulation: config.modulation,
+    biases: config.biases,
+    embeddingNorm: config.embeddingNorm,
+    head: config.head,
+    tied: config.tied,
     codebookSize: config.codebookSize,
     vocabSize: config.vocabSize,
     tokenCount: tokenCount(config),
+    classRows: classRows(config),
+    registerId: registerId(config),
   };
 }
 

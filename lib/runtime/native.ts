@@ -5,7 +5,7 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Activation, NormPlace } from '../checkpoint/config.js';
+import type { Activation, Architecture, NormPlace } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { TensorEntry } from '../checkpoint/schema.js';
 import { errorCodes, MagnetsError } from '../errors.js';
@@ -24,10 +24,15 @@ export interface NativeBlockConfig {
   normEps: number;
 }
 
-export interface NativeGeneratorConfig extends NativeBlockConfig {
+export interface NativeGeneratorConfig
+  extends NativeBlockConfig,
+    Readonly<Omit<Architecture, 'nullClass'>> {
   codebookSize: number;
   vocabSize: number;
   tokenCount: number;
+  /** Of the class table, and the id at position 0 of every sequence: with modulation. */
+  classRows: number;
+  registerId: number;
 }
 
 export interface NativeTokenizerConfig {
@@ -97,9 +102,9 @@ export interface NativeSessionOptions {
   ids: Int32Array;
   /** [samples, N] 1 where masked. */
   masked: Uint8Array;
-  /** [samples] vocabulary ids of the class tokens. */
+  /** [samples] vocabulary ids of the class tokens, with modulation rows of the class table. */
   classIds: Int32Array;
-  /** The vocabulary id of "no class" for the unconditional branches, or -1 without guidance. */
+  /** That of the null class for the unconditional branches, or -1 without guidance. */
   nullClassId: number;
   /** [samples] each sample's number in the noise. */
   sampleNumbers: Int32Array;

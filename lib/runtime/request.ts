@@ -100,9 +100,9 @@ export interface Batch {
 export interface Request {
   /** One for each sample. */
   readonly labels: readonly Label[];
-  /** [count] vocabulary ids of the class tokens. */
+  /** [count] what the engine knows the classes by. */
   readonly classIds: Int32Array;
-  /** The vocabulary id of "no class", or -1 without guidance. */
+  /** That of the null class, or -1 without guidance. */
   readonly nullClassId: number;
   readonly guidance: number;
   readonly topK: number;
@@ -121,7 +121,7 @@ export interface Request {
 /** Tokens of all samples of a request are at most this many. */
 const mostTokens = 2 ** 28;
 
-/** Vocabulary ids [labels] of labels. */
+/** What the engine knows labels by: ids of the vocabulary, or rows of the class table. */
 export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
   if (!Array.isArray(labels) || labels.length === 0) {
     throw wrongType('labels', 'a list of at least one label', labels);
@@ -262,6 +262,10 @@ export function decodeRequest(
         }
       : tokenIds(config, tokens, count);
   checkSignal(signal);
+  if (guidance > 0 && !config.nullClass) {
+    const expected = `0 (${config.name} has no null class, so it has no unconditional branch)`;
+    throw wrongValue('guidance', expected, guidance);
+  }
   const topK = integer('topK', options.topK ?? config.sampling.topK, 0);
   const firstSample = integer('firstSample', options.firstSample ?? 0, 0, 2 ** 31 - 1 - count);
   const batchSize = integer('batchSize', options.batchSize ?? usualBatchSize, 1, mostSamples);

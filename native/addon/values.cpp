@@ -43,6 +43,7 @@ void check_product(const char* what, std::initializer_list<int64_t> factors) {
   }
 }
 
+/// The block of a transformer of pre- or post-LN; BERT's in everything else that a generator may choose.
 BlockConfig to_block_config(const Napi::Object& object, NormPlace place) {
   const BlockConfig config{
       .hidden_size = to_int(object, "hiddenSize"),
@@ -50,8 +51,9 @@ BlockConfig to_block_config(const Napi::Object& object, NormPlace place) {
       .head_dim = to_int(object, "headDim"),
       .intermediate_size = to_int(object, "intermediateSize"),
       .norm_place = place,
-      .activation = one_of<Activation>(object.Get("activation"), "an activation",
-                                       {{"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh}}),
+      .activation = one_of<Activation>(
+          object.Get("activation"), "an activation",
+          {{"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh}, {"silu", Activation::silu}}),
       .norm_eps = to_float(object, "normEps"),
   };
   check_product("a projection", {config.hidden_size, config.heads, config.head_dim});
@@ -92,12 +94,29 @@ GeneratorConfig to_generator_config(const Napi::Value& value) {
   const Napi::Object object = to_object(value);
   const NormPlace place = one_of<NormPlace>(object.Get("normPlace"), "a place of norms",
                                             {{"pre", NormPlace::pre}, {"post", NormPlace::post}});
+  BlockConfig block = to_block_config(object, place);
+  block.norm_kind = one_of<NormKind>(object.Get("normKind"), "a kind of norms",
+                                     {{"layer_norm", NormKind::layer_norm}, {"rms_norm", NormKind::rms_norm}});
+  block.gate = one_of<Gate>(object.Get("mlpGate"), "a gate", {{"none", Gate::none}, {"multiply", Gate::multiply}});
+  block.qk_norm = one_of<QkNorm>(object.Get("qkNorm"), "a QK norm", {{"none", QkNorm::none}, {"rms", QkNorm::rms}});
+  block.modulation = one_of<Modulation>(object.Get("modulation"), "a modulation",
+                                        {{"none", Modulation::none}, {"class", Modulation::per_class}});
+  block.biases = to_bool(object, "biases") ? Biases::all : Biases::none;
   const GeneratorConfig config{
-      .transformer = {.layers = to_layers(object, "layers"), .block = to_block_config(object, place)},
+      .transformer = {.layers = to_layers(object, "layers"), .block = block},
       .codebook_size = to_int(object, "codebookSize"),
       .vocab_size = to_int(object, "vocabSize"),
       .token_count = to_int(object, "tokenCount"),
+      .embedding_norm = to_bool(object, "embeddingNorm") ? EmbeddingNorm::layer_norm : EmbeddingNorm::none,
+      .head = one_of<Head>(object.Get("head"), "a head", {{"dense", Head::dense}, {"plain", Head::plain}}),
+      .head_weights = to_bool(object, "tied") ? HeadWeights::words : HeadWeights::own,
+      .classes = {.rows = to_int(object, "classRows"), .register_id = to_int(object, "registerId")},
   };
+  if (block.modulation == Modulation::per_class) {
+    if (place != NormPlace::pre) throw Error("ERR_CHECKPOINT", "expected modulation of norms before a block's halves");
+    check_product("the classes", {config.classes.rows, block.hidden_size});
+    check_product("the modulation of a layer", {6, block.hidden_size, block.hidden_size});
+  }
   check_product("an embedding table", {config.vocab_size, config.transformer.block.hidden_size});
   check_product("position embeddings", {config.token_count + int64_t{1}, config.transformer.block.hidden_size});
   return config;

@@ -33,6 +33,7 @@ class CpuStream : public Stream {
   void do_run(const ProjectQkv& op) override;
   void do_run(const Attention& op) override;
   Input do_run(const Normalize& op) override;
+  void do_run(const ModulatedNorm& op) override;
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
   void do_run(const ArgMax& op) override;
@@ -63,6 +64,7 @@ class CpuStream : public Stream {
   std::shared_ptr<ThreadPool> pool_;
   Scratch normalized_;      // of `normalized`
   Scratch projected_;       // ProjectQkv's keys and values
+  Scratch products_;        // of `multiply`, of every thread
   Scratch scores_;          // Attention's, of every thread
   Scratch sample_scratch_;  // Sample's, of every thread
   Scratch masked_tokens_;   // Reveal's

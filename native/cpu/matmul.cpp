@@ -11,7 +11,8 @@ void CpuStream::do_run(const Matmul& op) {
     normalize(y.row<float>(0), y.stride(), *op.residual->norm, op.rows, op.out, y.row<float>(0), y.stride());
   }
   const MatrixProduct product{&cpu(op.layer), y.row<float>(0), y.stride()};
-  multiply(kernels_, *pool_, {&product, 1}, op.out, op.in, x.first, x.stride, op.rows, op.activation, add);
+  const Finish finish{.activation = op.activation, .add = add, .scale = op.residual_scale, .multiply = op.multiplies};
+  multiply(kernels_, *pool_, {&product, 1}, op.out, op.in, x.first, x.stride, op.rows, finish, products_);
 }
 
 }  // namespace magnets::cpu

@@ -14,9 +14,16 @@ struct MatrixProduct {
   size_t stride;
 };
 
-/// y[:rows, :out] = activation(x[:rows, :in] · Wᵀ + b) for several layers that share x; where `add` says so, that is
-/// added to y.
+/// How a product becomes y: y = activation(product), y + product, y + scale * product, or y * product.
+struct Finish {
+  Activation activation = Activation::none;
+  bool add = false;
+  const BranchScale* scale = nullptr;  // with `add`
+  bool multiply = false;
+};
+
+/// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x.
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
-              const float* x, size_t x_stride, int rows, Activation activation, bool add);
+              const float* x, size_t x_stride, int rows, const Finish& finish, Scratch& scratch);
 
 }  // namespace magnets::cpu

@@ -3,7 +3,9 @@
 namespace magnets::cpu {
 
 void CpuStream::normalize_row(const float* x, const Norm& norm, int columns, float* y) const {
-  kernels_.layer_norm(x, cpu(*norm.weight).row<float>(0), cpu(*norm.bias).row<float>(0), norm.epsilon, columns, y);
+  const float* bias = norm.bias != nullptr ? cpu(*norm.bias).row<float>(0) : nullptr;
+  const auto normalize = norm.kind == NormKind::rms_norm ? kernels_.rms_norm : kernels_.layer_norm;
+  normalize(x, cpu(*norm.weight).row<float>(0), bias, norm.epsilon, columns, y);
 }
 
 void CpuStream::normalize(const float* x, size_t x_stride, const Norm& norm, int rows, int columns, float* y,
@@ -27,6 +29,19 @@ Input CpuStream::do_run(const Normalize& op) {
   const CpuBuffer& y = cpu(op.y);
   normalize(x.row<float>(0), x.stride(), op.norm, op.rows, op.columns, y.row<float>(0), y.stride());
   return {op.y};
+}
+
+void CpuStream::do_run(const ModulatedNorm& op) {
+  const int32_t* index = cpu(op.rows.index).row<int32_t>(0);
+  const auto normalize = op.kind == NormKind::rms_norm ? kernels_.rms_norm : kernels_.layer_norm;
+  over_rows(op.rows.count, [&](int first, int last) {
+    for (int row = first; row < last; ++row) {
+      const int branch = index[row] / op.rows.positions;
+      normalize(cpu(op.x).row<float>(row), cpu(op.weight.values).row<float>(branch) + op.weight.first,
+                cpu(op.shift.values).row<float>(branch) + op.shift.first, op.epsilon, op.columns,
+                cpu(op.y).row<float>(row));
+    }
+  });
 }
 
 }  // namespace magnets::cpu

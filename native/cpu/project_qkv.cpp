@@ -17,12 +17,17 @@ void CpuStream::do_run(const ProjectQkv& op) {
   const MatrixProduct products[] = {{&cpu(op.query), cpu(op.q).row<float>(0), cpu(op.q).stride()},
                                     {&cpu(op.key), keys, stride},
                                     {&cpu(op.value), values, stride}};
-  multiply(kernels_, *pool_, products, inner, op.in, x.first, x.stride, count, Activation::none, false);
+  multiply(kernels_, *pool_, products, inner, op.in, x.first, x.stride, count, {}, products_);
 
   const CpuKvCache& store = cpu(op.cache);
   const int32_t* index = cpu(op.rows.index).row<int32_t>(0);
   over_rows(count, [&](int first, int last) {
     for (int row = first; row < last; ++row) {
+      if (op.qk_norm_epsilon) {
+        for (float* values : {cpu(op.q).row<float>(row), keys + row * stride}) {
+          kernels_.rms_norm(values, nullptr, nullptr, *op.qk_norm_epsilon, inner, values);
+        }
+      }
       const int branch = index[row] / op.rows.positions;
       const int position = index[row] % op.rows.positions;
       for (int head = 0; head < op.heads; ++head) {

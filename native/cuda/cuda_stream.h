@@ -39,6 +39,7 @@ class CudaStream : public Stream {
   void do_run(const ProjectQkv& op) override;
   void do_run(const Attention& op) override;
   Input do_run(const Normalize& op) override;
+  void do_run(const ModulatedNorm& op) override;
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
   void do_run(const ArgMax& op) override;
@@ -58,7 +59,9 @@ class CudaStream : public Stream {
 
   /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it.
   void multiply(MatmulProblem& problem, const WeightMatrix& weight);
-  /// y[:rows, :columns] = LN(x), activations both; y may be x.
+  /// The queries and keys of a projection under QK norm, in place.
+  void normalize_qk(const ProjectQkv& op);
+  /// y[:rows, :columns] = x under the norm, activations both; y may be x.
   void normalize(RowsView x, const Norm& norm, int rows, int columns, RowsView y);
   /// The rows of `input` for a kernel that applies no norm: where there is one, normalized into scratch memory. They
   /// are there until the next call.

@@ -1,66 +1,134 @@
 #include "block.h"
 
+#include "modulation.h"
+
 namespace magnets {
 
-Workspace::Workspace(Backend& backend, const BlockConfig& config, int rows)
-    : x(backend.allocate(ElementType::activation, rows, config.hidden_size)),
-      q(backend.allocate(ElementType::activation, rows, config.inner_size())),
-      mixed(backend.allocate(ElementType::activation, rows, config.inner_size())),
-      hidden(backend.allocate(ElementType::activation, rows, config.intermediate_size)) {}
+namespace {
+
+constexpr int kNorms = 2, kParts = 3;  // of modulation: attention's and the MLP's; shift, weight and gate
+
+}  // namespace
+
+Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows, int branches)
+    : x(backend.allocate(ElementType::activation, rows, config.block.hidden_size)),
+      q(backend.allocate(ElementType::activation, rows, config.block.inner_size())),
+      mixed(backend.allocate(ElementType::activation, rows, config.block.inner_size())),
+      hidden(backend.allocate(ElementType::activation, rows, config.block.intermediate_size)) {
+  const int d = config.block.hidden_size;
+  if (config.block.modulation == Modulation::none) return;
+  normalized = backend.allocate(ElementType::activation, rows, d);
+  for (int layer = 0; layer < config.layers; ++layer) {
+    modulation.push_back(backend.allocate(ElementType::f32, branches, kNorms * kParts * d));
+  }
+  modulation.push_back(backend.allocate(ElementType::f32, branches, 2 * d));
+}
 
 Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
-  query_ = loader.linear(prefix + "attention.query", inner, d);
-  key_ = loader.linear(prefix + "attention.key", inner, d);
-  value_ = loader.linear(prefix + "attention.value", inner, d);
-  output_ = loader.linear(prefix + "attention.output", d, inner);
-  attention_norm_ = loader.norm(prefix + "attention.norm", d, config.norm_eps);
-  up_ = loader.linear(prefix + "mlp.up", f, d);
-  down_ = loader.linear(prefix + "mlp.down", d, f);
-  mlp_norm_ = loader.norm(prefix + "mlp.norm", d, config.norm_eps);
+  const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";
+  const bool has_bias = config.biases == Biases::all, norms_have_bias = config.norm_kind == NormKind::layer_norm;
+  query_ = loader.linear(attention + "query", inner, d, has_bias);
+  key_ = loader.linear(attention + "key", inner, d, has_bias);
+  value_ = loader.linear(attention + "value", inner, d, has_bias);
+  output_ = loader.linear(attention + "output", d, inner, has_bias);
+  if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias);
+  up_ = loader.linear(mlp + "up", f, d, has_bias);
+  down_ = loader.linear(mlp + "down", d, f, has_bias);
+  if (config.modulation == Modulation::none) {
+    attention_norm_ = loader.norm(attention + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
+    mlp_norm_ = loader.norm(mlp + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
+  } else {
+    modulation_ =
+        load_modulation(loader, prefix + "modulation", {attention + "norm", mlp + "norm"}, norms_have_bias, kParts, d);
+  }
 }
 
-// pre:   x = x + output(attention(LN(x)))        post:  x = LN(x + output(attention(x)))
-//        x = x + down(act(up(LN(x))))                   x = LN(x + down(act(up(x))))
+void Block::modulate(const Buffer& classes, int branches, Buffer& y, Stream& stream) const {
+  const int d = config_.hidden_size;
+  stream.run(
+      Matmul{.layer = *modulation_, .out = kNorms * kParts * d, .in = d, .x = {classes}, .rows = branches, .y = y});
+}
+
+// pre:   x = x + gate * output(attention(norm(x)))        post:  x = norm(x + output(attention(x)))
+//        x = x + gate * down(mlp(norm(x)))                       x = norm(x + down(mlp(x)))
 //
-// A gate would be a second `up` beside the first, QK norm a field of ProjectQkv, modulation one of the norms.
+// mlp(x) = act(up(x)), or with a gate act(gate(x)) * up(x). With modulation weights and biases of the norms, and the
+// gates of the residuals, are the vectors of each branch's class; without it there are no gates of residuals.
 Input Block::run(const Width& width, const Rows& rows, int layer, Input input, KvCache& cache, Workspace& workspace,
                  Stream& stream) const {
   const int d = config_.hidden_size, head_dim = config_.head_dim, inner = width.heads * head_dim;
-  const bool pre = config_.norm_place == NormPlace::pre;
+  const bool pre = config_.norm_place == NormPlace::pre, modulated = config_.modulation == Modulation::per_class;
   Buffer& x = *workspace.x;
   Buffer& q = *workspace.q;
   Buffer& mixed = *workspace.mixed;
   Buffer& hidden = *workspace.hidden;
 
-  stream.run(ProjectQkv{.query = *query_,
-                        .key = *key_,
-                        .value = *value_,
-                        .heads = width.heads,
-                        .head_dim = head_dim,
-                        .in = d,
-                        .x = pre ? Input{x, &attention_norm_} : input,
-                        .rows = rows,
-                        .layer = layer,
-                        .cache = cache,
-                        .q = q});
+  enum Half { kAttention, kMlp };
+  const auto vectors = [&](Half half, ModulationPart part) {
+    return BranchVectors{.values = *workspace.modulation[layer], .first = (half * kParts + part) * d};
+  };
+  // What a half reads of `from`, and what its product is scaled by before it is added.
+  const auto normed = [&](Half half, const Norm& norm, Input from) -> Input {
+    if (!pre) return from;
+    if (!modulated) return {x, &norm};
+    stream.run(ModulatedNorm{.x = x,
+                             .kind = config_.norm_kind,
+                             .epsilon = config_.norm_eps,
+                             .weight = vectors(half, kWeightPart),
+                             .shift = vectors(half, kShiftPart),
+                             .rows = rows,
+                             .columns = d,
+                             .y = *workspace.normalized});
+    return {*workspace.normalized};
+  };
+  const auto add_to_residual = [&](Half half, const Linear& layer, int in, const Buffer& from, const Input& residual) {
+    Matmul sum{.layer = layer, .out = d, .in = in, .x = {from}, .rows = rows.count, .residual = &residual, .y = x};
+    if (!modulated) return stream.run(sum);
+    const BranchScale scale{.scale = vectors(half, kGatePart), .rows = rows};
+    sum.residual_scale = &scale;
+    stream.run(sum);
+  };
+
+  stream.run(
+      ProjectQkv{.query = *query_,
+                 .key = *key_,
+                 .value = *value_,
+                 .heads = width.heads,
+                 .head_dim = head_dim,
+                 .in = d,
+                 .x = normed(kAttention, attention_norm_, input),
+                 .rows = rows,
+                 .layer = layer,
+                 .cache = cache,
+                 .qk_norm_epsilon = config_.qk_norm == QkNorm::rms ? std::optional(config_.norm_eps) : std::nullopt,
+                 .q = q});
   stream.run(Attention{
       .q = q, .rows = rows, .layer = layer, .cache = cache, .heads = width.heads, .head_dim = head_dim, .out = mixed});
-  stream.run(
-      Matmul{.layer = *output_, .out = d, .in = inner, .x = {mixed}, .rows = rows.count, .residual = &input, .y = x});
+  add_to_residual(kAttention, *output_, inner, mixed, input);
 
   const PartScope mlp(stream, Part::mlp);
   const Input between =
       pre ? Input{x} : stream.run(Normalize{.x = x, .norm = attention_norm_, .rows = rows.count, .columns = d, .y = x});
-  stream.run(Matmul{.layer = *up_,
-                    .out = width.hidden,
-                    .in = d,
-                    .x = pre ? Input{x, &mlp_norm_} : between,
-                    .rows = rows.count,
-                    .activation = config_.activation,
-                    .y = hidden});
-  stream.run(Matmul{
-      .layer = *down_, .out = d, .in = width.hidden, .x = {hidden}, .rows = rows.count, .residual = &between, .y = x});
+  const Input mlp_input = normed(kMlp, mlp_norm_, between);
+  const Matmul activated{.layer = gate_ ? *gate_ : *up_,
+                         .out = width.hidden,
+                         .in = d,
+                         .x = mlp_input,
+                         .rows = rows.count,
+                         .activation = config_.activation,
+                         .y = hidden};
+  stream.run(activated);
+  if (gate_) {
+    stream.run(Matmul{.layer = *up_,
+                      .out = width.hidden,
+                      .in = d,
+                      .x = mlp_input,
+                      .rows = rows.count,
+                      .multiplies = true,
+                      .y = hidden});
+  }
+  add_to_residual(kMlp, *down_, width.hidden, hidden, between);
   if (pre) return {x};
   return stream.run(Normalize{.x = x, .norm = mlp_norm_, .rows = rows.count, .columns = d, .y = x});
 }

@@ -16,11 +16,11 @@ struct Width {
 
 // How a block is built. block.cpp is the page that says what each choice means.
 
-enum class NormKind { layer_norm };
-enum class NormPlace { pre, post };  // before the sub-layer, or after its residual is added
-enum class Gate { none };            // of the MLP
-enum class QkNorm { none };          // of queries and keys, before attention
-enum class Modulation { none };      // of norms, by the class
+enum class NormPlace { pre, post };         // before the sub-layer, or after its residual is added
+enum class Gate { none, multiply };         // of the MLP
+enum class QkNorm { none, rms };            // of queries and keys, before attention
+enum class Modulation { none, per_class };  // of norms and residuals; with NormPlace::pre
+enum class Biases { all, none };            // of linear layers
 
 struct BlockConfig {
   int hidden_size;  // d, the residual stream
@@ -34,6 +34,7 @@ struct BlockConfig {
   Gate gate = Gate::none;
   QkNorm qk_norm = QkNorm::none;
   Modulation modulation = Modulation::none;
+  Biases biases = Biases::all;
 
   int inner_size() const { return heads * head_dim; }
   Width full_width() const { return {heads, intermediate_size}; }
@@ -45,11 +46,27 @@ struct TransformerConfig {
   BlockConfig block;
 };
 
+// How a generator ends and begins. generator.cpp says what each choice means.
+
+enum class EmbeddingNorm { layer_norm, none };
+enum class Head { dense, plain };       // before the output matrix: a dense layer, activation and norm, or nothing
+enum class HeadWeights { words, own };  // the output matrix is the words' table, or a tensor of its own
+
+/// Where classes modulate the blocks they are rows of this table. They are no tokens then.
+struct ClassTable {
+  int rows = 0;
+  int register_id = 0;  // the vocabulary id at position 0 of every sequence
+};
+
 struct GeneratorConfig {
   TransformerConfig transformer;
   int codebook_size;  // C, the tokens that may be sampled: vocabulary ids 0 .. C - 1
   int vocab_size;     // V
-  int token_count;    // N, without the class token
+  int token_count;    // N, without the class token or register
+  EmbeddingNorm embedding_norm = EmbeddingNorm::layer_norm;
+  Head head = Head::dense;
+  HeadWeights head_weights = HeadWeights::words;
+  ClassTable classes = {};  // with Modulation::per_class
 
   int positions() const { return token_count + 1; }  // S
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "config.h"
@@ -28,11 +29,15 @@ class Generator {
   Backend& backend() const { return *backend_; }
   const Transformer& transformer() const { return *transformer_; }
 
-  /// x[r] = LN(word[id] + position[s]), as Embed says.
-  void embed(const Buffer& ids, const Buffer& class_ids, int samples, const Rows& rows, Buffer& x,
+  /// With modulation: what the blocks read of the classes, rows [1, branches] of their table, for all passes.
+  void modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const;
+
+  /// x[r] = norm(word[id] + position[s]), as Embed says.
+  void embed(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x,
              Stream& stream) const;
 
-  /// logits[i] = LN(act(dense(x[index[i]]))) · wordᵀ + bias over the whole vocabulary, for i < count.
+  /// logits[i] = LN(act(dense(x[index[i]]))) · wordᵀ + bias over the whole vocabulary, for i < count. A plain head is
+  /// x[index[i]] · wordᵀ + bias.
   void lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace& workspace, Stream& stream) const;
 
  private:
@@ -43,11 +48,13 @@ class Generator {
   GeneratorConfig config_;
   std::unique_ptr<Table> words_;       // [V, d]
   std::unique_ptr<Buffer> positions_;  // [S, d]
-  Norm embedding_norm_;
+  std::optional<Norm> embedding_norm_;
+  std::unique_ptr<Buffer> classes_;  // [rows, d], SiLU of the classes' vectors; with modulation alone
   std::unique_ptr<Transformer> transformer_;
-  std::unique_ptr<Linear> dense_;
+  std::unique_ptr<Linear> dense_;  // and its norm: of a dense head alone
   Norm lm_head_norm_;
-  std::unique_ptr<Linear> lm_head_;  // the words' weights again: a table and a product may want them in other formats
+  std::unique_ptr<Linear>
+      lm_head_;  // or the words' weights again: a table and a product may want them in other formats
 };
 
 }  // namespace magnets

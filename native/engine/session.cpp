@@ -39,7 +39,8 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
   const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
   ids_ = i32(samples_, token_count_);
   state_ = backend.allocate(ElementType::u8, samples_, token_count_);
-  class_ids_ = i32(1, branches_);
+  first_ids_ = i32(1, branches_);
+  classes_ = i32(1, branches_);
   noise_keys_ = i32(3, samples_);
   tokens_ = i32(samples_, token_count_);
   confidence_ = backend.allocate(ElementType::f32, samples_, token_count_);
@@ -50,7 +51,7 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
   settings_ = i32(1, kSampleSettingsWords);
   masked_after_ = i32(1, samples_);
   cache_ = generator_->transformer().cache(backend, branches_, positions);
-  workspace_ = std::make_unique<Workspace>(backend, generator_->config().transformer.block, rows);
+  workspace_ = std::make_unique<Workspace>(backend, generator_->config().transformer, rows, branches_);
   stream_ = backend.stream();
 }
 
@@ -71,10 +72,15 @@ void Session::start(const SessionOptions& options) {
   check_size(options.seeds.size(), samples_, "seeds");
   std::vector<int32_t> class_ids = options.class_ids;
   if (options.null_class_id) class_ids.resize(branches_, *options.null_class_id);
-  const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < config.vocab_size; };
-  check(std::all_of(options.ids.begin(), options.ids.end(), in_vocabulary) &&
-            std::all_of(class_ids.begin(), class_ids.end(), in_vocabulary),
-        "expected vocabulary ids below " + std::to_string(config.vocab_size));
+  const auto check_ids = [](const std::vector<int32_t>& ids, int end, const char* what) {
+    check(std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return id >= 0 && id < end; }),
+          std::string("expected ") + what + " below " + std::to_string(end));
+  };
+  check_ids(options.ids, config.vocab_size, "vocabulary ids");
+  const bool modulated = config.transformer.block.modulation == Modulation::per_class;
+  check_ids(class_ids, modulated ? config.classes.rows : config.vocab_size, "class ids");
+  const std::vector<int32_t> first_ids =
+      modulated ? std::vector<int32_t>(branches_, config.classes.register_id) : class_ids;
 
   std::vector<uint8_t> state(size);
   std::vector<int> masked_count(samples_);
@@ -91,12 +97,14 @@ void Session::start(const SessionOptions& options) {
     stream_->clear_flops();
     stream_->upload(options.ids.data(), samples_, token_count_, *ids_);
     stream_->upload(state.data(), samples_, token_count_, *state_);
-    stream_->upload(class_ids.data(), 1, branches_, *class_ids_);
+    stream_->upload(first_ids.data(), 1, branches_, *first_ids_);
+    stream_->upload(class_ids.data(), 1, branches_, *classes_);
     stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
     masked_count_ = std::move(masked_count);
     revealed_count_.assign(samples_, 0);
     logits_offsets_.assign(1, 0);
     cached_width_.reset();
+    modulated_ = !modulated;
   });
 }
 
@@ -115,6 +123,13 @@ void Session::check_pass(const Width& width, bool refresh) const {
         "expected a width of at most " + std::to_string(block.heads) + " heads and " +
             std::to_string(block.intermediate_size) + " hidden units");
   check(refresh || cached_width_ == width, "expected a refresh at the first step and at a change of width");
+}
+
+/// What the blocks read of the classes stays the same from pass to pass: the first one computes it.
+void Session::modulate() {
+  if (modulated_) return;
+  generator_->modulate(*classes_, branches_, *workspace_, *stream_);
+  modulated_ = true;
 }
 
 /// The shape of the next pass; says where each branch's rows begin, and makes room for the logits.
@@ -148,8 +163,9 @@ void Session::reserve_logits(int rows) {
   const GeneratorConfig& config = generator_->config();
   Backend& backend = generator_->backend();
   const int d = config.transformer.block.hidden_size;
+  const bool dense = config.head == Head::dense;
   LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
-                         .dense = backend.allocate(ElementType::activation, rows, d),
+                         .dense = dense ? backend.allocate(ElementType::activation, rows, d) : nullptr,
                          .logits = backend.allocate(ElementType::f32, rows, config.vocab_size)};
   stream_->synchronize();  // the ones before may be in use
   lm_head_ = std::move(larger);
@@ -179,7 +195,7 @@ void Session::forward(const StepShape& shape) {
                           .all_logits = shape.all_logits,
                           .rows = *row_index_,
                           .logits_rows = *logits_index_});
-  generator_->embed(*ids_, *class_ids_, samples_, rows, *workspace_->x, *stream_);
+  generator_->embed(*ids_, *first_ids_, samples_, rows, *workspace_->x, *stream_);
   const Input x = generator_->transformer().run({shape.heads, shape.hidden}, rows, *cache_, *workspace_, *stream_);
   if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
 }
@@ -213,6 +229,7 @@ void Session::compute(const Width& width, bool refresh, bool all_logits) {
   check_pass(width, refresh);
   const StepShape shape = select(width, refresh, all_logits);
   usable_again_after([&] {
+    modulate();
     stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
     cached_width_ = width;
   });
@@ -236,6 +253,7 @@ void Session::step(const Step& step) {
     const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
     const std::vector<int32_t> settings(words.begin(), words.end());
     stream_->put({{settings, *settings_}, {step.masked_after, *masked_after_}});
+    modulate();
     stream_->replay(shape, [&](const StepShape& shape) {
       forward(shape);
       sample_and_reveal(shape);

@@ -13,7 +13,7 @@ namespace magnets {
 struct SessionOptions {
   std::vector<int32_t> ids;        // [samples, tokens] vocabulary ids; masked positions: what the model sees there
   std::vector<uint8_t> masked;     // [samples, tokens]
-  std::vector<int32_t> class_ids;  // [samples] vocabulary ids
+  std::vector<int32_t> class_ids;  // [samples] vocabulary ids, with modulation rows of the class table
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
   std::vector<int32_t> sample_numbers;   // [samples] for the noise (philox.h)
   std::vector<uint64_t> seeds;           // [samples] for the noise
@@ -64,6 +64,7 @@ class Session {
 
  private:
   void check_pass(const Width& width, bool refresh) const;
+  void modulate();
   StepShape select(const Width& width, bool refresh, bool all_logits);
   void reserve_logits(int rows);
   void forward(const StepShape& shape);
@@ -79,10 +80,12 @@ class Session {
   std::vector<int> masked_count_, revealed_count_;           // [samples]; revealed in the step before
   std::vector<int32_t> row_offsets_{0}, logits_offsets_{0};  // [branches + 1] of the pass that runs, or ran last
   std::optional<Width> cached_width_;
+  bool modulated_ = false;  // the classes' vectors are those of this batch
   bool usable_ = true;
 
   std::unique_ptr<Buffer> ids_, state_;                                 // [samples, tokens]
-  std::unique_ptr<Buffer> class_ids_, noise_keys_;                      // [1, branches], [3, samples]
+  std::unique_ptr<Buffer> first_ids_, classes_;                         // [1, branches]: at position 0; of modulation
+  std::unique_ptr<Buffer> noise_keys_;                                  // [3, samples]
   std::unique_ptr<Buffer> tokens_, confidence_;                         // [samples, tokens]: drawn in this step
   std::unique_ptr<Buffer> row_index_, logits_index_;                    // [1, branches * S]
   std::unique_ptr<Buffer> row_offsets_buffer_, logits_offsets_buffer_;  // [1, branches + 1]

@@ -1,7 +1,8 @@
 // The operations of masked decoding (MaskGIT, arXiv 2202.04200, algorithm of section 3.2), apart from the mathematics
 // of ops.h: which rows a step computes, what the model sees there, which tokens it draws, which of them become known.
 //
-// Position 0 of a sequence is the class token, token n is at position n + 1. Branch b belongs to sample b % samples.
+// Position 0 of a sequence is the class token or a register, token n is at position n + 1. Branch b belongs to sample b
+// % samples.
 #pragma once
 
 #include <compare>
@@ -38,15 +39,15 @@ struct SelectRows {
   Buffer& logits_rows;  // i32 [1, *]
 };
 
-/// x[r] = LN(table[id] + positions[s]): at position 0 the branch's class id, elsewhere the sample's id there.
+/// x[r] = norm(table[id] + positions[s]): at position 0 the branch's first id, elsewhere the sample's id there.
 struct Embed {
   const Table& table;
   const Buffer& positions;  // f32 [S, columns]
   const Buffer& ids;        // i32 [samples, tokens]
-  const Buffer& class_ids;  // i32 [1, branches]
+  const Buffer& first_ids;  // i32 [1, branches]
   int samples;
   Rows rows;
-  const Norm& norm;
+  const Norm* norm;  // or none
   int columns;
   Buffer& x;
 };

@@ -2,6 +2,8 @@
 // (stream.h) runs them. The engine checks arguments once; a device may assume them.
 #pragma once
 
+#include <optional>
+
 #include "types.h"
 
 namespace magnets {
@@ -17,20 +19,37 @@ struct Rows {
   int most;       // rows of the branch that has most
 };
 
-enum class Activation { none, gelu, gelu_tanh };  // x Φ(x), exact or by the tanh approximation
+/// A vector for each branch: columns first .. first + d of row b are branch b's.
+struct BranchVectors {
+  const Buffer& values;  // f32 [branches, >= first + d]
+  int first;
+};
 
-/// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]), or with a residual residual + that.
+/// The rows of a product, each scaled by the vector of its branch.
+struct BranchScale {
+  BranchVectors scale;
+  Rows rows;
+};
+
+/// x Φ(x), exact or by the tanh approximation; x / (1 + e^-x).
+enum class Activation { none, gelu, gelu_tanh, silu };
+
+/// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual residual + that, or residual +
+/// scale * that; where it multiplies y * that.
 struct Matmul {
   const Linear& layer;
   int out, in;
   Input x;
   int rows;
-  Activation activation = Activation::none;  // none where there is a residual
-  const Input* residual = nullptr;           // its rows are y's own
-  Buffer& y;                                 // activations, or f32
+  Activation activation = Activation::none;     // none with a residual, and where it multiplies
+  const Input* residual = nullptr;              // its rows are y's own
+  const BranchScale* residual_scale = nullptr;  // of activations, with a residual that carries no norm
+  bool multiplies = false;                      // of activations, without a residual
+  Buffer& y;                                    // activations, or f32
 };
 
 /// Queries to q [rows, heads * head_dim]; keys and values straight into the cache of `layer`, at the rows' positions.
+/// With QK norm a row's query, and its key, are divided by sqrt(mean of squares over all heads here + epsilon).
 struct ProjectQkv {
   const Linear &query, &key, &value;
   int heads, head_dim, in;
@@ -38,6 +57,7 @@ struct ProjectQkv {
   Rows rows;
   int layer;
   KvCache& cache;
+  std::optional<float> qk_norm_epsilon = std::nullopt;
   Buffer& q;
 };
 
@@ -58,6 +78,17 @@ struct Normalize {
   const Norm& norm;
   int rows, columns;
   Buffer& y;
+};
+
+/// y[r] = x[r, :columns] under a norm of `kind` * weight[branch of r] + shift[branch of r].
+struct ModulatedNorm {
+  const Buffer& x;
+  NormKind kind;
+  float epsilon;
+  BranchVectors weight, shift;
+  Rows rows;
+  int columns;
+  Buffer& y;  // may be x
 };
 
 /// y[i] = x[index[i]] for i < count.

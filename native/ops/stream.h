@@ -22,6 +22,7 @@ class Stream {
   void run(const ProjectQkv& op) { count(Part::projections, op); }
   void run(const Attention& op) { count(Part::attention, op); }
   Input run(const Normalize& op) { return do_run(op); }
+  void run(const ModulatedNorm& op) { do_run(op); }
   void run(const Gather& op) { do_run(op); }
   void run(const Lookup& op) { do_run(op); }
   void run(const ArgMax& op) { do_run(op); }
@@ -56,6 +57,7 @@ class Stream {
   virtual void do_run(const ProjectQkv& op) = 0;
   virtual void do_run(const Attention& op) = 0;
   virtual Input do_run(const Normalize& op) = 0;
+  virtual void do_run(const ModulatedNorm& op) = 0;
   virtual void do_run(const Gather& op) = 0;
   virtual void do_run(const Lookup& op) = 0;
   virtual void do_run(const ArgMax& op) = 0;

@@ -71,11 +71,15 @@ class KvCache {
   virtual ~KvCache() = default;
 };
 
-/// LayerNorm: y = (x - mean x) / sqrt(variance x + epsilon) * weight + bias.
+/// layer_norm: (x - mean x) / sqrt(variance x + epsilon); rms_norm: x / sqrt(mean x² + epsilon).
+enum class NormKind { layer_norm, rms_norm };
+
+/// y = x under `kind` * weight + bias.
 struct Norm {
   std::unique_ptr<Buffer> weight;  // f32 [1, d]
-  std::unique_ptr<Buffer> bias;    // f32 [1, d]
+  std::unique_ptr<Buffer> bias;    // f32 [1, d], or none
   float epsilon;
+  NormKind kind = NormKind::layer_norm;
 };
 
 /// Rows of activations as an operation reads them: with a norm, the operation applies it to them first. Whether it does
@@ -87,7 +91,7 @@ struct Input {
 
 /// What FLOPs are counted for.
 enum class Part {
-  projections,  // query, key, value, output, and a codec's first and last layers
+  projections,  // query, key, value, output, modulation, and a codec's first and last layers
   attention,    // scores, and the mix of values
   mlp,
   lm_head,

@@ -266,7 +266,7 @@ export const mutants = [
     from: 'load(first, v);\n      store8(y + first, v, columns - first);',
     to: 'load(first, v);\n      store8(y + first, v, 8);',
   },
-  { ...embedding, from: 'e.class_ids[branch]', to: 'e.class_ids[branch % e.samples]' },
+  { ...embedding, from: 'e.first_ids[branch]', to: 'e.first_ids[branch % e.samples]' },
   { ...embedding, source: 'ops/lookup.cu', from: 'row % l.sequence', to: 'row % l.rows' },
   { ...selectRows, from: 's.all_logits || at == kMasked', to: 's.all_logits || at != kKnown' },
   {

@@ -45,6 +45,8 @@ class RoundingStream : public Stream {
                      .rows = op.rows,
                      .activation = op.activation,
                      .residual = op.residual != nullptr ? &residual : nullptr,
+                     .residual_scale = op.residual_scale,
+                     .multiplies = op.multiplies,
                      .y = op.y});
     round(op.y, op.rows, op.out);
   }
@@ -60,6 +62,7 @@ class RoundingStream : public Stream {
                          .rows = op.rows,
                          .layer = op.layer,
                          .cache = op.cache,
+                         .qk_norm_epsilon = op.qk_norm_epsilon,
                          .q = op.q});
     round(op.q, op.rows.count, op.heads * op.head_dim);
     const auto& cache = cpu::cpu(op.cache);
@@ -80,6 +83,10 @@ class RoundingStream : public Stream {
     const Input normalized = cpu_->run(op);
     round(op.y, op.rows, op.columns);
     return normalized;
+  }
+  void do_run(const ModulatedNorm& op) override {
+    cpu_->run(op);
+    round(op.y, op.rows.count, op.columns);
   }
   void do_run(const Gather& op) override {
     cpu_->run(op);

@@ -3,7 +3,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { activations, normPlaces } from '../../lib/checkpoint/config.js';
+import {
+  activations,
+  defaultArchitecture,
+  type GeneratorConfig,
+  normPlaces,
+} from '../../lib/checkpoint/config.js';
 import {
   type GenerationStep,
   info,
@@ -14,8 +19,11 @@ import {
   plan,
   Tensor,
 } from '../../lib/index.js';
+import { vocabularySize } from '../../lib/plan/vocabulary.js';
+import { Generation, GenerationResult } from '../../lib/runtime/generation.js';
 import { nativeGeneratorConfig, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
+import { generateRequest } from '../../lib/runtime/request.js';
 import { copyOf, fixtureFolder } from './fixtures.js';
 
 const model: Model = await load(fixtureFolder('post'), { threads: 2 });
@@ -527,6 +535,73 @@ t.test('every kind of block goes through the native module', async (t) => {
   }
   const wrong = { ...nativeGeneratorConfig(model.config), activation: 'relu' as 'gelu' };
   t.throws(() => native().generatorTensors(wrong), { name: 'MagnetsError', code: 'ERR_INTERNAL' });
+});
+
+t.test('every architecture: tensors, steps, tokens and FLOPs', async (t) => {
+  const device = native().openCpu(2, '');
+  t.teardown(() => device.dispose());
+  const usual = { ...model.config, normPlace: 'pre' } as const;
+  const variants: [Partial<GeneratorConfig>, has: string[], hasNot: string[]][] = [
+    [
+      { normKind: 'rms_norm' },
+      ['layers.0.mlp.norm.weight', 'norm.bias'],
+      ['layers.0.mlp.norm.bias'],
+    ],
+    [{ mlpGate: 'multiply' }, ['layers.0.mlp.gate.weight', 'layers.0.mlp.gate.bias'], []],
+    [{ qkNorm: 'rms' }, [], []],
+    [{ biases: false }, ['head.dense.bias'], ['layers.0.attention.query.bias']],
+    [{ embeddingNorm: false }, [], ['embeddings.norm.weight']],
+    [{ head: 'plain' }, ['head.bias'], ['head.dense.weight', 'head.norm.weight']],
+    [{ tied: false }, ['head.output.weight'], []],
+    [{ nullClass: false }, [], ['embeddings.class.weight']],
+    [
+      { modulation: 'class' },
+      ['embeddings.class.weight', 'layers.0.modulation.weight', 'modulation.bias', 'norm.weight'],
+      [],
+    ],
+    [{ modulation: 'class', nullClass: false, normKind: 'rms_norm', mlpGate: 'multiply' }, [], []],
+  ];
+  for (const [variant, has, hasNot] of variants) {
+    const merged = { ...usual, ...variant };
+    const config = { ...merged, vocabSize: vocabularySize(merged) };
+    const what = JSON.stringify(variant);
+    const names = native()
+      .generatorTensors(nativeGeneratorConfig(config))
+      .map(({ name }) => name);
+    for (const name of has) t.ok(names.includes(name), `${what}: ${name}`);
+    for (const name of hasNot) t.notOk(names.includes(name), `${what}: no ${name}`);
+
+    const generator = await device.loadGenerator(nativeGeneratorConfig(config), { seed: 1 }, 'f32');
+    const options = { labels: ['a', 3], count: 3, steps: 6, seed: 1 } as const;
+    const guided = { ...options, guidance: config.nullClass ? 1 : 0 };
+    const generation = new Generation(
+      { config, generator, tokenizer: undefined },
+      generateRequest(config, guided, 2), // two batches, the second with other classes
+      (outcome) => new GenerationResult(outcome),
+    );
+    const { tokens, flops } = await generation.result();
+    t.ok(
+      tokens.data.every((token) => token >= 0 && token < 40),
+      what,
+    );
+    t.equal(flops, generation.plannedFlops, what);
+    generator.dispose();
+  }
+  t.same(
+    Object.keys(defaultArchitecture).filter((key) => !variants.some(([variant]) => key in variant)),
+    [],
+    'nothing is left out',
+  );
+
+  const without = { ...model.config, nullClass: false, vocabSize: 46 };
+  t.throws(() => generateRequest(without, { labels: ['a'], guidance: 1 }, 1), {
+    name: 'RangeError',
+    message: /^Expected 0 \(post has no null class, .*\) for guidance but received 1$/,
+  });
+  t.throws(() => generateRequest(without, {}, 1), {
+    name: 'RangeError',
+    message: /^Expected a class \(this model has no null class\) for label but received null$/,
+  });
 });
 
 t.test('native errors are MagnetsErrors, whoever called', async (t) => {

@@ -7,6 +7,7 @@ import {
   maskCounts,
   maskId,
   maskingSchedules,
+  modulationFlops,
   type PlanOptions,
   parseSchedule,
   plan,
@@ -318,4 +319,64 @@ t.test('the vocabulary', async (t) => {
   t.equal(classId(sizes, null), 522);
   t.equal(maskId(sizes), 523);
   t.equal(vocabularySize(sizes), 524);
+
+  const ofMaskgit = { codebookSize: 1024, classes: 1000, nullClass: false };
+  t.equal(vocabularySize(ofMaskgit), 2025);
+  t.equal(maskId(ofMaskgit), 2024);
+  t.equal(classId(ofMaskgit, 999), 2023);
+  t.throws(() => classId(ofMaskgit, null), { name: 'RangeError', message: /no null class/ });
+
+  const modulated = { codebookSize: 16384, classes: 1000, modulation: 'class' } as const;
+  t.equal(vocabularySize(modulated), 16386);
+  t.equal(maskId(modulated), 16385);
+  t.equal(classId(modulated, 0), 0, 'a row of the class table');
+  t.equal(classId(modulated, null), 1000);
+});
+
+t.test('gated MLPs, plain heads and modulation', async (t) => {
+  // Halton-MaskGIT base, whose authors count 25 G multiply-adds without attention's for a pass that has logits everywhere.
+  const base = {
+    ...L,
+    layers: 12,
+    hiddenSize: 768,
+    heads: 12,
+    headDim: 64,
+    intermediateSize: 2048,
+    mlpGate: 'multiply',
+    modulation: 'class',
+    head: 'plain',
+    codebookSize: 16384,
+    vocabSize: 16386,
+    widths: [{ name: '1', heads: 12, hidden: 2048 }],
+  } as const;
+  const parts = stepFlops(base, base.widths[0], 257, 256);
+  const modulation = modulationFlops(base, 1);
+  t.equal(modulation, 2 * (6 * 12 + 2) * 768 ** 2);
+  t.equal(gmac(totalFlops(parts) - parts.attention + modulation).toFixed(1), '25.1');
+
+  const { steps, flops, baselineFlops } = plan({
+    model: base,
+    steps: 4,
+    guidance: 1,
+    masked: [256, 9],
+  });
+  const allRows = 4 * 257;
+  t.equal(
+    steps[0]!.flops,
+    totalFlops(stepFlops(base, base.widths[0], allRows, 2 * (256 + 9))) + 4 * modulation,
+    'the first step computes what modulates, of both branches',
+  );
+  t.equal(
+    flops - 4 * modulation,
+    steps.reduce(
+      (sum, { activeRows, logitsRows }) =>
+        sum + totalFlops(stepFlops(base, base.widths[0], activeRows, logitsRows)),
+      0,
+    ),
+  );
+  t.equal(
+    baselineFlops,
+    4 * totalFlops(stepFlops(base, base.widths[0], allRows, allRows)) + 4 * modulation,
+  );
+  t.equal(plan({ model: base, masked: 0 }).baselineFlops, 0);
 });

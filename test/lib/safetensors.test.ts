@@ -118,6 +118,33 @@ t.test('checkpoints', async (t) => {
     configured({ hidden_size: 'wide' }),
     /config\.json: expected an integer in .* for hidden_size but received "wide"/,
   );
+  for (const [key, change] of [
+    ['norm_type', { norm_type: 'batch_norm' }],
+    ['mlp_gate', { mlp_gate: 'up' }],
+    ['qk_norm', { qk_norm: true }],
+    ['modulation', { modulation: 'text' }],
+    ['bias', { bias: 'none' }],
+    ['embedding_norm', { embedding_norm: 0 }],
+    ['head', { head: 'tied' }],
+    ['tied', { tied: null }],
+    ['null_class', { null_class: 1 }],
+    // What has no meaning together.
+    ['norm_position', { modulation: 'class' }],
+    ['num_classes', { null_class: false, num_classes: 0, class_labels: [] }],
+    ['null_class', { null_class: false, prediction: { frames: 1 } }],
+    ['sampling\\.guidance', { null_class: false, sampling: { guidance: 1 } }],
+  ] as const) {
+    await refused(
+      `${key}: ${JSON.stringify(change)}`,
+      configured(change),
+      new RegExp(`config\\.json: expected .* for ${key} but received `),
+    );
+  }
+  await refused(
+    'tensors of another kind of block',
+    configured({ mlp_gate: 'multiply' }),
+    /layers\.0\.mlp\.gate\.weight: expected a tensor \[80,72\] but received nothing/,
+  );
   await refused(
     'a misspelt default',
     configured({ sampling: { guidance_scale: 2 } }),

@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
+import { defaultArchitecture } from '../../lib/checkpoint/config.js';
 import { load, presets, type Tensor, tokenCount } from '../../lib/index.js';
 import { native } from '../../lib/runtime/native.js';
 import { fixtureFolder } from '../lib/fixtures.js';
@@ -18,10 +19,13 @@ async function slowGenerator() {
   const shape = { ...presets.B, layers: 4 };
   const config = {
     ...shape,
+    ...defaultArchitecture,
     normPlace: 'post',
     activation: 'gelu_tanh',
     normEps: 1e-6,
     tokenCount: tokenCount(shape),
+    classRows: 0,
+    registerId: 0,
   } as const;
   return { device, generator: await device.loadGenerator(config, { seed: 1 }, 'bf16') };
 }

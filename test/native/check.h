@@ -113,6 +113,16 @@ struct Guarded {
   std::unique_ptr<Buffer> buffer;
 };
 
+/// Positions of three branches for `rows` rows, not the same number of each.
+inline std::vector<std::vector<int>> rows_of_branches(int rows, int positions) {
+  std::vector<std::vector<int>> branches(3);
+  for (int row = 0; row < rows; ++row) {
+    const int branch = row < rows / 2 ? 0 : row < rows - rows / 4 ? 1 : 2;
+    branches[branch].push_back(positions - rows + row);  // ascending
+  }
+  return branches;
+}
+
 /// What a Rows refers to, for the positions that are listed branch by branch.
 struct RowList {
   RowList(Backend& backend, Stream& stream, const std::vector<std::vector<int>>& positions_of_branch, int positions)
@@ -139,39 +149,71 @@ struct RowList {
   std::vector<int32_t> values;       // [count]
   std::vector<int32_t> start = {0};  // [branches + 1]
   std::unique_ptr<Buffer> index, offsets;
+  /// Of each row.
+  std::vector<int> branches() const {
+    std::vector<int> branches;
+    for (const int32_t value : values) branches.push_back(value / positions);
+    return branches;
+  }
+
   int positions;
   int most = 0;
 };
 
+/// Random vectors of `branches`, in columns first .. first + columns of a buffer.
+struct RandomVectors {
+  RandomVectors(Backend& backend, Stream& stream, Random& random, int branches, int columns, int first)
+      : values(random.matrix(branches, columns)), first(first) {
+    std::vector<float> padded;
+    for (int branch = 0; branch < branches; ++branch) {
+      padded.insert(padded.end(), first, NAN);
+      for (int i = 0; i < columns; ++i) padded.push_back(static_cast<float>(values.at(branch, i)));
+    }
+    buffer = upload_new(backend, stream, ElementType::f32, branches, first + columns, padded);
+  }
+  BranchVectors vectors() const { return {.values = *buffer, .first = first}; }
+
+  reference::Matrix values;
+  int first;
+  std::unique_ptr<Buffer> buffer;
+};
+
 /// A norm of random numbers, for a device and for the reference.
 struct RandomNorm {
-  RandomNorm(Backend& backend, Stream& stream, Random& random, int columns) {
+  RandomNorm(Backend& backend, Stream& stream, Random& random, int columns, NormKind kind = NormKind::layer_norm,
+             bool has_bias = true) {
     values.epsilon = norm.epsilon = 1e-6f;
+    values.kind = norm.kind = kind;
     for (int i = 0; i < columns; ++i) values.weight.push_back(random.value());
-    for (int i = 0; i < columns; ++i) values.bias.push_back(random.value());
+    for (int i = 0; i < columns; ++i) values.bias.push_back(has_bias ? random.value() : 0);
     const auto upload = [&](const std::vector<double>& numbers) {
       return upload_new(backend, stream, ElementType::f32, 1, columns,
                         std::vector<float>(numbers.begin(), numbers.end()));
     };
     norm.weight = upload(values.weight);
-    norm.bias = upload(values.bias);
+    if (has_bias) norm.bias = upload(values.bias);
   }
 
   Norm norm;
   reference::NormValues values;
 };
 
-/// How far an element of a normalized row may be from the reference, before it is rounded to an activation. The mean of
-/// n numbers errs by n units of their magnitude, divided by the deviation like everything else; the variance by n + 2
-/// units of itself, half of it after the root. `row` of x is normalized to `expected`.
-inline double norm_bound(const reference::Matrix& x, const reference::NormValues& norm, int row, int column) {
+/// How far an element of a normalized row may be from the reference, before it is scaled, shifted and rounded to an
+/// activation. The mean of n numbers errs by n units of their magnitude, divided by the deviation like everything else;
+/// the variance by n + 2 units of itself, half of it after the root. An RMSNorm's mean is 0, and has no error.
+inline double unscaled_norm_bound(const reference::Matrix& x, NormKind kind, double epsilon, int row, int column) {
   double mean = 0, variance = 0, most = 0;
-  for (int i = 0; i < x.columns; ++i) mean += x.at(row, i) / x.columns;
+  for (int i = 0; i < x.columns && kind == NormKind::layer_norm; ++i) mean += x.at(row, i) / x.columns;
   for (int i = 0; i < x.columns; ++i) variance += std::pow(x.at(row, i) - mean, 2) / x.columns;
-  for (int i = 0; i < x.columns; ++i) most = std::max(most, std::abs(x.at(row, i)));
-  const double deviation = std::sqrt(variance + norm.epsilon);
+  for (int i = 0; i < x.columns && kind == NormKind::layer_norm; ++i) most = std::max(most, std::abs(x.at(row, i)));
+  const double deviation = std::sqrt(variance + epsilon);
   const double z = std::abs(x.at(row, column) - mean) / deviation;
-  const double unscaled = (x.columns + 2) * kUnit * most / deviation + (x.columns + 8) * kUnit * z;
+  return (x.columns + 2) * kUnit * most / deviation + (x.columns + 8) * kUnit * z;
+}
+
+/// Likewise of a norm with its weight and bias.
+inline double norm_bound(const reference::Matrix& x, const reference::NormValues& norm, int row, int column) {
+  const double unscaled = unscaled_norm_bound(x, norm.kind, norm.epsilon, row, column);
   return unscaled * std::abs(norm.weight[column]) + 4 * kUnit * (1 + std::abs(norm.bias[column]));
 }
 

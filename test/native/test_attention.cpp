@@ -12,7 +12,8 @@ namespace {
 constexpr int kLayers = 2, kBranches = 2, kIn = 40;
 
 void compare(const Subject& subject, Backend& backend, int full_heads, int heads, int head_dim, int positions,
-             int active, const std::string& what) {
+             int active, bool qk_norm, const std::string& what) {
+  constexpr float kEpsilon = 1e-5f;
   const int full = full_heads * head_dim;
   const int inner = heads * head_dim;
   Random random(positions + head_dim);
@@ -47,6 +48,18 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
       reference::matmul(weights[i], bias, inner, kIn, x, Activation::none, nullptr, projected[i]);
       for (double& value : projected[i].values) value = subject.rounded(value);
     }
+    // A query or key under QK norm errs as a norm does, and is rounded once more.
+    double norm_error = 0;
+    for (int i = 0; i < 2 && qk_norm; ++i) {
+      const auto normal = reference::qk_norm(projected[i], kEpsilon);
+      for (int row = 0; row < x.rows; ++row) {
+        for (int j = 0; j < inner; ++j) {
+          const double error = unscaled_norm_bound(projected[i], NormKind::rms_norm, kEpsilon, row, j);
+          norm_error = std::max(norm_error, error + subject.roundoff(std::abs(normal.at(row, j)) + error));
+        }
+      }
+      projected[i] = normal;
+    }
     for (int branch = 0, row = 0; branch < kBranches; ++branch) {
       for (const int position : pass[branch]) {
         for (int i = 0; i < inner; ++i) {
@@ -72,6 +85,7 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
                              .rows = rows,
                              .layer = layer,
                              .cache = *cache,
+                             .qk_norm_epsilon = qk_norm ? std::optional(kEpsilon) : std::nullopt,
                              .q = *q.buffer});
     }
     stream->run(Attention{.q = *q.buffer,
@@ -81,7 +95,13 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
                           .heads = heads,
                           .head_dim = head_dim,
                           .out = *out.buffer});
-    q.read(*stream, x.rows, inner, what + ": q");
+    const auto queries = q.read(*stream, x.rows, inner, what + ": q");
+    for (int row = 0; row < x.rows; ++row) {
+      for (int i = 0; i < inner; ++i) {
+        check_near(queries[static_cast<size_t>(row) * q.columns + i], projected[0].at(row, i), norm_error,
+                   what + ": q");
+      }
+    }
     const auto actual = out.read(*stream, x.rows, inner, what);
     const Flops done = stream->flops() - before;
     const auto count = static_cast<uint64_t>(x.rows);
@@ -102,7 +122,8 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
       for (const reference::Matrix* m : {&queries, &keys[branch], &values[branch]}) {
         for (const double value : m->values) most = std::max(most, std::abs(value));
       }
-      const double score_error = (head_dim + 2) * kUnit * most * most * std::sqrt(head_dim);
+      const double score_error =
+          ((head_dim + 2) * kUnit * most + 2 * norm_error) * (most + norm_error) * std::sqrt(head_dim);
       const double bound = (2 * score_error + (positions + 16) * kUnit) * most + 2 * subject.roundoff(most) +
                            positions * subject.tiny() * most;
       for (int row = first; row < last; ++row) {
@@ -208,15 +229,15 @@ int main() {
       for (const int positions : slow ? std::vector{1, 65} : std::vector{1, 5, 32, 50, 65}) {
         for (const int heads : slow ? std::vector{2} : std::vector{1, 2, 3}) {
           for (const int active : {1, std::max(1, positions / 3), positions}) {
-            compare(*subject, *backend, 3, heads, head_dim, positions, active,
+            compare(*subject, *backend, 3, heads, head_dim, positions, active, active < positions,
                     subject->name() + " head_dim " + std::to_string(head_dim) + ", " + std::to_string(heads) +
                         " heads, " + std::to_string(active) + " of " + std::to_string(positions));
           }
         }
       }
     }
-    compare(*subject, *backend, 1, 1, 16, 257, 100, subject->name() + " 257 positions, 100 rows");
-    compare(*subject, *backend, 2, 1, 64, 130, 130, subject->name() + " 130 positions");
+    compare(*subject, *backend, 1, 1, 16, 257, 100, false, subject->name() + " 257 positions, 100 rows");
+    compare(*subject, *backend, 2, 1, 64, 130, 130, true, subject->name() + " 130 positions");
     for (const int positions : {1, 7}) projects_under_a_norm(*subject, *backend, positions);
   }
   return report("attention");

@@ -26,8 +26,11 @@ struct Kind {
   Activation activation;
   bool residual;
 };
-constexpr Kind kKinds[] = {
-    {Activation::none, false}, {Activation::none, true}, {Activation::gelu, false}, {Activation::gelu_tanh, false}};
+constexpr Kind kKinds[] = {{Activation::none, false},
+                           {Activation::none, true},
+                           {Activation::gelu, false},
+                           {Activation::gelu_tanh, false},
+                           {Activation::silu, false}};
 
 void compare(const Subject& subject, Backend& backend, const Case& c, WeightFormat format, const Kind& kind,
              ElementType type, const std::string& what) {
@@ -70,8 +73,8 @@ void compare(const Subject& subject, Backend& backend, const Case& c, WeightForm
       double magnitude = std::abs(bias[o]);
       for (int i = 0; i < c.used_in; ++i) magnitude += std::abs(x.at(row, i) * weight.at(o, i));
       magnitude = times * magnitude + old;
-      // A sum of n rounded products errs by at most n units of its magnitude; GELU's slope is below 1.13 and its
-      // approximation errs by 1e-7 of |x| (kernels.inl) and a few roundings.
+      // A sum of n rounded products errs by at most n units of its magnitude; the slope of GELU and SiLU is below 1.13
+      // and their approximation errs by 1e-7 of |x| (kernels.inl) and a few roundings.
       double bound = (c.used_in + 2 + times) * kUnit * magnitude;
       if (kind.activation != Activation::none) bound = 1.13 * bound + 2e-7 * magnitude + 8 * kUnit * magnitude;
       // The result is rounded, and so is what is half way to it.
@@ -80,6 +83,51 @@ void compare(const Subject& subject, Backend& backend, const Case& c, WeightForm
         bound += subject.roundoff(after) + (times - 1) * subject.roundoff((old + after) / 2);
       }
       check_near(actual[static_cast<size_t>(row) * output.columns + o], y.at(row, o), bound, what);
+    }
+  }
+}
+
+/// A product that is scaled by its branch's vector before it is added to the residual, or that multiplies y.
+void combines(const Subject& subject, Backend& backend, const Case& c, bool scales) {
+  Random random(c.rows * 3 + c.out + c.in);
+  const auto weight = random.matrix(c.out, c.in);
+  const auto x = random.matrix(c.rows, c.used_in), y = random.matrix(c.rows, c.used_out);
+  std::vector<double> bias(c.out);
+  for (double& value : bias) value = random.value();
+  const std::vector<float> biases(bias.begin(), bias.end());
+  const std::string what = subject.name() + (scales ? ": scaled, " : ": multiplies, ") + std::to_string(c.rows) +
+                           " x " + std::to_string(c.used_out) + " x " + std::to_string(c.used_in);
+
+  auto stream = backend.stream();
+  auto layer = backend.linear({to_floats(weight).data(), DType::f32, c.out, c.in}, biases.data(), subject.formats()[0]);
+  Guarded input(backend, *stream, x), output(backend, *stream, y);
+  const RowList list(backend, *stream, rows_of_branches(c.rows, c.rows + 3), c.rows + 3);
+  const RandomVectors vectors(backend, *stream, random, 3, c.used_out, c.used_out);
+  const BranchScale scale{.scale = vectors.vectors(), .rows = list.rows()};
+  const Input residual{*output.buffer};
+  stream->run(Matmul{.layer = *layer,
+                     .out = c.used_out,
+                     .in = c.used_in,
+                     .x = {*input.buffer},
+                     .rows = c.rows,
+                     .residual = scales ? &residual : nullptr,
+                     .residual_scale = scales ? &scale : nullptr,
+                     .multiplies = !scales,
+                     .y = *output.buffer});
+  const auto actual = output.read(*stream, c.rows, c.used_out, what);
+
+  reference::Matrix product(c.rows, c.used_out);
+  reference::matmul(weight, bias, c.used_out, c.used_in, x, Activation::none, nullptr, product);
+  const auto branches = list.branches();
+  for (int row = 0; row < c.rows; ++row) {
+    for (int o = 0; o < c.used_out; ++o) {
+      double magnitude = std::abs(bias[o]);
+      for (int i = 0; i < c.used_in; ++i) magnitude += std::abs(x.at(row, i) * weight.at(o, i));
+      const double factor = scales ? vectors.values.at(branches[row], o) : y.at(row, o);
+      const double expected = factor * product.at(row, o) + (scales ? y.at(row, o) : 0);
+      double bound = (c.used_in + 3) * kUnit * magnitude * std::abs(factor) + 2 * kUnit * std::abs(expected);
+      bound += subject.roundoff(std::abs(expected) + bound);
+      check_near(actual[static_cast<size_t>(row) * output.columns + o], expected, bound, what);
     }
   }
 }
@@ -222,6 +270,10 @@ int main() {
           }
         }
       }
+    }
+    for (const bool scales : {true, false}) {
+      for (const Case& c : kCases) combines(*subject, *backend, c, scales);
+      if (subject->large()) combines(*subject, *backend, kLarge, scales);
     }
     if (subject->large()) {
       compare(*subject, *backend, kLarge, subject->formats()[0], {Activation::none, true}, ElementType::activation,

@@ -61,7 +61,7 @@ struct Pass {
     state = backend.allocate(ElementType::u8, kSamples, tokens);
     ids = i32(kSamples, tokens);
     given = upload_new(backend, stream, ElementType::i32, kSamples, tokens, host_given);
-    class_ids = upload_new(backend, stream, ElementType::i32, 1, kBranches,
+    first_ids = upload_new(backend, stream, ElementType::i32, 1, kBranches,
                            std::vector<int32_t>{kCodebook, kCodebook + 1, kCodebook + 2, kCodebook + 2});
     row_offsets = upload_new(backend, stream, ElementType::i32, 1, kBranches + 1, selected.row_offsets);
     logits_offsets = upload_new(backend, stream, ElementType::i32, 1, kBranches + 1, selected.logits_offsets);
@@ -84,6 +84,8 @@ struct Pass {
     drawn = i32(kSamples, tokens);
     confidence = backend.allocate(ElementType::f32, kSamples, tokens);
     masked_after = upload_new(backend, stream, ElementType::i32, 1, kSamples, std::vector<int32_t>(kSamples, 1));
+    vectors = upload_new(backend, stream, ElementType::f32, kBranches, 2 * kColumns,
+                         to_floats(random.matrix(kBranches, 2 * kColumns)));
     largest = i32(1, logits_rows);
     looked_up = activations(kColumns);
   }
@@ -111,10 +113,10 @@ struct Pass {
     stream.run(Embed{.table = *weights.table,
                      .positions = *places,
                      .ids = *ids,
-                     .class_ids = *class_ids,
+                     .first_ids = *first_ids,
                      .samples = kSamples,
                      .rows = active,
-                     .norm = norm.norm,
+                     .norm = &norm.norm,
                      .columns = kColumns,
                      .x = *x});
     const Input normed{*x, &norm.norm};
@@ -138,6 +140,15 @@ struct Pass {
                       .rows = rows,
                       .residual = &normed,
                       .y = *x});
+    const BranchVectors weight{.values = *vectors, .first = kColumns}, shift{.values = *vectors, .first = 0};
+    stream.run(ModulatedNorm{.x = *x,
+                             .kind = NormKind::rms_norm,
+                             .epsilon = 1e-5f,
+                             .weight = weight,
+                             .shift = shift,
+                             .rows = active,
+                             .columns = kColumns,
+                             .y = *x});
     stream.run(Matmul{.layer = *weights.up,
                       .out = hidden,
                       .in = kColumns,
@@ -145,13 +156,17 @@ struct Pass {
                       .rows = rows,
                       .activation = Activation::gelu,
                       .y = *mlp});
+    stream.run(Matmul{
+        .layer = *weights.up, .out = hidden, .in = kColumns, .x = normed, .rows = rows, .multiplies = true, .y = *mlp});
     const Input residual{*x};
+    const BranchScale scale{.scale = weight, .rows = active};
     stream.run(Matmul{.layer = *weights.down,
                       .out = kColumns,
                       .in = hidden,
                       .x = {*mlp},
                       .rows = rows,
                       .residual = &residual,
+                      .residual_scale = &scale,
                       .y = *x});
     const Input last = stream.run(Normalize{.x = *x, .norm = norm.norm, .rows = rows, .columns = kColumns, .y = *x});
     stream.run(Gather{.x = last, .index = *logits_list, .count = logits_rows, .columns = kColumns, .y = *gathered});
@@ -208,8 +223,9 @@ struct Pass {
   reference::SelectedRows selected;
   Random norm_random;
   RandomNorm norm;
-  std::unique_ptr<Buffer> state, ids, given, class_ids, row_offsets, logits_offsets, row_list, logits_list, places, x,
-      q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after, largest, looked_up;
+  std::unique_ptr<Buffer> state, ids, given, first_ids, row_offsets, logits_offsets, row_list, logits_list, places, x,
+      vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after, largest,
+      looked_up;
   std::unique_ptr<KvCache> cache;
 };
 

@@ -1,4 +1,4 @@
-// Choosing rows, embeddings, gathering, LayerNorm, the largest of a row, and numbers that are put between operations.
+// Choosing rows, embeddings, gathering, norms, the largest of a row, and numbers that are put between operations.
 #include <algorithm>
 
 #include "check.h"
@@ -79,16 +79,16 @@ void selects_rows(Backend& backend) {
   }
 }
 
-void embeds(const Subject& subject, Backend& backend, WeightFormat format, int columns) {
+void embeds(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool normed) {
   constexpr int kEntries = 37, kPositions = 4;
   Random random(columns);
   const auto entries = random.matrix(kEntries, columns), places = random.matrix(kPositions, columns);
   auto stream = backend.stream();
   auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns}, format);
   auto positions = upload_new(backend, *stream, ElementType::f32, kPositions, columns, to_floats(places));
-  const std::vector<int32_t> ids = {1, 36, 3, 15, 16, 31}, class_ids = {7, 8, 32, 32};
+  const std::vector<int32_t> ids = {1, 36, 3, 15, 16, 31}, first_ids = {7, 8, 32, 32};
   auto ids_buffer = upload_new(backend, *stream, ElementType::i32, 2, kPositions - 1, ids);
-  auto class_ids_buffer = upload_new(backend, *stream, ElementType::i32, 1, 4, class_ids);
+  auto first_ids_buffer = upload_new(backend, *stream, ElementType::i32, 1, 4, first_ids);
   const RandomNorm norm(backend, *stream, random, columns);
   const RowList list(backend, *stream, {{0, 2}, {1}, {0}, {0, 3}}, kPositions);
   const Rows rows = list.rows();
@@ -96,16 +96,20 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
   stream->run(Embed{.table = *table,
                     .positions = *positions,
                     .ids = *ids_buffer,
-                    .class_ids = *class_ids_buffer,
+                    .first_ids = *first_ids_buffer,
                     .samples = 2,
                     .rows = rows,
-                    .norm = norm.norm,
+                    .norm = normed ? &norm.norm : nullptr,
                     .columns = columns,
                     .x = *x.buffer});
   const auto values = x.read(*stream, rows.count, columns, "Embed");
-  const auto expected = reference::embed(entries, places, ids, class_ids, list.values, norm.values);
+  const auto expected = reference::embed(entries, places, ids, first_ids, list.values, normed ? &norm.values : nullptr);
   for (int row = 0; row < rows.count; ++row) {
     for (int i = 0; i < columns; ++i) {
+      if (!normed) {  // exact in f32: both terms have 8 bits
+        check(values[row * x.columns + i] == subject.rounded(expected.at(row, i)), "Embed without a norm");
+        continue;
+      }
       // Sums below 2 whose deviation is about 0.8, normalized below 2 / 0.5. They may be rounded before, and are after.
       const double bound = (columns + 10) * kUnit * 2 / 0.5 + 2 * subject.roundoff(4);
       check_near(values[static_cast<size_t>(row) * x.columns + i], expected.at(row, i), bound, "Embed");
@@ -157,12 +161,12 @@ void gathers(Backend& backend) {
 }
 
 /// Normalize to another buffer and in place, and the norm that Gather's input carries.
-void normalizes(const Subject& subject, Backend& backend, int rows, int columns, double offset) {
+void normalizes(const Subject& subject, Backend& backend, int rows, int columns, double offset, NormKind kind) {
   Random random(columns);
   auto x = random.matrix(rows, columns);
   for (double& value : x.values) value = subject.rounded(value + offset);
   auto stream = backend.stream();
-  const RandomNorm norm(backend, *stream, random, columns);
+  const RandomNorm norm(backend, *stream, random, columns, kind, columns % 2 == 0);
   std::vector<int32_t> same(rows), turned(rows);
   for (int row = 0; row < rows; ++row) same[row] = row, turned[row] = rows - 1 - row;
   auto same_index = upload_new(backend, *stream, ElementType::i32, 1, rows, same);
@@ -196,6 +200,41 @@ void normalizes(const Subject& subject, Backend& backend, int rows, int columns,
     for (int i = 0; i < columns; ++i) {
       const double bound = norm_bound(x, norm.values, row, i) + subject.roundoff(expected.at(row, i));
       check_near(values[static_cast<size_t>(row) * columns + i], expected.at(row, i), bound, "Normalize");
+    }
+  }
+}
+
+/// A norm whose weight and bias are the vectors of each row's branch: to another buffer, and in place.
+void modulates(const Subject& subject, Backend& backend, int row_count, int columns, double offset, NormKind kind) {
+  Random random(columns + 1);
+  auto x = random.matrix(row_count, columns);
+  for (double& value : x.values) value = subject.rounded(value + offset);
+  auto stream = backend.stream();
+  const RowList list(backend, *stream, rows_of_branches(row_count, row_count + 2), row_count + 2);
+  const RandomVectors weight(backend, *stream, random, 3, columns, columns);
+  const RandomVectors shift(backend, *stream, random, 3, columns, 0);
+  const auto normalize = [&](Guarded& from, Guarded& to) {
+    stream->run(ModulatedNorm{.x = *from.buffer,
+                              .kind = kind,
+                              .epsilon = 1e-6f,
+                              .weight = weight.vectors(),
+                              .shift = shift.vectors(),
+                              .rows = list.rows(),
+                              .columns = columns,
+                              .y = *to.buffer});
+    return part_of(to.read(*stream, row_count, columns, "ModulatedNorm"), to, row_count, columns);
+  };
+  Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(row_count, columns));
+  const auto values = normalize(input, output);
+  check(normalize(input, input) == values, "ModulatedNorm in place");
+
+  const auto branch = list.branches();
+  const auto expected = reference::modulated_norm(x, kind, 1e-6f, weight.values, shift.values, branch);
+  for (int row = 0; row < row_count; ++row) {
+    for (int i = 0; i < columns; ++i) {
+      const double bound = unscaled_norm_bound(x, kind, 1e-6f, row, i) * std::abs(weight.values.at(branch[row], i)) +
+                           8 * kUnit + subject.roundoff(expected.at(row, i));
+      check_near(values[static_cast<size_t>(row) * columns + i], expected.at(row, i), bound, "ModulatedNorm");
     }
   }
 }
@@ -259,13 +298,19 @@ int main() {
     selects_rows(*backend);
     for (const WeightFormat format : subject->formats()) {
       for (const int columns : {16, 33, 300}) {
-        embeds(*subject, *backend, format, columns);
+        for (const bool normed : {true, false}) embeds(*subject, *backend, format, columns, normed);
         looks_up(*subject, *backend, format, columns);
       }
     }
     gathers(*backend);
-    for (const int columns : {1, 7, 16, 33, 100, 260}) normalizes(*subject, *backend, 19, columns, 0);
-    normalizes(*subject, *backend, 3, 64, 30);
+    for (const NormKind kind : {NormKind::layer_norm, NormKind::rms_norm}) {
+      for (const int columns : {1, 7, 16, 33, 100, 260}) {
+        normalizes(*subject, *backend, 19, columns, 0, kind);
+        modulates(*subject, *backend, 19, columns, 0, kind);
+      }
+      normalizes(*subject, *backend, 3, 64, 30, kind);
+      modulates(*subject, *backend, 3, 64, 30, kind);
+    }
     finds_the_largest(*backend);
     puts(*backend);
   }

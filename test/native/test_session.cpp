@@ -15,8 +15,19 @@ using namespace magnets::test;
 
 namespace {
 
-constexpr int kTokens = 23, kClasses = 3, kCodebook = 50, kNull = kCodebook + kClasses, kMask = kNull + 1;
+constexpr int kTokens = 23, kClasses = 3, kCodebook = 50;
 constexpr uint64_t kSeed = 42;
+
+/// The models of the tests: BERT's blocks, pre-LN, BERT's with an output matrix of its own, and those that the class
+/// modulates, with everything else that config.h has a choice of.
+enum class Style { post, pre, untied, modulated };
+constexpr Style kStyles[] = {Style::post, Style::pre, Style::untied, Style::modulated};
+
+/// Ids of classes: in the vocabulary after the codes, or rows of a table. Then [MASK] comes after a register.
+constexpr int class_of(Style style, int index) { return style == Style::modulated ? index : kCodebook + index; }
+constexpr int null_of(Style style) { return class_of(style, kClasses); }
+constexpr int mask_of(Style style) { return kCodebook + (style == Style::modulated ? 1 : kClasses + 1); }
+constexpr int kMask = mask_of(Style::post);
 
 /// A weight is a function of its tensor's name, its row and its column: a smaller model gets the slice of a larger one.
 class NamedNoise : public WeightSource {
@@ -39,18 +50,36 @@ class NamedNoise : public WeightSource {
   std::vector<float> values_;
 };
 
-GeneratorConfig config_of(int heads, int hidden, NormPlace place) {
-  return {.transformer = {.layers = 2,
-                          .block = {.hidden_size = 40,
-                                    .heads = heads,
-                                    .head_dim = 16,
-                                    .intermediate_size = hidden,
-                                    .norm_place = place,
-                                    .activation = place == NormPlace::pre ? Activation::gelu_tanh : Activation::gelu,
-                                    .norm_eps = 1e-6f}},
-          .codebook_size = kCodebook,
-          .vocab_size = kMask + 1,
-          .token_count = kTokens};
+GeneratorConfig config_of(int heads, int hidden, Style style) {
+  GeneratorConfig config{
+      .transformer = {.layers = 2,
+                      .block = {.hidden_size = 40,
+                                .heads = heads,
+                                .head_dim = 16,
+                                .intermediate_size = hidden,
+                                .norm_place = style == Style::post ? NormPlace::post : NormPlace::pre,
+                                .activation = style == Style::post ? Activation::gelu : Activation::gelu_tanh,
+                                .norm_eps = 1e-6f}},
+      .codebook_size = kCodebook,
+      .vocab_size = mask_of(style) + 1,
+      .token_count = kTokens};
+  if (style == Style::untied) {
+    config.head = Head::plain;
+    config.head_weights = HeadWeights::own;
+  }
+  if (style == Style::modulated) {
+    BlockConfig& block = config.transformer.block;
+    block.activation = Activation::silu;
+    block.norm_kind = NormKind::rms_norm;
+    block.gate = Gate::multiply;
+    block.qk_norm = QkNorm::rms;
+    block.modulation = Modulation::per_class;
+    block.biases = Biases::none;
+    config.embedding_norm = EmbeddingNorm::none;
+    config.head = Head::plain;
+    config.classes = {.rows = kClasses + 1, .register_id = kCodebook};
+  }
+  return config;
 }
 
 constexpr WeightFormat kF32{WeightFormat::Values::f32}, kBf16{WeightFormat::Values::bf16};
@@ -62,15 +91,15 @@ std::shared_ptr<const Generator> generator_of(const GeneratorConfig& config, int
 }
 
 /// `samples` with every token masked, classes in turn, numbered from `first`.
-SessionOptions options_of(int samples, int first, bool guided) {
+SessionOptions options_of(int samples, int first, bool guided, Style style = Style::post) {
   SessionOptions options;
-  options.ids.assign(samples * kTokens, kMask);
+  options.ids.assign(samples * kTokens, mask_of(style));
   options.masked.assign(samples * kTokens, 1);
   for (int i = first; i < first + samples; ++i) {
-    options.class_ids.push_back(kCodebook + i % kClasses);
+    options.class_ids.push_back(class_of(style, i % kClasses));
     options.sample_numbers.push_back(i);
   }
-  if (guided) options.null_class_id = kNull;
+  if (guided) options.null_class_id = null_of(style);
   options.seeds.assign(samples, kSeed);
   return options;
 }
@@ -133,17 +162,19 @@ History decode(const std::shared_ptr<const Generator>& generator, const SessionO
 }
 
 void caching_with_a_refresh_at_every_step_is_no_caching() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
-  for (const bool guided : {false, true}) {
-    const auto options = options_of(3, 0, guided);
-    check(decode(generator, options, Caching::none) == decode(generator, options, Caching::refresh_always),
-          "refresh at every step");
+  for (const Style style : {Style::post, Style::modulated}) {
+    const auto generator = generator_of(config_of(4, 40, style));
+    for (const bool guided : {false, true}) {
+      const auto options = options_of(3, 0, guided, style);
+      check(decode(generator, options, Caching::none) == decode(generator, options, Caching::refresh_always),
+            "refresh at every step");
+    }
   }
 }
 
 /// Plain MaskGIT decoding, written from the paper on top of forward() alone.
 void full_width_without_a_cache_is_maskgit() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  const auto generator = generator_of(config_of(4, 40, Style::post));
   const auto options = options_of(1, 0, false);
   const auto history = decode(generator, options, Caching::none, true);
   std::vector<int32_t> ids = options.ids;
@@ -169,14 +200,16 @@ void full_width_without_a_cache_is_maskgit() {
 }
 
 void a_sub_model_is_a_small_model() {
-  const std::vector<int32_t> classes = {kCodebook, kNull};
-  std::vector<int32_t> ids(2 * kTokens);
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = i % 3 == 0 ? kMask : static_cast<int32_t>(i * 7 % kCodebook);
-  for (const NormPlace place : {NormPlace::post, NormPlace::pre}) {
+  for (const Style style : kStyles) {
+    const std::vector<int32_t> classes = {class_of(style, 0), null_of(style)};
+    std::vector<int32_t> ids(2 * kTokens);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      ids[i] = i % 3 == 0 ? mask_of(style) : static_cast<int32_t>(i * 7 % kCodebook);
+    }
     for (const WeightFormat format : {kF32, kBf16}) {
-      const auto whole = generator_of(config_of(4, 40, place), 2, "", format);
+      const auto whole = generator_of(config_of(4, 40, style), 2, "", format);
       for (const Width& width : {Width{1, 10}, {2, 20}, {3, 33}, {4, 40}}) {
-        const auto small = generator_of(config_of(width.heads, width.hidden, place), 2, "", format);
+        const auto small = generator_of(config_of(width.heads, width.hidden, style), 2, "", format);
         check(forward(whole, ids, classes, width).logits == forward(small, ids, classes, width).logits,
               "a sub-model is the small model of its slices, to the bit");
       }
@@ -193,16 +226,16 @@ History of_sample(const History& history, int sample) {
   return own;
 }
 
-void a_sample_does_not_depend_on_its_batch() {
+void a_sample_does_not_depend_on_its_batch(Style style) {
   for (const std::string& set : cpu::instruction_sets()) {
     for (const bool guided : {false, true}) {
-      const auto config = config_of(4, 40, NormPlace::post);
-      const auto batch = decode(generator_of(config, 1, set), options_of(7, 0, guided), Caching::cached);
+      const auto config = config_of(4, 40, style);
+      const auto batch = decode(generator_of(config, 1, set), options_of(7, 0, guided, style), Caching::cached);
       for (const int threads : {1, 2, 3}) {
         const auto generator = generator_of(config, threads, set);
-        check(decode(generator, options_of(7, 0, guided), Caching::cached) == batch, set + ": threads");
+        check(decode(generator, options_of(7, 0, guided, style), Caching::cached) == batch, set + ": threads");
         for (const int sample : {0, 3, 6}) {
-          check(decode(generator, options_of(1, sample, guided), Caching::cached) == of_sample(batch, sample),
+          check(decode(generator, options_of(1, sample, guided, style), Caching::cached) == of_sample(batch, sample),
                 set + ": a sample alone");
         }
       }
@@ -211,7 +244,7 @@ void a_sample_does_not_depend_on_its_batch() {
 }
 
 void known_tokens_stay_and_counts_hold() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  const auto generator = generator_of(config_of(4, 40, Style::post));
   SessionOptions options = options_of(2, 0, true);
   for (int i = 0; i < kTokens; i += 4) {  // editing: some are given
     options.ids[i] = i;
@@ -242,7 +275,7 @@ void known_tokens_stay_and_counts_hold() {
 
 /// COMMIT (MAGVIT): a masked position may show the model a token instead of [MASK], and is predicted all the same.
 void masked_is_a_state_and_not_an_id() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  const auto generator = generator_of(config_of(4, 40, Style::post));
   SessionOptions plain = options_of(1, 0, false), shown = plain;
   for (int i = 0; i < 6; ++i) shown.ids[i] = 2 * i;
   Session a(generator, plain), b(generator, shown);
@@ -258,7 +291,7 @@ void nothing_masked_is_nothing_to_do() {
   SessionOptions options = options_of(1, 0, false);
   std::fill(options.ids.begin(), options.ids.end(), 3);
   std::fill(options.masked.begin(), options.masked.end(), uint8_t{0});
-  Session session(generator_of(config_of(4, 40, NormPlace::post)), options);
+  Session session(generator_of(config_of(4, 40, Style::post)), options);
   Step step = step_of(0, {0}, false, Caching::cached);
   session.step(step);
   step.refresh = false;
@@ -267,9 +300,34 @@ void nothing_masked_is_nothing_to_do() {
   check(session.ids() == options.ids && session.logits_rows() == 0, "nothing masked");
 }
 
+/// The vectors of the classes are computed in the first pass of a batch, counted there, and are those of its classes.
+void classes_modulate() {
+  constexpr Style style = Style::modulated;
+  const auto config = config_of(4, 40, style);
+  const auto generator = generator_of(config);
+  Session session(generator, options_of(1, 0, true, style));
+  const auto pass = [&] {
+    const Flops before = session.flops();
+    session.compute({4, 40}, true, false);
+    return (session.flops() - before)[Part::projections];
+  };
+  const uint64_t d = 40, first = pass(), second = pass();
+  check(first - second == 2 * 2 * (6 * 2 + 2) * d * d, "FLOPs of modulation");
+  const auto of_class_0 = session.logits();
+  session.start(options_of(1, 1, true, style));
+  check(pass() == first, "FLOPs of modulation in another batch");
+  const auto of_class_1 = session.logits();
+  const auto half = static_cast<long>(of_class_0.size() / 2);
+  check(!std::equal(of_class_0.begin(), of_class_0.begin() + half, of_class_1.begin()), "classes differ");
+  check(std::equal(of_class_0.begin() + half, of_class_0.end(), of_class_1.begin() + half), "the null class does not");
+  SessionOptions options = options_of(1, 0, false, style);
+  options.class_ids[0] = kClasses + 1;
+  check(error_of([&] { Session(generator, options); }).starts_with("ERR_INTERNAL"), "a class outside the table");
+}
+
 /// Teacher forcing with the tokens that a session has drawn gives the logits that it has computed.
 void forcing_its_own_tokens_changes_nothing() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  const auto generator = generator_of(config_of(4, 40, Style::post));
   Session free(generator, options_of(2, 0, true)), forced(generator, options_of(2, 0, true));
   for (int i = 0; i < static_cast<int>(kWidths.size()); ++i) {
     const auto before = free.masked();
@@ -288,23 +346,23 @@ void forcing_its_own_tokens_changes_nothing() {
 }
 
 /// A session that was used before, left in the middle and taken up again gives what a new one gives.
-void a_session_can_be_used_again() {
-  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, NormPlace::post)));
-  const auto expected = decode(pool->generator(), options_of(3, 5, true), Caching::cached);
+void a_session_can_be_used_again(Style style) {
+  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, style)));
+  const auto expected = decode(pool->generator(), options_of(3, 5, true, style), Caching::cached);
   const Session* first;
   {
-    const auto session = pool->open(options_of(3, 0, true));
+    const auto session = pool->open(options_of(3, 0, true, style));
     first = session.get();
     session->step(step_of(0, *session, Caching::cached));
     session->step(step_of(1, *session, Caching::cached));
   }
   {
-    const auto again = pool->open(options_of(3, 5, true));
+    const auto again = pool->open(options_of(3, 5, true, style));
     check(again.get() == first, "an idle session of the size is taken");
-    check(pool->open(options_of(3, 5, true)).get() != first, "a session in use is not");
+    check(pool->open(options_of(3, 5, true, style)).get() != first, "a session in use is not");
     check(decode(*again, Caching::cached) == expected, "a session used again");
   }
-  check(pool->open(options_of(3, 0, false)).get() != first, "one without guidance is another");
+  check(pool->open(options_of(3, 0, false, style)).get() != first, "one without guidance is another");
 }
 
 enum class Outcome { done, out_of_memory, another_error };
@@ -323,12 +381,12 @@ Outcome outcome_of(const Body& body) {
 }
 
 /// Fails every allocation of a request in turn. What comes after is not harmed: the same request gives the same tokens.
-void running_out_of_memory_harms_nothing() {
-  const auto config = config_of(4, 40, NormPlace::pre);
-  const auto expected = decode(generator_of(config), options_of(2, 0, true), Caching::cached);
+void running_out_of_memory_harms_nothing(Style style) {
+  const auto config = config_of(4, 40, style);
+  const auto expected = decode(generator_of(config), options_of(2, 0, true, style), Caching::cached);
   const auto pool = std::make_shared<SessionPool>(generator_of(config));
   const auto request = [&] {
-    const auto session = pool->open(options_of(2, 0, true));
+    const auto session = pool->open(options_of(2, 0, true, style));
     return decode(*session, Caching::cached);
   };
   int failures = 0;
@@ -351,7 +409,7 @@ void running_out_of_memory_harms_nothing() {
 
 /// A step that is refused because its plan is wrong changes nothing.
 void misuse_is_refused() {
-  const auto generator = generator_of(config_of(4, 40, NormPlace::post));
+  const auto generator = generator_of(config_of(4, 40, Style::post));
   Session session(generator, options_of(1, 0, false));
   const Step first = step_of(0, {kTokens}, false, Caching::cached);
   Step step = first;
@@ -388,7 +446,7 @@ void misuse_is_refused() {
   check(error_of([&] { cpu::open_cpu(1, "abacus"); }).starts_with("ERR_UNSUPPORTED"), "an unknown instruction set");
   NamedWeights none({});
   check(error_of([&] {
-          Generator(cpu::open_cpu(1, ""), config_of(4, 40, NormPlace::post), none, kF32);
+          Generator(cpu::open_cpu(1, ""), config_of(4, 40, Style::post), none, kF32);
         }).starts_with("ERR_CHECKPOINT"),
         "missing tensors");
 }
@@ -413,13 +471,13 @@ void the_listed_tensors_are_those_that_are_loaded() {
       check(found != loaded.sizes.end() && found->second == size, what + ": " + tensor.name);
     }
   };
-  for (const NormPlace place : {NormPlace::post, NormPlace::pre}) {
+  for (const Style style : kStyles) {
     Recorder weights(1);
-    const auto config = config_of(4, 40, place);
+    const auto config = config_of(4, 40, style);
     Generator(cpu::open_cpu(1, ""), config, weights, kF32);
     compare(Generator::tensors(config), weights, "generator");
   }
-  const TransformerConfig layers = config_of(2, 24, NormPlace::pre).transformer;
+  const TransformerConfig layers = config_of(2, 24, Style::pre).transformer;
   const VitConfig config{.encoder = layers,
                          .decoder = layers,
                          .codebook_size = 30,
@@ -438,13 +496,14 @@ int main() {
   caching_with_a_refresh_at_every_step_is_no_caching();
   full_width_without_a_cache_is_maskgit();
   a_sub_model_is_a_small_model();
-  a_sample_does_not_depend_on_its_batch();
+  for (const Style style : {Style::post, Style::modulated}) a_sample_does_not_depend_on_its_batch(style);
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   nothing_masked_is_nothing_to_do();
+  classes_modulate();
   forcing_its_own_tokens_changes_nothing();
-  a_session_can_be_used_again();
-  running_out_of_memory_harms_nothing();
+  for (const Style style : {Style::post, Style::modulated}) a_session_can_be_used_again(style);
+  for (const Style style : {Style::pre, Style::modulated}) running_out_of_memory_harms_nothing(style);
   misuse_is_refused();
   the_listed_tensors_are_those_that_are_loaded();
   return report("session");

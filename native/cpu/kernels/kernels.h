@@ -22,13 +22,18 @@ struct Kernels {
   void (*tile_bf16)(int rows, const float* a, size_t a_stride, const uint32_t* panel, int k, bool accumulate, float* c,
                     size_t c_stride);
 
-  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias; a weight and a bias may be null. y may be x.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);
+  /// y = x / sqrt(mean of squares + epsilon) * weight + bias, likewise
+  void (*rms_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);
   /// x = exp(scale * (x - max x)); returns the sum.
   float (*softmax)(float* x, int n, float scale);
-  void (*add)(float* x, const float* y, int n);  // x += y
+  void (*add)(float* x, const float* y, int n);                             // x += y
+  void (*add_scaled)(float* x, const float* scale, const float* y, int n);  // x += scale * y
+  void (*multiply)(float* x, const float* y, int n);                        // x *= y
   void (*gelu)(float* x, int n);
   void (*gelu_tanh)(float* x, int n);
+  void (*silu)(float* x, int n);
   /// x = -log(-log(u)), u uniform from the bits (philox.h)
   void (*gumbel)(const uint32_t* bits, int n, float* x);
   /// Multiply-adds on registers alone, for measuring the peak; returns the FLOPs done.

@@ -82,21 +82,32 @@ inline float reduce(const float* x, int n, float fill, F f) {
   return sum(total);
 }
 
-void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y) {
-  const float mean = reduce(x, n, 0.0f, [](V v) { return v; }) / static_cast<float>(n);
+/// y = (x - mean) / sqrt(mean of (x - mean)² + epsilon) * weight + bias
+inline void normalize(const float* x, float mean, const float* weight, const float* bias, float epsilon, int n,
+                      float* y) {
   const V center = V::broadcast(mean);
   const float squares = reduce(x, n, mean, [&](V v) { return (v - center) * (v - center); });
   const V scale = V::broadcast(1.0f / __builtin_sqrtf(squares / static_cast<float>(n) + epsilon));
-  const auto normalize = [&](V v, V w, V b) { return fma((v - center) * scale, w, b); };
+  const V one = V::broadcast(1.0f), zero = V::broadcast(0.0f);
   int i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) {
-    normalize(V::load(x + i), V::load(weight + i), V::load(bias + i)).store(y + i);
+    const V w = weight != nullptr ? V::load(weight + i) : one, b = bias != nullptr ? V::load(bias + i) : zero;
+    fma((V::load(x + i) - center) * scale, w, b).store(y + i);
   }
   if (const int rest = n - i; rest > 0) {
-    const V value =
-        normalize(load_some(x + i, rest, mean), load_some(weight + i, rest, 0), load_some(bias + i, rest, 0));
-    store_some(y + i, rest, value);
+    const V w = weight != nullptr ? load_some(weight + i, rest, 0) : one;
+    const V b = bias != nullptr ? load_some(bias + i, rest, 0) : zero;
+    store_some(y + i, rest, fma((load_some(x + i, rest, mean) - center) * scale, w, b));
   }
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y) {
+  const float mean = reduce(x, n, 0.0f, [](V v) { return v; }) / static_cast<float>(n);
+  normalize(x, mean, weight, bias, epsilon, n, y);
+}
+
+void rms_norm(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y) {
+  normalize(x, 0.0f, weight, bias, epsilon, n, y);
 }
 
 float softmax(float* x, int n, float scale) {
@@ -131,6 +142,21 @@ void add(float* x, const float* y, int n) {
   for (; i < n; ++i) x[i] += y[i];
 }
 
+void add_scaled(float* x, const float* scale, const float* y, int n) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) fma(V::load(scale + i), V::load(y + i), V::load(x + i)).store(x + i);
+  if (const int rest = n - i; rest > 0) {
+    const V value = fma(load_some(scale + i, rest, 0), load_some(y + i, rest, 0), load_some(x + i, rest, 0));
+    store_some(x + i, rest, value);
+  }
+}
+
+void multiply(float* x, const float* y, int n) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) (V::load(x + i) * V::load(y + i)).store(x + i);
+  for (; i < n; ++i) x[i] *= y[i];
+}
+
 /// x * Φ(x); erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
 void gelu(float* x, int n) {
   map(x, n, [](V v) {
@@ -152,6 +178,11 @@ void gelu_tanh(float* x, int n) {
     const V u = v * fma(v * v, V::broadcast(0.0713548163f), V::broadcast(1.59576912f));
     return v / (V::broadcast(1.0f) + exp(V::broadcast(0.0f) - u));
   });
+}
+
+/// x / (1 + e^-x)
+void silu(float* x, int n) {
+  map(x, n, [](V v) { return v / (V::broadcast(1.0f) + exp(V::broadcast(0.0f) - v)); });
 }
 
 void gumbel(const uint32_t* bits, int n, float* x) {
@@ -257,5 +288,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName, kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, softmax,
-                              add,   gelu,      gelu_tanh,      gumbel,          burn};
+constexpr Kernels kKernels = {
+    kName,      kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm, softmax, add,
+    add_scaled, multiply,  gelu,           gelu_tanh,       silu,       gumbel,   burn};

@@ -9,6 +9,7 @@ double activate(Activation activation, double x) {
   if (activation == Activation::gelu_tanh) {
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
   }
+  if (activation == Activation::silu) return x / (1 + std::exp(-x));
   return x;
 }
 

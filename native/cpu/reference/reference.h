@@ -17,10 +17,11 @@ struct Matrix {
   std::vector<double> values;
 };
 
-/// The numbers of a magnets::Norm.
+/// The numbers of a magnets::Norm; without a bias zeros.
 struct NormValues {
   std::vector<double> weight, bias;
   double epsilon;
+  NormKind kind = NormKind::layer_norm;
 };
 
 double activate(Activation activation, double x);
@@ -30,8 +31,15 @@ double activate(Activation activation, double x);
 void matmul(const Matrix& weight, const std::vector<double>& bias, int out, int in, const Matrix& x,
             Activation activation, const Matrix* residual, Matrix& y);
 
-/// LayerNorm of each row of x.
+/// Each row of x under the norm.
 Matrix normalize(const Matrix& x, const NormValues& norm);
+
+/// Each row r of x under a norm * weight[branch[r]] + shift[branch[r]]; weight and shift [branches, x.columns].
+Matrix modulated_norm(const Matrix& x, NormKind kind, double epsilon, const Matrix& weight, const Matrix& shift,
+                      const std::vector<int>& branch);
+
+/// Each row of x divided by its root mean square.
+Matrix qk_norm(const Matrix& x, double epsilon);
 
 /// Attention of one branch: q [rows, heads * head_dim], keys and values [S, heads * head_dim].
 void attention(const Matrix& q, const Matrix& keys, const Matrix& values, int heads, Matrix& out);
@@ -42,10 +50,10 @@ Matrix gather(const Matrix& x, const std::vector<int32_t>& index);
 /// table[ids[r]] + positions[r % positions.rows]
 Matrix lookup(const Matrix& table, const std::vector<int32_t>& ids, const Matrix& positions);
 
-/// LN(table[id] + positions[s]) for the rows that `rows` lists as branch * positions.rows + s. ids: [samples, S - 1];
-/// class_ids: [branches].
+/// norm(table[id] + positions[s]) for the rows that `rows` lists as branch * positions.rows + s. ids: [samples, S - 1];
+/// first_ids: [branches]; norm: null for none.
 Matrix embed(const Matrix& table, const Matrix& positions, const std::vector<int32_t>& ids,
-             const std::vector<int32_t>& class_ids, const std::vector<int32_t>& rows, const NormValues& norm);
+             const std::vector<int32_t>& first_ids, const std::vector<int32_t>& rows, const NormValues* norm);
 
 /// The first of the largest of the first `columns` numbers of each row.
 std::vector<int32_t> argmax(const Matrix& x, int columns);

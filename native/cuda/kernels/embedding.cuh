@@ -31,7 +31,7 @@ __device__ __forceinline__ void embed_row(const EmbeddingTables& tables, int id,
 
 struct EmbedArguments {
   EmbeddingTables tables;
-  const int *ids, *class_ids;  // [samples, tokens], [branches]
+  const int *ids, *first_ids;  // [samples, tokens], [branches]
   int ids_stride, samples;
   const int* row_index;  // [rows]: branch * positions + position
   int rows, positions;
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) embed_kernel(const __grid_c
   if (row >= e.rows) return;
   const int branch = e.row_index[row] / e.positions, position = e.row_index[row] % e.positions;
   const int* ids = e.ids + static_cast<size_t>(branch % e.samples) * e.ids_stride;
-  const int id = position == 0 ? e.class_ids[branch] : ids[position - 1];
+  const int id = position == 0 ? e.first_ids[branch] : ids[position - 1];
   embed_row(e.tables, id, position, e.norm, e.columns, static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
 }
 

@@ -1,14 +1,16 @@
-// LayerNorm of a row by the warp that has it, on the row's way to memory.
+// A norm of a row by the warp that has it, on the row's way to memory.
 #pragma once
 
+#include "../../ops/types.h"
 #include "rows.cuh"
 
 namespace magnets::cuda {
 
 /// A norm's weights in device memory; weight null: no norm.
 struct NormArguments {
-  const float *weight, *bias;  // [columns]
+  const float *weight, *bias;  // [columns]; bias null: none
   float epsilon;
+  NormKind kind;
 };
 
 /// So many times 256 columns of a row that is normalized stay in registers: size XL has 1152.
@@ -58,7 +60,7 @@ __device__ __forceinline__ void store_row(const Load& load, const NormArguments&
 #pragma unroll
     for (float value : v) sum += value;
   });
-  const float mean = sum_of_warp(sum) / static_cast<float>(columns);
+  const float mean = norm.kind == NormKind::layer_norm ? sum_of_warp(sum) / static_cast<float>(columns) : 0.0f;
   each([&](int, float(&v)[8]) {
 #pragma unroll
     for (float value : v) squares += (value - mean) * (value - mean);
@@ -68,9 +70,9 @@ __device__ __forceinline__ void store_row(const Load& load, const NormArguments&
   const float all_squares = fmaxf(sum_of_warp(squares) - beyond, 0.0f);
   const float scale = rsqrtf(all_squares / static_cast<float>(columns) + norm.epsilon);
   each([&](int first, float(&v)[8]) {
-    float weight[8], bias[8];
-    load8(norm.weight + first, columns - first, weight);
-    load8(norm.bias + first, columns - first, bias);
+    float weight[8], bias[8] = {};
+    load8_anywhere(norm.weight + first, columns - first, weight);
+    if (norm.bias != nullptr) load8_anywhere(norm.bias + first, columns - first, bias);
 #pragma unroll
     for (int i = 0; i < 8; ++i) v[i] = (v[i] - mean) * scale * weight[i] + bias[i];
     store8(y + first, v, columns - first);

@@ -29,6 +29,13 @@ __device__ __forceinline__ void load8(const float* p, int count, float (&v)[8]) 
   for (int i = 0; i < 8; ++i) v[i] = i < count ? p[i] : 0.0f;
 }
 
+/// Likewise where p lies at any multiple of 4 bytes.
+__device__ __forceinline__ void load8_anywhere(const float* p, int count, float (&v)[8]) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 == 0) return load8(p, count, v);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) v[i] = i < count ? p[i] : 0.0f;
+}
+
 /// p[0 .. count) = v, count <= 8.
 template <class T>
 __device__ __forceinline__ void store8(T* p, const float (&v)[8], int count) {

@@ -1,6 +1,6 @@
-// What happens to sums once they are complete: bias, GELU, residual, and the way to memory. mma.sync and wgmma hold
-// their accumulators alike, so both kernels end here. A warp puts them into shared memory first: from there it takes
-// whole lines of the output, in a loop short enough for the instruction cache.
+// What happens to sums once they are complete: bias, activation, residual, and the way to memory. mma.sync and wgmma
+// hold their accumulators alike, so both kernels end here. A warp puts them into shared memory first: from there it
+// takes whole lines of the output, in a loop short enough for the instruction cache.
 #pragma once
 
 #include <ptx.cuh>
@@ -16,6 +16,11 @@ __device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(
 __device__ __forceinline__ float gelu_tanh(float x) {
   constexpr float kMinusTwoLog2e = -2.0f * 1.44269504f * 0.79788456f;
   return x * reciprocal_approximate(1.0f + exp2_approximate(x * (kMinusTwoLog2e + kMinusTwoLog2e * 0.044715f * x * x)));
+}
+
+/// x / (1 + e^-x)
+__device__ __forceinline__ float silu(float x) {
+  return x * reciprocal_approximate(1.0f + exp2_approximate(-1.44269504f * x));
 }
 
 /// A warp's way out for 16 x kColumns sums at a time of one product of a problem.
@@ -70,13 +75,18 @@ struct MatmulOutput {
     return rows;
   }
 
-  /// What sums are added to, eight columns of each row. Loaded ahead of the stores before it, which no load may pass.
+  __device__ __forceinline__ bool adds() const {
+    return m.epilogue == Epilogue::add || m.epilogue == Epilogue::add_scaled;
+  }
+
+  /// What sums are added to, or multiply, eight columns of each row. Loaded ahead of the stores before it, which no
+  /// load may pass.
   struct Residual {
     uint4 pairs[kTurns];  // [turn]: 8 columns of T
   };
   __device__ __forceinline__ Residual residual(const Rows& rows, int column) const {
     Residual residual{};
-    if (m.epilogue != Epilogue::add || m.f32_out) return residual;
+    if ((!adds() && m.epilogue != Epilogue::multiply) || m.f32_out) return residual;
     const int own = column + threadIdx.x % kLanes * 8;
     const T* y = static_cast<const T*>(m.product[product].y);
 #pragma unroll
@@ -98,8 +108,9 @@ struct MatmulOutput {
     *reinterpret_cast<float2*>(at + 8 * kColumns) = float2{v2, v3};  // the same swizzle eight rows further
   }
 
-  /// From the tile to the output's columns from `column` on, whose biases are bias[0 .. kColumns).
-  __device__ __forceinline__ void store(const float* tile, const Rows& rows, int column, const float* bias,
+  /// From the tile to the output's rows from `row` on and columns from `column` on, whose biases are
+  /// bias[0 .. kColumns).
+  __device__ __forceinline__ void store(const float* tile, int row, const Rows& rows, int column, const float* bias,
                                         const Residual& residual) const {
     const int lane = threadIdx.x % kLanes, own = column + lane * 8;
     const int columns = m.out - own;
@@ -114,9 +125,9 @@ struct MatmulOutput {
     float v[kTurns][8];  // [rows of this lane, 8 columns]
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
-      const int row = row_of_lane(0, turn);
-      const float4 a = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2));
-      const float4 b = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2 + 1));
+      const int from = row_of_lane(0, turn);
+      const float4 a = *reinterpret_cast<const float4*>(tile + swizzled_chunk(from, lane * 2));
+      const float4 b = *reinterpret_cast<const float4*>(tile + swizzled_chunk(from, lane * 2 + 1));
       v[turn][0] = a.x + low_bias.x, v[turn][1] = a.y + low_bias.y;
       v[turn][2] = a.z + low_bias.z, v[turn][3] = a.w + low_bias.w;
       v[turn][4] = b.x + high_bias.x, v[turn][5] = b.y + high_bias.y;
@@ -128,14 +139,31 @@ struct MatmulOutput {
     } else if (m.epilogue == Epilogue::gelu_tanh) {
 #pragma unroll
       for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu_tanh(v[i / 8][i % 8]);
+    } else if (m.epilogue == Epilogue::silu) {
+#pragma unroll
+      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = silu(v[i / 8][i % 8]);
+    } else if (m.epilogue == Epilogue::add_scaled) {
+#pragma unroll
+      for (int turn = 0; turn < kTurns; ++turn) {
+        if (rows.at[turn] < 0) continue;
+        const int branch = m.cache.row_index[row_of_lane(row, turn)] / m.cache.positions;
+        const float* scale =
+            m.scale + static_cast<size_t>(branch) * m.scale_stride + own;  // at any multiple of 4 bytes
+#pragma unroll
+        for (int i = 0; i < 8; ++i) v[turn][i] *= i < columns ? scale[i] : 0.0f;
+      }
     }
-    if (m.epilogue == Epilogue::add && !m.f32_out) {
+    if ((adds() || m.epilogue == Epilogue::multiply) && !m.f32_out) {
+      const bool multiplies = m.epilogue == Epilogue::multiply;
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {
         const uint4& pairs = residual.pairs[turn];
-        const uint32_t old[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
+        const uint32_t old_pairs[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
 #pragma unroll
-        for (int i = 0; i < 8; ++i) v[turn][i] += i % 2 == 0 ? low<T>(old[i / 2]) : high<T>(old[i / 2]);
+        for (int i = 0; i < 8; ++i) {
+          const float old = i % 2 == 0 ? low<T>(old_pairs[i / 2]) : high<T>(old_pairs[i / 2]);
+          v[turn][i] = multiplies ? v[turn][i] * old : v[turn][i] + old;
+        }
       }
     }
 #pragma unroll

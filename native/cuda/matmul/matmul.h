@@ -3,8 +3,9 @@
 
 namespace magnets::cuda {
 
-/// What becomes of a sum h: y = h; y += h; y = gelu(h), exact or by the tanh approximation.
-enum class Epilogue { store, add, gelu, gelu_tanh };
+/// What becomes of a sum h: y = h; y += h; y += scale * h; y *= h; y = gelu(h), exact or by the tanh approximation;
+/// y = silu(h).
+enum class Epilogue { store, add, add_scaled, multiply, gelu, gelu_tanh, silu };
 
 /// Where keys and values of the rows go: [branch, head, position, head_dim].
 struct CacheTarget {
@@ -26,7 +27,9 @@ struct MatmulProblem {
   } product[3];
   int weight_stride;
   int y_stride;
-  CacheTarget cache;
+  CacheTarget cache;   // of a scaled product rows and positions alone, which say a row's branch
+  const float* scale;  // [branches, out]
+  int scale_stride;
   Epilogue epilogue;
   bool f32_out;
 

@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32)
       output.put_fragment(out_tile, j, sums[i][j][0], sums[i][j][1], sums[i][j][2], sums[i][j][3]);
     }
     __syncwarp();
-    output.store(out_tile, rows, first_column + warp_column, shared.bias + warp_column, residual);
+    output.store(out_tile, row, rows, first_column + warp_column, shared.bias + warp_column, residual);
     __syncwarp();
   }
 }

@@ -151,7 +151,7 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kColumns>& s
         }
       }
       __syncwarp();
-      output.store(out_tile, rows, tile.column + first, shared.bias[consumer] + first, residual);
+      output.store(out_tile, row, rows, tile.column + first, shared.bias[consumer] + first, residual);
       __syncwarp();
       residual = next;
     }

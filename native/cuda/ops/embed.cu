@@ -10,7 +10,7 @@ void CudaStream::do_run(const Embed& op) {
   const EmbedArguments arguments{
       .tables = {entries.get(), entries.stride(), cuda(op.positions).as<float>(), cuda(op.positions).stride()},
       .ids = cuda(op.ids).as<int>(),
-      .class_ids = cuda(op.class_ids).as<int>(),
+      .first_ids = cuda(op.first_ids).as<int>(),
       .ids_stride = cuda(op.ids).stride(),
       .samples = op.samples,
       .row_index = cuda(op.rows.index).as<int>(),

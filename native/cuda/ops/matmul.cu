@@ -6,12 +6,16 @@ namespace magnets::cuda {
 namespace {
 
 Epilogue epilogue_of(const Matmul& op) {
+  if (op.residual_scale != nullptr) return Epilogue::add_scaled;
   if (op.residual != nullptr) return Epilogue::add;
+  if (op.multiplies) return Epilogue::multiply;
   switch (op.activation) {
     case Activation::gelu:
       return Epilogue::gelu;
     case Activation::gelu_tanh:
       return Epilogue::gelu_tanh;
+    case Activation::silu:
+      return Epilogue::silu;
     default:
       return Epilogue::store;
   }
@@ -38,6 +42,13 @@ void CudaStream::do_run(const Matmul& op) {
   problem.weight_stride = layer.weight().stride();
   problem.y_stride = cuda(op.y).stride();
   problem.epilogue = epilogue_of(op);
+  if (op.residual_scale != nullptr) {
+    const auto& [scale, rows] = *op.residual_scale;
+    problem.cache.row_index = cuda(rows.index).as<int>();
+    problem.cache.positions = rows.positions;
+    problem.scale = cuda(scale.values).as<float>() + scale.first;
+    problem.scale_stride = cuda(scale.values).stride();
+  }
   problem.f32_out = cuda(op.y).type() == ElementType::f32;
   multiply(problem, layer.weight());
 }

@@ -7,7 +7,8 @@
 namespace magnets::cuda {
 
 inline NormArguments norm_arguments(const Norm& norm) {
-  return {cuda(*norm.weight).as<float>(), cuda(*norm.bias).as<float>(), norm.epsilon};
+  return {cuda(*norm.weight).as<float>(), norm.bias != nullptr ? cuda(*norm.bias).as<float>() : nullptr, norm.epsilon,
+          norm.kind};
 }
 
 /// Null: no norm.

@@ -27,4 +27,27 @@ Input CudaStream::do_run(const Normalize& op) {
   return {op.y};
 }
 
+void CudaStream::do_run(const ModulatedNorm& op) {
+  if (op.rows.count == 0) return;
+  const ModulatedNormArguments arguments{
+      .x = cuda(op.x).as<void>(),
+      .x_stride = cuda(op.x).stride(),
+      .weight = cuda(op.weight.values).as<float>() + op.weight.first,
+      .shift = cuda(op.shift.values).as<float>() + op.shift.first,
+      .weight_stride = cuda(op.weight.values).stride(),
+      .shift_stride = cuda(op.shift.values).stride(),
+      .epsilon = op.epsilon,
+      .kind = op.kind,
+      .row_index = cuda(op.rows.index).as<int>(),
+      .rows = op.rows.count,
+      .positions = op.rows.positions,
+      .columns = op.columns,
+      .y = cuda(op.y).as<void>(),
+      .y_stride = cuda(op.y).stride(),
+  };
+  with_compute_type([&]<class T>(T) {
+    launch(modulated_norm_kernel<T>, grid_of(divide_up(op.rows.count, kRowsOfBlock)), kRowsOfBlock * 32, 0, arguments);
+  });
+}
+
 }  // namespace magnets::cuda

@@ -1,4 +1,5 @@
 #include "../cuda_stream.h"
+#include "../kernels/qk_norm.cuh"
 #include "../matmul/matmul.h"
 
 namespace magnets::cuda {
@@ -24,6 +25,27 @@ void CudaStream::do_run(const ProjectQkv& op) {
   problem.cache = {cuda(op.rows.index).as<int>(), op.rows.positions, cache.heads(), op.head_dim};
   problem.epilogue = Epilogue::store;
   multiply(problem, query.weight());
+  // A row's sum goes over tiles of several blocks, so it waits for all of them.
+  if (op.qk_norm_epsilon) normalize_qk(op);
+}
+
+void CudaStream::normalize_qk(const ProjectQkv& op) {
+  const CudaKvCache& cache = cuda(op.cache);
+  const QkNormArguments arguments{
+      .q = cuda(op.q).as<void>(),
+      .q_stride = cuda(op.q).stride(),
+      .keys = cache.keys(op.layer),
+      .row_index = cuda(op.rows.index).as<int>(),
+      .rows = op.rows.count,
+      .positions = op.rows.positions,
+      .heads = op.heads,
+      .cache_heads = cache.heads(),
+      .head_dim = op.head_dim,
+      .epsilon = *op.qk_norm_epsilon,
+  };
+  with_compute_type([&]<class T>(T) {
+    launch(qk_norm_kernel<T>, grid_of(divide_up(op.rows.count, kRowsOfBlock), 2), kRowsOfBlock * 32, 0, arguments);
+  });
 }
 
 }  // namespace magnets::cuda

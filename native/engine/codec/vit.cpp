@@ -116,7 +116,7 @@ Codec::Tokens Vit::tokenize(const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.sample_size());
   const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(*backend_, config_.encoder.block, capacity);
+  Workspace workspace(*backend_, config_.encoder, capacity, at_once);
   const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
   const auto latents = backend_->allocate(ElementType::activation, capacity, config_.codebook_dim);
   const auto scores = backend_->allocate(ElementType::f32, capacity, config_.codebook_size);
@@ -170,7 +170,7 @@ Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) con
   if (!valid) throw Error("ERR_INTERNAL", "expected tokens below " + std::to_string(config_.codebook_size));
 
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(*backend_, config_.decoder.block, capacity);
+  Workspace workspace(*backend_, config_.decoder, capacity, at_once);
   const auto ids = backend_->allocate(ElementType::i32, 1, capacity);
   const auto patches = backend_->allocate(ElementType::f32, capacity, patch);
   const auto cache = decoder_->cache(*backend_, at_once, positions);

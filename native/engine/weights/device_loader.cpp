@@ -23,9 +23,9 @@ DeviceLoader::DeviceLoader(Backend& backend, WeightSource& source, WeightFormat 
     : backend_(backend), source_(source), format_(format), stream_(backend.stream()) {}
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in) {
-  const std::vector<float> bias_values = values(bias, {out});
+  const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
   const HostMatrix matrix = source_.get(weight, out, in);
-  return naming(weight, [&] { return backend_.linear(matrix, bias_values.data(), format_); });
+  return naming(weight, [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_); });
 }
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
@@ -43,7 +43,12 @@ std::unique_ptr<Table> DeviceLoader::table(const std::vector<float>& values, int
 }
 
 std::unique_ptr<Buffer> DeviceLoader::matrix(const std::string& name, int rows, int columns, ElementType type) {
-  return upload_new(backend_, *stream_, type, rows, columns, values(name, {rows, columns}));
+  return matrix(values(name, {rows, columns}), rows, columns, type);
+}
+
+std::unique_ptr<Buffer> DeviceLoader::matrix(const std::vector<float>& values, int rows, int columns,
+                                             ElementType type) {
+  return upload_new(backend_, *stream_, type, rows, columns, values);
 }
 
 std::unique_ptr<Buffer> DeviceLoader::vector(const std::string& name, int size) {

@@ -8,7 +8,7 @@ void ListingLoader::add(const std::string& name, std::vector<int> shape) {
 
 std::unique_ptr<Linear> ListingLoader::linear(const std::string& weight, const std::string& bias, int out, int in) {
   add(weight, {out, in});
-  add(bias, {out});
+  if (!bias.empty()) add(bias, {out});
   return nullptr;
 }
 
@@ -27,6 +27,8 @@ std::unique_ptr<Buffer> ListingLoader::matrix(const std::string& name, int rows,
   add(name, {rows, columns});
   return nullptr;
 }
+
+std::unique_ptr<Buffer> ListingLoader::matrix(const std::vector<float>&, int, int, ElementType) { return nullptr; }
 
 std::unique_ptr<Buffer> ListingLoader::vector(const std::string& name, int size) {
   add(name, {size});

@@ -16,16 +16,20 @@ class Loader {
  public:
   virtual ~Loader() = default;
 
-  /// `name`.weight [out, in] and `name`.bias [out].
-  std::unique_ptr<Linear> linear(const std::string& name, int out, int in) {
-    return linear(name + ".weight", name + ".bias", out, in);
+  /// `name`.weight [out, in] and, unless there is none, `name`.bias [out].
+  std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true) {
+    return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in);
   }
-  /// `name`.weight [size] and `name`.bias [size].
-  Norm norm(const std::string& name, int size, float epsilon) {
-    return {vector(name + ".weight", size), vector(name + ".bias", size), epsilon};
+  /// `name`.weight [size] and, unless there is none, `name`.bias [size].
+  Norm norm(const std::string& name, int size, float epsilon, NormKind kind = NormKind::layer_norm,
+            bool has_bias = true) {
+    return {.weight = vector(name + ".weight", size),
+            .bias = has_bias ? vector(name + ".bias", size) : nullptr,
+            .epsilon = epsilon,
+            .kind = kind};
   }
 
-  /// A weight [out, in] and a bias [out] of another name.
+  /// A weight [out, in] and a bias [out] of another name, or none where that is empty.
   virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) = 0;
   /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
   virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
@@ -33,8 +37,9 @@ class Loader {
   /// A tensor [entries, columns] as a table, and one that was computed on the host.
   virtual std::unique_ptr<Table> table(const std::string& name, int entries, int columns) = 0;
   virtual std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) = 0;
-  /// A tensor [rows, columns], in f32 or in the type of activations.
+  /// A tensor [rows, columns], in f32 or in the type of activations, and one that was computed on the host.
   virtual std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType type) = 0;
+  virtual std::unique_ptr<Buffer> matrix(const std::vector<float>& values, int rows, int columns, ElementType type) = 0;
   /// A tensor [size] in f32.
   virtual std::unique_ptr<Buffer> vector(const std::string& name, int size) = 0;
   /// A tensor [size] or [rows, columns] on the host; empty where tensors are only listed.
@@ -53,6 +58,7 @@ class DeviceLoader : public Loader {
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
   std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) override;
   std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType type) override;
+  std::unique_ptr<Buffer> matrix(const std::vector<float>& values, int rows, int columns, ElementType type) override;
   std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
 
@@ -78,6 +84,7 @@ class ListingLoader : public Loader {
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
   std::unique_ptr<Table> table(const std::vector<float>&, int, int) override;
   std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType) override;
+  std::unique_ptr<Buffer> matrix(const std::vector<float>&, int, int, ElementType) override;
   std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
 
