@@ -52,12 +52,17 @@ def row_of(task: str, name: str, results: list[dict], **facts) -> dict:
 
 
 def compare(
-    cache: MeasurementCache, methods: list[Method], samples: int, seeds: list[int], given_frames: int = 0
+    cache: MeasurementCache,
+    methods: list[Method],
+    samples: int,
+    seeds: list[int],
+    given_frames: int = 0,
+    timed: bool = True,
 ) -> tuple[dict, list[dict]]:
     """Returns the device that the methods were timed on, and a row for each method, the baseline first."""
-    device, seconds = time_methods(methods, predict=given_frames > 0)
+    device, seconds = time_methods(methods if timed else [], predict=given_frames > 0)
     runs = {method: [Measurement(method, samples, seed, given_frames) for seed in seeds] for method in methods}
-    cache.add_missing({run: seconds[method.name] for method in methods for run in runs[method]})
+    cache.add_missing({run: seconds.get(method.name, 1.0) for method in methods for run in runs[method]})
     rows = []
     for method in methods:
         results = [cache.read(run) for run in runs[method]]
@@ -65,7 +70,7 @@ def compare(
         facts = {
             "flops": flops,
             "flopsRatio": (rows[0]["flops"] if rows else flops) / flops,
-            "timeRatio": seconds[BASELINE] / seconds[method.name],
+            **({"timeRatio": seconds[BASELINE] / seconds[method.name]} if timed else {}),
             "sampledOn": sorted({result["backend"] for result in results}),
         }
         rows.append(row_of("prediction" if given_frames else "generation", method.name, results, **facts))
@@ -108,6 +113,18 @@ def commit() -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
+def description(model: Path, device: dict, module: str) -> dict:
+    """Returns what a result file says of how it was made, by `module` of this folder."""
+    return {
+        "device": device,
+        "commit": commit(),
+        "command": shlex.join(["python3", "-m", f"evaluation.{module}", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "model": model.name,
+        "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
@@ -136,12 +153,7 @@ def main() -> None:
     rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
     device, rows = compare(cache, methods, arguments.samples, seeds)
     report = {
-        "device": device,
-        "commit": commit(),
-        "command": shlex.join(["python3", "-m", "evaluation.compare", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
-        "model": model.name,
-        "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
+        **description(model, device, "compare"),
         "samples": arguments.samples,
         "seeds": seeds,
         "leftOut": left_out,

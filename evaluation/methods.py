@@ -9,13 +9,14 @@ BASELINE = "baseline"  # the name of the method, and of its schedule, that all o
 
 @dataclass(frozen=True)
 class Method:
-    """A checkpoint folder and a schedule for it. `cache=False` refreshes the cache at every step; the schedule
-    'baseline' never has a cache."""
+    """A checkpoint folder and a schedule for it. `cache=False` keeps nothing from step to step; the schedule 'baseline'
+    never has a cache. With `refresh` every step of that many refreshes the cache, besides those of a new width."""
 
     name: str
     model: Path
     schedule: str
     cache: bool = True
+    refresh: int | None = None
 
 
 def reversed_paper(widths: list[str], steps: int) -> str:
@@ -41,4 +42,20 @@ def methods_for(model: Path) -> list[Method]:
         Method("reversed", model, reversed_paper(widths, steps)),
         *(Method(f"width-{width}", model, f"{width}x{steps}") for width in narrow),
         *(Method(name, model, entry["schedule"]) for name, entry in searched.items()),
+    ]
+
+
+def refresh_methods(model: Path) -> list[Method]:
+    """Returns the methods that differ in their refreshes, the baseline first: those of the full width, then of 'paper',
+    which has a new width at every third step, so that a refresh at every third or sixth one adds none."""
+    config = json.loads((model / "config.json").read_text())
+    full = f"{config['widths'][-1]['name']}x{config['sampling']['steps']}"
+    every = [Method(f"full-{n}", model, full, refresh=n) for n in (2, 3, 4, 6)]
+    nested = [Method(f"paper-{n}", model, "paper", refresh=n) for n in (1, 2, 4)]
+    return [
+        Method(BASELINE, model, BASELINE),
+        *every,
+        Method("full-never", model, full),
+        *nested,
+        Method("paper-switch", model, "paper"),
     ]

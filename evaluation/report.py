@@ -25,7 +25,7 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
     for row in rows:
         start = [row["name"], "", "", ""]
         if "flops" in row:
-            ratios = (f"{row[key]:.2f}x" for key in ("flopsRatio", "timeRatio"))
+            ratios = (f"{row[key]:.2f}x" if key in row else "" for key in ("flopsRatio", "timeRatio"))
             start = [f"`{row['name']}`", f"{row['flops'] / 1e9:.2f} GFLOP", *ratios]
         cells = [format_spread(row[key], scale) for key, (_, scale) in measures.items()]
         lines.append(f"| {' | '.join(start + cells)} |")

@@ -4,7 +4,6 @@ export type {
   Activation,
   GeneratorConfig,
   NormPlace,
-  SamplingDefaults,
   TokenizerConfig,
 } from './checkpoint/config.js';
 export { type ErrorCode, MagnetsError } from './errors.js';

@@ -190,6 +190,35 @@ function quality(model, task, columns, names) {
   return [rightAligned([...header, ...columns.map((name) => measures[name].heading)], rows)];
 }
 
+/** How often the methods of evaluation/refresh.py refresh the cache. @param {string} name */
+function describeRefresh(name) {
+  const [, kind = name, when] = /^(full|paper)-(.+)$/.exec(name) ?? [];
+  if (when === undefined) return methods[name] ?? name;
+  const width = kind === 'full' ? 'full width' : '`paper`';
+  if (when === 'never') return `${width}, never`;
+  if (when === 'switch') return `${width}, at a new width`;
+  const often = when === '1' ? 'at every step' : `at every ${when} steps`;
+  return kind === 'full' || when === '1'
+    ? `${width}, ${often}`
+    : `${width}, at a new width and ${often}`;
+}
+
+/** @param {string} model @param {Measure[]} columns */
+function refreshes(model, columns) {
+  const { command, date, rows } = read(`refresh-${model}`);
+  const lines = rows.map((row) => [
+    describeRefresh(row.name),
+    formatFlops(row.flops ?? 0),
+    formatRatio(row.flopsRatio),
+    ...columns.map((measure) => formatSpread(row[measure], measure)),
+  ]);
+  const header = ['refreshes', 'FLOPs a sample', 'FLOPs ratio'];
+  return [
+    rightAligned([...header, ...columns.map((name) => measures[name].heading)], lines),
+    `${date}: \`${command}\``,
+  ];
+}
+
 const short = ['baseline', 'paper', 'small'];
 
 /** The paragraphs of each table, by name. @type {Record<string, () => string[]>} */
@@ -205,6 +234,8 @@ const tables = {
     quality('moving-digits', 'generation', ['frechet', 'accuracy']),
   'prediction-moving-digits-all': () =>
     quality('moving-digits', 'prediction', ['mse', 'psnr', 'frechet', 'accuracy']),
+  'refresh-fashion': () => refreshes('fashion', ['frechet', 'accuracy']),
+  'refresh-moving-digits': () => refreshes('moving-digits', ['mse', 'psnr', 'accuracy']),
 };
 
 /** The text with every table made anew. @param {string} file @param {string} text */

@@ -92,6 +92,8 @@ def parse_plan(plan: dict) -> Plan:
     """Returns the plan in the JSON of a BatchPlan (lib/plan/plan.ts) of one sample and one branch."""
     if plan["branches"] != 1:
         raise SystemExit(f"expected the plan of 1 branch but received {plan['branches']}")
+    if plan["order"] != "confidence":
+        raise SystemExit(f"expected the order of confidence but received {plan['order']}")
     model = plan["model"]
     frames, height, width = model["latentShape"]
     shape = Shape(
@@ -134,7 +136,8 @@ def run_magnets_plan(model: str, *options: str) -> dict:
 
 def make_plans(model: str, steps: int = 12) -> dict[str, dict]:
     """Returns the BatchPlan of every method."""
-    return {name: run_magnets_plan(model, "--steps", str(steps), *options) for name, options in METHODS.items()}
+    common = ["--steps", str(steps), "--guidance", "0", "--order", "confidence"]
+    return {name: run_magnets_plan(model, *common, *options) for name, options in METHODS.items()}
 
 
 def load_plans(model: str, file: Path | None) -> dict[str, Plan]:

@@ -1,6 +1,6 @@
 // @ts-check
-// node evaluation/node/generate.js --model fashion --schedule paper [--no-cache] --count 10000 --seed 1 --out FILE
-//   [--given FILE]
+// node evaluation/node/generate.js --model fashion --schedule paper [--no-cache | --refresh N] --count 10000 --seed 1
+//   --out FILE [--given FILE]
 //
 // Generates samples for the evaluation: raw 8-bit pixels, [count, height, width, channels] of pictures and [count, frames,
 // height, width, channels] of videos. Sample i has the label i % classes. With --given, a file of such pixels with the first
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'fashion' },
     schedule: { type: 'string', default: 'paper' },
     'no-cache': { type: 'boolean', default: false },
+    refresh: { type: 'string' },
     count: { type: 'string', default: '10000' },
     seed: { type: 'string', default: '1' },
     given: { type: 'string' },
@@ -61,6 +62,7 @@ for (let first = 0; first < count; first += batch) {
   const options = {
     schedule: values.schedule,
     cache: values['no-cache'] ? false : undefined,
+    refresh: values.refresh === undefined ? undefined : Number(values.refresh),
     firstSample: first,
     seed: Number(values.seed),
   };

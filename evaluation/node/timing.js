@@ -11,7 +11,7 @@ import { load, Tensor } from '../../dist/index.js';
 import { samplesThatFill } from '../../dist/runtime/device.js';
 import { givenShape } from '../../dist/runtime/prediction.js';
 
-/** @typedef {{ name: string, model: string, schedule: string, cache: boolean }} Method */
+/** @typedef {{ name: string, model: string, schedule: string, cache: boolean, refresh: number | null }} Method */
 
 const { values, positionals } = parseArgs({
   options: { predict: { type: 'boolean', default: false } },
@@ -25,13 +25,14 @@ const models = new Map();
 for (const { model } of methods) if (!models.has(model)) models.set(model, await load(model));
 
 /** @param {Method} method */
-function generate({ model: folder, schedule, cache }) {
+function generate({ model: folder, schedule, cache, refresh }) {
   const model = models.get(folder);
   if (!model) throw new RangeError(`${folder}: expected a model that was loaded`);
   const options = {
     count: samplesThatFill(model, model.tokenCount),
     schedule,
     cache: cache ? undefined : false,
+    refresh: refresh ?? undefined,
   };
   if (!values.predict) return model.generate({ ...options, labels: [0] });
   const shape = [1, ...givenShape(model.config, model.tokenizerConfig)];

@@ -1,5 +1,17 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
+import { maskingScheduleNames } from '../plan/masking.js';
+import {
+  confidences,
+  guidanceScheduleNames,
+  leastPositive,
+  orders,
+  plainRecipe,
+  type Range,
+  type Recipe,
+  type Refresh,
+} from '../plan/recipe.js';
+import { mostSteps } from '../plan/schedule.js';
 import {
   type Head,
   headKinds,
@@ -13,6 +25,7 @@ import {
   type Width,
 } from '../plan/shape.js';
 import { classRows, vocabularySize } from '../plan/vocabulary.js';
+
 import { Reader, type Shape3 } from './reader.js';
 
 /** The exact GELU, its tanh approximation, or SiLU. */
@@ -30,17 +43,6 @@ export type NormKind = (typeof normKinds)[number];
 /** Queries and keys as they are, or divided by their root mean square over the heads in use. */
 export const qkNorms = ['none', 'rms'] as const;
 export type QkNorm = (typeof qkNorms)[number];
-
-/** What `generate` and `predict` use where the caller says nothing. */
-export interface SamplingDefaults {
-  readonly steps: number;
-  /** w in (1 + w) · conditional - w · unconditional. */
-  readonly guidance: number;
-  readonly temperature: number;
-  readonly choiceTemperature: number;
-  /** Draw among the k most likely; 0: among all. */
-  readonly topK: number;
-}
 
 /** How a generator is built, where it can differ from BERT and MaskGIT. */
 export interface Architecture {
@@ -86,7 +88,7 @@ export interface GeneratorConfig extends ModelShape, Architecture {
   readonly classLabels: readonly string[];
   /** For a model that predicts frames: how many it is given. */
   readonly prediction?: { readonly frames: number };
-  readonly sampling: SamplingDefaults;
+  readonly sampling: Recipe;
 }
 
 export interface TokenizerConfig {
@@ -220,25 +222,68 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
-const samplingKeys = ['steps', 'guidance', 'temperature', 'choice_temperature', 'top_k'];
+/** A number, or [first, last]. */
+function readRange(reader: Reader, key: string, least: number): Range {
+  if (!Array.isArray(reader.value(key))) return reader.number(key, least);
+  const valid = (end: unknown) => typeof end === 'number' && Number.isFinite(end) && end >= least;
+  const ends = reader.list(key);
+  return ends.length === 2 && ends.every(valid)
+    ? (ends as [number, number])
+    : reader.fail(key, `a number of at least ${least} or [first, last]`);
+}
 
-function readSampling(parent: Reader, file: string, nullClass: boolean): SamplingDefaults {
+function readRefresh(reader: Reader, key: string): Refresh {
+  if (reader.value(key) === 'switch') return 'switch';
+  if (!Array.isArray(reader.value(key))) return reader.integer(key, 1, mostSteps);
+  const valid = (step: unknown) =>
+    typeof step === 'number' && Number.isInteger(step) && step >= 0 && step < mostSteps;
+  const steps = reader.list(key);
+  return steps.every(valid)
+    ? (steps as number[])
+    : reader.fail(key, "'switch', a number of steps or a list of steps");
+}
+
+/** How each key of `sampling` is read, by its name in a recipe. */
+const readersOfSampling: {
+  readonly [name in keyof Recipe]-?: (reader: Reader, key: string) => Recipe[name];
+} = {
+  steps: (reader, key) => reader.integer(key, 1, mostSteps),
+  guidance: (reader, key) => reader.number(key),
+  guidanceSchedule: (reader, key) => reader.oneOf(key, ...guidanceScheduleNames),
+  guidancePower: (reader, key) => reader.number(key, leastPositive),
+  maskingSchedule: (reader, key) => reader.oneOf(key, ...maskingScheduleNames),
+  refresh: readRefresh,
+  order: (reader, key) => reader.oneOf(key, ...orders),
+  temperature: (reader, key) => readRange(reader, key, 0),
+  inverseTemperature: (reader, key) => readRange(reader, key, leastPositive),
+  choiceTemperature: (reader, key) => reader.number(key),
+  confidence: (reader, key) => reader.oneOf(key, ...confidences),
+  topK: (reader, key) => reader.integer(key, 0),
+};
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function readSampling(parent: Reader, file: string, frames: number, nullClass: boolean): Recipe {
   const reader = parent.has('sampling') ? parent.child('sampling') : Reader.of(file, {});
+  const names = Object.keys(readersOfSampling) as (keyof Recipe)[];
+  const keys = names.map(snakeCase);
   // A misspelt key would quietly leave the default in its place.
-  const unknown = reader.keys().find((key) => !samplingKeys.includes(key));
-  if (unknown !== undefined) reader.fail(unknown, `none but ${samplingKeys.join(', ')}`);
-  const or = (key: string, fallback: number, read: () => number) =>
-    reader.has(key) ? read() : fallback;
-  if (!nullClass && or('guidance', 0, () => reader.number('guidance')) > 0) {
-    reader.fail('guidance', '0 without a null class');
+  const unknown = reader.keys().find((key) => !keys.includes(key));
+  if (unknown !== undefined) reader.fail(unknown, `none but ${keys.join(', ')}`);
+  const said = Object.fromEntries(
+    names
+      .filter((name) => reader.has(snakeCase(name)))
+      .map((name) => [name, readersOfSampling[name](reader, snakeCase(name))]),
+  ) as Partial<Recipe>;
+  if (said.inverseTemperature !== undefined && said.temperature !== undefined) {
+    reader.fail('inverse_temperature', 'no temperature beside it');
   }
-  return {
-    steps: or('steps', 12, () => reader.integer('steps', 1, 1000)),
-    guidance: or('guidance', 0, () => reader.number('guidance')),
-    temperature: or('temperature', 1, () => reader.number('temperature')),
-    choiceTemperature: or('choice_temperature', 4.5, () => reader.number('choice_temperature')),
-    topK: or('top_k', 0, () => reader.integer('top_k', 0)),
-  };
+  if (!nullClass && (said.guidance ?? 0) > 0) reader.fail('guidance', '0 without a null class');
+  if (said.order !== undefined && said.order !== 'confidence' && frames !== 1) {
+    reader.fail('order', `'confidence' on a grid of ${frames} frames`);
+  }
+  const temperature = said.inverseTemperature === undefined ? plainRecipe.temperature : undefined;
+  return { ...plainRecipe, temperature, ...said };
 }
 
 export function parseGeneratorConfig(file: string, name: string, json: unknown): GeneratorConfig {
@@ -292,7 +337,7 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     prediction: reader.has('prediction')
       ? { frames: reader.child('prediction').integer('frames', 1, 4096) }
       : undefined,
-    sampling: readSampling(reader, file, architecture.nullClass),
+    sampling: readSampling(reader, file, latentShape[0], architecture.nullClass),
   };
 }
 

@@ -26,6 +26,11 @@ export class Reader {
     return Object.hasOwn(this.json, key);
   }
 
+  /** Unchecked: for keys that may be of several types. */
+  value(key: string): unknown {
+    return this.json[key];
+  }
+
   integer(key: string, least = 1, most = 2 ** 20): number {
     const value = this.json[key];
     if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) {

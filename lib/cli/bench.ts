@@ -6,6 +6,7 @@ import { checkedOutCommit } from '../runtime/machine.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, progress, table } from './output.js';
+import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json] [--out FILE]
 
@@ -16,6 +17,7 @@ Measures FLOPs and time of a schedule, compared with the full-size baseline, wit
   --steps N         decode steps; default: as many as the schedule has, else 12
   --schedule S      as for plan; default paper
   --guidance W      classifier-free guidance; above 0 both branches are computed; default 0
+${samplingHelp}
 ${deviceHelp}
   --repeats N       timed runs of the schedule and of the baseline each; default 3
   --json            print the result file (bench/README.md) instead of tables
@@ -85,6 +87,7 @@ export async function run(args: string[]): Promise<void> {
     steps: { type: 'string' },
     schedule: { type: 'string', default: 'paper' },
     guidance: { type: 'string', default: '0' },
+    ...samplingOptions,
     ...deviceOptions,
     repeats: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
@@ -99,6 +102,7 @@ export async function run(args: string[]): Promise<void> {
     steps: toNumber('steps', values.steps),
     schedule: values.schedule,
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
+    sampling: samplingArguments(values),
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
     onProgress: (done, total) => progress('bench', done, total),
   });

@@ -5,7 +5,7 @@ import { dirname, extname } from 'node:path';
 import { animation } from '../media/animation.js';
 import { contactSheet } from '../media/png.js';
 import { stepStrip } from '../media/strip.js';
-import type { MaskingSchedule } from '../plan/masking.js';
+import type { Confidence } from '../plan/recipe.js';
 import type { Generation, GenerationResult, GenerationStep } from '../runtime/generation.js';
 import { load } from '../runtime/load.js';
 import type { Model } from '../runtime/model.js';
@@ -14,6 +14,7 @@ import { Tensor } from '../tensor.js';
 import { type parse, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, printJson, progress } from './output.js';
+import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const sharedOptions = {
   model: { type: 'string', default: 'fashion' },
@@ -22,10 +23,9 @@ export const sharedOptions = {
   steps: { type: 'string' },
   schedule: { type: 'string' },
   budget: { type: 'string' },
-  masking: { type: 'string' },
   'no-cache': { type: 'boolean' },
-  temperature: { type: 'string' },
-  'choice-temperature': { type: 'string' },
+  ...samplingOptions,
+  confidence: { type: 'string' },
   'top-k': { type: 'string' },
   seed: { type: 'string' },
   ...deviceOptions,
@@ -39,10 +39,11 @@ export const sharedOptions = {
 
 export const sharedHelp = `\
   --batch-size N    samples computed at once; default: what fills the device; a sample does not depend on it
-  --steps N, --schedule S, --budget SHARE, --masking NAME, --no-cache
+  --steps N, --schedule S, --budget SHARE, --no-cache
                     as for plan; default: the model's steps, schedule paper
-  --temperature T, --choice-temperature T, --top-k K
-                    sampling; default: the model's
+${samplingHelp}
+  --confidence KIND log-probability, probability or logit of the drawn token; default: the model's
+  --top-k K         draw among the K most likely tokens, 0 among all; default: the model's
   --seed N          the same seed gives the same samples; default: drawn anew and printed
 ${deviceHelp}
   --out FILE        the samples side by side: .png for pictures; .apng, .gif or, for all frames, .png for videos
@@ -72,10 +73,9 @@ export function sharedArguments(values: Values) {
     steps: toNumber('steps', values.steps),
     schedule: values.schedule,
     budget: toNumber('budget', values.budget),
-    maskingSchedule: values.masking as MaskingSchedule | undefined,
     cache: values['no-cache'] ? false : undefined,
-    temperature: toNumber('temperature', values.temperature),
-    choiceTemperature: toNumber('choice-temperature', values['choice-temperature']),
+    ...samplingArguments(values),
+    confidence: values.confidence as Confidence | undefined,
     topK: toNumber('top-k', values['top-k']),
     seed: toSeed(values.seed),
   };

@@ -1,11 +1,12 @@
 import type { Label } from '../runtime/request.js';
-import { parse, toNumber, valuesOf } from './arguments.js';
+import { parse, valuesOf } from './arguments.js';
 import {
   generateToFiles,
   sharedArguments,
   sharedHelp,
   sharedOptions,
 } from './generate-to-files.js';
+import { guidanceArguments, guidanceHelp, guidanceOptions } from './sampling-options.js';
 
 export const help = `magnets generate [LABEL...] [--model fashion] --out out.png
 
@@ -15,14 +16,14 @@ Generates pictures or videos of the given classes. A label is a class name, a cl
   --model NAME      a bundled model or a checkpoint folder; default fashion
   --label LABEL     the same as LABEL alone; may be repeated
   --count N         samples; default: as many as labels
-  --guidance W      w of classifier-free guidance, (1 + w) conditional - w unconditional; default: the model's
+${guidanceHelp}
 ${sharedHelp}`;
 
 export async function run(args: string[]): Promise<void> {
   const options = {
     ...sharedOptions,
     label: { type: 'string', multiple: true },
-    guidance: { type: 'string' },
+    ...guidanceOptions,
   } as const;
   const { values, tokens } = parse(args, options, true);
   const labels = valuesOf(tokens, 'label').map((label): Label => {
@@ -35,7 +36,7 @@ export async function run(args: string[]): Promise<void> {
       model.generate({
         ...sharedArguments(values),
         labels: labels.length > 0 ? labels : undefined,
-        guidance: toNumber('guidance', values.guidance),
+        ...guidanceArguments(values),
       }),
     (result) => result.pixels,
   );

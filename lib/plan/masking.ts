@@ -13,15 +13,27 @@ export type MaskingSchedule = keyof typeof maskingSchedules;
 
 export const maskingScheduleNames = Object.keys(maskingSchedules) as MaskingSchedule[];
 
+/** MaskGIT rounds the masked positions down, Halton-MaskGIT the known ones, and so the masked ones up. */
+export type MaskRounding = 'down' | 'up';
+
 /**
  * Positions still masked after each of `steps` steps, the last 0, where `masked` are at the start (MaskGIT,
- * parallel_decode). At least one is revealed and one kept in every step but the last, as far as there are that many.
+ * parallel_decode; rounded up: Halton-MaskGIT, halton_sampler). At least one is revealed and one kept in every step but
+ * the last, as far as there are that many.
  */
-export function maskCounts(masked: number, steps: number, schedule: MaskingSchedule): number[] {
+export function maskCounts(
+  masked: number,
+  steps: number,
+  schedule: MaskingSchedule,
+  rounding: MaskRounding = 'down',
+): number[] {
   let left = masked;
   return Array.from({ length: steps }, (_, step) => {
     const ratio = Math.min(1, Math.max(1e-6, maskingSchedules[schedule]((step + 1) / steps)));
-    const wanted = Math.max(1, Math.min(left - 1, Math.floor(masked * ratio)));
+    // Not ceil(masked · ratio): the rounding of 1 - ratio is the peer's too.
+    const rounded =
+      rounding === 'down' ? Math.floor(masked * ratio) : masked - Math.floor(masked * (1 - ratio));
+    const wanted = Math.max(1, Math.min(left - 1, rounded));
     left = step === steps - 1 ? 0 : Math.min(left, wanted);
     return left;
   });

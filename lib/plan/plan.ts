@@ -3,10 +3,18 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, checkOptions, integer, number, oneOf, wrongType, wrongValue } from '../errors.js';
+import { boolean, checkOptions, integer, number, wrongType, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
-import { type MaskingSchedule, maskCounts, maskingScheduleNames } from './masking.js';
+import { maskCounts } from './masking.js';
+import {
+  type GuidanceOptions,
+  type Order,
+  plainRecipe,
+  type Sampling,
+  type SamplingOptions,
+  samplingOf,
+} from './recipe.js';
 import {
   formatSchedule,
   mostSteps,
@@ -17,10 +25,10 @@ import {
 } from './schedule.js';
 import { fullWidth, type ModelShape, sequenceLength, tokenCount, type Width } from './shape.js';
 
-export interface PlanOptions {
-  /** The size of the model: one of `presets`, or the `config` of a loaded one. */
+export interface PlanOptions extends SamplingOptions, GuidanceOptions {
+  /** The size of the model: one of `presets`, or the `config` of a loaded one, whose recipe is the default. */
   readonly model: ModelShape;
-  /** Steps, 1 .. 1000. Default: as many as the schedule spells out, else 12. */
+  /** Steps, 1 .. 1000. Default: as many as the schedule spells out, else the model's, or 12. */
   readonly steps?: number;
   /** Default `'paper'`. */
   readonly schedule?: ScheduleInput;
@@ -29,18 +37,10 @@ export interface PlanOptions {
    * is searched for a sample with all positions masked, whatever `masked` says, and has at most 64 steps.
    */
   readonly budget?: number;
-  /** How the masked positions shrink from step to step. Default `'cosine'`. */
-  readonly maskingSchedule?: MaskingSchedule;
   /** Keep keys and values of known tokens between refreshes. Default true, but false with `schedule: 'baseline'`. */
   readonly cache?: boolean;
-  /** Temperature of the softmax that tokens are drawn from, or [first, last] of the steps. Default 1. */
-  readonly temperature?: number | readonly [first: number, last: number];
-  /** Scale of the Gumbel noise on the confidence; falls linearly to 0 at the last step. Default 4.5. */
-  readonly choiceTemperature?: number;
   /** Masked positions at the start, one number for each sample, or one number for one sample. Default: one, all masked. */
   readonly masked?: number | readonly number[];
-  /** w of classifier-free guidance; above 0 the unconditional branches are counted too. Default 0. */
-  readonly guidance?: number;
 }
 
 /** One step of a batch. Rows, positions and FLOPs are those of all samples; rows and FLOPs of both branches. */
@@ -58,6 +58,8 @@ export interface StepPlan {
   readonly masked: number;
   /** Positions still masked after the step, one number for each sample. */
   readonly maskedAfter: readonly number[];
+  /** w of this step. */
+  readonly guidance: number;
   readonly temperature: number;
   readonly choiceTemperature: number;
   readonly flops: number;
@@ -70,6 +72,7 @@ export interface BatchPlan {
   /** The widths of the steps, such as `'1/8x3,1/4x3,1/2x3,1x3'`. */
   readonly schedule: string;
   readonly cache: boolean;
+  readonly order: Order;
   readonly samples: number;
   /** Sequences computed: as many as samples, or twice as many with guidance. */
   readonly branches: number;
@@ -87,11 +90,8 @@ export const mostSamples = 2 ** 16;
 /** Options after all checks, all defaults filled in. */
 interface Settings {
   readonly model: ModelShape;
-  readonly maskingSchedule: MaskingSchedule;
   readonly cache: boolean;
-  readonly temperature: readonly [number, number];
-  readonly choiceTemperature: number;
-  readonly branchesPerSample: 1 | 2;
+  readonly sampling: Sampling;
 }
 
 /**
@@ -116,7 +116,9 @@ function planAt(
   schedule: readonly Width[],
   masked: readonly number[],
 ): BatchPlan {
-  const { model, cache, branchesPerSample, choiceTemperature } = settings;
+  const { model, cache, sampling } = settings;
+  const branchesPerSample = sampling.guided ? 2 : 1;
+  const inOrder = sampling.order !== 'confidence';
   const samples = masked.length;
   const branches = samples * branchesPerSample;
   // A step reveals at least one token, so more steps than masked positions would have nothing to do.
@@ -126,21 +128,22 @@ function planAt(
 
   const countsOf = new Map<number, number[]>();
   for (const start of masked) {
-    if (!countsOf.has(start)) {
-      countsOf.set(start, maskCounts(start, count, settings.maskingSchedule));
-    }
+    if (countsOf.has(start)) continue;
+    const rounding = inOrder ? 'up' : 'down';
+    countsOf.set(start, maskCounts(start, count, sampling.maskingSchedule, rounding));
   }
   const after = widths.map((_, step) => masked.map((start) => countsOf.get(start)![step]!));
   const before = [sum(masked), ...after.map(sum)];
 
-  const [first, last] = settings.temperature;
   const allRows = sequenceLength(model) * branches;
   const modulation = modulationFlops(model, branches); // of the first step, with a schedule and without
   const steps = widths.map((width, step): StepPlan => {
-    const refresh = !cache || step === 0 || widths[step - 1] !== width;
+    const refresh = !cache || step === 0 || widths[step - 1] !== width || sampling.refreshes(step);
     // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
     const activeRows = refresh ? allRows : before[step - 1]! * branchesPerSample;
-    const logitsRows = cache ? before[step]! * branchesPerSample : allRows;
+    // By confidence every masked position is drawn, in an order only what the step reveals.
+    const drawn = before[step]! - (inOrder ? before[step + 1]! : 0);
+    const logitsRows = cache ? drawn * branchesPerSample : allRows;
     const parts = stepFlops(model, width, activeRows, logitsRows);
     const projections = parts.projections + (step === 0 ? modulation : 0);
     return {
@@ -151,8 +154,9 @@ function planAt(
       logitsRows,
       masked: before[step]!,
       maskedAfter: after[step]!,
-      temperature: count > 1 ? first + ((last - first) * step) / (count - 1) : first,
-      choiceTemperature: choiceTemperature * (1 - (step + 1) / count),
+      guidance: sampling.guidance(step, count),
+      temperature: sampling.temperature(step, count),
+      choiceTemperature: sampling.choiceTemperature(step, count),
       flops: totalFlops({ ...parts, projections }),
       parts: { ...parts, projections },
     };
@@ -164,6 +168,7 @@ function planAt(
     model,
     schedule: formatSchedule(phasesOf(widths)),
     cache,
+    order: sampling.order,
     samples,
     branches,
     steps,
@@ -173,34 +178,36 @@ function planAt(
   };
 }
 
-const optionNames = [
-  'model',
+/** The options that requests share with plans. */
+export const plannedOptionNames = [
   'steps',
   'schedule',
   'budget',
-  'maskingSchedule',
   'cache',
+  'maskingSchedule',
+  'refresh',
+  'order',
   'temperature',
+  'inverseTemperature',
   'choiceTemperature',
-  'masked',
   'guidance',
+  'guidanceSchedule',
+  'guidancePower',
 ] as const satisfies readonly (keyof PlanOptions)[];
 
-function checkTemperature(temperature: PlanOptions['temperature'] = 1): readonly [number, number] {
-  if (!Array.isArray(temperature)) {
-    const value = number('temperature', temperature, 0);
-    return [value, value];
-  }
-  if (temperature.length !== 2) {
-    throw wrongValue('temperature', 'a number or [first, last]', temperature);
-  }
-  return [number('temperature', temperature[0], 0), number('temperature', temperature[1], 0)];
-}
+const optionNames = [
+  'model',
+  ...plannedOptionNames,
+  'masked',
+] as const satisfies readonly (keyof PlanOptions)[];
 
 /** Options that have been checked and a schedule that has been found, once for all batches of a request. */
 export interface Planner {
   /** Steps of a sample that has at least as many masked positions. */
   readonly steps: number;
+  readonly order: Order;
+  /** The unconditional branches are computed too. */
+  readonly guided: boolean;
   /** Plans a batch of samples with these numbers of masked positions. */
   planBatch(masked: readonly number[]): BatchPlan;
 }
@@ -212,24 +219,19 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
   if (typeof model !== 'object' || model === null || !Array.isArray(model.widths)) {
     throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", model);
   }
+  const recipe = model.sampling ?? plainRecipe;
   const steps = integer(
     'steps',
-    options.steps ?? scheduleSteps(schedule, model) ?? 12,
+    options.steps ?? scheduleSteps(schedule, model) ?? recipe.steps,
     1,
     mostSteps,
   );
-  const settings: Settings = {
-    model,
-    maskingSchedule: oneOf(
-      'maskingSchedule',
-      options.maskingSchedule ?? 'cosine',
-      maskingScheduleNames,
-    ),
-    cache: boolean('cache', options.cache ?? schedule !== 'baseline'),
-    temperature: checkTemperature(options.temperature),
-    choiceTemperature: number('choiceTemperature', options.choiceTemperature ?? 4.5, 0),
-    branchesPerSample: number('guidance', options.guidance ?? 0, 0) > 0 ? 2 : 1,
-  };
+  const cache = boolean('cache', options.cache ?? schedule !== 'baseline');
+  if (!cache && options.refresh !== undefined) {
+    throw wrongValue('refresh', 'none without a cache, where every step is one,', options.refresh);
+  }
+  const sampling = samplingOf(options, recipe, steps, model.latentShape[0]);
+  const settings: Settings = { model, cache, sampling };
   let widths: readonly Width[];
   if (budget === undefined) {
     const phases = parseSchedule(schedule ?? 'paper', model, steps);
@@ -241,7 +243,9 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
     const whole = [tokenCount(model)];
     widths = bestWithin(budget, model, steps, (candidate) => planAt(settings, candidate, whole));
   }
-  return { steps: widths.length, planBatch: (masked) => planAt(settings, widths, masked) };
+  const { order, guided } = sampling;
+  const planBatch = (masked: readonly number[]) => planAt(settings, widths, masked);
+  return { steps: widths.length, order, guided, planBatch };
 }
 
 /**

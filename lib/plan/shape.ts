@@ -1,5 +1,7 @@
 /** The size of a generator: everything that FLOPs and plans depend on. */
 
+import type { Recipe } from './recipe.js';
+
 /** A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer. */
 export interface Width {
   /** `'1/8'`, …, `'1'`. */
@@ -44,6 +46,8 @@ export interface ModelShape {
   readonly widths: readonly Width[];
   /** Schedules by name, from the `schedules.json` of a checkpoint. */
   readonly schedules?: Readonly<Record<string, string>>;
+  /** The model's own way to sample, from the config of a checkpoint. */
+  readonly sampling?: Recipe;
 }
 
 /** N, the number of token positions of one sample, without the class token or register. */

@@ -3,6 +3,7 @@
 import { defaultArchitecture, type GeneratorConfig } from '../checkpoint/config.js';
 import { MagnetsError } from '../errors.js';
 import type { FlopsByPart } from '../plan/flops.js';
+import { plainRecipe, type SamplingOptions } from '../plan/recipe.js';
 import type { ScheduleInput } from '../plan/schedule.js';
 import type { ModelShape } from '../plan/shape.js';
 import { classCount } from '../plan/vocabulary.js';
@@ -21,6 +22,8 @@ export interface BenchOptions extends DeviceOptions {
   readonly schedule: ScheduleInput;
   /** w of classifier-free guidance; above 0 both branches are computed. */
   readonly guidance: number;
+  /** How tokens are drawn and revealed; `refresh` is the schedule's alone, for the baseline has no cache. */
+  readonly sampling?: SamplingOptions;
   /** Timed runs of the schedule and of the baseline each. */
   readonly repeats: number;
   /** Called after every run, also of those that are not timed. */
@@ -83,7 +86,7 @@ function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
     classes: classCount(shape),
     classLabels: [],
     ...shape,
-    sampling: { steps: 12, guidance: 0, temperature: 1, choiceTemperature: 4.5, topK: 0 },
+    sampling: shape.sampling ?? plainRecipe,
   };
 }
 
@@ -97,13 +100,15 @@ interface Run {
 
 async function generateOnce(
   engine: Engine,
-  { steps, guidance }: BenchOptions,
+  { steps, guidance, sampling }: BenchOptions,
   batch: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
+  const own = schedule === 'baseline' ? { ...sampling, refresh: undefined } : sampling;
   const request = generateRequest(
     engine.config,
     {
+      ...own,
       labels: [anyLabel(engine.config)],
       count: batch,
       batchSize: batch,
@@ -132,11 +137,17 @@ async function generateOnce(
  * ERR_UNSUPPORTED without such a device, ERR_INTERNAL when the FLOPs launched differ from the formula's.
  */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
-  const { batches, guidance, repeats, schedule } = options;
+  const { batches, guidance, repeats, sampling, schedule } = options;
   const config = configOf(options.model);
   // Of a schedule that says its own number of steps the baseline takes as many.
-  const probe = { labels: [anyLabel(config)], steps: options.steps, schedule, guidance };
-  const steps = generateRequest(config, probe, 1).batches[0]!.plan.steps.length;
+  const whole = {
+    ...sampling,
+    labels: [anyLabel(config)],
+    steps: options.steps,
+    schedule,
+    guidance,
+  };
+  const steps = generateRequest(config, whole, 1).batches[0]!.plan.steps.length;
   const settings = { ...options, steps };
   const name = typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
   const schedules = new Map<string, ScheduleInput>([

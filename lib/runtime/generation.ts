@@ -289,6 +289,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
     return {
       ids: gather(ids, samples, length),
       masked: gather(request.masked, samples, length),
+      turns:
+        request.turns === undefined ? new Int32Array() : gather(request.turns, samples, length),
       classIds: gather(request.classIds, samples, 1),
       nullClassId: request.nullClassId,
       sampleNumbers: Int32Array.from(samples, (sample) => request.firstSample + sample),
@@ -297,7 +299,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   #stepOptions(plan: BatchPlan, step: StepPlan): NativeStepOptions {
-    const { guidance, topK } = this.#request;
+    const { confidence, topK, turns } = this.#request;
     return {
       heads: step.width.heads,
       hidden: step.width.hidden,
@@ -306,10 +308,11 @@ export class Generation<R extends GenerationResult = GenerationResult>
       activeRows: step.activeRows,
       logitsRows: step.logitsRows,
       maskedAfter: Int32Array.from(step.maskedAfter),
-      guidance,
+      guidance: step.guidance,
       temperature: step.temperature,
       topK,
       choiceTemperature: step.choiceTemperature,
+      confidence: turns === undefined ? confidence : 'turn',
       step: step.step,
       read: this.#observed || step.step === plan.steps.length - 1,
     };

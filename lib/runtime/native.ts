@@ -9,6 +9,7 @@ import type { Activation, Architecture, NormPlace } from '../checkpoint/config.j
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { TensorEntry } from '../checkpoint/schema.js';
 import { errorCodes, MagnetsError } from '../errors.js';
+import type { Confidence } from '../plan/recipe.js';
 
 /** Tensors by name, whose bytes are read in place while a load runs; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
@@ -70,6 +71,9 @@ export interface NativePass {
   allLogits: boolean;
 }
 
+/** What confidence is; `'turn'`: the position's turn. */
+export type NativeConfidence = Confidence | 'turn';
+
 export interface NativeStepOptions extends NativePass {
   /** The plan's totals over all branches; the session refuses others. */
   activeRows: number;
@@ -80,6 +84,7 @@ export interface NativeStepOptions extends NativePass {
   temperature: number;
   topK: number;
   choiceTemperature: number;
+  confidence: NativeConfidence;
   step: number;
   /** Return ids and masked. Without, a device that runs by itself need not have finished the step. */
   read: boolean;
@@ -102,6 +107,11 @@ export interface NativeSessionOptions {
   ids: Int32Array;
   /** [samples, N] 1 where masked. */
   masked: Uint8Array;
+  /**
+   * [samples, N] the turn of every masked position: how many stay masked when it is revealed. Then a step draws only those
+   * whose turn has come, and its confidence is `'turn'`. Empty: a step draws all that are masked.
+   */
+  turns: Int32Array;
   /** [samples] vocabulary ids of the class tokens, with modulation rows of the class table. */
   classIds: Int32Array;
   /** That of the null class for the unconditional branches, or -1 without guidance. */
@@ -122,7 +132,7 @@ export interface NativeSession {
     logits: Float32Array;
     logitsRows: number;
   }>;
-  /** Makes these tokens known. tokens: [samples, N], -1 where a position is left as it is. */
+  /** Makes these tokens known, where positions take no turns. tokens: [samples, N], -1 where one is left as it is. */
   reveal(tokens: Int32Array): Promise<NativeState>;
   dispose(): void;
 }

@@ -4,10 +4,24 @@
  */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { checkOptions, checkSignal, integer, wrongType, wrongValue } from '../errors.js';
-import type { MaskingSchedule } from '../plan/masking.js';
-import { type BatchPlan, mostSamples, type Planner, planner } from '../plan/plan.js';
-import { type ScheduleInput, scheduleSteps } from '../plan/schedule.js';
+import { checkOptions, checkSignal, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import { haltonOrder, orderShift, turnsOf } from '../plan/halton.js';
+import {
+  type BatchPlan,
+  mostSamples,
+  type Planner,
+  type PlanOptions,
+  plannedOptionNames,
+  planner,
+} from '../plan/plan.js';
+import {
+  type Confidence,
+  confidences,
+  type GuidanceOptions,
+  type Order,
+  type SamplingOptions,
+} from '../plan/recipe.js';
+import type { ScheduleInput } from '../plan/schedule.js';
 import { tokenCount } from '../plan/shape.js';
 import { classId, maskId } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
@@ -16,7 +30,7 @@ import { Tensor } from '../tensor.js';
 export type Label = string | number | null;
 
 /** The options that `generate` and `predict` share. */
-export interface DecodeOptions {
+export interface DecodeOptions extends SamplingOptions {
   /** Samples, 1 .. 65536. Default: as many as there are labels or tokens, or given videos. */
   readonly count?: number;
   /** Steps, 1 .. 1000. Default: as many as the schedule spells out, else the model's. */
@@ -25,20 +39,13 @@ export interface DecodeOptions {
   readonly schedule?: ScheduleInput;
   /** Instead of a schedule: the best one that costs at most this share of the baseline's FLOPs, such as 0.33. */
   readonly budget?: number;
-  /** How the masked positions shrink from step to step. Default `'cosine'`. */
-  readonly maskingSchedule?: MaskingSchedule;
   /** Keep keys and values of known tokens between refreshes. Default true, but false with `schedule: 'baseline'`. */
   readonly cache?: boolean;
   /**
-   * Temperature of the softmax that tokens are drawn from, or [first, last] of the steps; 0 takes the most likely token.
-   * Default: the model's.
+   * What noise is added to for the confidence: the logarithm of the drawn token's probability, the probability, or its
+   * logit, each under guidance and at temperature 1. Default: the model's.
    */
-  readonly temperature?: number | readonly [first: number, last: number];
-  /**
-   * Scale of the Gumbel noise on the confidence that chooses which tokens to reveal; falls linearly to 0 at the last step.
-   * Default: the model's.
-   */
-  readonly choiceTemperature?: number;
+  readonly confidence?: Confidence;
   /** Draw among the k most likely tokens; 0: among all. Default: the model's. */
   readonly topK?: number;
   /**
@@ -58,14 +65,18 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface GenerateOptions extends DecodeOptions {
+export interface GenerateOptions extends DecodeOptions, GuidanceOptions {
   /** Classes; with a larger `count` they repeat. Default `[null]`. */
   readonly labels?: readonly Label[];
-  /** w in (1 + w) · conditional - w · unconditional; 0 computes no unconditional branch. Default: the model's. */
-  readonly guidance?: number;
   /** For editing: tokens [count, N], -1 where masked. Known tokens stay as they are. Default: all masked. */
   readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
 }
+
+const guidanceOptionNames = [
+  'guidance',
+  'guidanceSchedule',
+  'guidancePower',
+] as const satisfies readonly (keyof GuidanceOptions)[];
 
 export const decodeOptionNames = [
   'count',
@@ -74,8 +85,12 @@ export const decodeOptionNames = [
   'budget',
   'maskingSchedule',
   'cache',
+  'refresh',
+  'order',
   'temperature',
+  'inverseTemperature',
   'choiceTemperature',
+  'confidence',
   'topK',
   'seed',
   'firstSample',
@@ -86,7 +101,7 @@ export const decodeOptionNames = [
 const generateOptionNames = [
   'labels',
   ...decodeOptionNames,
-  'guidance',
+  ...guidanceOptionNames,
   'tokens',
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
@@ -104,7 +119,7 @@ export interface Request {
   readonly classIds: Int32Array;
   /** That of the null class, or -1 without guidance. */
   readonly nullClassId: number;
-  readonly guidance: number;
+  readonly confidence: Confidence;
   readonly topK: number;
   /** As the caller gave it, or as it was drawn. */
   readonly seed: number | bigint;
@@ -113,6 +128,8 @@ export interface Request {
   readonly ids: Int32Array;
   /** [count, N] 1 where masked. */
   readonly masked: Uint8Array;
+  /** [count, N] the turn of every masked position, where the order is not that of confidence. */
+  readonly turns: Int32Array | undefined;
   /** Samples with nothing masked are in none of them. */
   readonly batches: readonly Batch[];
   readonly signal: AbortSignal | undefined;
@@ -194,21 +211,31 @@ function checkSeed(seed: number | bigint | undefined): number | bigint {
   return seed;
 }
 
-/** The options that the plan takes, with the model's defaults. */
-function planOptions(config: GeneratorConfig, options: DecodeOptions & { guidance: number }) {
-  const { sampling } = config;
-  const { schedule, budget, maskingSchedule, cache, guidance } = options;
-  return {
-    model: config,
-    steps: options.steps ?? scheduleSteps(schedule, config) ?? sampling.steps,
-    schedule,
-    budget,
-    maskingSchedule,
-    cache,
-    guidance,
-    temperature: options.temperature ?? sampling.temperature,
-    choiceTemperature: options.choiceTemperature ?? sampling.choiceTemperature,
-  };
+/** The options that the plan takes. */
+function planOptions(config: GeneratorConfig, options: DecodeOptions & GuidanceOptions) {
+  const given = plannedOptionNames.map((name) => [name, options[name]]);
+  return { ...Object.fromEntries(given), model: config } as PlanOptions;
+}
+
+/** [count, N] turns of what is masked, under an order of positions; undefined for that of confidence. */
+function turnsOfSamples(
+  config: GeneratorConfig,
+  order: Order,
+  masked: Uint8Array,
+  firstSample: number,
+  seed: number | bigint,
+): Int32Array | undefined {
+  if (order === 'confidence') return undefined;
+  const [, height, width] = config.latentShape;
+  const length = height * width;
+  const positions = haltonOrder(height, width);
+  const turns = new Int32Array(masked.length);
+  for (let i = 0; i * length < masked.length; ++i) {
+    const own = masked.subarray(i * length, (i + 1) * length);
+    const shift = order === 'halton-rolled' ? orderShift(BigInt(seed), firstSample + i, length) : 0;
+    turns.set(turnsOf(positions, own, shift), i * length);
+  }
+  return turns;
 }
 
 /**
@@ -246,14 +273,15 @@ function splitIntoBatches(
 /** Checks what `generate` and `predict` share. labels: one for each sample; tokens: [labels, N], undefined: all masked. */
 export function decodeRequest(
   config: GeneratorConfig,
-  options: DecodeOptions & { guidance: number },
+  options: DecodeOptions & GuidanceOptions,
   labels: readonly Label[],
   tokens: Tensor<'int32'> | undefined,
   usualBatchSize: number,
 ): Request {
   const length = tokenCount(config);
   const count = labels.length;
-  const { guidance, signal } = options;
+  const { sampling } = config;
+  const { signal } = options;
   const { ids, masked } =
     tokens === undefined
       ? {
@@ -262,11 +290,8 @@ export function decodeRequest(
         }
       : tokenIds(config, tokens, count);
   checkSignal(signal);
-  if (guidance > 0 && !config.nullClass) {
-    const expected = `0 (${config.name} has no null class, so it has no unconditional branch)`;
-    throw wrongValue('guidance', expected, guidance);
-  }
-  const topK = integer('topK', options.topK ?? config.sampling.topK, 0);
+  const topK = integer('topK', options.topK ?? sampling.topK, 0);
+  const confidence = oneOf('confidence', options.confidence ?? sampling.confidence, confidences);
   const firstSample = integer('firstSample', options.firstSample ?? 0, 0, 2 ** 31 - 1 - count);
   const batchSize = integer('batchSize', options.batchSize ?? usualBatchSize, 1, mostSamples);
   const seed = checkSeed(options.seed);
@@ -274,16 +299,21 @@ export function decodeRequest(
     masked.subarray(sample * length, (sample + 1) * length).reduce((sum, flag) => sum + flag, 0),
   );
   const planned = planner(planOptions(config, options));
+  if (planned.guided && !config.nullClass) {
+    const expected = `0 (${config.name} has no null class, so it has no unconditional branch)`;
+    throw wrongValue('guidance', expected, options.guidance);
+  }
   return Object.freeze({
     labels,
     classIds: labelIds(config, labels),
-    nullClassId: guidance > 0 ? classId(config, null) : -1,
-    guidance,
+    nullClassId: planned.guided ? classId(config, null) : -1,
+    confidence,
     topK,
     seed,
     firstSample,
     ids,
     masked,
+    turns: turnsOfSamples(config, planned.order, masked, firstSample, seed),
     batches: splitIntoBatches(planned, maskedCounts, batchSize),
     signal,
   });
@@ -308,7 +338,7 @@ export function generateRequest(
   const count = checkCount(config, options.count ?? tokens?.dims[0] ?? labels.length);
   return decodeRequest(
     config,
-    { ...options, guidance: options.guidance ?? config.sampling.guidance },
+    options,
     Array.from({ length: count }, (_, i) => labels[i % labels.length]!),
     tokens,
     usualBatchSize,

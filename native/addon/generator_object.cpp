@@ -29,6 +29,7 @@ Napi::Value GeneratorObject::open_session(const Napi::CallbackInfo& info) {
     SessionOptions options{
         .ids = to_vector<int32_t>(object.Get("ids")),
         .masked = to_vector<uint8_t>(object.Get("masked")),
+        .turns = to_vector<int32_t>(object.Get("turns")),
         .class_ids = to_vector<int32_t>(object.Get("classIds")),
         .null_class_id = std::nullopt,
         .sample_numbers = to_vector<int32_t>(object.Get("sampleNumbers")),

@@ -42,7 +42,8 @@ Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
                    .temperature = to_float(object, "temperature"),
                    .top_k = to_int(object, "topK"),
                    .choice_temperature = to_float(object, "choiceTemperature"),
-                   .step = static_cast<uint32_t>(to_int(object, "step"))},
+                   .step = static_cast<uint32_t>(to_int(object, "step")),
+                   .confidence = to_confidence(object.Get("confidence"))},
   };
   const bool read = to_bool(object, "read");
   return queue(env).submit(env, [session = value(env), step, read]() -> Settle {

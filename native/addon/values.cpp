@@ -158,6 +158,14 @@ ComputeType to_compute_type(const Napi::Value& value) {
                              {{"f32", ComputeType::f32}, {"f16", ComputeType::f16}, {"bf16", ComputeType::bf16}});
 }
 
+Confidence to_confidence(const Napi::Value& value) {
+  return one_of<Confidence>(value, "a confidence",
+                            {{"log-probability", Confidence::log_probability},
+                             {"probability", Confidence::probability},
+                             {"logit", Confidence::logit},
+                             {"turn", Confidence::turn}});
+}
+
 Napi::Object to_object(Napi::Env env, const Flops& flops) {
   auto object = Napi::Object::New(env);
   object.Set("projections", static_cast<double>(flops[Part::projections]));

@@ -10,6 +10,7 @@
 
 #include "../engine/config.h"
 #include "../engine/weights/loader.h"
+#include "../ops/decode_ops.h"
 
 namespace magnets::addon {
 
@@ -52,6 +53,7 @@ VitConfig to_tokenizer_config(const Napi::Value& value);
 DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16"
 WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16"
 ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16"
+Confidence to_confidence(const Napi::Value& value);       // "log-probability", "probability", "logit", "turn"
 
 Napi::Object to_object(Napi::Env env, const Flops& flops);
 Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape }]

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <functional>
 
@@ -22,6 +24,12 @@ struct Choice {
   int token;
   float confidence;
 };
+
+/// What noise is added to, for a token with this logit.
+float confidence_of(Confidence kind, float logit, float log_sum) {
+  if (kind == Confidence::logit) return logit;
+  return kind == Confidence::probability ? std::exp(logit - log_sum) : logit - log_sum;
+}
 
 /// logits: [n]; `scores` [n] and `bits` [n + 4] are scratch.
 Choice choose(const Kernels& kernels, const SampleSettings& settings, const NoiseKey& key, int n, const float* logits,
@@ -52,7 +60,7 @@ Choice choose(const Kernels& kernels, const SampleSettings& settings, const Nois
     token = largest(scores, n);
   }
 
-  float confidence = logits[token] - log_sum;
+  float confidence = confidence_of(settings.confidence, logits[token], log_sum);
   if (settings.choice_temperature != 0) {
     float noise;
     kernels.gumbel(key.block(kChoiceBlock).data(), 1, &noise);
@@ -69,8 +77,9 @@ void CpuStream::do_run(const Sample& op) {
   const CpuBuffer& keys = cpu(op.noise_keys);
   const int conditional = op.guided ? op.logits_count / 2 : op.logits_count;
   const int n = op.codebook_size;
-  SampleSettings settings;
-  std::memcpy(&settings, cpu(op.settings).row<int32_t>(0), sizeof settings);
+  std::array<int32_t, kSampleSettingsWords> words;
+  std::copy_n(cpu(op.settings).row<int32_t>(0), words.size(), words.begin());
+  const auto settings = std::bit_cast<SampleSettings>(words);
   // Of every thread: guided logits, scores and random bits, the last in whole blocks of Philox.
   const size_t stride = n + static_cast<size_t>(n) + (n + 4);
   float* scratch = sample_scratch_.get<float>(pool_->threads() * stride);
@@ -97,7 +106,7 @@ void CpuStream::do_run(const Sample& op) {
     const NoiseKey key{seed, static_cast<uint32_t>(token), settings.step, keys.row<uint32_t>(0)[sample]};
     const Choice choice = choose(kernels_, settings, key, n, guided, scores, bits);
     cpu(op.tokens).row<int32_t>(sample)[token] = choice.token;
-    cpu(op.confidence).row<float>(sample)[token] = choice.confidence;
+    if (settings.confidence != Confidence::turn) cpu(op.confidence).row<float>(sample)[token] = choice.confidence;
   });
 }
 

@@ -38,11 +38,15 @@ void CpuStream::do_run(const SelectRows& op) {
   };
   check(0);
   for (int branch = 0; branch < op.branches; ++branch) {
-    const uint8_t* states = cpu(op.state).row<uint8_t>(branch % op.samples);
+    const int sample = branch % op.samples;
+    const uint8_t* states = cpu(op.state).row<uint8_t>(sample);
+    const int32_t* turns = cpu(op.turns).row<int32_t>(sample);
+    const int32_t masked_after = cpu(op.masked_after).row<int32_t>(0)[sample];
     for (int position = 0; position <= op.tokens; ++position) {
       const uint8_t state = position == 0 ? uint8_t{kKnown} : states[position - 1];
       if (!op.refresh && state == kKnown) continue;
-      if (op.all_logits || state == kMasked) logits_rows.add(rows.count());
+      const bool drawn = state == kMasked && turns[position - 1] >= masked_after;
+      if (op.all_logits || drawn) logits_rows.add(rows.count());
       rows.add(branch * (op.tokens + 1) + position);
     }
     check(branch + 1);

@@ -11,9 +11,12 @@
 namespace magnets {
 
 struct SessionOptions {
-  std::vector<int32_t> ids;        // [samples, tokens] vocabulary ids; masked positions: what the model sees there
-  std::vector<uint8_t> masked;     // [samples, tokens]
-  std::vector<int32_t> class_ids;  // [samples] vocabulary ids, with modulation rows of the class table
+  std::vector<int32_t> ids;     // [samples, tokens] vocabulary ids; masked positions: what the model sees there
+  std::vector<uint8_t> masked;  // [samples, tokens]
+  // [samples, tokens] of masked positions how many stay masked when they are revealed: a step then draws only those
+  // whose turn has come, and confidence is the turn. Empty: a step draws every masked position.
+  std::vector<int32_t> turns;
+  std::vector<int32_t> class_ids;        // [samples] vocabulary ids, with modulation rows of the class table
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
   std::vector<int32_t> sample_numbers;   // [samples] for the noise (philox.h)
   std::vector<uint64_t> seeds;           // [samples] for the noise
@@ -45,15 +48,16 @@ class Session {
   /// False after an operation has failed half way: states and counts may disagree, and nothing more can be computed.
   bool usable() const { return usable_; }
 
-  /// Logits of the masked positions (with `all_logits` of every row) under the sub-model `width`.
+  /// Logits of all masked positions (with `all_logits` of every row) under the sub-model `width`.
   void compute(const Width& width, bool refresh, bool all_logits);
 
-  /// compute, then samples the masked positions and reveals all but masked_after of them. On a device that runs by
-  /// itself the step may still be under way on return; ids, masked and logits wait for it.
+  /// Computes, samples the masked positions and reveals all but masked_after of them; where they take turns, only what
+  /// is revealed has logits and is sampled. On a device that runs by itself the step may still be under way on return;
+  /// ids, masked and logits wait for it.
   void step(const Step& step);
 
-  /// Teacher forcing, after compute: these tokens [samples, tokens] become known where they are not negative and the
-  /// position is masked.
+  /// Teacher forcing, after compute, where positions take no turns: these tokens [samples, tokens] become known where
+  /// they are not negative and the position is masked.
   void reveal(const std::vector<int32_t>& tokens);
 
   std::vector<int32_t> ids();     // [samples, tokens]
@@ -65,7 +69,7 @@ class Session {
  private:
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
-  StepShape select(const Width& width, bool refresh, bool all_logits);
+  StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after);
   void reserve_logits(int rows);
   void forward(const StepShape& shape);
   void sample_and_reveal(const StepShape& shape);
@@ -80,10 +84,11 @@ class Session {
   std::vector<int> masked_count_, revealed_count_;           // [samples]; revealed in the step before
   std::vector<int32_t> row_offsets_{0}, logits_offsets_{0};  // [branches + 1] of the pass that runs, or ran last
   std::optional<Width> cached_width_;
+  bool in_turns_ = false;
   bool modulated_ = false;  // the classes' vectors are those of this batch
   bool usable_ = true;
 
-  std::unique_ptr<Buffer> ids_, state_;                                 // [samples, tokens]
+  std::unique_ptr<Buffer> ids_, state_, turns_;                         // [samples, tokens]
   std::unique_ptr<Buffer> first_ids_, classes_;                         // [1, branches]: at position 0; of modulation
   std::unique_ptr<Buffer> noise_keys_;                                  // [3, samples]
   std::unique_ptr<Buffer> tokens_, confidence_;                         // [samples, tokens]: drawn in this step

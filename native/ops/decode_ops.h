@@ -6,6 +6,7 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 
 #include "ops.h"
 
@@ -15,6 +16,10 @@ namespace magnets {
 /// has become known, for the keys and values that other rows see.
 enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: known since the step before
 
+/// What noise is added to for the confidence of a drawn token: a number of its guided logits at temperature 1. Where
+/// positions take turns, confidence is the turn from the start, and stays.
+enum class Confidence : int32_t { log_probability, probability, logit, turn };
+
 /// What one step's sampling is told. It lies in device memory, like everything about a step that is not a shape: a
 /// recorded step is repeated with other settings as it is.
 struct SampleSettings {
@@ -23,14 +28,21 @@ struct SampleSettings {
   int32_t top_k;             // 0: all
   float choice_temperature;  // scale of the Gumbel noise on the confidence
   uint32_t step;             // for the noise (philox.h)
+  Confidence confidence = Confidence::log_probability;
 };
 constexpr int kSampleSettingsWords = sizeof(SampleSettings) / sizeof(int32_t);
 
+constexpr int32_t kAnyTurn = INT32_MAX;
+
 /// Lists the rows that a step computes, and of them, as numbers into that list, those whose logits it needs.
 /// rows: with `refresh` every position of every branch, else those whose state is masked or revealed.
-/// logits_rows: with `all_logits` every row, else those whose state is masked.
+/// logits_rows: with `all_logits` every row, else those whose state is masked and whose turn has come: turn >=
+/// masked_after[sample]. A masked position's turn is how many stay masked when it is revealed; kAnyTurn has always
+/// come.
 struct SelectRows {
   const Buffer& state;           // u8 [samples, tokens]
+  const Buffer& turns;           // i32 [samples, tokens]
+  const Buffer& masked_after;    // i32 [1, samples]
   const Buffer& row_offsets;     // i32 [1, branches + 1]: where each branch's rows begin
   const Buffer& logits_offsets;  // i32 [1, branches + 1]: where each branch's logits rows begin
   int samples, branches, tokens;
@@ -53,7 +65,7 @@ struct Embed {
 };
 
 /// For every logits row whose position is masked: draws a token by Gumbel-max from
-/// softmax(top_k(guided logits) / temperature) and gives it the confidence
+/// softmax(top_k(guided logits) / temperature) and gives it a confidence, such as
 /// log softmax(guided logits)[token] + choice_temperature * Gumbel (MaskGIT, parallel_decode).
 struct Sample {
   const Buffer& logits;  // f32 [logits_count, >= codebook_size]; guided: the second half mirrors the first
@@ -67,7 +79,7 @@ struct Sample {
   int codebook_size;  // the first columns of the logits are what may be drawn
   bool guided;
   Buffer& tokens;      // i32 [samples, tokens]; positions that are not masked are left alone
-  Buffer& confidence;  // f32 [samples, tokens]
+  Buffer& confidence;  // f32 [samples, tokens]; left alone where it is the turn
 };
 
 /// Revealed becomes known. All but masked_after[sample] of each sample's masked positions become revealed, highest

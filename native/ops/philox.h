@@ -6,6 +6,8 @@
 //   counter  (block, position, step, sample)      position: token, without the class token; sample: its number
 //   token    entry v of the vocabulary takes lane v % 4 of block v / 4
 //   choice   the confidence of a position takes lane 0 of block 0xffffffff
+//   order    where the rolled order of a sample begins takes lane 0 of block 0xfffffffe, position 0, step 0
+//            (lib/plan/halton.ts)
 #pragma once
 
 #include <array>

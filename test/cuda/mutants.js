@@ -236,6 +236,8 @@ export const mutants = [
   },
   { ...sample, from: 'other.token < token', to: 'other.token > token' },
   { ...sample, from: 'fmaf(1.0f + settings.guidance,', to: 'fmaf(settings.guidance,' },
+  { ...sample, from: '  if (settings.confidence == Confidence::turn) return;\n', to: '' },
+  { ...sample, from: 'expf(logit - log_sum)', to: 'expf(logit)' },
   { ...sample, from: 'isnan(value) ? -INFINITY : value', to: 'value' },
   { ...sample, from: 'other.sum * expf(other.largest - most)', to: 'other.sum' },
   {
@@ -268,7 +270,9 @@ export const mutants = [
   },
   { ...embedding, from: 'e.first_ids[branch]', to: 'e.first_ids[branch % e.samples]' },
   { ...embedding, source: 'ops/lookup.cu', from: 'row % l.sequence', to: 'row % l.rows' },
-  { ...selectRows, from: 's.all_logits || at == kMasked', to: 's.all_logits || at != kKnown' },
+  { ...selectRows, from: 'at == kMasked && turns', to: 'at != kKnown && turns' },
+  { ...selectRows, from: '>= masked_after', to: '> masked_after' },
+  { ...selectRows, from: 's.masked_after[sample]', to: 's.masked_after[0]' },
   {
     ...mma,
     file: 'ops/matmul.cu',

@@ -51,6 +51,7 @@ std::shared_ptr<SessionPool> pool_on(const Subject& subject) {
 Result run(SessionPool& pool, const Request& request) {
   const SessionOptions options{.ids = std::vector<int32_t>(2 * kTokens, kMask),
                                .masked = std::vector<uint8_t>(2 * kTokens, 1),
+                               .turns = {},
                                .class_ids = {kClass, kClass},
                                .null_class_id = kNull,
                                .sample_numbers = {0, 1},

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from evaluation.compare import row_of
-from evaluation.methods import methods_for, reversed_paper
+from evaluation.methods import methods_for, refresh_methods, reversed_paper
 from evaluation.quality import frechet_distance
 from evaluation.report import tables
 from evaluation.search import search
@@ -34,6 +34,16 @@ class MethodsTest(unittest.TestCase):
         schedules = ["baseline", "1x6", "paper", "paper", "1x3,1/2x3", "1/2x6", "1/2x4,1x2"]
         self.assertEqual([method.schedule for method in methods], schedules)
         self.assertEqual([method.name for method in methods if not method.cache], ["paper-nocache"])
+
+    def test_refreshes_are_compared_at_the_full_width_and_for_paper(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = {"sampling": {"steps": 12}, "widths": [{"name": "1/2"}, {"name": "1"}]}
+            (Path(folder) / "config.json").write_text(json.dumps(config))
+            methods = refresh_methods(Path(folder))
+        cost = {method.name: (method.schedule, method.refresh) for method in methods}
+        self.assertEqual(methods[0].name, "baseline")
+        self.assertEqual((cost["full-4"], cost["full-never"]), (("1x12", 4), ("1x12", None)))
+        self.assertEqual((cost["paper-4"], cost["paper-switch"]), (("paper", 4), ("paper", None)))
 
 
 class FrechetDistanceTest(unittest.TestCase):

@@ -40,6 +40,10 @@ class PeersTest(unittest.TestCase):
         with self.assertRaisesRegex(SystemExit, "expected the plan of 1 branch but received 2"):
             parse_plan({**self.json["paper"], "branches": 2})
 
+    def test_a_plan_in_another_order_is_refused(self):
+        with self.assertRaisesRegex(SystemExit, "expected the order of confidence but received halton"):
+            parse_plan({**self.json["paper"], "order": "halton"})
+
     def test_counted_flops_are_the_plans_for_a_model_of_the_literature(self):
         for name, plan in load_plans("B", None).items():
             self.assertEqual(check_flops(plan, batch=2, guidance=1.0), 4 * plan.flops, name)

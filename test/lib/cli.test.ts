@@ -32,6 +32,33 @@ t.test('plan', async (t) => {
   const batch = json(...paper, '--batch', '3', '--guidance', '2');
   t.match(batch, { samples: 3, branches: 6, flops: 6 * one.flops, flopsRatio: one.flopsRatio });
 
+  const full = ['--model', 'L', '--schedule', '1x12'];
+  const options = ['--refresh', '4', '--order', 'halton', '--masking', 'arccos'];
+  options.push('--inverse-temperature', '1,2', '--choice-temperature', '3');
+  options.push('--guidance', '2', '--guidance-schedule', 'cosine', '--guidance-power', '3');
+  t.same(
+    json(...full, ...options),
+    plan({
+      model: presets.L,
+      schedule: '1x12',
+      refresh: 4,
+      order: 'halton',
+      maskingSchedule: 'arccos',
+      inverseTemperature: [1, 2],
+      choiceTemperature: 3,
+      guidance: 2,
+      guidanceSchedule: 'cosine',
+      guidancePower: 3,
+    }),
+    'every option',
+  );
+  const refreshes = (refresh: string) =>
+    json(...full, '--refresh', refresh).steps.flatMap((one: { refresh: boolean; step: number }) =>
+      one.refresh ? one.step : [],
+    );
+  t.same(refreshes('0,7'), [0, 7]);
+  t.same(refreshes('switch'), [0]);
+
   const text = magnets('plan', ...paper, '--batch', '2').stdout;
   const [title, , header, , first] = text.split('\n');
   t.equal(title, 'L, batch 2, 12 steps, 1/8x3,1/4x3,1/2x3,1x3');
@@ -83,6 +110,14 @@ t.test('help and mistakes', async (t) => {
   t.match(magnets('plan', '--steps', 'many'), {
     status: 2,
     stderr: /Expected a number for --steps/,
+  });
+  t.match(magnets('plan', '--temperature', '1,2,3'), {
+    status: 2,
+    stderr: /Expected T or FIRST,LAST for --temperature but received "1,2,3"/,
+  });
+  t.match(magnets('plan', '--refresh', 'always'), {
+    status: 2,
+    stderr: /Expected a number for --refresh/,
   });
   t.match(magnets('generate', 'a'), { status: 2, stderr: /Expected --out FILE/ });
   t.match(magnets('plan', '--steps', '0'), {

@@ -23,11 +23,18 @@ export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }
   return { folder, write, change };
 }
 
+/** What the public code of other projects answered (test/fixtures/public). */
+export const publicFixture = (path: string) =>
+  fileURLToPath(new URL(`../fixtures/public/${path}`, import.meta.url));
+
 export const expectations = (name: FixtureName) => expectationsIn(fixtureFolder(name));
 
+/** The answers beside a checkpoint. */
+export const expectationsIn = (folder: string) => answersIn(`${folder}/expected.safetensors`);
+
 /** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
-export function expectationsIn(folder: string) {
-  const bytes = readFileSync(`${folder}/expected.safetensors`);
+export function answersIn(file: string) {
+  const bytes = readFileSync(file);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
     string,

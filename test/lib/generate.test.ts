@@ -395,7 +395,7 @@ t.test('wrong arguments are refused at once', async (t) => {
   t.throws(wrong({ schedule: 'full' }), { name: 'RangeError', message: /'baseline'/ });
   t.throws(wrong({ guidanceScale: 1 }), {
     name: 'TypeError',
-    message: /^Expected options among labels, .*guidance, tokens but received "guidanceScale"$/,
+    message: /^Expected options among labels, .*guidance, .*tokens but received "guidanceScale"$/,
   });
   t.throws(() => model.generate(7 as unknown as object), {
     name: 'TypeError',
@@ -617,6 +617,7 @@ t.test('native errors are MagnetsErrors, whoever called', async (t) => {
   const session = await generator.openSession({
     ids: new Int32Array(12).fill(46),
     masked: new Uint8Array(12).fill(1),
+    turns: new Int32Array(),
     classIds: Int32Array.of(45),
     nullClassId: -1,
     sampleNumbers: Int32Array.of(0),
@@ -628,7 +629,7 @@ t.test('native errors are MagnetsErrors, whoever called', async (t) => {
     ...step!.width,
     maskedAfter: Int32Array.from(step!.maskedAfter),
     allLogits: false,
-    guidance: 0,
+    confidence: 'log-probability' as const,
     topK: 0,
     read: true,
   };

@@ -214,6 +214,29 @@ t.test('wrong options', async (t) => {
   t.throws(wrong({ masked: 257 }), { name: 'RangeError' });
   t.throws(wrong({ temperature: -1 }), { name: 'RangeError' });
   t.throws(wrong({ temperature: [1, 2, 3] }), { name: 'RangeError' });
+  t.throws(wrong({ inverseTemperature: 0 }), { name: 'RangeError' });
+  t.throws(wrong({ inverseTemperature: [1, 0] }), { name: 'RangeError' });
+  t.throws(wrong({ temperature: 1, inverseTemperature: 1 }), {
+    name: 'RangeError',
+    message: 'Expected no temperature beside it for inverseTemperature but received 1',
+  });
+  t.throws(wrong({ guidanceSchedule: 'sine' }), { name: 'RangeError' });
+  t.throws(wrong({ guidancePower: 0 }), { name: 'RangeError' });
+  t.throws(wrong({ order: 'random' }), { name: 'RangeError' });
+  t.throws(() => plan({ model: videoL, order: 'halton' }), {
+    name: 'RangeError',
+    message: 'Expected \'confidence\' on a grid of 4 frames for order but received "halton"',
+  });
+  for (const refresh of [0, -1, 1.5, [12], [-1]]) {
+    t.throws(wrong({ refresh }), { name: 'RangeError', message: /refresh/ }, `${refresh}`);
+  }
+  t.throws(wrong({ refresh: 'always' }), { name: 'TypeError' });
+  t.throws(wrong({ refresh: [0, '3'] }), { name: 'TypeError' });
+  t.throws(wrong({ refresh: 3, cache: false }), {
+    name: 'RangeError',
+    message: /none without a cache/,
+  });
+  t.throws(wrong({ refresh: 3, schedule: 'baseline' }), { name: 'RangeError' });
   t.throws(wrong({ cache: 1 }), { name: 'TypeError' });
   t.throws(wrong({ budget: 0.5, schedule: 'paper' }), { name: 'RangeError' });
   t.throws(wrong({ budget: 0.5, steps: 65 }), { name: 'RangeError', message: /1 \.\. 64/ });
@@ -225,8 +248,9 @@ t.test('wrong options', async (t) => {
   t.throws(wrong({ dtype: 'f32' }), {
     name: 'TypeError',
     message:
-      'Expected options among model, steps, schedule, budget, maskingSchedule, cache, temperature, ' +
-      'choiceTemperature, masked, guidance but received "dtype"',
+      'Expected options among model, steps, schedule, budget, cache, maskingSchedule, refresh, order, ' +
+      'temperature, inverseTemperature, choiceTemperature, guidance, guidanceSchedule, guidancePower, ' +
+      'masked but received "dtype"',
   });
   t.throws(() => plan(undefined as unknown as PlanOptions), { name: 'TypeError' });
   t.throws(() => plan({} as PlanOptions), { name: 'TypeError', message: /for model but received/ });

@@ -94,7 +94,7 @@ t.test('wrong arguments are refused at once', async (t) => {
   for (const unknown of ['labels', 'tokens', 'guidance', 'dtype']) {
     t.throws(wrong({ [unknown]: undefined }), {
       name: 'TypeError',
-      message: `Expected options among frames, count, steps, schedule, budget, maskingSchedule, cache, temperature, choiceTemperature, topK, seed, firstSample, batchSize, signal but received "${unknown}"`,
+      message: `Expected options among frames, count, steps, schedule, budget, maskingSchedule, cache, refresh, order, temperature, inverseTemperature, choiceTemperature, confidence, topK, seed, firstSample, batchSize, signal but received "${unknown}"`,
     });
   }
   t.throws(wrong({ schedule: '1/3x8' }), { name: 'RangeError' });

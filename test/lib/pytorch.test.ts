@@ -59,6 +59,7 @@ for (const name of ['post', 'pre', 'video'] as const) {
       const session = await generator.openSession({
         ids,
         masked,
+        turns: new Int32Array(),
         classIds: labelIds(config, labels),
         nullClassId: -1,
         sampleNumbers: Int32Array.of(0, 1, 2),

@@ -37,6 +37,7 @@ void selects_no_more_rows_than_there_are() {
   };
   auto state = upload_new(*backend, *stream, ElementType::u8, 1, kTokens,
                           std::vector<uint8_t>{kMasked, kRevealed, kKnown, kMasked});
+  auto turns = i32(std::vector<int32_t>(kTokens, kAnyTurn)), masked_after = i32({1});
   // The states give six rows and four logits rows. A list is the first row of a buffer, guards are the rows after it.
   const auto select = [&](const std::vector<int32_t>& row_offsets, const std::vector<int32_t>& logits_offsets,
                           int rows_size, int logits_size) {
@@ -48,6 +49,8 @@ void selects_no_more_rows_than_there_are() {
     auto own_offsets = i32(row_offsets), own_logits_offsets = i32(logits_offsets);
     const std::string refusal = error_of([&] {
       stream->run(SelectRows{.state = *state,
+                             .turns = *turns,
+                             .masked_after = *masked_after,
                              .row_offsets = *own_offsets,
                              .logits_offsets = *own_logits_offsets,
                              .samples = 1,

@@ -53,12 +53,14 @@ struct Pass {
       host_ids.push_back(random.below(kCodebook));
     }
     host_given.assign(host_ids.size(), -1);
-    selected = reference::select_rows(host_state, kBranches, tokens, false, false);
+    const std::vector<int32_t> any_turn(host_ids.size(), kAnyTurn), masked_left(kSamples, 1);
+    selected = reference::select_rows(host_state, any_turn, masked_left, kBranches, tokens, false, false);
     rows = static_cast<int>(selected.rows.size());
     logits_rows = static_cast<int>(selected.logits_rows.size());
     const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
     const auto activations = [&](int columns) { return backend.allocate(ElementType::activation, rows, columns); };
     state = backend.allocate(ElementType::u8, kSamples, tokens);
+    turns = upload_new(backend, stream, ElementType::i32, kSamples, tokens, any_turn);
     ids = i32(kSamples, tokens);
     given = upload_new(backend, stream, ElementType::i32, kSamples, tokens, host_given);
     first_ids = upload_new(backend, stream, ElementType::i32, 1, kBranches,
@@ -83,7 +85,7 @@ struct Pass {
     settings = upload_new(backend, stream, ElementType::i32, 1, kSampleSettingsWords, bits);
     drawn = i32(kSamples, tokens);
     confidence = backend.allocate(ElementType::f32, kSamples, tokens);
-    masked_after = upload_new(backend, stream, ElementType::i32, 1, kSamples, std::vector<int32_t>(kSamples, 1));
+    masked_after = upload_new(backend, stream, ElementType::i32, 1, kSamples, masked_left);
     vectors = upload_new(backend, stream, ElementType::f32, kBranches, 2 * kColumns,
                          to_floats(random.matrix(kBranches, 2 * kColumns)));
     largest = i32(1, logits_rows);
@@ -95,6 +97,8 @@ struct Pass {
     stream.upload(host_state.data(), kSamples, tokens, *state);
     stream.upload(host_ids.data(), kSamples, tokens, *ids);
     stream.run(SelectRows{.state = *state,
+                          .turns = *turns,
+                          .masked_after = *masked_after,
                           .row_offsets = *row_offsets,
                           .logits_offsets = *logits_offsets,
                           .samples = kSamples,
@@ -223,9 +227,9 @@ struct Pass {
   reference::SelectedRows selected;
   Random norm_random;
   RandomNorm norm;
-  std::unique_ptr<Buffer> state, ids, given, first_ids, row_offsets, logits_offsets, row_list, logits_list, places, x,
-      vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after, largest,
-      looked_up;
+  std::unique_ptr<Buffer> state, turns, ids, given, first_ids, row_offsets, logits_offsets, row_list, logits_list,
+      places, x, vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after,
+      largest, looked_up;
   std::unique_ptr<KvCache> cache;
 };
 

@@ -18,20 +18,35 @@ std::vector<float> part_of(const std::vector<float>& values, const Guarded& buff
   return part;
 }
 
-reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& states, int branches, int tokens,
-                               bool refresh, bool all_logits) {
+/// The order of positions, and how far along it each sample is after the step.
+struct Turns {
+  std::vector<int32_t> of_positions, masked_after;
+};
+
+/// Turns that have all come.
+Turns any_turn(int samples, int tokens) {
+  return {std::vector<int32_t>(static_cast<size_t>(samples) * tokens, kAnyTurn), std::vector<int32_t>(samples, 3)};
+}
+
+reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& states, const Turns& turns, int branches,
+                               int tokens, bool refresh, bool all_logits) {
   constexpr int kUnused = -9;
   const int samples = static_cast<int>(states.size()) / tokens;
-  const auto expected = reference::select_rows(states, branches, tokens, refresh, all_logits);
+  const auto expected =
+      reference::select_rows(states, turns.of_positions, turns.masked_after, branches, tokens, refresh, all_logits);
   const int size = branches * (tokens + 1) + 1;
   auto stream = backend.stream();
   auto state = upload_new(backend, *stream, ElementType::u8, samples, tokens, states);
+  auto turn = upload_new(backend, *stream, ElementType::i32, samples, tokens, turns.of_positions);
+  auto masked_after = upload_new(backend, *stream, ElementType::i32, 1, samples, turns.masked_after);
   auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
   auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
   const std::vector<int32_t> unused(size, kUnused);
   auto rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
   auto logits_rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
   stream->run(SelectRows{.state = *state,
+                         .turns = *turn,
+                         .masked_after = *masked_after,
                          .row_offsets = *row_offsets,
                          .logits_offsets = *logits_offsets,
                          .samples = samples,
@@ -59,21 +74,31 @@ void selects_rows(Backend& backend) {
   using List = std::vector<int32_t>;
   const std::vector<uint8_t> states = {kKnown,  kMasked, kRevealed, kKnown,  kMasked,   // sample 0
                                        kMasked, kMasked, kMasked,   kMasked, kMasked};  // sample 1
-  const auto cached = select(backend, states, 2, 5, false, false);
+  const Turns any = any_turn(2, 5);
+  const auto cached = select(backend, states, any, 2, 5, false, false);
   check(cached.rows == List{2, 3, 5, 7, 8, 9, 10, 11} && cached.logits_rows == List{0, 2, 3, 4, 5, 6, 7},
         "cached rows");
-  const auto all = select(backend, states, 2, 5, true, false);
+  const auto all = select(backend, states, any, 2, 5, true, false);
   check(all.rows == List{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11} && all.logits_rows == List{2, 5, 7, 8, 9, 10, 11},
         "all rows");
-  check(select(backend, states, 4, 5, false, false).rows[8] == 12 + 2, "the second half of a guided batch");
+  check(select(backend, states, any, 4, 5, false, false).rows[8] == 12 + 2, "the second half of a guided batch");
+  const Turns turns{{5, 0, 5, 5, 1, 2, 0, 4, 1, 3}, {1, 2}};  // those of known positions mean nothing
+  const auto in_turns = select(backend, states, turns, 2, 5, false, false);
+  check(in_turns.rows == cached.rows && in_turns.logits_rows == List{2, 3, 5, 7}, "logits rows whose turn has come");
 
   Random random(4);
   for (const int tokens : {1, 31, 64, 300}) {
     for (const int kinds : {1, 2, 3}) {  // nothing but known positions, none but known and masked, all three
       std::vector<uint8_t> some(3 * tokens);
       for (uint8_t& state : some) state = static_cast<uint8_t>(random.below(kinds));
+      Turns own = any_turn(3, tokens);
+      own.masked_after = {0, tokens / 2, tokens};
+      for (int32_t& turn : own.of_positions) turn = random.below(tokens);
       for (const bool refresh : {false, true}) {
-        for (const bool all_logits : {false, true}) select(backend, some, 6, tokens, refresh, all_logits);
+        for (const bool all_logits : {false, true}) {
+          select(backend, some, any_turn(3, tokens), 6, tokens, refresh, all_logits);
+          select(backend, some, own, 6, tokens, refresh, all_logits);
+        }
       }
     }
   }

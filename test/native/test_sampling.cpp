@@ -39,7 +39,8 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
            int tokens, const std::vector<int32_t>& numbers, uint64_t seed, const Draw& options) {
   auto stream = backend.stream();
   const int branches = options.guided ? 2 * samples : samples;
-  const auto selected = reference::select_rows(state, branches, tokens, true, false);
+  const std::vector<int32_t> any_turn(state.size(), kAnyTurn), masked_after(samples);
+  const auto selected = reference::select_rows(state, any_turn, masked_after, branches, tokens, true, false);
   check(static_cast<int>(selected.logits_rows.size()) == logits.rows, "logits of every masked position");
   const auto upload = [&](ElementType type, int rows, int columns, const auto& values) {
     return upload_new(backend, *stream, type, rows, columns, values);
@@ -121,8 +122,12 @@ void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed)
       check(token == std::max_element(conditional.begin(), conditional.end()) - conditional.begin(),
             "of equals the first");
     }
-    const double expected = scores.log_probability[token] + settings.choice_temperature * scores.choice_noise;
-    check_near(drawn.confidence[i], expected, (1 + settings.choice_temperature) * bound, "confidence");
+    if (settings.confidence == Confidence::turn) {
+      check(drawn.confidence[i] == kGuard, "a turn stays as it is");
+    } else {
+      const double confidence_bound = (1 + settings.choice_temperature) * bound;
+      check_near(drawn.confidence[i], scores.confidence[token], confidence_bound, "confidence");
+    }
   }
 }
 
@@ -276,6 +281,10 @@ int main() {
       agrees(true, 7, {.guidance = 1.5f, .temperature = 0.8f, .top_k = 0, .choice_temperature = 2, .step = 11});
       agrees(true, ~uint64_t{0}, {.guidance = 3, .temperature = 1.3f, .top_k = 4, .choice_temperature = 0, .step = 3});
       agrees(false, 1, {.guidance = 0, .temperature = 0, .top_k = 0, .choice_temperature = 1, .step = 1});
+      for (const auto kind : {Confidence::probability, Confidence::logit, Confidence::turn}) {
+        agrees(true, 5, {1.5f, 0.8f, 4, 2, 3, kind});
+        agrees(false, 5, {0, 1, 0, 0, 3, kind});
+      }
     }
     has_the_right_frequencies(*backend, subject->slow() ? 20 : 2000);
     reveals(*backend);

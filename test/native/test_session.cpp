@@ -140,6 +140,18 @@ Step step_of(int step, const Session& session, Caching caching, bool full_width 
   return step_of(step, std::vector<int>(session.samples(), kTokens), session.guided(), caching, full_width);
 }
 
+/// The same step where positions take turns: only what it reveals has logits.
+Step in_turns(Step step, const std::vector<int>& masked, bool guided) {
+  step.settings.confidence = Confidence::turn;
+  if (step.all_logits) return step;
+  step.logits_rows = 0;
+  for (size_t i = 0; i < masked.size(); ++i) {
+    const int before = step.settings.step == 0 ? masked[i] : std::min(masked[i], kMaskedAfter[step.settings.step - 1]);
+    step.logits_rows += (before - step.masked_after[i]) * (guided ? 2 : 1);
+  }
+  return step;
+}
+
 /// Token ids after every step, masked ones as -1.
 using History = std::vector<std::vector<int32_t>>;
 
@@ -189,7 +201,7 @@ void full_width_without_a_cache_is_maskgit() {
       const auto scores = reference::sample({row, row + kCodebook}, {}, settings, i, 0, kSeed);
       drawn[i] =
           static_cast<int32_t>(std::max_element(scores.choice.begin(), scores.choice.end()) - scores.choice.begin());
-      order.push_back({-scores.log_probability[drawn[i]] - settings.choice_temperature * scores.choice_noise, i});
+      order.push_back({-scores.confidence[drawn[i]], i});
     }
     std::sort(order.begin(), order.end());
     for (size_t i = 0; i + kMaskedAfter[step] < order.size(); ++i) ids[order[i].second] = drawn[order[i].second];
@@ -197,6 +209,122 @@ void full_width_without_a_cache_is_maskgit() {
     std::replace(expected.begin(), expected.end(), static_cast<int32_t>(kMask), -1);
     check(history[step] == expected, "plain MaskGIT, step " + std::to_string(step));
   }
+}
+
+/// Rows of one sample out of a history.
+History of_sample(const History& history, int sample) {
+  History own;
+  for (const auto& ids : history) {
+    own.emplace_back(ids.begin() + sample * kTokens, ids.begin() + (sample + 1) * kTokens);
+  }
+  return own;
+}
+
+/// Samples some of whose tokens are given, and whose masked positions take turns in an order of their own.
+SessionOptions options_in_turns(int samples, int first, bool guided, std::vector<int>& masked) {
+  SessionOptions options = options_of(samples, first, guided);
+  options.turns.assign(samples * kTokens, 7);  // what known positions have means nothing
+  for (int sample = 0; sample < samples; ++sample) {
+    masked.push_back(0);
+    for (int i = 0; i < kTokens; ++i) {
+      const int position = sample * kTokens + (first + sample + 1) * 5 * i % kTokens;
+      const bool known = (first + sample) % 2 == 1 && i % 4 == 0;
+      options.masked[position] = !known;
+      if (known) options.ids[position] = i;
+      if (!known) options.turns[position] = masked.back()++;
+    }
+  }
+  return options;
+}
+
+History decode_in_turns(const std::shared_ptr<const Generator>& generator, int samples, int first, bool guided,
+                        Caching caching) {
+  std::vector<int> masked;
+  Session session(generator, options_in_turns(samples, first, guided, masked));
+  History history;
+  for (int i = 0; i < static_cast<int>(kWidths.size()); ++i) {
+    session.step(in_turns(step_of(i, masked, guided, caching), masked, guided));
+    auto ids = session.ids();
+    const auto still_masked = session.masked();
+    for (size_t j = 0; j < ids.size(); ++j) ids[j] = still_masked[j] ? -1 : ids[j];
+    history.push_back(ids);
+  }
+  return history;
+}
+
+void positions_take_turns() {
+  const auto generator = generator_of(config_of(4, 40, Style::post));
+  for (const bool guided : {false, true}) {
+    std::vector<int> masked;
+    const SessionOptions options = options_in_turns(3, 0, guided, masked);
+    check(masked == std::vector<int>{kTokens, 17, kTokens}, "one of the samples is edited");
+    const History history = decode_in_turns(generator, 3, 0, guided, Caching::cached);
+    for (size_t step = 0; step < history.size(); ++step) {
+      for (int i = 0; i < 3 * kTokens; ++i) {
+        const int32_t id = history[step][i];
+        const int left = std::min(masked[i / kTokens], kMaskedAfter[step]);
+        check((id < 0) == (options.masked[i] && options.turns[i] < left), "known is whose turn has come");
+        if (!options.masked[i]) check(id == options.ids[i], "what is given stays");
+        if (step > 0 && history[step - 1][i] >= 0) check(id == history[step - 1][i], "a known token stays");
+        check(id < kCodebook, "a token of the codebook");
+      }
+    }
+    for (const int sample : {0, 1, 2}) {
+      check(decode_in_turns(generator, 1, sample, guided, Caching::cached) == of_sample(history, sample),
+            "turns: a sample alone");
+    }
+    check(decode_in_turns(generator, 3, 0, guided, Caching::refresh_always) ==
+              decode_in_turns(generator, 3, 0, guided, Caching::none),
+          "turns: what is not drawn changes nothing");
+  }
+}
+
+/// Only those whose turn has come are drawn, and they are what the reference draws.
+void a_turn_is_drawn_like_any_token() {
+  const auto generator = generator_of(config_of(4, 40, Style::post));
+  std::vector<int> masked;
+  const SessionOptions options = options_in_turns(1, 0, false, masked);
+  Session session(generator, options);
+  std::vector<int32_t> ids = options.ids;
+  for (int step = 0; step < static_cast<int>(kWidths.size()); ++step) {
+    const Step one = in_turns(step_of(step, masked, false, Caching::refresh_always, true), masked, false);
+    session.step(one);
+    const auto logits = forward(generator, ids, options.class_ids, {4, 40}).logits;
+    for (int i = 0; i < kTokens; ++i) {
+      if (ids[i] != kMask || options.turns[i] < one.masked_after[0]) continue;
+      const auto row = logits.begin() + i * (kMask + 1);
+      const auto scores = reference::sample({row, row + kCodebook}, {}, one.settings, i, 0, kSeed);
+      ids[i] =
+          static_cast<int32_t>(std::max_element(scores.choice.begin(), scores.choice.end()) - scores.choice.begin());
+    }
+    const auto masked_now = session.masked();
+    auto expected = session.ids();
+    for (int i = 0; i < kTokens; ++i) expected[i] = masked_now[i] ? kMask : expected[i];
+    check(expected == ids, "drawn in turn, step " + std::to_string(step));
+  }
+}
+
+/// Turns that are none would make a step compute other rows than its plan says.
+void wrong_turns_are_refused() {
+  const auto generator = generator_of(config_of(4, 40, Style::post));
+  std::vector<int> masked;
+  const SessionOptions options = options_in_turns(2, 0, false, masked);
+  const auto refused = [&](int position, int32_t turn) {
+    SessionOptions wrong = options;
+    wrong.turns[position] = turn;
+    return error_of([&] { Session(generator, wrong); }).starts_with("ERR_INTERNAL");
+  };
+  check(refused(0, -1) && refused(0, kTokens), "a turn out of range");
+  check(refused(0, options.turns[1]), "a turn twice");
+  Session session(generator, options);
+  const Step step = step_of(0, masked, false, Caching::cached);
+  check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL"), "confidence of another order");
+  check(error_of([&] { session.reveal(std::vector<int32_t>(2 * kTokens, -1)); }).starts_with("ERR_INTERNAL"),
+        "given tokens out of turn");
+  session.step(in_turns(step, masked, false));
+  session.start(options_of(2, 0, false));
+  session.step(step_of(0, {kTokens, kTokens}, false, Caching::cached));
+  check(session.logits_rows() == 2 * kTokens, "a session that is used again forgets the turns");
 }
 
 void a_sub_model_is_a_small_model() {
@@ -215,15 +343,6 @@ void a_sub_model_is_a_small_model() {
       }
     }
   }
-}
-
-/// Rows of one sample out of a history.
-History of_sample(const History& history, int sample) {
-  History own;
-  for (const auto& ids : history) {
-    own.emplace_back(ids.begin() + sample * kTokens, ids.begin() + (sample + 1) * kTokens);
-  }
-  return own;
 }
 
 void a_sample_does_not_depend_on_its_batch(Style style) {
@@ -499,6 +618,9 @@ int main() {
   for (const Style style : {Style::post, Style::modulated}) a_sample_does_not_depend_on_its_batch(style);
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
+  positions_take_turns();
+  a_turn_is_drawn_like_any_token();
+  wrong_turns_are_refused();
   nothing_masked_is_nothing_to_do();
   classes_modulate();
   forcing_its_own_tokens_changes_nothing();

@@ -63,14 +63,16 @@ struct SelectedRows {
   std::vector<int32_t> rows, logits_rows;
   std::vector<int32_t> row_offsets, logits_offsets;  // [branches + 1]
 };
-SelectedRows select_rows(const std::vector<uint8_t>& state, int branches, int tokens, bool refresh, bool all_logits);
+/// state and turns: [samples, tokens]; masked_after: [samples].
+SelectedRows select_rows(const std::vector<uint8_t>& state, const std::vector<int32_t>& turns,
+                         const std::vector<int32_t>& masked_after, int branches, int tokens, bool refresh,
+                         bool all_logits);
 
-/// One position: the scores that sampling takes the largest of (-infinity outside the top k), and the log softmax that
-/// confidence starts from.
+/// One position: the scores that sampling takes the largest of (-infinity outside the top k), and the confidence that
+/// each token would have, unless that is the turn.
 struct Scores {
   std::vector<double> choice;
-  std::vector<double> log_probability;
-  double choice_noise;
+  std::vector<double> confidence;
 };
 /// unconditional: empty without guidance.
 Scores sample(const std::vector<double>& conditional, const std::vector<double>& unconditional,

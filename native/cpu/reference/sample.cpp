@@ -16,12 +16,11 @@ Scores sample(const std::vector<double>& conditional, const std::vector<double>&
     for (int i = 0; i < n; ++i) logits[i] = (1 + w) * conditional[i] - w * unconditional[i];
   }
 
-  Scores scores;
   const double most = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const double logit : logits) sum += std::exp(logit - most);
-  for (const double logit : logits) scores.log_probability.push_back(logit - most - std::log(sum));
 
+  Scores scores;
   const auto gumbel = [](uint32_t bits) { return -std::log(-std::log(((bits >> 9) + 0.5) / 8388608.0)); };
   std::vector<double> sorted = logits;
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
@@ -31,7 +30,13 @@ Scores sample(const std::vector<double>& conditional, const std::vector<double>&
     const double score = settings.temperature == 0 ? logits[i] : logits[i] / settings.temperature + gumbel(bits);
     scores.choice.push_back(logits[i] >= least ? score : -INFINITY);
   }
-  scores.choice_noise = gumbel(philox({kChoiceBlock, position, settings.step, sample}, seed)[0]);
+  const double choice_noise = gumbel(philox({kChoiceBlock, position, settings.step, sample}, seed)[0]);
+  for (const double logit : logits) {
+    double confidence = logit;
+    if (settings.confidence != Confidence::logit) confidence -= most + std::log(sum);
+    if (settings.confidence == Confidence::probability) confidence = std::exp(confidence);
+    scores.confidence.push_back(confidence + settings.choice_temperature * choice_noise);
+  }
   return scores;
 }
 

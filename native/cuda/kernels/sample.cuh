@@ -30,6 +30,12 @@ struct SampleArguments {
 
 __device__ __forceinline__ float gumbel(uint32_t bits) { return -logf(-logf(to_uniform(bits))); }
 
+/// What noise is added to, for a token with this logit.
+__device__ __forceinline__ float confidence_of(Confidence kind, float logit, float log_sum) {
+  if (kind == Confidence::logit) return logit;
+  return kind == Confidence::probability ? expf(logit - log_sum) : logit - log_sum;
+}
+
 /// The candidate with the best score; and of all seen so far the largest logit and the sum of e^(logit - largest).
 struct Candidate {
   float score, logit;
@@ -108,11 +114,12 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
   if (threadIdx.x != 0) return;
   for (int warp = 1; warp < kSampleWarps; ++warp) best.merge(shared.best[warp]);
 
-  float confidence = best.logit - (best.largest + logf(best.sum));
+  a.tokens[static_cast<size_t>(sample) * a.tokens_stride + position] = best.token;
+  if (settings.confidence == Confidence::turn) return;
+  float confidence = confidence_of(settings.confidence, best.logit, best.largest + logf(best.sum));
   if (settings.choice_temperature != 0) {
     confidence += settings.choice_temperature * gumbel(noise(kChoiceBlock)[0]);
   }
-  a.tokens[static_cast<size_t>(sample) * a.tokens_stride + position] = best.token;
   a.confidence[static_cast<size_t>(sample) * a.confidence_stride + position] = confidence;
 }
 

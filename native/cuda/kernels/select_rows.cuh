@@ -8,6 +8,9 @@ namespace magnets::cuda {
 
 struct SelectRowsArguments {
   const uint8_t* state;  // [samples, tokens]
+  const int* turns;      // [samples, tokens]
+  int turns_stride;
+  const int* masked_after;  // [samples]
   int state_stride, samples, tokens, branches;
   bool refresh, all_logits;
   const int *row_offsets, *logits_offsets;  // [branches + 1]
@@ -20,14 +23,18 @@ static __global__ void __launch_bounds__(kRowsOfBlock * 32)
   let_next_grid_start();
   const int branch = row_of_warp(), lane = threadIdx.x % 32;
   if (branch >= s.branches) return;
-  const uint8_t* state = s.state + static_cast<size_t>(branch % s.samples) * s.state_stride;
+  const int sample = branch % s.samples;
+  const uint8_t* state = s.state + static_cast<size_t>(sample) * s.state_stride;
+  const int* turns = s.turns + static_cast<size_t>(sample) * s.turns_stride;
+  const int masked_after = s.masked_after[sample];
   int row = s.row_offsets[branch], logits_row = s.logits_offsets[branch];
   for (int first = 0; first <= s.tokens; first += 32) {
     const int position = first + lane;
     const bool exists = position <= s.tokens;
     const uint8_t at = position == 0 || !exists ? uint8_t{kKnown} : state[position - 1];
     const bool active = exists && (s.refresh || at != kKnown);
-    const bool has_logits = active && (s.all_logits || at == kMasked);
+    const bool drawn = at == kMasked && turns[position - 1] >= masked_after;
+    const bool has_logits = active && (s.all_logits || drawn);
     const unsigned active_lanes = __ballot_sync(~0u, active), logits_lanes = __ballot_sync(~0u, has_logits);
     const unsigned before = (1u << lane) - 1;
     const int own = row + __popc(active_lanes & before);

@@ -6,6 +6,9 @@ namespace magnets::cuda {
 void CudaStream::do_run(const SelectRows& op) {
   const SelectRowsArguments arguments{
       .state = cuda(op.state).as<uint8_t>(),
+      .turns = cuda(op.turns).as<int>(),
+      .turns_stride = cuda(op.turns).stride(),
+      .masked_after = cuda(op.masked_after).as<int>(),
       .state_stride = cuda(op.state).stride(),
       .samples = op.samples,
       .tokens = op.tokens,

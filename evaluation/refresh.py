@@ -1,0 +1,46 @@
+"""python3 -m evaluation.refresh --model models/NAME: what refreshes of the cache cost, and what they are good for.
+
+It writes refresh-NAME.json, in the schema of bench/README.md: the full width with a refresh at every n-th step and with
+none but the first, and the same for 'paper', which refreshes at every new width anyway. A model that predicts frames
+continues test videos, whose true frames say more than a class does; the others generate samples.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from .compare import checkpoint, compare, description
+from .generate import ROOT
+from .measurements import MeasurementCache
+from .methods import refresh_methods
+from .quality import Evaluator
+from .report import tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
+    parser.add_argument("--samples", type=int, default=1000, help="of each method and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
+    Evaluator.add_arguments(parser)
+    arguments = parser.parse_args()
+    model = arguments.model = checkpoint(arguments.model)
+    evaluator = Evaluator.from_arguments(arguments, "test")
+    cache = MeasurementCache(arguments.cache, evaluator)
+    frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
+    methods = refresh_methods(model)
+    # Their steps differ in the rows alone, so FLOPs say what they cost.
+    device, rows = compare(cache, methods, arguments.samples, arguments.seeds, frames, timed=False)
+    report = {
+        **description(model, device, "refresh"),
+        "samples": arguments.samples,
+        "seeds": arguments.seeds,
+        "rows": rows,
+    }
+    (arguments.out / f"refresh-{model.name}.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(tables(report))
+
+
+if __name__ == "__main__":
+    main()
