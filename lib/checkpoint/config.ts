@@ -25,8 +25,9 @@ import {
   type Width,
 } from '../plan/shape.js';
 import { classRows, vocabularySize } from '../plan/vocabulary.js';
-
+import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
+import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
 
 /** The exact GELU, its tanh approximation, or SiLU. */
 export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;
@@ -91,7 +92,8 @@ export interface GeneratorConfig extends ModelShape, Architecture {
   readonly sampling: Recipe;
 }
 
-export interface TokenizerConfig {
+export interface VitTokenizerConfig {
+  readonly kind: 'vit';
   readonly hiddenSize: number;
   readonly heads: number;
   readonly headDim: number;
@@ -108,25 +110,8 @@ export interface TokenizerConfig {
   readonly channels: number;
 }
 
-/** A sample has at most this many values: frames · height · width · channels. */
-const mostSampleValues = 2 ** 27;
-/** A sample has at most this many token positions. */
-const mostTokens = 2 ** 16;
-/** A matrix of weights, and what one sample needs of each kind of memory, has at most this many values. */
-const mostValues = 2 ** 31 - 1;
-
-function product(extents: readonly number[]): number {
-  return extents.reduce((result, extent) => result * extent, 1);
-}
-
-/** Refuses a config with something too large for 32-bit sizes; each entry is named by the key that is at fault. */
-function checkSizes(reader: Reader, sizes: readonly [key: string, what: string, size: number][]) {
-  for (const [key, what, size] of sizes) {
-    if (size > mostValues) {
-      reader.fail(key, `sizes with at most ${mostValues} values in ${what} (not ${size})`);
-    }
-  }
-}
+/** A vision transformer on patches, or convolutions. */
+export type TokenizerConfig = VitTokenizerConfig | ConvTokenizerConfig;
 
 interface TransformerSizes {
   readonly hiddenSize: number;
@@ -344,6 +329,11 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
 export function parseTokenizerConfig(file: string, json: unknown): TokenizerConfig {
   const reader = Reader.of(file, json);
   reader.oneOf('model_type', 'magnets_tokenizer');
+  const kind = reader.has('kind') ? reader.oneOf('kind', 'vit', 'conv') : 'vit';
+  return kind === 'vit' ? readVitTokenizer(reader) : readConvTokenizer(reader);
+}
+
+function readVitTokenizer(reader: Reader): VitTokenizerConfig {
   const sampleShape = reader.shape('sample_shape');
   const patchShape = reader.shape('patch_shape');
   const channels = reader.integer('channels', 1, 4);
@@ -353,7 +343,7 @@ export function parseTokenizerConfig(file: string, json: unknown): TokenizerConf
   if (sampleShape.some((extent, axis) => extent % patchShape[axis]! !== 0)) {
     reader.fail('patch_shape', `a patch that divides ${sampleShape.join(' x ')}`);
   }
-  const tokens = product(latentShapeOf({ sampleShape, patchShape }));
+  const tokens = product(sampleShape) / product(patchShape);
   if (tokens > mostTokens) reader.fail('patch_shape', `at most ${mostTokens} patches`);
   const sizes = transformer(reader);
   const codebookSize = reader.integer('codebook_size', 2);
@@ -366,6 +356,7 @@ export function parseTokenizerConfig(file: string, json: unknown): TokenizerConf
     ['codebook_size', 'the distances of one sample', codebookSize * tokens],
   ]);
   return {
+    kind: 'vit',
     ...sizes,
     encoderLayers: reader.integer('encoder_layers', 0, 1024),
     decoderLayers: reader.integer('decoder_layers', 1, 1024),
@@ -377,7 +368,15 @@ export function parseTokenizerConfig(file: string, json: unknown): TokenizerConf
   };
 }
 
-/** The token grid of a tokenizer: [frames, height, width] in patches. */
-export function latentShapeOf(config: Pick<TokenizerConfig, 'sampleShape' | 'patchShape'>): Shape3 {
-  return config.sampleShape.map((extent, axis) => extent / config.patchShape[axis]!) as Shape3;
+/** The pixels that a token stands for: [frames, height, width]. */
+export function patchShapeOf(config: TokenizerConfig): readonly [number, number, number] {
+  if (config.kind === 'vit') return config.patchShape;
+  const extent = 2 ** (config.multipliers.length - 1);
+  return [1, extent, extent];
+}
+
+/** The token grid of a tokenizer: [frames, height, width]. */
+export function latentShapeOf(config: TokenizerConfig): Shape3 {
+  const patchShape = patchShapeOf(config);
+  return config.sampleShape.map((extent, axis) => extent / patchShape[axis]!) as Shape3;
 }

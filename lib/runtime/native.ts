@@ -5,7 +5,7 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Activation, Architecture, NormPlace } from '../checkpoint/config.js';
+import type { Activation, Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { TensorEntry } from '../checkpoint/schema.js';
 import { errorCodes, MagnetsError } from '../errors.js';
@@ -36,22 +36,8 @@ export interface NativeGeneratorConfig
   registerId: number;
 }
 
-export interface NativeTokenizerConfig {
-  hiddenSize: number;
-  heads: number;
-  headDim: number;
-  intermediateSize: number;
-  encoderLayers: number;
-  decoderLayers: number;
-  activation: Activation;
-  normEps: number;
-  codebookSize: number;
-  codebookDim: number;
-  /** [frames, height, width] */
-  sampleShape: readonly number[];
-  patchShape: readonly number[];
-  channels: number;
-}
+/** The engine takes a tokenizer's config as it is read. */
+export type NativeTokenizerConfig = TokenizerConfig;
 
 /** FLOPs of the transformer, summed over what was launched; a multiply-add counts 2. */
 export interface NativeFlops {

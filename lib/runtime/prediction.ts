@@ -3,7 +3,7 @@
  * they are masked, and are predicted like all others.
  */
 
-import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
+import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
 import { checkOptions, MagnetsError, wrongType, wrongValue } from '../errors.js';
 import { Tensor } from '../tensor.js';
 import { type Condition, type Generation, GenerationResult, type Outcome } from './generation.js';
@@ -129,9 +129,9 @@ export async function conditionOf(
   frames: Pixels,
   count: number,
 ): Promise<Condition> {
-  const { sampleShape, patchShape } = tokenizer.config;
+  const { sampleShape } = tokenizer.config;
   const [, rows, columns] = latentShape;
-  const positions = Math.ceil(frames.dims[1]! / patchShape[0]) * rows * columns;
+  const positions = Math.ceil(frames.dims[1]! / patchShapeOf(tokenizer.config)[0]) * rows * columns;
   const { tokens, flops } = await tokenizer.tokenize(padded(frames, sampleShape[0]));
   return { tokens: firstTokens(tokens, positions, count), flops };
 }

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "../cpu/cpu_backend.h"
+#include "../engine/codec/conv.h"
 #include "../engine/codec/vit.h"
 #include "cuda_library.h"
 #include "objects.h"
@@ -10,6 +11,9 @@
 namespace magnets::addon {
 
 namespace {
+
+std::vector<TensorShape> tensors_of(const VitConfig& config) { return Vit::tensors(config); }
+std::vector<TensorShape> tensors_of(const ConvConfig& config) { return Conv::tensors(config); }
 
 struct Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) : constructors(env) {
@@ -76,7 +80,10 @@ Napi::Value Addon::generator_tensors(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::tokenizer_tensors(const Napi::CallbackInfo& info) {
-  return coded(info.Env(), [&] { return to_array(info.Env(), Vit::tensors(to_tokenizer_config(info[0]))); });
+  return coded(info.Env(), [&] {
+    return to_array(info.Env(),
+                    std::visit([](const auto& config) { return tensors_of(config); }, to_tokenizer_config(info[0])));
+  });
 }
 
 }  // namespace

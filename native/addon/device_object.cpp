@@ -1,4 +1,5 @@
 // A device: loads models, and measures what it can do at its best.
+#include "../engine/codec/conv.h"
 #include "../engine/codec/vit.h"
 #include "objects.h"
 #include "values.h"
@@ -23,6 +24,16 @@ std::shared_ptr<WeightSource> to_weights(const Napi::Object& weights) {
     tensors[name] = {data.Data(), dtype, data.ByteLength() / element};
   }
   return std::make_shared<NamedWeights>(std::move(tensors));
+}
+
+std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const VitConfig& config,
+                                        WeightSource& source, WeightFormat format) {
+  return std::make_shared<const Vit>(backend, config, source, format);
+}
+
+std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const ConvConfig& config,
+                                        WeightSource& source, WeightFormat format) {
+  return std::make_shared<const Conv>(backend, config, source, format);
 }
 
 /// A promise of `make`'s model, as an Object. The weights stay in memory until it is made.
@@ -71,12 +82,12 @@ Napi::Value DeviceObject::load_generator(const Napi::CallbackInfo& info) {
 
 Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
   return coded(info.Env(), [&] {
-    const VitConfig config = to_tokenizer_config(info[0]);
-    return load<TokenizerObject>(info, device(info.Env()),
-                                 [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
-                                          WeightFormat format) -> std::shared_ptr<const Codec> {
-                                   return std::make_shared<const Vit>(backend, config, source, format);
-                                 });
+    const auto config = to_tokenizer_config(info[0]);
+    return load<TokenizerObject>(
+        info, device(info.Env()),
+        [config](const std::shared_ptr<Backend>& backend, WeightSource& source, WeightFormat format) {
+          return std::visit([&](const auto& known) { return make_codec(backend, known, source, format); }, config);
+        });
   });
 }
 

@@ -72,6 +72,15 @@ Shape3 to_shape(const Napi::Object& object, const char* key) {
   return {extent(0), extent(1), extent(2)};
 }
 
+std::vector<int> to_ints(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsArray()) throw Napi::TypeError::New(object.Env(), std::string("expected a list for ") + key);
+  const auto array = value.As<Napi::Array>();
+  std::vector<int> values(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) values[i] = array.Get(i).ToNumber().Int32Value();
+  return values;
+}
+
 int to_layers(const Napi::Object& object, const char* key) {
   const int layers = to_int(object, key);
   if (layers < 0) throw Error("ERR_CHECKPOINT", std::string("expected a number of layers for ") + key);
@@ -122,8 +131,9 @@ GeneratorConfig to_generator_config(const Napi::Value& value) {
   return config;
 }
 
-VitConfig to_tokenizer_config(const Napi::Value& value) {
-  const Napi::Object object = to_object(value);
+namespace {
+
+VitConfig to_vit_config(const Napi::Object& object) {
   const BlockConfig block = to_block_config(object, NormPlace::pre);
   const VitConfig config{
       .encoder = {.layers = to_layers(object, "encoderLayers"), .block = block},
@@ -141,6 +151,66 @@ VitConfig to_tokenizer_config(const Napi::Value& value) {
   check_product("a codebook", {config.codebook_size, config.codebook_dim});
   check_product("the codes' inputs", {config.codebook_size, block.hidden_size});
   return config;
+}
+
+ConvConfig to_conv_config(const Napi::Object& object) {
+  const Shape3 sample = to_shape(object, "sampleShape");
+  const ConvConfig config{
+      .height = sample.height,
+      .width = sample.width,
+      .channels = to_int(object, "channels"),
+      .base_channels = to_int(object, "baseChannels"),
+      .multipliers = to_ints(object, "multipliers"),
+      .encoder_blocks = to_int(object, "encoderBlocks"),
+      .decoder_blocks = to_int(object, "decoderBlocks"),
+      .attention = to_bool(object, "attention"),
+      .shortcut = one_of<Shortcut>(object.Get("shortcut"), "a shortcut",
+                                   {{"none", Shortcut::none}, {"projection", Shortcut::projection}}),
+      .downsample = one_of<Downsample>(object.Get("downsample"), "a way of downsampling",
+                                       {{"mean", Downsample::mean}, {"conv", Downsample::convolution}}),
+      .encoder_output_kernel = to_int(object, "encoderOutputKernel"),
+      .quantizer = one_of<Quantizer>(
+          object.Get("quantizer"), "a quantizer",
+          {{"nearest", Quantizer::nearest}, {"cosine", Quantizer::cosine}, {"bits", Quantizer::bits}}),
+      .codebook_size = to_int(object, "codebookSize"),
+      .codebook_dim = to_int(object, "codebookDim"),
+      .code_channels = to_int(object, "codeChannels"),
+      .norm_groups = to_int(object, "normGroups"),
+      .norm_eps = to_float(object, "normEps"),
+      .signed_pixels = to_bool(object, "signedPixels"),
+  };
+  constexpr size_t kMostLevels = 16;  // whose sides fit 32 bits
+  const int scale = 1 << std::min(kMostLevels, config.multipliers.size() - 1);
+  if (config.multipliers.empty() || config.multipliers.size() > kMostLevels || config.height % scale != 0 ||
+      config.width % scale != 0) {
+    throw Error("ERR_CHECKPOINT", "expected multipliers of levels that halve the sample evenly");
+  }
+  check_product("a sample", {config.height, config.width, config.channels});
+  for (int level = 0; level < config.levels(); ++level) {
+    const int channels = config.channels_of(level);
+    const int beside = config.channels_of(std::min(level + 1, config.coarsest()));
+    check_product("a convolution", {16, channels, channels});
+    check_product("a convolution of codes", {9, channels, config.code_channels});
+    check_product("pictures", {config.height >> level, config.width >> level, std::max(channels, beside)});
+    check_product("groups of channels", {config.norm_groups});
+    if (channels % config.norm_groups != 0) throw Error("ERR_CHECKPOINT", "expected groups that divide the channels");
+  }
+  check_product("a codebook", {config.codebook_size, config.codebook_dim});
+  check_product("the codes' inputs", {config.codebook_size, config.code_channels});
+  if (config.quantizer == Quantizer::bits &&
+      (config.codebook_dim > 30 || config.codebook_size != 1 << config.codebook_dim)) {
+    throw Error("ERR_CHECKPOINT", "expected a code for every number of so many bits");
+  }
+  return config;
+}
+
+}  // namespace
+
+std::variant<VitConfig, ConvConfig> to_tokenizer_config(const Napi::Value& value) {
+  const Napi::Object object = to_object(value);
+  const bool convolutional = one_of<bool>(object.Get("kind"), "a kind of tokenizer", {{"vit", false}, {"conv", true}});
+  if (convolutional) return to_conv_config(object);
+  return to_vit_config(object);
 }
 
 DType to_dtype(const Napi::Value& value) {

@@ -5,9 +5,12 @@
 
 namespace magnets::cpu {
 
-/// Floats from one row of activations to the next: padded, so that rows of a power of two do not all fall into the same
-/// cache sets.
-inline size_t activation_stride(int columns) { return (static_cast<size_t>(columns) + 15) / 16 * 16 + 16; }
+/// Floats from one row of activations to the next, whole cache lines: padded where the rows of a tile would all fall
+/// into a few cache sets.
+inline size_t activation_stride(int columns) {
+  const size_t stride = (static_cast<size_t>(columns) + 15) / 16 * 16;
+  return stride % 256 == 0 ? stride + 16 : stride;
+}
 
 /// Rows of one element type. Activations are f32.
 class CpuBuffer : public Buffer {

@@ -37,6 +37,10 @@ class CpuStream : public Stream {
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
   void do_run(const ArgMax& op) override;
+  void do_run(const GroupStatistics& op) override;
+  void do_run(const Rescale& op) override;
+  void do_run(const Convolution& op) override;
+  void do_run(const MeanPool& op) override;
   void do_run(const SelectRows& op) override;
   void do_run(const Embed& op) override;
   void do_run(const Sample& op) override;
@@ -66,6 +70,9 @@ class CpuStream : public Stream {
   Scratch projected_;       // ProjectQkv's keys and values
   Scratch products_;        // of `multiply`, of every thread
   Scratch scores_;          // Attention's, of every thread
+  Scratch bands_;           // Convolution's, of every thread
+  Scratch moments_;         // GroupStatistics', of every part of a picture
+  Scratch channel_sums_;    // GroupStatistics', of every thread
   Scratch sample_scratch_;  // Sample's, of every thread
   Scratch masked_tokens_;   // Reveal's
 };

@@ -38,4 +38,25 @@ PackedLinear::PackedLinear(const HostMatrix& weight, const float* bias, WeightFo
   });
 }
 
+float PackedLinear::weight(int out, int in) const {
+  const size_t row = static_cast<size_t>(out / kPanel) * in_ + in;
+  const int column = out % kPanel;
+  if (f32_ != nullptr) return f32_[row * kPanel + column];
+  const uint32_t pair = bf16_[row * (kPanel / 2) + column % (kPanel / 2)];
+  return from_bf16(static_cast<uint16_t>(column < kPanel / 2 ? pair : pair >> 16));
+}
+
+void PackedLinear::tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a,
+                        size_t a_stride, bool accumulate, bool add_bias, float* c, size_t c_stride) const {
+  constexpr int kMostRows = 16;
+  alignas(kAlignment) float beside[kMostRows * kPanel] = {};
+  const bool fits = columns == kPanel;
+  float* sums = fits ? c : beside;
+  const size_t stride = fits ? c_stride : kPanel;
+  for (int i = 0; i < rows && accumulate && !fits; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
+  tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride);
+  for (int i = 0; i < rows && add_bias; ++i) kernels.add(sums + i * stride, bias_.get() + panel * kPanel, columns);
+  for (int i = 0; i < rows && !fits; ++i) std::copy_n(beside + i * kPanel, columns, c + i * c_stride);
+}
+
 }  // namespace magnets::cpu

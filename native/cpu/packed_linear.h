@@ -28,6 +28,12 @@ class PackedLinear : public Linear {
     }
   }
 
+  /// The same for a panel of which only the first `columns` are outputs and so have room in c; with `add_bias` + b.
+  void tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a, size_t a_stride,
+            bool accumulate, bool add_bias, float* c, size_t c_stride) const;
+
+  float weight(int out, int in) const;
+
   /// b[0 .. 32 * panels), zero where there is no bias
   const float* bias() const { return bias_.get(); }
 

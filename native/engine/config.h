@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "../ops/conv_ops.h"
 #include "../ops/ops.h"
 
 namespace magnets {
@@ -94,6 +96,39 @@ struct VitConfig {
   int token_count() const { return static_cast<int>(grid().size()); }           // N
   int patch_size() const { return static_cast<int>(patch.size() * channels); }  // P
   size_t sample_size() const { return static_cast<size_t>(sample.size()) * channels; }
+};
+
+// How a convolutional codec is built. codec/conv.cpp is the page that says what each choice means.
+
+enum class Shortcut { none, projection };        // of a residual block whose channels change
+enum class Downsample { mean, convolution };     // of the encoder
+enum class Quantizer { nearest, cosine, bits };  // from a latent to its token
+
+/// A convolutional encoder and decoder (codec/conv.h). Level 0 is that of the pixels, each next one half as large.
+struct ConvConfig {
+  int height, width;  // pixels
+  int channels;
+  int base_channels;
+  std::vector<int> multipliers;        // of each level: its channels are so many times base_channels
+  int encoder_blocks, decoder_blocks;  // residual blocks of a level
+  bool attention;                      // after every block of the coarsest level, and in the middle
+  Shortcut shortcut;
+  Downsample downsample;
+  int encoder_output_kernel;  // 1 or 3
+  Quantizer quantizer;
+  int codebook_size;
+  int codebook_dim;
+  int code_channels;  // that leave the encoder and enter the decoder; projected where they are not codebook_dim
+  int norm_groups;
+  float norm_eps;
+  bool signed_pixels;  // the encoder sees pixels of [-1, 1]
+
+  int levels() const { return static_cast<int>(multipliers.size()); }
+  int coarsest() const { return levels() - 1; }
+  int channels_of(int level) const { return base_channels * multipliers[level]; }
+  Grid grid(int samples, int level) const { return {samples, height >> level, width >> level}; }
+  int token_count() const { return grid(1, coarsest()).rows(); }  // N
+  size_t sample_size() const { return static_cast<size_t>(height) * width * channels; }
 };
 
 }  // namespace magnets

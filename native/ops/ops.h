@@ -99,12 +99,12 @@ struct Gather {
   Buffer& y;
 };
 
-/// y[r] = table[ids[r]] + positions[r % sequence] for r < rows.
+/// y[r] = table[ids[r]] for r < rows; with positions + positions[r % sequence].
 struct Lookup {
   const Table& table;
-  const Buffer& ids;        // i32 [1, rows]
-  const Buffer& positions;  // f32 [sequence, columns]
-  int rows, sequence, columns;
+  const Buffer& ids;                  // i32 [1, rows]
+  const Buffer* positions = nullptr;  // f32 [sequence, columns]
+  int rows, sequence = 1, columns;
   Buffer& y;
 };
 

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "conv_ops.h"
 #include "decode_ops.h"
 
 namespace magnets {
@@ -26,6 +27,10 @@ class Stream {
   void run(const Gather& op) { do_run(op); }
   void run(const Lookup& op) { do_run(op); }
   void run(const ArgMax& op) { do_run(op); }
+  void run(const GroupStatistics& op) { do_run(op); }
+  void run(const Rescale& op) { do_run(op); }
+  void run(const Convolution& op) { count(part_, op); }
+  void run(const MeanPool& op) { do_run(op); }
   void run(const SelectRows& op) { do_run(op); }
   void run(const Embed& op) { do_run(op); }
   void run(const Sample& op) { do_run(op); }
@@ -61,6 +66,10 @@ class Stream {
   virtual void do_run(const Gather& op) = 0;
   virtual void do_run(const Lookup& op) = 0;
   virtual void do_run(const ArgMax& op) = 0;
+  virtual void do_run(const GroupStatistics& op) = 0;
+  virtual void do_run(const Rescale& op) = 0;
+  virtual void do_run(const Convolution& op) = 0;
+  virtual void do_run(const MeanPool& op) = 0;
   virtual void do_run(const SelectRows& op) = 0;
   virtual void do_run(const Embed& op) = 0;
   virtual void do_run(const Sample& op) = 0;

@@ -30,10 +30,12 @@ struct Weights {
     up = linear(kHidden, kColumns);
     down = linear(kColumns, kHidden);
     lm_head = linear(kCodebook, kColumns);
+    enlarging = linear(kColumns, layer_taps_of(Resampling::up) * kColumns);
+    colours = linear(3, layer_taps_of(Resampling::none) * kColumns);
     const auto entries = to_floats(random.matrix(kCodebook + kClasses, kColumns));
     table = backend.table({entries.data(), DType::f32, kCodebook + kClasses, kColumns}, format);
   }
-  std::unique_ptr<Linear> query, key, value, output, up, down, lm_head;
+  std::unique_ptr<Linear> query, key, value, output, up, down, lm_head, enlarging, colours;
   std::unique_ptr<Table> table;
 };
 
@@ -90,7 +92,15 @@ struct Pass {
                          to_floats(random.matrix(kBranches, 2 * kColumns)));
     largest = i32(1, logits_rows);
     looked_up = activations(kColumns);
+    picture = backend.allocate(ElementType::activation, large().rows(), kColumns);
+    halved = backend.allocate(ElementType::activation, small().rows(), kColumns);
+    scale_shift = backend.allocate(ElementType::f32, kSamples, 2 * kColumns);
+    painted = backend.allocate(ElementType::f32, large().rows(), 3);
+    host_picture = to_floats(random.matrix(small().rows(), kColumns));
   }
+
+  Grid small() const { return {kSamples, 2, tokens}; }
+  Grid large() const { return resampled(small(), Resampling::up); }
 
   /// Every operation of the seam; what they made is appended to `result`.
   void run(Stream& stream, const Weights& weights, std::vector<float>& result) {
@@ -203,11 +213,40 @@ struct Pass {
     stream.run(RevealGiven{.tokens = *given, .samples = kSamples, .token_count = tokens, .ids = *ids, .state = *state});
     stream.run(Lookup{.table = *weights.table,
                       .ids = *largest,
-                      .positions = *places,
+                      .positions = places.get(),
                       .rows = logits_rows,
                       .sequence = tokens + 1,
                       .columns = kColumns,
                       .y = *looked_up});
+
+    stream.upload(host_picture.data(), small().rows(), kColumns, *halved);
+    stream.run(Convolution{.layer = *weights.enlarging,
+                           .out = kColumns,
+                           .in = kColumns,
+                           .x = *halved,
+                           .grid = small(),
+                           .resampling = Resampling::up,
+                           .y = *picture});
+    stream.run(GroupStatistics{.x = *picture,
+                               .grid = large(),
+                               .channels = kColumns,
+                               .groups = 5,
+                               .norm = norm.norm,
+                               .scale_shift = *scale_shift});
+    stream.run(Convolution{.layer = *weights.colours,
+                           .out = 3,
+                           .in = kColumns,
+                           .x = *picture,
+                           .grid = large(),
+                           .scale_shift = scale_shift.get(),
+                           .y = *painted});
+    stream.run(Rescale{.x = *picture,
+                       .scale_shift = *scale_shift,
+                       .grid = large(),
+                       .channels = kColumns,
+                       .swish = true,
+                       .y = *picture});
+    stream.run(MeanPool{.x = *picture, .grid = large(), .channels = kColumns, .y = *halved});
 
     const auto append = [&](const Buffer& buffer, int rows, int columns, auto type) {
       std::vector<decltype(type)> values(static_cast<size_t>(rows) * columns);
@@ -217,6 +256,8 @@ struct Pass {
     append(*x, rows, kColumns, float{});
     append(*logits, logits_rows, codebook, float{});
     append(*looked_up, logits_rows, kColumns, float{});
+    append(*painted, large().rows(), 3, float{});
+    append(*halved, small().rows(), kColumns, float{});
     append(*ids, kSamples, tokens, int32_t{});
     append(*state, kSamples, tokens, uint8_t{});
   }
@@ -224,12 +265,13 @@ struct Pass {
   int tokens, heads, hidden, codebook, rows, logits_rows;
   std::vector<uint8_t> host_state;
   std::vector<int32_t> host_ids, host_given;
+  std::vector<float> host_picture;
   reference::SelectedRows selected;
   Random norm_random;
   RandomNorm norm;
   std::unique_ptr<Buffer> state, turns, ids, given, first_ids, row_offsets, logits_offsets, row_list, logits_list,
       places, x, vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after,
-      largest, looked_up;
+      largest, looked_up, picture, halved, scale_shift, painted;
   std::unique_ptr<KvCache> cache;
 };
 

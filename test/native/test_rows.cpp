@@ -142,10 +142,11 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
   }
 }
 
-void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns) {
+void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool at_positions) {
   constexpr int kEntries = 37, kSequence = 3;
   Random random(columns);
-  const auto entries = random.matrix(kEntries, columns + 5), places = random.matrix(kSequence, columns + 5);
+  const auto entries = random.matrix(kEntries, columns + 5);
+  const auto places = at_positions ? random.matrix(kSequence, columns + 5) : reference::Matrix(kSequence, columns + 5);
   auto stream = backend.stream();
   auto table = backend.table({to_floats(entries).data(), DType::f32, kEntries, columns + 5}, format);
   auto positions = upload_new(backend, *stream, ElementType::f32, kSequence, columns + 5, to_floats(places));
@@ -155,7 +156,7 @@ void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int
   Guarded y(backend, *stream, reference::Matrix(rows, columns));
   stream->run(Lookup{.table = *table,
                      .ids = *ids_buffer,
-                     .positions = *positions,
+                     .positions = at_positions ? positions.get() : nullptr,
                      .rows = rows,
                      .sequence = kSequence,
                      .columns = columns,
@@ -324,7 +325,7 @@ int main() {
     for (const WeightFormat format : subject->formats()) {
       for (const int columns : {16, 33, 300}) {
         for (const bool normed : {true, false}) embeds(*subject, *backend, format, columns, normed);
-        looks_up(*subject, *backend, format, columns);
+        for (const bool at_positions : {false, true}) looks_up(*subject, *backend, format, columns, at_positions);
       }
     }
     gathers(*backend);

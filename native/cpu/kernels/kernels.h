@@ -28,9 +28,12 @@ struct Kernels {
   void (*rms_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);
   /// x = exp(scale * (x - max x)); returns the sum.
   float (*softmax)(float* x, int n, float scale);
-  void (*add)(float* x, const float* y, int n);                             // x += y
-  void (*add_scaled)(float* x, const float* scale, const float* y, int n);  // x += scale * y
-  void (*multiply)(float* x, const float* y, int n);                        // x *= y
+  void (*add)(float* x, const float* y, int n);                               // x += y
+  void (*add_scaled)(float* x, const float* scale, const float* y, int n);    // x += scale * y
+  void (*multiply)(float* x, const float* y, int n);                          // x *= y
+  void (*add_squares)(float* x, const float* y, const float* center, int n);  // x += (y - center)²
+  /// y = scale * x + shift, with `swish` v / (1 + e^-v) of that; y may be x
+  void (*rescale)(const float* x, const float* scale, const float* shift, int n, bool swish, float* y);
   void (*gelu)(float* x, int n);
   void (*gelu_tanh)(float* x, int n);
   void (*silu)(float* x, int n);

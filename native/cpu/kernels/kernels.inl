@@ -157,6 +157,35 @@ void multiply(float* x, const float* y, int n) {
   for (; i < n; ++i) x[i] *= y[i];
 }
 
+void add_squares(float* x, const float* y, const float* center, int n) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    const V distance = V::load(y + i) - V::load(center + i);
+    fma(distance, distance, V::load(x + i)).store(x + i);
+  }
+  if (const int rest = n - i; rest > 0) {
+    const V distance = load_some(y + i, rest, 0) - load_some(center + i, rest, 0);
+    store_some(x + i, rest, fma(distance, distance, load_some(x + i, rest, 0)));
+  }
+}
+
+template <class F>
+inline void map_lines(const float* x, const float* scale, const float* shift, int n, float* y, F f) {
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    f(fma(V::load(x + i), V::load(scale + i), V::load(shift + i))).store(y + i);
+  }
+  if (const int rest = n - i; rest > 0) {
+    const V line = fma(load_some(x + i, rest, 0), load_some(scale + i, rest, 0), load_some(shift + i, rest, 0));
+    store_some(y + i, rest, f(line));
+  }
+}
+
+void rescale(const float* x, const float* scale, const float* shift, int n, bool swish, float* y) {
+  if (!swish) return map_lines(x, scale, shift, n, y, [](V v) { return v; });
+  map_lines(x, scale, shift, n, y, [](V v) { return v / (V::broadcast(1.0f) + exp(V::broadcast(0.0f) - v)); });
+}
+
 /// x * Φ(x); erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
 void gelu(float* x, int n) {
   map(x, n, [](V v) {
@@ -288,6 +317,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {
-    kName,      kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm, softmax, add,
-    add_scaled, multiply,  gelu,           gelu_tanh,       silu,       gumbel,   burn};
+constexpr Kernels kKernels = {kName,   kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm,  rms_norm,
+                              softmax, add,       add_scaled,     multiply,        add_squares, rescale,
+                              gelu,    gelu_tanh, silu,           gumbel,          burn};

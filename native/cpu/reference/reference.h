@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../../ops/conv_ops.h"
 #include "../../ops/decode_ops.h"
 
 namespace magnets::reference {
@@ -46,6 +47,17 @@ void attention(const Matrix& q, const Matrix& keys, const Matrix& values, int he
 
 /// The rows of x that `index` lists.
 Matrix gather(const Matrix& x, const std::vector<int32_t>& index);
+
+/// kernel: [out, 9 * in], taps by line and column, whatever the resampling; x: as the convolution reads it.
+Matrix convolution(const Matrix& kernel, const std::vector<double>& bias, const Matrix& x, const Grid& grid,
+                   Resampling resampling);
+
+/// [samples, 2 * channels]: scales, then shifts.
+Matrix group_statistics(const Matrix& x, const Grid& grid, int groups, const NormValues& norm);
+
+Matrix rescale(const Matrix& x, const Matrix& scale_shift, const Grid& grid, bool swish);
+
+Matrix mean_pool(const Matrix& x, const Grid& grid);
 
 /// table[ids[r]] + positions[r % positions.rows]
 Matrix lookup(const Matrix& table, const std::vector<int32_t>& ids, const Matrix& positions);

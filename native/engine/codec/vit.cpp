@@ -1,9 +1,9 @@
 #include "vit.h"
 
 #include <algorithm>
-#include <numeric>
-#include <string>
 
+#include "all_rows.h"
+#include "codes.h"
 #include "patches.h"
 
 namespace magnets {
@@ -13,70 +13,7 @@ namespace {
 /// Rows of one pass: enough to fill a device, few enough for little memory.
 constexpr int kRowsAtOnce = 4096;
 
-/// Sequences of which every position is computed, as the rows of one pass.
-class AllRows {
- public:
-  AllRows(Backend& backend, int capacity, int positions) : positions_(positions) {
-    const int count = capacity * positions;
-    std::vector<int32_t> index(count), position(count), offsets(capacity + 1);
-    std::iota(index.begin(), index.end(), 0);
-    std::transform(index.begin(), index.end(), position.begin(), [&](int32_t row) { return row % positions; });
-    for (int i = 0; i <= capacity; ++i) offsets[i] = i * positions;
-    const auto stream = backend.stream();
-    index_ = upload_new(backend, *stream, ElementType::i32, 1, count, index);
-    position_ = upload_new(backend, *stream, ElementType::i32, 1, count, position);
-    offsets_ = upload_new(backend, *stream, ElementType::i32, 1, capacity + 1, offsets);
-  }
-
-  /// The first `count` sequences.
-  Rows rows(int count) const {
-    return {.index = *index_,
-            .offsets = *offsets_,
-            .branches = count,
-            .positions = positions_,
-            .count = count * positions_,
-            .most = positions_};
-  }
-  /// i32 [1, rows]: each row's position.
-  const Buffer& positions() const { return *position_; }
-
- private:
-  int positions_;
-  std::unique_ptr<Buffer> index_, position_, offsets_;
-};
-
 int sequences_at_once(int positions) { return std::max(1, kRowsAtOnce / positions); }
-
-void check_size(size_t actual, int count, size_t size) {
-  const size_t expected = static_cast<size_t>(std::max(0, count)) * size;
-  if (count > 0 && actual == expected) return;
-  throw Error("ERR_INTERNAL",
-              "expected " + std::to_string(expected) + " values but received " + std::to_string(actual));
-}
-
-/// -|c|² / 2 of every code. The nearest code to z has the largest z · c - |c|² / 2, for |z - c|² is |z|² - 2 times
-/// that.
-std::vector<float> negative_half_norms(const std::vector<float>& codebook, int dim) {
-  std::vector<float> norms;
-  for (auto code = codebook.begin(); code != codebook.end(); code += dim) {
-    norms.push_back(static_cast<float>(-0.5 * std::inner_product(code, code + dim, code, 0.0)));
-  }
-  return norms;
-}
-
-/// W c + b of every code.
-std::vector<float> project_codes(const std::vector<float>& codebook, int dim, const std::vector<float>& weight,
-                                 const std::vector<float>& bias) {
-  std::vector<float> table;
-  table.reserve(codebook.size() / dim * bias.size());
-  for (auto code = codebook.begin(); code != codebook.end(); code += dim) {
-    for (size_t i = 0; i < bias.size(); ++i) {
-      const double product = std::inner_product(code, code + dim, weight.begin() + i * dim, 0.0);
-      table.push_back(static_cast<float>(product + bias[i]));
-    }
-  }
-  return table;
-}
 
 }  // namespace
 
@@ -164,11 +101,7 @@ Codec::Tokens Vit::tokenize(const std::vector<float>& pixels, int count) const {
 
 Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) const {
   const int positions = config_.token_count(), d = config_.decoder.block.hidden_size, patch = config_.patch_size();
-  check_size(tokens.size(), count, positions);
-  const bool valid = std::all_of(tokens.begin(), tokens.end(),
-                                 [&](int32_t token) { return token >= 0 && token < config_.codebook_size; });
-  if (!valid) throw Error("ERR_INTERNAL", "expected tokens below " + std::to_string(config_.codebook_size));
-
+  check_tokens(tokens, count, positions, config_.codebook_size);
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
   Workspace workspace(*backend_, config_.decoder, capacity, at_once);
   const auto ids = backend_->allocate(ElementType::i32, 1, capacity);
@@ -185,7 +118,7 @@ Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) con
 
     stream->run(Lookup{.table = *code_inputs_,
                        .ids = *ids,
-                       .positions = *decoder_positions_,
+                       .positions = decoder_positions_.get(),
                        .rows = rows.count,
                        .sequence = positions,
                        .columns = d,

@@ -2,6 +2,7 @@
 
 #include "../../ops/half.h"
 #include "loader.h"
+#include "upsampling.h"
 
 namespace magnets {
 
@@ -31,6 +32,13 @@ std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const st
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                              int in) {
   return backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_);
+}
+
+std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int out, int in, Resampling resampling) {
+  if (resampling != Resampling::up) return linear(name, out, 9 * in);
+  const std::vector<float> kernels = upsampling_kernels(values(name + ".weight", {out, 9 * in}), out, in);
+  const std::vector<float> bias = values(name + ".bias", {out});
+  return naming(name + ".weight", [&] { return linear(kernels, bias, out, layer_taps_of(resampling) * in); });
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::string& name, int entries, int columns) {

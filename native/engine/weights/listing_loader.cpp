@@ -16,6 +16,12 @@ std::unique_ptr<Linear> ListingLoader::linear(const std::vector<float>&, const s
   return nullptr;
 }
 
+std::unique_ptr<Linear> ListingLoader::convolution(const std::string& name, int out, int in, Resampling) {
+  add(name + ".weight", {out, 3, 3, in});
+  add(name + ".bias", {out});
+  return nullptr;
+}
+
 std::unique_ptr<Table> ListingLoader::table(const std::string& name, int entries, int columns) {
   add(name, {entries, columns});
   return nullptr;

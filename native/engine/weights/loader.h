@@ -34,6 +34,8 @@ class Loader {
   /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
   virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                          int in) = 0;
+  /// `name`.weight [out, 3, 3, in] and `name`.bias [out] as the layer of a Convolution.
+  virtual std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling resampling) = 0;
   /// A tensor [entries, columns] as a table, and one that was computed on the host.
   virtual std::unique_ptr<Table> table(const std::string& name, int entries, int columns) = 0;
   virtual std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) = 0;
@@ -55,6 +57,7 @@ class DeviceLoader : public Loader {
   std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
   std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                  int in) override;
+  std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling resampling) override;
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
   std::unique_ptr<Table> table(const std::vector<float>& values, int entries, int columns) override;
   std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType type) override;
@@ -81,6 +84,7 @@ class ListingLoader : public Loader {
   using Loader::linear;
   std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
   std::unique_ptr<Linear> linear(const std::vector<float>&, const std::vector<float>&, int, int) override;
+  std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling) override;
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
   std::unique_ptr<Table> table(const std::vector<float>&, int, int) override;
   std::unique_ptr<Buffer> matrix(const std::string& name, int rows, int columns, ElementType) override;

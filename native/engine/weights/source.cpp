@@ -18,7 +18,7 @@ HostMatrix NamedWeights::get(const std::string& name, int rows, int columns) {
 
 HostMatrix RandomWeights::get(const std::string& name, int rows, int columns) {
   values_.resize(static_cast<size_t>(rows) * columns);
-  if (name.ends_with("norm.weight")) {
+  if (name.ends_with("norm.weight") || name.ends_with("norm1.weight") || name.ends_with("norm2.weight")) {
     values_.assign(values_.size(), 1.0f);
   } else if (name.ends_with("bias")) {
     values_.assign(values_.size(), 0.0f);

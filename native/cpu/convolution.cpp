@@ -1,0 +1,100 @@
+// A task is a piece of a picture times some panels. In its band the taps of one line of a kernel are inputs that follow
+// each other, so a convolution is the product of multiply.cpp: a tile's rows are pixels of one line, its inputs a line
+// of the kernel.
+#include <algorithm>
+
+#include "convolution_band.h"
+#include "convolution_narrow.h"
+#include "cpu_stream.h"
+
+namespace magnets::cpu {
+
+namespace {
+
+constexpr int kInputBlock = 256;
+
+class PieceProduct {
+ public:
+  PieceProduct(const Kernels& kernels, const Convolution& op, const KernelShape& shape, const Piece& piece,
+               const float* band)
+      : kernels_(kernels),
+        op_(op),
+        shape_(shape),
+        piece_(piece),
+        band_(band),
+        target_(resampled(op.grid, op.resampling)),
+        line_inputs_(shape.taps * op.in) {}
+
+  void run(int first_panel, int last_panel) const {
+    const int blocks = (line_inputs_ + kInputBlock - 1) / kInputBlock;
+    for (int parity = 0; parity < shape_.parities * shape_.parities; ++parity) {
+      for (int tap_line = 0; tap_line < shape_.taps; ++tap_line) {
+        for (int block = 0; block < blocks; ++block) {
+          const int first = line_inputs_ * block / blocks, last = line_inputs_ * (block + 1) / blocks;
+          for (int panel = first_panel; panel < last_panel; ++panel) multiply(parity, tap_line, first, last, panel);
+        }
+      }
+    }
+  }
+
+ private:
+  /// The inputs [first, last) of one line of a kernel, for one panel and all places.
+  void multiply(int parity, int tap_line, int first, int last, int panel) const {
+    const int parity_line = parity / shape_.parities, parity_column = parity % shape_.parities;
+    const int first_in = (parity * shape_.taps + tap_line) * line_inputs_ + first;
+    const bool begins = tap_line == 0 && first == 0;
+    const bool ends = tap_line == shape_.taps - 1 && last == line_inputs_;
+    const int outputs = std::min(kPanel, op_.out - panel * kPanel);
+    const size_t step = static_cast<size_t>(shape_.step) * op_.in;
+    const size_t band_line = static_cast<size_t>(shape_.reads(piece_.width)) * op_.in;
+    const CpuBuffer& y = cpu(op_.y);
+    const int tiles = (piece_.width + kernels_.tile_rows - 1) / kernels_.tile_rows;
+    for (int line = 0; line < piece_.height; ++line) {
+      const float* a =
+          band_ + (line * shape_.step + parity_line + tap_line) * band_line + parity_column * op_.in + first;
+      const int y_line = (piece_.top + line) * shape_.parities + parity_line;
+      for (int tile = 0; tile < tiles; ++tile) {
+        const int column = piece_.width * tile / tiles, rows = piece_.width * (tile + 1) / tiles - column;
+        const int y_column = (piece_.left + column) * shape_.parities + parity_column;
+        const int y_row = (piece_.sample * target_.height + y_line) * target_.width + y_column;
+        cpu(op_.layer).tile(kernels_, panel, outputs, first_in, last - first, rows, a + column * step, step,
+                            !begins || op_.add, ends, y.row<float>(y_row) + panel * kPanel,
+                            shape_.parities * y.stride());
+      }
+    }
+  }
+
+  const Kernels& kernels_;
+  const Convolution& op_;
+  const KernelShape& shape_;
+  const Piece& piece_;
+  const float* band_;
+  Grid target_;
+  int line_inputs_;
+};
+
+}  // namespace
+
+void CpuStream::do_run(const Convolution& op) {
+  const KernelShape shape(op.resampling);
+  const Pieces pieces(shape, op.resampling == Resampling::up ? op.grid : resampled(op.grid, op.resampling), op.in);
+  if (is_narrow(op)) return convolve_narrow(kernels_, *pool_, op, shape, pieces, bands_);
+
+  const int panels = panels_of(op.out);
+  // Enough tasks for every thread, but no more panels apart than there must be: a task fills its band anew.
+  int group = panels;
+  while (group > 1 && pieces.count() * (panels / group) < 4 * pool_->threads()) group = (group + 1) / 2;
+  const int groups = (panels + group - 1) / group;
+  const size_t band_size = pieces.band_pixels() * op.in;
+  float* bands = bands_.get<float>(pool_->threads() * band_size);
+
+  pool_->run(pieces.count() * groups, [&](int task, int thread) {
+    const Piece piece = pieces[task / groups];
+    float* band = bands + thread * band_size;
+    fill_band(kernels_, op, shape, piece, band);
+    const int first_panel = task % groups * group;
+    PieceProduct(kernels_, op, shape, piece, band).run(first_panel, std::min(panels, first_panel + group));
+  });
+}
+
+}  // namespace magnets::cpu

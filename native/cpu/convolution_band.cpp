@@ -1,0 +1,61 @@
+#include "convolution_band.h"
+
+#include <algorithm>
+
+#include "buffer.h"
+
+namespace magnets::cpu {
+
+namespace {
+
+constexpr int64_t kBandFloats = 112 << 10;
+constexpr int kMostColumns = 48;  // of a piece: some tiles, and little more are the pixels around them
+
+constexpr int parts_of(int extent, int most) { return (extent + most - 1) / most; }
+
+}  // namespace
+
+Pieces::Pieces(const KernelShape& shape, const Grid& places, int in)
+    : places_(places), columns_(parts_of(places.width, kMostColumns)) {
+  const int width = shape.reads(parts_of(places.width, columns_));
+  int height = places.height;
+  while (height > 1 && int64_t{shape.reads(height)} * width * in > kBandFloats) --height;
+  lines_ = parts_of(places.height, height);
+  band_pixels_ = static_cast<size_t>(shape.reads(parts_of(places.height, lines_))) * width;
+}
+
+Piece Pieces::operator[](int index) const {
+  const auto begin = [](int extent, int part, int parts) {
+    return static_cast<int>(static_cast<int64_t>(extent) * part / parts);
+  };
+  const int line = index / columns_ % lines_, column = index % columns_;
+  const int top = begin(places_.height, line, lines_), left = begin(places_.width, column, columns_);
+  return {.sample = index / columns_ / lines_,
+          .top = top,
+          .left = left,
+          .height = begin(places_.height, line + 1, lines_) - top,
+          .width = begin(places_.width, column + 1, columns_) - left};
+}
+
+void fill_band(const Kernels& kernels, const Convolution& op, const KernelShape& shape, const Piece& piece,
+               float* band) {
+  const CpuBuffer& x = cpu(op.x);
+  const float* scale = op.scale_shift != nullptr ? cpu(*op.scale_shift).row<float>(piece.sample) : nullptr;
+  const int top = piece.top * shape.step - shape.before, left = piece.left * shape.step - shape.before;
+  for (int line = top; line < top + shape.reads(piece.height); ++line) {
+    for (int column = left; column < left + shape.reads(piece.width); ++column, band += op.in) {
+      if (line < 0 || line >= op.grid.height || column < 0 || column >= op.grid.width) {
+        std::fill_n(band, op.in, 0.0f);
+        continue;
+      }
+      const float* pixel = x.row<float>((piece.sample * op.grid.height + line) * op.grid.width + column);
+      if (scale != nullptr) {
+        kernels.rescale(pixel, scale, scale + op.in, op.in, true, band);
+      } else {
+        std::copy_n(pixel, op.in, band);
+      }
+    }
+  }
+}
+
+}  // namespace magnets::cpu

@@ -1,0 +1,177 @@
+#include "conv_blocks.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace magnets {
+
+ConvLayer::ConvLayer(Loader& loader, const std::string& name, int out, int in, Resampling resampling)
+    : layer(loader.convolution(name, out, in, resampling)), out(out), in(in), resampling(resampling) {}
+
+ResidualBlock::ResidualBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int out, int in)
+    : norm1(loader.norm(prefix + "norm1", in, config.norm_eps)),
+      norm2(loader.norm(prefix + "norm2", out, config.norm_eps)),
+      conv1(loader, prefix + "conv1", out, in),
+      conv2(loader, prefix + "conv2", out, out) {
+  if (in != out && config.shortcut == Shortcut::projection) shortcut = loader.linear(prefix + "shortcut", out, in);
+}
+
+AttentionBlock::AttentionBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int channels)
+    : norm(loader.norm(prefix + "norm", channels, config.norm_eps)),
+      query(loader.linear(prefix + "query", channels, channels)),
+      key(loader.linear(prefix + "key", channels, channels)),
+      value(loader.linear(prefix + "value", channels, channels)),
+      output(loader.linear(prefix + "output", channels, channels)) {}
+
+Canvas::Canvas(Backend& backend, Stream& stream, const ConvConfig& config, int samples)
+    : backend_(backend), stream_(stream), config_(config) {
+  const int most = config.base_channels * *std::max_element(config.multipliers.begin(), config.multipliers.end());
+  scale_shift_ = backend.allocate(ElementType::f32, samples, 2 * most);
+}
+
+std::unique_ptr<Buffer> Canvas::pictures(const Grid& grid, int channels) {
+  return backend_.allocate(ElementType::activation, grid.rows(), channels);
+}
+
+void Canvas::replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels) {
+  stream_.synchronize();
+  if (!(grid == grid_)) {
+    let_go_of_second();
+    attention_.reset();
+  }
+  x_ = std::move(x);
+  grid_ = grid;
+  channels_ = channels;
+}
+
+Buffer& Canvas::reset(const Grid& grid, int channels) {
+  replace(nullptr, grid, channels);
+  x_ = pictures(grid, channels);
+  return *x_;
+}
+
+Buffer& Canvas::second(int channels) {
+  if (second_channels_ != channels) {
+    let_go_of_second();
+    second_ = pictures(grid_, channels);
+    second_channels_ = channels;
+  }
+  return *second_;
+}
+
+void Canvas::let_go_of_second() {
+  stream_.synchronize();
+  second_.reset();
+  second_channels_ = 0;
+}
+
+void Canvas::statistics(const Norm& norm, const Buffer& x, int channels) {
+  stream_.run(GroupStatistics{.x = x,
+                              .grid = grid_,
+                              .channels = channels,
+                              .groups = config_.norm_groups,
+                              .norm = norm,
+                              .scale_shift = *scale_shift_});
+}
+
+void Canvas::convolve(const ConvLayer& layer, const Buffer& x, bool under_norm, bool add, Buffer& y) {
+  stream_.run(Convolution{.layer = *layer.layer,
+                          .out = layer.out,
+                          .in = layer.in,
+                          .x = x,
+                          .grid = grid_,
+                          .scale_shift = under_norm ? scale_shift_.get() : nullptr,
+                          .resampling = layer.resampling,
+                          .add = add,
+                          .y = y});
+}
+
+void Canvas::run(const ResidualBlock& block) {
+  const int out = block.conv1.out;
+  Buffer& half_made = second(out);
+  statistics(block.norm1, *x_, channels_);
+  convolve(block.conv1, *x_, true, false, half_made);
+  statistics(block.norm2, half_made, out);
+  if (out == channels_) return convolve(block.conv2, half_made, true, true, *x_);
+
+  auto y = pictures(grid_, out);
+  const bool projects = block.shortcut != nullptr;
+  if (projects) {
+    stream_.run(
+        Matmul{.layer = *block.shortcut, .out = out, .in = channels_, .x = {*x_}, .rows = grid_.rows(), .y = *y});
+  }
+  convolve(block.conv2, half_made, true, projects, *y);
+  replace(std::move(y), grid_, out);
+}
+
+void Canvas::run(const AttentionBlock& block) {
+  const int positions = grid_.height * grid_.width;
+  if (attention_ == nullptr) {
+    attention_.reset(new AttentionMemory{AllRows(backend_, grid_.samples, positions),
+                                         backend_.kv_cache(1, grid_.samples, 1, channels_, positions),
+                                         pictures(grid_, channels_), pictures(grid_, channels_)});
+  }
+  Buffer& normalized = second(channels_);
+  const Rows rows = attention_->rows.rows(grid_.samples);
+  statistics(block.norm, *x_, channels_);
+  stream_.run(Rescale{
+      .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = false, .y = normalized});
+  stream_.run(ProjectQkv{.query = *block.query,
+                         .key = *block.key,
+                         .value = *block.value,
+                         .heads = 1,
+                         .head_dim = channels_,
+                         .in = channels_,
+                         .x = {normalized},
+                         .rows = rows,
+                         .layer = 0,
+                         .cache = *attention_->cache,
+                         .q = *attention_->q});
+  stream_.run(Attention{.q = *attention_->q,
+                        .rows = rows,
+                        .layer = 0,
+                        .cache = *attention_->cache,
+                        .heads = 1,
+                        .head_dim = channels_,
+                        .out = *attention_->mixed});
+  const Input residual{*x_};
+  stream_.run(Matmul{.layer = *block.output,
+                     .out = channels_,
+                     .in = channels_,
+                     .x = {*attention_->mixed},
+                     .rows = rows.count,
+                     .residual = &residual,
+                     .y = *x_});
+}
+
+void Canvas::run(const ConvLayer& layer) {
+  const Grid grid = resampled(grid_, layer.resampling);
+  let_go_of_second();  // before the largest of all levels is there twice
+  auto y = pictures(grid, layer.out);
+  convolve(layer, *x_, false, false, *y);
+  replace(std::move(y), grid, layer.out);
+}
+
+void Canvas::pool() {
+  const Grid grid = resampled(grid_, Resampling::down);
+  auto y = pictures(grid, channels_);
+  stream_.run(MeanPool{.x = *x_, .grid = grid_, .channels = channels_, .y = *y});
+  replace(std::move(y), grid, channels_);
+}
+
+std::unique_ptr<Buffer> Canvas::finish(const Norm& norm, const ConvLayer& layer, ElementType type) {
+  auto y = backend_.allocate(type, grid_.rows(), layer.out);
+  statistics(norm, *x_, channels_);
+  convolve(layer, *x_, true, false, *y);
+  return y;
+}
+
+const Buffer& Canvas::activate(const Norm& norm) {
+  Buffer& y = second(channels_);
+  statistics(norm, *x_, channels_);
+  stream_.run(
+      Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = true, .y = y});
+  return y;
+}
+
+}  // namespace magnets

@@ -1,0 +1,138 @@
+import t from 'tap';
+import { latentShapeOf, parseTokenizerConfig, patchShapeOf } from '../../lib/checkpoint/config.js';
+import type { ConvTokenizerConfig } from '../../lib/checkpoint/conv-tokenizer.js';
+import { native } from '../../lib/runtime/native.js';
+import { Tokenizer } from '../../lib/runtime/tokenizer.js';
+import { Tensor } from '../../lib/tensor.js';
+
+const json = {
+  model_type: 'magnets_tokenizer',
+  kind: 'conv',
+  sample_shape: [1, 12, 20],
+  channels: 3,
+  base_channels: 16,
+  multipliers: [1, 1, 2],
+  encoder_blocks: 1,
+  decoder_blocks: 2,
+  shortcut: 'none',
+  downsample: 'mean',
+  codebook_size: 50,
+  codebook_dim: 6,
+  code_channels: 6,
+  norm_groups: 8,
+};
+
+const parse = (change: object) =>
+  parseTokenizerConfig('config.json', { ...json, ...change }) as ConvTokenizerConfig;
+
+const vq = {
+  attention: true,
+  shortcut: 'projection',
+  downsample: 'conv',
+  code_channels: 10,
+  normalized_codes: true,
+  encoder_output_kernel: 3,
+  pixel_range: [-1, 1],
+};
+const bits = { code_type: 'bits', codebook_dim: 5, codebook_size: 32, code_channels: 5 };
+
+t.test('a config says what there is', async (t) => {
+  const config = parse({});
+  t.same(latentShapeOf(config), [1, 3, 5]);
+  t.same(patchShapeOf(config), [1, 4, 4]);
+  t.match(config, {
+    attention: false,
+    quantizer: 'nearest',
+    encoderOutputKernel: 1,
+    normEps: 1e-6,
+    signedPixels: false,
+  });
+  t.match(parse(vq), { attention: true, quantizer: 'cosine', signedPixels: true });
+  t.equal(parse(bits).quantizer, 'bits');
+  t.equal(parse({ pixel_range: [0, 1] }).signedPixels, false);
+});
+
+t.test('a config that cannot be is refused', async (t) => {
+  for (const [key, change] of [
+    ['kind', { kind: 'mlp' }],
+    ['sample_shape', { sample_shape: [2, 12, 20] }],
+    ['sample_shape', { sample_shape: [1, 12, 22] }],
+    ['sample_shape', { sample_shape: [1, 4096, 4096], channels: 4, multipliers: [64] }],
+    ['sample_shape', { sample_shape: [1, 2048, 2048] }],
+    ['sample_shape', { sample_shape: [1, 4096, 4096], multipliers: Array(8).fill(64) }],
+    ['multipliers', { multipliers: [] }],
+    ['multipliers', { multipliers: [1, 0.5] }],
+    ['multipliers', { multipliers: Array(9).fill(1) }],
+    ['multipliers', { base_channels: 4096, multipliers: [1, 1, 64] }],
+    ['norm_groups', { norm_groups: 3 }],
+    ['attention', { attention: 1 }],
+    ['shortcut', { shortcut: 'output' }],
+    ['downsample', { downsample: 'max' }],
+    ['encoder_output_kernel', { encoder_output_kernel: 2 }],
+    ['pixel_range', { pixel_range: [0, 255] }],
+    ['normalized_codes', { ...bits, normalized_codes: true }],
+    ['codebook_size', { ...bits, codebook_size: 31 }],
+    ['codebook_size', { codebook_size: 2 ** 20, codebook_dim: 2 ** 12 }],
+    ['code_channels', { code_channels: 2 ** 20, base_channels: 512 }],
+  ] as const) {
+    t.throws(
+      () => parse(change),
+      { code: 'ERR_CHECKPOINT', message: new RegExp(`^config\\.json: expected .* for ${key} but`) },
+      `${key}: ${JSON.stringify(change)}`,
+    );
+  }
+});
+
+t.test('the engine lists its tensors', async (t) => {
+  const shapeOf = (change: object) =>
+    new Map(native().tokenizerTensors(parse(change)).map(({ name, shape }) => [name, shape]));
+  const plain = shapeOf({});
+  t.same(plain.get('encoder.input.weight'), [16, 3, 3, 3]);
+  t.same(plain.get('encoder.levels.2.blocks.0.conv1.weight'), [32, 3, 3, 16]);
+  t.same(plain.get('encoder.output.weight'), [6, 32]);
+  t.same(plain.get('decoder.levels.2.upsample.weight'), [32, 3, 3, 32]);
+  t.same(plain.get('codebook.weight'), [50, 6]);
+  for (const name of plain.keys()) t.notMatch(name, /shortcut|attentions|downsample|\.code\./);
+  const full = shapeOf(vq);
+  t.same(full.get('encoder.output.weight'), [10, 3, 3, 32]);
+  t.same(full.get('encoder.code.weight'), [6, 10]);
+  t.same(full.get('decoder.code.weight'), [10, 6]);
+  t.same(full.get('encoder.levels.2.blocks.0.shortcut.weight'), [32, 16]);
+  t.same(full.get('encoder.levels.1.downsample.weight'), [16, 3, 3, 16]);
+  t.same(full.get('encoder.middle.1.query.weight'), [32, 32]);
+  t.same(full.get('decoder.levels.2.attentions.1.norm.weight'), [32]);
+  t.notOk(shapeOf(bits).has('codebook.weight'));
+});
+
+t.test('pictures to tokens and back, whatever else is in the batch', async (t) => {
+  const device = native().openCpu(2, '');
+  for (const change of [{}, vq, bits]) {
+    const config = parse(change);
+    const tokenizer = new Tokenizer(
+      config,
+      await device.loadTokenizer(config, { seed: 3 }, 'f32'),
+      8,
+    );
+    const size = 12 * 20 * 3;
+    const noise = Float32Array.from({ length: 3 * size }, (_, i) => ((i * 7919) % 1009) / 1009);
+    const { tokens, flops } = await tokenizer.tokenize(
+      new Tensor('float32', noise, [3, 12, 20, 3]),
+    );
+    t.same(tokens.dims, [3, 15]);
+    t.ok(new Set(tokens.data).size > 1, 'not all the same');
+    t.ok(tokens.data.every((token) => token >= 0 && token < config.codebookSize));
+    const { pixels, flops: back } = await tokenizer.detokenize(tokens);
+    t.ok(flops > 0 && back > 0);
+    t.ok(pixels.data.every((value) => value >= 0 && value <= 1));
+
+    const one = new Tensor('float32', noise.slice(size, 2 * size), [1, 12, 20, 3]);
+    const alone = await tokenizer.tokenize(one);
+    t.equal(3 * alone.flops, flops);
+    t.same(alone.tokens.data, tokens.data.slice(15, 30));
+    const shown = await tokenizer.detokenize(alone.tokens);
+    t.equal(3 * shown.flops, back);
+    t.same(shown.pixels.data, pixels.data.slice(size, 2 * size));
+    tokenizer.dispose();
+  }
+  device.dispose();
+});
