@@ -152,218 +152,215 @@ void Session::check_pass(const Width& width, bool refresh) const {
   check(refresh || cached_width_ == width, "expected a refresh at the first step and at a change of width");
 }
 
+/// What the blocks read of the classes stays the same from pass to pass: the first one computes it.
+void Session::modulate() {
+  if (modulated_) return;
+  generator_->modulate(*classes_, branches_, *workspace_, *stream_);
+  modulated_ = true;
+}
+
 /// The shape of the next pass; says where each branch's rows begin and whose turn has come, and makes room for the
 /// logits.
 StepShape Session::select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after) {
-  /// What the blocks read of the classes stays the same from pass to pass: the first one computes it.
-  void Session::modulate() {
-    if (modulated_) return;
-    generator_->modulate(*classes_, branches_, *workspace_, *stream_);
-    modulated_ = true;
+  std::vector<int32_t> row_offsets{0}, logits_offsets{0};
+  int most = 0;
+  for (int branch = 0; branch < branches_; ++branch) {
+    const int sample = branch % samples_;
+    const int rows = refresh ? token_count_ + 1 : masked_count_[sample] + revealed_count_[sample];
+    row_offsets.push_back(row_offsets.back() + rows);
+    const int drawn = masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0);
+    logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : drawn));
+    most = std::max(most, rows);
   }
+  reserve_logits(logits_offsets.back());
+  row_offsets_ = std::move(row_offsets);
+  logits_offsets_ = std::move(logits_offsets);
+  stream_->put({{row_offsets_, *row_offsets_buffer_},
+                {logits_offsets_, *logits_offsets_buffer_},
+                {masked_after, *masked_after_}});
+  return {.heads = width.heads,
+          .hidden = width.hidden,
+          .refresh = refresh,
+          .all_logits = all_logits,
+          .reveals = false,
+          .rows = row_offsets_.back(),
+          .most_rows = most,
+          .logits_rows = logits_offsets_.back(),
+          .logits_capacity = logits_capacity_};
+}
 
-  /// The shape of the next pass; says where each branch's rows begin, and makes room for the logits.
-  StepShape Session::select(const Width& width, bool refresh, bool all_logits) {
-    std::vector<int32_t> row_offsets{0}, logits_offsets{0};
-    int most = 0;
-    for (int branch = 0; branch < branches_; ++branch) {
-      const int sample = branch % samples_;
-      const int rows = refresh ? token_count_ + 1 : masked_count_[sample] + revealed_count_[sample];
-      row_offsets.push_back(row_offsets.back() + rows);
-      const int drawn = masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0);
-      logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : drawn));
-      most = std::max(most, rows);
-    }
-    reserve_logits(logits_offsets.back());
-    row_offsets_ = std::move(row_offsets);
-    logits_offsets_ = std::move(logits_offsets);
-    stream_->put({{row_offsets_, *row_offsets_buffer_},
-                  {logits_offsets_, *logits_offsets_buffer_},
-                  {masked_after, *masked_after_}});
-    return {.heads = width.heads,
-            .hidden = width.hidden,
-            .refresh = refresh,
-            .all_logits = all_logits,
-            .reveals = false,
-            .rows = row_offsets_.back(),
-            .most_rows = most,
-            .logits_rows = logits_offsets_.back(),
-            .logits_capacity = logits_capacity_};
-  }
+void Session::reserve_logits(int rows) {
+  if (rows <= logits_capacity_) return;
+  const GeneratorConfig& config = generator_->config();
+  Backend& backend = generator_->backend();
+  const int d = config.transformer.block.hidden_size;
+  const bool dense = config.head == Head::dense;
+  LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
+                         .dense = dense ? backend.allocate(ElementType::activation, rows, d) : nullptr,
+                         .logits = backend.allocate(ElementType::f32, rows, config.vocab_size)};
+  stream_->synchronize();  // the ones before may be in use
+  lm_head_ = std::move(larger);
+  logits_capacity_ = rows;
+}
 
-  void Session::reserve_logits(int rows) {
-    if (rows <= logits_capacity_) return;
-    const GeneratorConfig& config = generator_->config();
-    Backend& backend = generator_->backend();
-    const int d = config.transformer.block.hidden_size;
-    const bool dense = config.head == Head::dense;
-    LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
-                           .dense = dense ? backend.allocate(ElementType::activation, rows, d) : nullptr,
-                           .logits = backend.allocate(ElementType::f32, rows, config.vocab_size)};
-    stream_->synchronize();  // the ones before may be in use
-    lm_head_ = std::move(larger);
-    logits_capacity_ = rows;
-  }
+Rows Session::rows_of(const StepShape& shape) const {
+  return {.index = *row_index_,
+          .offsets = *row_offsets_buffer_,
+          .branches = branches_,
+          .positions = token_count_ + 1,
+          .count = shape.rows,
+          .most = shape.most_rows};
+}
 
-  Rows Session::rows_of(const StepShape& shape) const {
-    return {.index = *row_index_,
-            .offsets = *row_offsets_buffer_,
-            .branches = branches_,
-            .positions = token_count_ + 1,
-            .count = shape.rows,
-            .most = shape.most_rows};
-  }
-
-  /// Select the rows, embed them, run every block, compute logits.
-  void Session::forward(const StepShape& shape) {
-    if (shape.rows == 0) return;
-    const Rows rows = rows_of(shape);
-    stream_->run(SelectRows{.state = *state_,
-                            .turns = *turns_,
-                            .masked_after = *masked_after_,
-                            .row_offsets = *row_offsets_buffer_,
-                            .logits_offsets = *logits_offsets_buffer_,
-                            .samples = samples_,
-                            .branches = branches_,
-                            .tokens = token_count_,
-                            .refresh = shape.refresh,
-                            .all_logits = shape.all_logits,
-                            .rows = *row_index_,
-                            .logits_rows = *logits_index_});
-    generator_->embed(*ids_, *first_ids_, samples_, rows, *workspace_->x, *stream_);
-    const Input x = generator_->transformer().run({shape.heads, shape.hidden}, rows, *cache_, *workspace_, *stream_);
-    if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
-  }
-
-  /// Draw a token for every masked position that has logits, and reveal those of the highest confidence.
-  void Session::sample_and_reveal(const StepShape& shape) {
-    if (shape.logits_rows > 0) {
-      stream_->run(Sample{.logits = *lm_head_.logits,
-                          .rows = rows_of(shape),
-                          .logits_rows = *logits_index_,
-                          .logits_count = shape.logits_rows,
-                          .state = *state_,
-                          .noise_keys = *noise_keys_,
-                          .settings = *settings_,
+/// Select the rows, embed them, run every block, compute logits.
+void Session::forward(const StepShape& shape) {
+  if (shape.rows == 0) return;
+  const Rows rows = rows_of(shape);
+  stream_->run(SelectRows{.state = *state_,
+                          .turns = *turns_,
+                          .masked_after = *masked_after_,
+                          .row_offsets = *row_offsets_buffer_,
+                          .logits_offsets = *logits_offsets_buffer_,
                           .samples = samples_,
-                          .codebook_size = generator_->config().codebook_size,
-                          .guided = guided(),
-                          .tokens = *tokens_,
-                          .confidence = *confidence_});
-    }
-    stream_->run(Reveal{.tokens = *tokens_,
-                        .confidence = *confidence_,
-                        .masked_after = *masked_after_,
+                          .branches = branches_,
+                          .tokens = token_count_,
+                          .refresh = shape.refresh,
+                          .all_logits = shape.all_logits,
+                          .rows = *row_index_,
+                          .logits_rows = *logits_index_});
+  generator_->embed(*ids_, *first_ids_, samples_, rows, *workspace_->x, *stream_);
+  const Input x = generator_->transformer().run({shape.heads, shape.hidden}, rows, *cache_, *workspace_, *stream_);
+  if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
+}
+
+/// Draw a token for every masked position that has logits, and reveal those of the highest confidence.
+void Session::sample_and_reveal(const StepShape& shape) {
+  if (shape.logits_rows > 0) {
+    stream_->run(Sample{.logits = *lm_head_.logits,
+                        .rows = rows_of(shape),
+                        .logits_rows = *logits_index_,
+                        .logits_count = shape.logits_rows,
+                        .state = *state_,
+                        .noise_keys = *noise_keys_,
+                        .settings = *settings_,
                         .samples = samples_,
-                        .token_count = token_count_,
-                        .ids = *ids_,
-                        .state = *state_});
+                        .codebook_size = generator_->config().codebook_size,
+                        .guided = guided(),
+                        .tokens = *tokens_,
+                        .confidence = *confidence_});
   }
+  stream_->run(Reveal{.tokens = *tokens_,
+                      .confidence = *confidence_,
+                      .masked_after = *masked_after_,
+                      .samples = samples_,
+                      .token_count = token_count_,
+                      .ids = *ids_,
+                      .state = *state_});
+}
 
-  void Session::compute(const Width& width, bool refresh, bool all_logits) {
-    check_pass(width, refresh);
-    const StepShape shape = select(width, refresh, all_logits, std::vector<int>(samples_));  // the turn of all has come
-    usable_again_after([&] {
-      modulate();
-      stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
-      cached_width_ = width;
+void Session::compute(const Width& width, bool refresh, bool all_logits) {
+  check_pass(width, refresh);
+  const StepShape shape = select(width, refresh, all_logits, std::vector<int>(samples_));  // the turn of all has come
+  usable_again_after([&] {
+    modulate();
+    stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
+    cached_width_ = width;
+  });
+}
+
+void Session::step(const Step& step) {
+  check_pass(step.width, step.refresh);
+  check_size(step.masked_after.size(), samples_, "masked counts");
+  for (int sample = 0; sample < samples_; ++sample) {
+    check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
+          "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
+              std::to_string(step.masked_after[sample]));
+  }
+  check(in_turns_ == (step.settings.confidence == Confidence::turn), "expected the confidence of the session's order");
+  StepShape shape = select(step.width, step.refresh, step.all_logits, step.masked_after);
+  shape.reveals = true;
+  check(shape.rows == step.active_rows && shape.logits_rows == step.logits_rows,
+        "expected " + std::to_string(shape.rows) + " active rows and " + std::to_string(shape.logits_rows) +
+            " logits rows but the plan says " + std::to_string(step.active_rows) + " and " +
+            std::to_string(step.logits_rows));
+  usable_again_after([&] {
+    const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
+    const std::vector<int32_t> settings(words.begin(), words.end());
+    stream_->put({{settings, *settings_}});
+    modulate();
+    stream_->replay(shape, [&](const StepShape& shape) {
+      forward(shape);
+      sample_and_reveal(shape);
     });
-  }
-
-  void Session::step(const Step& step) {
-    check_pass(step.width, step.refresh);
-    check_size(step.masked_after.size(), samples_, "masked counts");
+    cached_width_ = step.width;
     for (int sample = 0; sample < samples_; ++sample) {
-      check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
-            "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +
-                std::to_string(step.masked_after[sample]));
+      revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
+      masked_count_[sample] = step.masked_after[sample];
     }
-    check(in_turns_ == (step.settings.confidence == Confidence::turn),
-          "expected the confidence of the session's order");
-    StepShape shape = select(step.width, step.refresh, step.all_logits, step.masked_after);
-    shape.reveals = true;
-    check(shape.rows == step.active_rows && shape.logits_rows == step.logits_rows,
-          "expected " + std::to_string(shape.rows) + " active rows and " + std::to_string(shape.logits_rows) +
-              " logits rows but the plan says " + std::to_string(step.active_rows) + " and " +
-              std::to_string(step.logits_rows));
-    usable_again_after([&] {
-      const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
-      const std::vector<int32_t> settings(words.begin(), words.end());
-      stream_->put({{settings, *settings_}});
-      modulate();
-      stream_->replay(shape, [&](const StepShape& shape) {
-        forward(shape);
-        sample_and_reveal(shape);
-      });
-      cached_width_ = step.width;
-      for (int sample = 0; sample < samples_; ++sample) {
-        revealed_count_[sample] = masked_count_[sample] - step.masked_after[sample];
-        masked_count_[sample] = step.masked_after[sample];
-      }
-    });
-  }
+  });
+}
 
-  void Session::reveal(const std::vector<int32_t>& tokens) {
-    const int codebook_size = generator_->config().codebook_size;
-    check(usable_, "expected a session in which nothing has failed");
-    check(!in_turns_, "expected a session whose positions take no turns");
-    check_size(tokens.size(), static_cast<size_t>(samples_) * token_count_, "tokens");
-    check(std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token < codebook_size; }),
-          "expected tokens below " + std::to_string(codebook_size));
-    const std::vector<uint8_t> was_masked = masked();
-    usable_again_after([&] {
-      stream_->upload(tokens.data(), samples_, token_count_, *tokens_);
-      stream_->run(RevealGiven{
-          .tokens = *tokens_, .samples = samples_, .token_count = token_count_, .ids = *ids_, .state = *state_});
-      revealed_count_.assign(samples_, 0);
-      for (size_t i = 0; i < tokens.size(); ++i) {
-        if (!was_masked[i] || tokens[i] < 0) continue;
-        ++revealed_count_[i / token_count_];
-        --masked_count_[i / token_count_];
-      }
-    });
-  }
-
-  std::vector<int32_t> Session::ids() {
-    std::vector<int32_t> ids(static_cast<size_t>(samples_) * token_count_);
-    stream_->download(*ids_, samples_, token_count_, ids.data());
-    return ids;
-  }
-
-  std::vector<uint8_t> Session::masked() {
-    std::vector<uint8_t> masked(static_cast<size_t>(samples_) * token_count_);
-    stream_->download(*state_, samples_, token_count_, masked.data());
-    for (uint8_t& state : masked) state = state == kMasked;
-    return masked;
-  }
-
-  std::vector<float> Session::logits() {
-    const int vocabulary = generator_->config().vocab_size;
-    std::vector<float> logits(static_cast<size_t>(logits_rows()) * vocabulary);
-    if (logits_rows() > 0) stream_->download(*lm_head_.logits, logits_rows(), vocabulary, logits.data());
-    return logits;
-  }
-
-  ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
-                        const std::vector<int32_t>& class_ids, const Width& width) {
-    const size_t vocabulary = generator->config().vocab_size;
-    const size_t row = generator->config().token_count * vocabulary;
-    const size_t samples = class_ids.size();
-    Session session(std::move(generator), {.ids = ids,
-                                           .masked = std::vector<uint8_t>(ids.size(), 1),
-                                           .turns = {},
-                                           .class_ids = class_ids,
-                                           .null_class_id = std::nullopt,
-                                           .sample_numbers = std::vector<int32_t>(samples),
-                                           .seeds = std::vector<uint64_t>(samples)});
-    session.compute(width, true, true);
-    std::vector<float> logits = session.logits();
-    for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
-      const auto from = logits.begin() + sample * (row + vocabulary) + vocabulary;
-      std::copy_n(from, row, logits.begin() + sample * row);
+void Session::reveal(const std::vector<int32_t>& tokens) {
+  const int codebook_size = generator_->config().codebook_size;
+  check(usable_, "expected a session in which nothing has failed");
+  check(!in_turns_, "expected a session whose positions take no turns");
+  check_size(tokens.size(), static_cast<size_t>(samples_) * token_count_, "tokens");
+  check(std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token < codebook_size; }),
+        "expected tokens below " + std::to_string(codebook_size));
+  const std::vector<uint8_t> was_masked = masked();
+  usable_again_after([&] {
+    stream_->upload(tokens.data(), samples_, token_count_, *tokens_);
+    stream_->run(RevealGiven{
+        .tokens = *tokens_, .samples = samples_, .token_count = token_count_, .ids = *ids_, .state = *state_});
+    revealed_count_.assign(samples_, 0);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (!was_masked[i] || tokens[i] < 0) continue;
+      ++revealed_count_[i / token_count_];
+      --masked_count_[i / token_count_];
     }
-    logits.resize(samples * row);
-    return {std::move(logits), session.flops()};
+  });
+}
+
+std::vector<int32_t> Session::ids() {
+  std::vector<int32_t> ids(static_cast<size_t>(samples_) * token_count_);
+  stream_->download(*ids_, samples_, token_count_, ids.data());
+  return ids;
+}
+
+std::vector<uint8_t> Session::masked() {
+  std::vector<uint8_t> masked(static_cast<size_t>(samples_) * token_count_);
+  stream_->download(*state_, samples_, token_count_, masked.data());
+  for (uint8_t& state : masked) state = state == kMasked;
+  return masked;
+}
+
+std::vector<float> Session::logits() {
+  const int vocabulary = generator_->config().vocab_size;
+  std::vector<float> logits(static_cast<size_t>(logits_rows()) * vocabulary);
+  if (logits_rows() > 0) stream_->download(*lm_head_.logits, logits_rows(), vocabulary, logits.data());
+  return logits;
+}
+
+ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
+                      const std::vector<int32_t>& class_ids, const Width& width) {
+  const size_t vocabulary = generator->config().vocab_size;
+  const size_t row = generator->config().token_count * vocabulary;
+  const size_t samples = class_ids.size();
+  Session session(std::move(generator), {.ids = ids,
+                                         .masked = std::vector<uint8_t>(ids.size(), 1),
+                                         .turns = {},
+                                         .class_ids = class_ids,
+                                         .null_class_id = std::nullopt,
+                                         .sample_numbers = std::vector<int32_t>(samples),
+                                         .seeds = std::vector<uint64_t>(samples)});
+  session.compute(width, true, true);
+  std::vector<float> logits = session.logits();
+  for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
+    const auto from = logits.begin() + sample * (row + vocabulary) + vocabulary;
+    std::copy_n(from, row, logits.begin() + sample * row);
   }
+  logits.resize(samples * row);
+  return {std::move(logits), session.flops()};
+}
 
 }  // namespace magnets
