@@ -95,7 +95,7 @@ t.test('info', async (t) => {
 
 t.test('help and mistakes', async (t) => {
   t.match(magnets('--help'), { status: 0, stdout: /magnets generate/ });
-  for (const command of ['generate', 'predict', 'plan', 'bench', 'info']) {
+  for (const command of ['generate', 'predict', 'plan', 'bench', 'convert', 'info']) {
     t.match(magnets(command, '--help'), { status: 0, stdout: new RegExp(`^magnets ${command}`) });
   }
   t.match(magnets('paint'), {
