@@ -1,0 +1,64 @@
+// @ts-check
+// node bench/peers/random-checkpoint.js bench/peers/public/maskgit-256 --to FOLDER
+//
+// Writes a checkpoint of random weights with the configs of a folder: the sizes of a public model without its weights,
+// for timing.
+
+import { cpSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { parseGeneratorConfig, parseTokenizerConfig } from '../../dist/checkpoint/config.js';
+import { Scratch, writeModel } from '../../dist/checkpoint/convert/write.js';
+import { engineTensors } from '../../dist/runtime/listing.js';
+
+const { values, positionals } = parseArgs({
+  options: { to: { type: 'string' } },
+  allowPositionals: true,
+});
+const [source] = positionals;
+const { to } = values;
+if (source === undefined || to === undefined) {
+  throw new TypeError('Expected a folder with configs and --to FOLDER');
+}
+cpSync(source, to, { recursive: true, errorOnExist: true, force: false });
+
+/** Uniform in [-1, 1) by a linear congruential generator (Numerical Recipes). */
+let state = 1;
+const random = () => {
+  state = (Math.imul(state, 1664525) + 1013904223) | 0;
+  return state / 2 ** 31;
+};
+
+/**
+ * Norms of one, no biases, and products that keep the size of what goes in.
+ * @param {{ name: string, shape: readonly number[] }} entry
+ */
+function filled({ name, shape }) {
+  const inputs = shape.slice(1).reduce((product, extent) => product * extent, 1);
+  const range = Math.sqrt(3 / inputs);
+  return {
+    name,
+    shape,
+    from: [],
+    /** @param {Float32Array} target */
+    make(target) {
+      if (name.endsWith('bias')) target.fill(0);
+      else if (shape.length === 1) target.fill(1);
+      else for (let i = 0; i < target.length; ++i) target[i] = range * random();
+    },
+  };
+}
+
+/** @param {string} folder @param {readonly { name: string, shape: readonly number[] }[]} entries */
+function write(folder, entries) {
+  const tensors = entries.map(filled);
+  const source = { path: folder, group: new Map() };
+  const file = join(folder, 'model.safetensors');
+  return writeModel(file, source, tensors, 'f32', new Scratch(tensors), () => {});
+}
+
+/** @param {string} folder */
+const configOf = (folder) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+const tokenizer = join(to, 'tokenizer');
+await write(to, engineTensors.generator(parseGeneratorConfig(source, source, configOf(to))));
+await write(tokenizer, engineTensors.tokenizer(parseTokenizerConfig(source, configOf(tokenizer))));
