@@ -28,6 +28,8 @@ class GeneratorTask(nn.Module):
 
     def __init__(self, model: Generator, options: dict, train: Tokens, test: Tokens):
         super().__init__()
+        if model.null_class is None and options["label_dropout"] + options["prediction_share"] > 0:
+            raise SystemExit("expected label_dropout 0 and prediction_share 0 for a model without a null class")
         self.model = model
         self.options = options
         self.train_tokens, self.test_tokens = train, test
@@ -69,9 +71,9 @@ class GeneratorTask(nn.Module):
             batch["rows"] = 1 + hiding.before.nonzero()[1].reshape(len(items), -1)
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
-    def logits(self, batch: Batch, width: Width) -> torch.Tensor:
+    def logits(self, model: Generator, batch: Batch, width: Width) -> torch.Tensor:
         """Returns the logits of all masked positions, [positions, codes], in order of sample and position."""
-        model, masked = self.model, batch["masked"]
+        masked = batch["masked"]
         if "before" in batch:
             cache = Cache()
             with torch.no_grad():
@@ -87,16 +89,16 @@ class GeneratorTask(nn.Module):
         widths, sub = self.model.widths, int(batch["sub"])
         target = batch["tokens"][batch["masked"]]
         smoothing = self.options["label_smoothing"]
-        full = self.logits(batch, widths[-1])
+        full = self.logits(self.model, batch, widths[-1])
         truth = F.cross_entropy(full, target, label_smoothing=smoothing)
         metrics = {"full": F.cross_entropy(full.detach(), target)}
         if len(widths) == 1:
             return truth, metrics
-        student = self.logits(batch, widths[sub])
+        student = self.logits(self.model, batch, widths[sub])
         teacher = full.detach()
         if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
             with torch.no_grad():
-                teacher = self.logits(batch, widths[sub + 1])
+                teacher = self.logits(self.model, batch, widths[sub + 1])
         student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
         distilled = F.cross_entropy(student, teacher.softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled
