@@ -94,6 +94,14 @@ class NestTask(GeneratorTask):
             yield F.cross_entropy(self.logits(self.model, batch, self.model.widths[-1]), target, reduction="sum")
 
 
+def nest(task: NestTask, sort: str, reader_threads: int, folder: Path, processes: Processes) -> Generator:
+    """Sorts and trains, or goes on with the training in `folder`, and returns the averaged model."""
+    task.to(processes.device)
+    if sort != "none" and not (folder / "checkpoint.pt").exists():
+        importance.sort(task.model, importance.measure(task.model, task.losses(), sort))
+    return train(task, task.options, reader_threads, folder, processes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="start", type=Path, required=True, help="a checkpoint with its tokenizer")
@@ -120,10 +128,8 @@ def main() -> None:
     folder = arguments.tokens or arguments.out / "tokens"
     frames = model.config.get("prediction", {"frames": 0})["frames"]
     splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
-    task = NestTask(model, teacher, options, *splits).to(processes.device)
-    if arguments.sort != "none" and not (arguments.out / "checkpoint.pt").exists():
-        importance.sort(model, importance.measure(model, task.losses(), arguments.sort))
-    trained = train(task, options, data["reader_threads"], arguments.out, processes)
+    task = NestTask(model, teacher, options, *splits)
+    trained = nest(task, arguments.sort, data["reader_threads"], arguments.out, processes)
     if processes.first:
         export.write(trained, arguments.out)
         print(f"exported {arguments.out}")

@@ -29,8 +29,7 @@ class PackageTokenizer:
         self.node = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __del__(self) -> None:
-        self.node.stdin.close()
-        self.node.wait()
+        self.node.communicate()  # closes its stdin, at which it ends
 
     def fingerprint(self) -> str:
         return hashlib.sha256((self.folder / "tokenizer" / "model.safetensors").read_bytes()).hexdigest()
