@@ -36,17 +36,22 @@ class GeneratorTask(nn.Module):
         self.reach = 1 / len(self.model.widths)  # in progress, because a change of width refreshes the cache
 
     def batch(self, random: Random, size: int) -> Batch:
-        own, shared, options = random.own, random.shared, self.options
+        own = random.own
         items = np.sort(own.integers(len(self.train_tokens.labels), size=size))
-        token_count = self.model.token_count
-        if shared.random() < options["stale_share"]:
-            hiding = masking.draw_stale(own, size, token_count, self.reach)
-        else:
-            hiding = masking.draw(own, size, token_count)
-        predicting = own.random(size) < options["prediction_share"]
-        dropped = own.random(size) < options["label_dropout"]
+        hiding, width = self.draw(random, size)
+        predicting = own.random(size) < self.options["prediction_share"]
+        dropped = own.random(size) < self.options["label_dropout"]
         batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
-        return batch | {"sub": torch.tensor(shared.integers(max(1, len(self.model.widths) - 1)))}
+        return batch | {"width": torch.tensor(width)}
+
+    def draw(self, random: Random, size: int) -> tuple[masking.Masking, int]:
+        """Returns the masked positions of a batch, and the number of the width that is drawn for it: a sub-model."""
+        token_count = self.model.token_count
+        if random.shared.random() < self.options["stale_share"]:
+            hiding = masking.draw_stale(random.own, size, token_count, self.reach)
+        else:
+            hiding = masking.draw(random.own, size, token_count)
+        return hiding, random.shared.integers(max(1, len(self.model.widths) - 1))
 
     def samples(
         self, source: Tokens, items: np.ndarray, hiding: masking.Masking, predicting: np.ndarray, unlabelled: np.ndarray
@@ -86,7 +91,7 @@ class GeneratorTask(nn.Module):
         return model.logits(features)[:, : model.config["codebook_size"]]
 
     def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
-        widths, sub = self.model.widths, int(batch["sub"])
+        widths, sub = self.model.widths, int(batch["width"])
         target = batch["tokens"][batch["masked"]]
         smoothing = self.options["label_smoothing"]
         full = self.logits(self.model, batch, widths[-1])

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from . import export, importance
+from . import export, importance, masking
 from .batches import Batch, Random
 from .config import read_config
 from .generator import GeneratorTask
@@ -61,28 +61,32 @@ def nested(original: Generator, names: str | None) -> Generator:
 
 
 class NestTask(GeneratorTask):
-    """Trains the full width and one sub-model each step to answer like `teacher`, the original model, which stays as it
-    was:
+    """Trains one width each step, drawn at random, to answer like `teacher`, the original model, which stays as it was:
+    L = CE(teacher -> width).
 
-    L = Σ truth · GT(width) + (1 - truth) · CE(teacher -> width), truth = options["truth"]
+    In a share of the steps, options["schedule_share"], as many tokens are masked as when the schedule `paper` runs that
+    width; in the others as in every training.
     """
 
     def __init__(self, model: Generator, teacher: Generator, options: dict, train: Tokens, test: Tokens):
         super().__init__(model, options, train, test)
         self.teacher = teacher.eval().requires_grad_(False)
 
+    def draw(self, random: Random, size: int) -> tuple[masking.Masking, int]:
+        widths, shared = len(self.model.widths), random.shared
+        width = shared.integers(widths)
+        scheduled = shared.random() < self.options["schedule_share"]
+        span = (width / widths, (width + 1) / widths) if scheduled else (0.0, 1.0)
+        return masking.draw(random.own, size, self.model.token_count, span), width
+
     def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
-        truth, widths = self.options["truth"], self.model.widths
-        target = batch["tokens"][batch["masked"]]
+        width = int(batch["width"])
         with torch.no_grad():
-            soft = self.logits(self.teacher, batch, self.teacher.widths[-1]).softmax(-1)
-        total, metrics = 0.0, {}
-        for name, width in (("full", widths[-1]), ("sub", widths[int(batch["sub"])])):
-            logits = self.logits(self.model, batch, width)
-            entropy = F.cross_entropy(logits, target, label_smoothing=self.options["label_smoothing"])
-            total = total + truth * entropy + (1 - truth) * F.cross_entropy(logits, soft)
-            metrics[name] = entropy.detach()
-        return total, metrics
+            answer = self.logits(self.teacher, batch, self.teacher.widths[-1]).softmax(-1)
+        logits = self.logits(self.model, batch, self.model.widths[width])
+        loss = F.cross_entropy(logits, answer)
+        entropy = torch.special.entr(answer).sum(-1).mean()  # of a width that answers exactly like the teacher
+        return loss, {self.model.config["widths"][width]["name"]: (loss - entropy).detach()}
 
     def losses(self) -> Iterator[torch.Tensor]:
         """Yields the full model's losses, each summed over a batch, on options["sorting_samples"] samples."""

@@ -1,12 +1,13 @@
 """From a full-width model to a nested one: sorting by importance, widths, distillation from the original."""
 
+import contextlib
+import io
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from node import ROOT, needs_addon, needs_dist
 from training import export, importance
@@ -48,10 +49,8 @@ OPTIONS = {
     "clip": 1.0,
     "ema_decay": 0.9,
     "label_dropout": 0.0,
-    "label_smoothing": 0.0,
     "prediction_share": 0.0,
-    "stale_share": 0.0,
-    "truth": 0.25,
+    "schedule_share": 0.5,
     "sorting_samples": 20,
     "log_every": 5,
     "evaluate_every": 5,
@@ -115,7 +114,7 @@ class SortTest(unittest.TestCase):
                 importance.sort(model, importance.measure(model, task.losses(), by))
                 sorted_full, sorted_narrow = model(ids, labels).detach(), model(ids, labels, half).detach()
                 self.assert_sums_agree(sorted_full, full, f"{name}, {by}")
-                self.assertLess(F.mse_loss(sorted_narrow, full), 0.9 * F.mse_loss(narrow, full), f"{name}, {by}")
+                self.assertGreater((sorted_narrow - narrow).abs().max().item(), 0.1, f"{name}, {by}")
 
     def test_every_tensor_keeps_its_numbers(self):
         task = task_of(HALTON)
@@ -186,6 +185,17 @@ class WidthsTest(unittest.TestCase):
                 nested_widths(names, shapes)
 
 
+class MaskingTest(unittest.TestCase):
+    def test_a_scheduled_step_masks_as_many_as_when_paper_runs_the_width(self):
+        task = task_of(MASKGIT, schedule_share=1.0)
+        masked = {width: set() for width in range(4)}
+        for step in range(200):
+            batch = task.batch(Random.for_step(1, step, 0), 8)
+            masked[int(batch["width"])].update(batch["masked"].sum(1).tolist())
+        # Of 12 tokens: 12 cos(π r / 2), rounded up, from r = width / 4 to (width + 1) / 4.
+        self.assertEqual(masked, {0: {12}, 1: {12, 11, 10, 9}, 2: {9, 8, 7, 6, 5}, 3: {5, 4, 3, 2, 1}})
+
+
 class TrainingTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -193,7 +203,8 @@ class TrainingTest(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def train(self, task: NestTask, name: str) -> dict[str, torch.Tensor]:
-        return nest(task, "gradient", 0, self.folder / name, Processes()).state_dict()
+        with contextlib.redirect_stdout(io.StringIO()):
+            return nest(task, "gradient", 0, self.folder / name, Processes()).state_dict()
 
     def test_an_interrupted_training_ends_with_the_same_weights(self):
         for config in (HALTON, MASKGIT):
@@ -216,13 +227,12 @@ class TrainingTest(unittest.TestCase):
                 self.assertTrue(torch.equal(resumed[key], tensor), f"{name}: {key}")
 
     def test_the_full_width_starts_as_the_teacher_and_the_teacher_stays(self):
-        task = task_of(HALTON, truth=0.0)
+        task = task_of(HALTON)
         teacher = {name: tensor.clone() for name, tensor in task.teacher.state_dict().items()}
         batch = task.batch(Random.for_step(1, 0, 0), 8)
-        loss, _ = task(batch | {"sub": torch.tensor(3)}, 0.0)  # the full width twice
-        soft = task.logits(task.teacher, batch, task.teacher.widths[-1]).softmax(-1)
-        entropy = -(soft * soft.log()).sum(-1).mean()
-        self.assertAlmostEqual(loss.item(), 2 * entropy.item(), places=4)
+        for width, name in ((0, "1/8"), (3, "1")):
+            _, metrics = task(batch | {"width": torch.tensor(width)}, 0.0)
+            self.assertEqual(metrics[name].item() < 1e-5, name == "1")
         self.train(task, "teacher")
         for name, tensor in task.teacher.state_dict().items():
             self.assertTrue(torch.equal(tensor, teacher[name]), name)
