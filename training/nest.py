@@ -114,12 +114,15 @@ def main() -> None:
     parser.add_argument("--widths", help=f"default those of a checkpoint that has several, else {DEFAULT_WIDTHS}")
     parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")
     parser.add_argument("--data", help="the data set's folder, instead of the config's")
+    parser.add_argument("--seed", type=int, help="instead of the config's")
     parser.add_argument("--sort", choices=("gradient", "activation", "none"), default="gradient", help="by importance")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
     options, data = config["train"], config["data"]
     if arguments.data:
         data["folder"] = arguments.data
+    if arguments.seed is not None:
+        options["seed"] = arguments.seed
     processes = Processes()
     torch.manual_seed(options["seed"])
     teacher = export.read(arguments.start)
@@ -131,7 +134,8 @@ def main() -> None:
     tokenizer = tokenizer_of(arguments.start, processes)
     folder = arguments.tokens or arguments.out / "tokens"
     frames = model.config.get("prediction", {"frames": 0})["frames"]
-    splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
+    splits = [prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test")]
+    del tokenizer  # and the memory of its device
     task = NestTask(model, teacher, options, *splits)
     trained = nest(task, arguments.sort, data["reader_threads"], arguments.out, processes)
     if processes.first:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 
 class PackageTokenizer:
-    """The tokenizer of a checkpoint folder, in a Node process that runs until this object goes. It needs `npm run
-    build`."""
+    """The tokenizer of a checkpoint folder, in a Node process that runs from the first use until this object goes. It
+    needs `npm run build`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -25,11 +26,15 @@ class PackageTokenizer:
             json.loads((part / "config.json").read_text()) for part in (folder, folder / "tokenizer")
         )
         self.token_count = torch.Size(generator["latent_shape"]).numel()
-        command = ["node", "training/node/tokenize.js", "--model", str(folder.resolve())]
-        self.node = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    @cached_property
+    def node(self) -> subprocess.Popen:
+        command = ["node", "training/node/tokenize.js", "--model", str(self.folder.resolve())]
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __del__(self) -> None:
-        self.node.communicate()  # closes its stdin, at which it ends
+        if "node" in self.__dict__:
+            self.node.communicate()  # closes its stdin, at which it ends
 
     def fingerprint(self) -> str:
         return hashlib.sha256((self.folder / "tokenizer" / "model.safetensors").read_bytes()).hexdigest()
