@@ -8,6 +8,7 @@ On several GPUs: torchrun --nproc_per_node 8 -m training.nest ...
 """
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -101,8 +102,11 @@ class NestTask(GeneratorTask):
 def nest(task: NestTask, sort: str, reader_threads: int, folder: Path, processes: Processes) -> Generator:
     """Sorts and trains, or goes on with the training in `folder`, and returns the averaged model."""
     task.to(processes.device)
-    if sort != "none" and not (folder / "checkpoint.pt").exists():
-        importance.sort(task.model, importance.measure(task.model, task.losses(), sort))
+    if not (folder / "checkpoint.pt").exists():
+        if sort != "none":
+            importance.sort(task.model, importance.measure(task.model, task.losses(), sort))
+        if processes.first:
+            print("before training " + json.dumps(task.evaluate(task.model)), flush=True)
     return train(task, task.options, reader_threads, folder, processes)
 
 
