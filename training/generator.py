@@ -28,23 +28,30 @@ class GeneratorTask(nn.Module):
 
     def __init__(self, model: Generator, options: dict, train: Tokens, test: Tokens):
         super().__init__()
+        if model.null_class is None and options["label_dropout"] + options["prediction_share"] > 0:
+            raise SystemExit("expected label_dropout 0 and prediction_share 0 for a model without a null class")
         self.model = model
         self.options = options
         self.train_tokens, self.test_tokens = train, test
         self.reach = 1 / len(self.model.widths)  # in progress, because a change of width refreshes the cache
 
     def batch(self, random: Random, size: int) -> Batch:
-        own, shared, options = random.own, random.shared, self.options
+        own = random.own
         items = np.sort(own.integers(len(self.train_tokens.labels), size=size))
-        token_count = self.model.token_count
-        if shared.random() < options["stale_share"]:
-            hiding = masking.draw_stale(own, size, token_count, self.reach)
-        else:
-            hiding = masking.draw(own, size, token_count)
-        predicting = own.random(size) < options["prediction_share"]
-        dropped = own.random(size) < options["label_dropout"]
+        hiding, width = self.draw(random, size)
+        predicting = own.random(size) < self.options["prediction_share"]
+        dropped = own.random(size) < self.options["label_dropout"]
         batch = self.samples(self.train_tokens, items, hiding, predicting, predicting | dropped)
-        return batch | {"sub": torch.tensor(shared.integers(max(1, len(self.model.widths) - 1)))}
+        return batch | {"width": torch.tensor(width)}
+
+    def draw(self, random: Random, size: int) -> tuple[masking.Masking, int]:
+        """Returns the masked positions of a batch, and the number of the width that is drawn for it: a sub-model."""
+        token_count = self.model.token_count
+        if random.shared.random() < self.options["stale_share"]:
+            hiding = masking.draw_stale(random.own, size, token_count, self.reach)
+        else:
+            hiding = masking.draw(random.own, size, token_count)
+        return hiding, random.shared.integers(max(1, len(self.model.widths) - 1))
 
     def samples(
         self, source: Tokens, items: np.ndarray, hiding: masking.Masking, predicting: np.ndarray, unlabelled: np.ndarray
@@ -69,9 +76,9 @@ class GeneratorTask(nn.Module):
             batch["rows"] = 1 + hiding.before.nonzero()[1].reshape(len(items), -1)
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
-    def logits(self, batch: Batch, width: Width) -> torch.Tensor:
+    def logits(self, model: Generator, batch: Batch, width: Width) -> torch.Tensor:
         """Returns the logits of all masked positions, [positions, codes], in order of sample and position."""
-        model, masked = self.model, batch["masked"]
+        masked = batch["masked"]
         if "before" in batch:
             cache = Cache()
             with torch.no_grad():
@@ -84,19 +91,19 @@ class GeneratorTask(nn.Module):
         return model.logits(features)[:, : model.config["codebook_size"]]
 
     def forward(self, batch: Batch, progress: float) -> tuple[torch.Tensor, dict]:
-        widths, sub = self.model.widths, int(batch["sub"])
+        widths, sub = self.model.widths, int(batch["width"])
         target = batch["tokens"][batch["masked"]]
         smoothing = self.options["label_smoothing"]
-        full = self.logits(batch, widths[-1])
+        full = self.logits(self.model, batch, widths[-1])
         truth = F.cross_entropy(full, target, label_smoothing=smoothing)
         metrics = {"full": F.cross_entropy(full.detach(), target)}
         if len(widths) == 1:
             return truth, metrics
-        student = self.logits(batch, widths[sub])
+        student = self.logits(self.model, batch, widths[sub])
         teacher = full.detach()
         if self.options["teacher"] == "next" and sub + 1 < len(widths) - 1:
             with torch.no_grad():
-                teacher = self.logits(batch, widths[sub + 1])
+                teacher = self.logits(self.model, batch, widths[sub + 1])
         student_truth = F.cross_entropy(student, target, label_smoothing=smoothing)
         distilled = F.cross_entropy(student, teacher.softmax(-1))
         total = truth + (1 - progress) * student_truth + progress * distilled

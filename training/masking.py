@@ -29,10 +29,12 @@ def first_in_order(order: np.ndarray, r: np.ndarray) -> np.ndarray:
     return order < np.maximum(1, np.ceil(mask_ratio(r) * order.shape[1]))
 
 
-def draw(random: np.random.Generator, size: int, tokens: int) -> Masking:
-    """Masks each of `size` samples of `tokens` positions at a progress of its own, uniform in [0, 1] (MaskGIT 3.1)."""
+def draw(
+    random: np.random.Generator, size: int, tokens: int, span: tuple[float, float] = (0.0, 1.0)
+) -> Masking:
+    """Masks each of `size` samples of `tokens` positions at a progress of its own, uniform in `span` (MaskGIT 3.1)."""
     order = random.permuted(np.tile(np.arange(tokens), (size, 1)), axis=1)
-    masked = first_in_order(order, random.random((size, 1)))
+    masked = first_in_order(order, random.uniform(*span, (size, 1)))
     return Masking(masked, masked)
 
 

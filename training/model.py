@@ -1,6 +1,7 @@
 """The models of docs/checkpoints.md in PyTorch. The state dict of a module has exactly the checkpoint's tensor
 names."""
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -40,61 +41,140 @@ class LayerNorm(nn.LayerNorm):
         return super().forward(x.float())
 
 
-def gelu(x: torch.Tensor, approximate: str) -> torch.Tensor:
-    """Returns GELU of x. On a CPU it is computed in f32, because PyTorch's bf16 GELU is slower there than f32 with both
-    conversions."""
-    return F.gelu(x if x.is_cuda else x.float(), approximate=approximate)
+def rms_normalize(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """Returns x, f32, divided by the root of its mean square over the last axis."""
+    x = x.float()
+    return x * (x.square().mean(-1, keepdim=True) + eps).rsqrt()
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return rms_normalize(x, self.eps) * self.weight
+
+
+class BiasedRmsNorm(RmsNorm):
+    """The norm after the last block of Halton-MaskGIT."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__(size, eps)
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + self.bias
+
+
+NORMS = {"layer_norm": LayerNorm, "rms_norm": RmsNorm}
+FINAL_NORMS = {"layer_norm": LayerNorm, "rms_norm": BiasedRmsNorm}
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+}
+
+
+def activate(x: torch.Tensor, config: dict) -> torch.Tensor:
+    """Returns the config's activation of x. On a CPU it is computed in f32, because PyTorch's bf16 GELU is slower there
+    than f32 with both conversions."""
+    return ACTIVATIONS[config["hidden_act"]](x if x.is_cuda else x.float())
+
+
+class RowsLinear(nn.Linear):
+    """A linear layer of which a narrow width has the first outputs."""
+
+    def forward(self, x: torch.Tensor, outputs: int) -> torch.Tensor:
+        return F.linear(x, self.weight[:outputs], None if self.bias is None else self.bias[:outputs])
+
+
+class ColumnsLinear(nn.Linear):
+    """A linear layer of which a narrow width has the first inputs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight[:, : x.shape[-1]], self.bias)
+
+
+class Modulation(nn.Linear):
+    """`parts` vectors of d numbers for each sample, from its class. A new one makes them all 0 (adaLN-Zero, Peebles and
+    Xie, 2022, arXiv 2212.09748)."""
+
+    def __init__(self, size: int, parts: int):
+        super().__init__(size, parts * size)
+        self.parts = parts
+
+    def forward(self, classes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Returns vectors [batch, 1, d] for classes [batch, d]."""
+        return super().forward(classes)[:, None].chunk(self.parts, -1)
 
 
 class Attention(nn.Module):
-    def __init__(self, size: int, heads: int, head_dim: int, eps: float):
+    def __init__(self, config: dict):
         super().__init__()
-        self.head_dim = head_dim
-        self.query = nn.Linear(size, heads * head_dim)
-        self.key = nn.Linear(size, heads * head_dim)
-        self.value = nn.Linear(size, heads * head_dim)
-        self.output = nn.Linear(heads * head_dim, size)
-        self.norm = LayerNorm(size, eps)
+        size, heads, bias = config["hidden_size"], config["num_attention_heads"], config.get("bias", True)
+        self.head_dim = config.get("head_dim", size // heads)
+        self.eps = config["layer_norm_eps"]
+        self.qk_norm = config.get("qk_norm", "none") == "rms"
+        self.query = RowsLinear(size, heads * self.head_dim, bias)
+        self.key = RowsLinear(size, heads * self.head_dim, bias)
+        self.value = RowsLinear(size, heads * self.head_dim, bias)
+        self.output = ColumnsLinear(heads * self.head_dim, size, bias)
+        self.norm = NORMS[config.get("norm_type", "layer_norm")](size, self.eps)
 
     def forward(self, x: torch.Tensor, heads: int, cache: "Cache | None") -> torch.Tensor:
         """Returns attention's output [batch, rows, d] for x [batch, rows, d]. With a cache, the keys and values of
-        these rows are written to the cache and every row attends to all of the cache."""
-        inner = heads * self.head_dim
+        these rows are written to the cache and every row attends to all of the cache.
 
-        def project(layer: nn.Linear) -> torch.Tensor:  # [batch, heads, rows, head_dim]
-            return F.linear(x, layer.weight[:inner], layer.bias[:inner]).unflatten(-1, (heads, -1)).transpose(1, 2)
-
-        query, key, value = project(self.query), project(self.key), project(self.value)
+        QK norm is over all heads that are in use, so that a sub-model is a model of its own.
+        """
+        query, key, value = (layer(x, heads * self.head_dim) for layer in (self.query, self.key, self.value))
+        if self.qk_norm:
+            query, key = (rms_normalize(part, self.eps).to(value.dtype) for part in (query, key))
+        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
         if cache is not None:
             key, value = cache.update(self, key, value)
-        mixed = attend(query, key, value).transpose(1, 2).flatten(2)
-        return F.linear(mixed, self.output.weight[:, :inner], self.output.bias)
+        return self.output(attend(query, key, value).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
-    def __init__(self, size: int, hidden: int, eps: float, approximate: str):
+    def __init__(self, config: dict):
         super().__init__()
-        self.approximate = approximate
-        self.up = nn.Linear(size, hidden)
-        self.down = nn.Linear(hidden, size)
-        self.norm = LayerNorm(size, eps)
+        self.config = config
+        size, hidden, bias = config["hidden_size"], config["intermediate_size"], config.get("bias", True)
+        self.gated = config.get("mlp_gate", "none") == "multiply"
+        if self.gated:
+            self.gate = RowsLinear(size, hidden, bias)
+        self.up = RowsLinear(size, hidden, bias)
+        self.down = ColumnsLinear(hidden, size, bias)
+        self.norm = NORMS[config.get("norm_type", "layer_norm")](size, config["layer_norm_eps"])
 
     def forward(self, x: torch.Tensor, hidden: int) -> torch.Tensor:
-        x = gelu(F.linear(x, self.up.weight[:hidden], self.up.bias[:hidden]), self.approximate)
-        return F.linear(x, self.down.weight[:, :hidden], self.down.bias)
+        if self.gated:
+            return self.down(activate(self.gate(x, hidden), self.config) * self.up(x, hidden))
+        return self.down(activate(self.up(x, hidden), self.config))
 
 
 class Layer(nn.Module):
     def __init__(self, config: dict, pre_norm: bool):
         super().__init__()
-        size, heads, hidden = config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]
-        eps = config["layer_norm_eps"]
         self.pre_norm = pre_norm
-        self.attention = Attention(size, heads, config.get("head_dim", size // heads), eps)
-        self.mlp = Mlp(size, hidden, eps, "tanh" if config["hidden_act"] == "gelu_tanh" else "none")
+        self.attention = Attention(config)
+        self.mlp = Mlp(config)
+        if config.get("modulation", "none") == "class":
+            self.modulation = Modulation(config["hidden_size"], 6)
 
-    def forward(self, x: torch.Tensor, width: Width, cache: "Cache | None" = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, width: Width, cache: "Cache | None" = None, classes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Returns the block's output for x [batch, rows, d]; with modulation `classes` [batch, d] are the classes'
+        vectors."""
         attention, mlp = self.attention, self.mlp
+        if classes is not None:
+            shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(classes)
+            x = x + gate * attention(attention.norm(x) * (1 + scale) + shift, width.heads, cache)
+            return x + mlp_gate * mlp(mlp.norm(x) * (1 + mlp_scale) + mlp_shift, width.hidden)
         if self.pre_norm:
             x = x + attention(attention.norm(x), width.heads, cache)
             return x + mlp(mlp.norm(x), width.hidden)
@@ -122,63 +202,88 @@ class Cache:
 def init_weights(module: nn.Module) -> None:
     """Initializes weights from a normal distribution of standard deviation 0.02, truncated at 0.04, and biases with 0
     (as BERT and MaskGIT do)."""
-    if isinstance(module, (nn.Linear, nn.Embedding)):
+    if isinstance(module, Modulation):
+        nn.init.zeros_(module.weight)
+    elif isinstance(module, (nn.Linear, nn.Embedding)):
         nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
 
 
 class Generator(nn.Module):
-    """The masked transformer of MaskGIT with nested widths. The vocabulary has the codes, the classes, the null class
-    and [MASK], in this order."""
+    """The masked transformer of MaskGIT with nested widths.
+
+    The vocabulary has the codes, the classes, the null class where there is one, and [MASK], in this order; position 0
+    holds the class. With modulation the class has a table of its own, position 0 holds a register, and the vocabulary
+    has the codes, the register and [MASK].
+    """
 
     def __init__(self, config: dict):
         super().__init__()
         self.config = config
         size, eps = config["hidden_size"], config["layer_norm_eps"]
+        codes, classes = config["codebook_size"], config["num_classes"]
+        pre_norm = config["norm_position"] == "pre"
+        self.modulated = config.get("modulation", "none") == "class"
         self.token_count = torch.Size(config["latent_shape"]).numel()
-        self.null_class_id = config["codebook_size"] + config["num_classes"]
-        self.mask_id = self.null_class_id + 1
+        self.null_class = classes if config.get("null_class", True) else None
+        self.mask_id = codes + 1 if self.modulated else codes + classes + (self.null_class is not None)
         self.widths = [Width(width["heads"], width["hidden"]) for width in config["widths"]]
         self.embeddings = nn.Module()
         self.embeddings.word = nn.Embedding(self.mask_id + 1, size)
         self.embeddings.position = nn.Embedding(1 + self.token_count, size)
-        self.embeddings.norm = LayerNorm(size, eps)
-        pre_norm = config["norm_position"] == "pre"
+        if config.get("embedding_norm", True):
+            self.embeddings.norm = LayerNorm(size, eps)
         self.layers = nn.ModuleList(Layer(config, pre_norm) for _ in range(config["num_hidden_layers"]))
         if pre_norm:
-            self.norm = LayerNorm(size, eps)
+            self.norm = FINAL_NORMS[config.get("norm_type", "layer_norm")](size, eps)
+        if self.modulated:
+            self.embeddings.add_module("class", nn.Embedding(classes + (self.null_class is not None), size))
+            self.modulation = Modulation(size, 2)
         self.head = nn.Module()
-        self.head.dense = nn.Linear(size, size)
-        self.head.norm = LayerNorm(size, eps)
+        if config.get("head", "dense") == "dense":
+            self.head.dense = nn.Linear(size, size)
+            self.head.norm = LayerNorm(size, eps)
+        if not config.get("tied", True):
+            self.head.output = nn.Linear(size, self.mask_id + 1, bias=False)
         self.head.bias = nn.Parameter(torch.zeros(self.mask_id + 1))
         self.apply(init_weights)
 
-    def class_id(self, labels: torch.Tensor) -> torch.Tensor:
-        """Returns the vocabulary ids of labels [batch]; the label -1 has the id of the null class."""
-        return torch.where(labels < 0, self.null_class_id, labels + self.config["codebook_size"])
+    def class_of(self, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the classes of labels [batch]; the label -1 has the null class."""
+        return labels if self.null_class is None else torch.where(labels < 0, self.null_class, labels)
 
     def features(
         self, ids: torch.Tensor, labels: torch.Tensor, width: Width, cache: Cache | None = None
     ) -> torch.Tensor:
-        """Returns the last layer's output [batch, S, d] for ids [batch, N]. With a cache whose `rows` are set it is
-        [batch, n, d], for those rows."""
-        sequence = torch.cat([self.class_id(labels)[:, None], ids], 1)
+        """Returns the last layer's output [batch, S, d], under the norm after it where there is one, for ids
+        [batch, N]. With a cache whose `rows` are set it is [batch, n, d], for those rows."""
+        embeddings, codes, classes = self.embeddings, self.config["codebook_size"], self.class_of(labels)
+        first = torch.full_like(classes, codes) if self.modulated else codes + classes
+        sequence = torch.cat([first[:, None], ids], 1)
         positions = torch.arange(sequence.shape[1], device=ids.device).expand_as(sequence)
         if cache is not None and cache.rows is not None:
             sequence, positions = sequence.gather(1, cache.rows), cache.rows
-        x = self.embeddings.norm(self.embeddings.word(sequence) + self.embeddings.position(positions))
+        x = embeddings.word(sequence) + embeddings.position(positions)
+        if hasattr(embeddings, "norm"):
+            x = embeddings.norm(x)
+        vectors = F.silu(embeddings.get_submodule("class")(classes)) if self.modulated else None
         for layer in self.layers:
-            x = layer(x, width, cache)
+            x = layer(x, width, cache, vectors)
+        if hasattr(self, "norm"):
+            x = self.norm(x)
+        if self.modulated:
+            shift, scale = self.modulation(vectors)
+            x = x * (1 + scale) + shift
         return x
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Returns the LM head's f32 logits [..., V] for features [..., d]."""
-        if hasattr(self, "norm"):
-            features = self.norm(features)
-        approximate = "tanh" if self.config["hidden_act"] == "gelu_tanh" else "none"
-        x = self.head.norm(gelu(self.head.dense(features), approximate))
-        return F.linear(x, self.embeddings.word.weight, self.head.bias).float()
+        head = self.head
+        if hasattr(head, "dense"):
+            features = head.norm(activate(head.dense(features), self.config))
+        output = head.output if hasattr(head, "output") else self.embeddings.word
+        return F.linear(features, output.weight, head.bias).float()
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor, width: Width | None = None) -> torch.Tensor:
         """Returns logits [batch, N, V] for ids [batch, N], mask_id where masked, and labels [batch], -1 for the null
@@ -241,6 +346,10 @@ class Tokenizer(nn.Module):
         """Returns argmin_k |z - codebook[k]|², [...], for codes z [..., codebook_dim]."""
         table = self.codebook.weight
         return (codes @ table.T - table.square().sum(1) / 2).argmax(-1)
+
+    def fingerprint(self) -> str:
+        """Returns what differs where the tokens of a sample may."""
+        return hashlib.sha256(self.codebook.weight.detach().cpu().numpy().tobytes()).hexdigest()
 
     def tokenize(self, pixels: torch.Tensor) -> torch.Tensor:
         """Returns tokens [batch, N] for pixels [batch, frames, height, width, channels] in [0, 1]."""

@@ -1,20 +1,31 @@
 """The tokens that a generator is trained on: each split of a data set, tokenized once and kept in files."""
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from .batches import ahead
 from .data import Source, open_source, to_float
-from .model import Tokenizer
 from .processes import Processes
 
 CHUNK = 256  # samples that are tokenized at once
+
+
+class Tokenizer(Protocol):
+    """A tokenizer of this folder, or of the package (package.py)."""
+
+    config: dict
+    token_count: int
+
+    def fingerprint(self) -> str:
+        """Returns what differs where the tokens of a sample may."""
+
+    def tokenize(self, pixels: torch.Tensor) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -40,18 +51,26 @@ def given(pixels: torch.Tensor, frames: int) -> torch.Tensor:
 def condition_tokens(tokenizer: Tokenizer, frames: int) -> int:
     """Returns how many token positions, the first ones of the sequence, are of latent frames that the first `frames`
     frames reach into."""
+    if frames == 0:
+        return 0
     time, height, width = tokenizer.grid
     return min(time, math.ceil(frames / tokenizer.config["patch_shape"][0])) * height * width
 
 
 @torch.no_grad()
 def tokenize(
-    tokenizer: Tokenizer, source: Source, views: int, rows: range, frames: int, threads: int, tokens, condition
+    tokenizer: Tokenizer,
+    device: torch.device,
+    source: Source,
+    views: int,
+    rows: range,
+    frames: int,
+    threads: int,
+    tokens: np.ndarray,
+    condition: np.ndarray,
 ) -> None:
-    """Tokenizes samples into the given `rows` of the arrays `tokens` and `condition`. Row r is view r % views of sample
-    r // views."""
-    device = tokenizer.codebook.weight.device
-
+    """Tokenizes samples on `device` into the given `rows` of the arrays `tokens` and `condition`. Row r is view
+    r % views of sample r // views."""
     def read(first: int) -> np.ndarray:
         chunk = rows[first : first + CHUNK]
         return np.stack([source.read(row // views, np.random.default_rng(row)) for row in chunk])
@@ -72,8 +91,7 @@ def prepare(
     There are data["views"] views of a training sample and one of a test sample. `frames` is the number of given
     frames, 0 for a model that predicts none.
     """
-    weights = tokenizer.codebook.weight.detach().cpu().numpy().tobytes()
-    origin = {"data": data, "frames": frames, "codebook": hashlib.sha256(weights).hexdigest()}
+    origin = {"data": data, "frames": frames, "codebook": tokenizer.fingerprint()}
     folder = folder / split
     done = folder / "made-from.json"
     if not done.exists():
@@ -89,7 +107,7 @@ def prepare(
         processes.wait()
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes]
         rows = range(processes.rank, count, processes.count)
-        tokenize(tokenizer, source, views, rows, frames, data["reader_threads"], *arrays)
+        tokenize(tokenizer, processes.device, source, views, rows, frames, data["reader_threads"], *arrays)
         for array in arrays:
             array.flush()
         processes.wait()

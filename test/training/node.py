@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+addon = [*ROOT.glob("build/Release/magnets.node"), *ROOT.glob("prebuilds/*/*.node")]
+needs_addon = unittest.skipUnless(addon, "the native addon is not built: npm run build:native")
 needs_dist = unittest.skipUnless((ROOT / "dist" / "index.js").exists(), "the package is not built: npm run build")
 
 

@@ -3,7 +3,7 @@
 import unittest
 from pathlib import Path
 
-from node import ROOT, evaluate, needs_dist
+from node import evaluate, needs_addon, needs_dist
 from training.config import CONFIGS, read_config
 from training.fixtures import MODELS
 from training.model import Generator, Tokenizer
@@ -20,8 +20,6 @@ const list = (config) =>
 console.log(JSON.stringify(input.map((config) => list(config))));
 """
 
-addon = [*ROOT.glob("build/Release/magnets.node"), *ROOT.glob("prebuilds/*/*.node")]
-
 
 def configs() -> dict[str, dict]:
     """Returns the model section of every config of training, and the configs of the fixtures."""
@@ -32,7 +30,7 @@ def configs() -> dict[str, dict]:
 
 
 @needs_dist
-@unittest.skipUnless(addon, "the native addon is not built: npm run build:native")
+@needs_addon
 class TensorsTest(unittest.TestCase):
     def test_state_dicts_have_the_names_and_shapes_of_the_engines_list(self):
         small = {name: config for name, config in configs().items() if config["hidden_size"] <= 256}
