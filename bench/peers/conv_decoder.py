@@ -51,7 +51,7 @@ class ConvDecoder(nn.Module):
         query, key, value = (self.conv(f"{name}.{part}", h).flatten(2) for part in ("query", "key", "value"))
         scores = (query.transpose(1, 2) @ key) * query.shape[1] ** -0.5
         mixed = value @ scores.softmax(-1).transpose(1, 2)
-        return x + self.conv(f"{name}.output", mixed.unflatten(2, x.shape[2:]))
+        return x + self.conv(f"{name}.output", mixed.reshape_as(x))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Returns pixels [batch, height, width, channels] in [0, 1] for tokens [batch, N]."""

@@ -27,7 +27,8 @@ def unflatten(graph, x, dim, sizes, names=None):
     rank, sizes = symbolic_helper._get_tensor_rank(x), symbolic_helper._get_const(sizes, "is", "sizes")
     if symbolic_helper._get_const(dim, "i", "dim") % rank != rank - 1:
         raise NotImplementedError("expected unflatten of the last dimension")
-    shape = graph.op("Constant", value_t=torch.tensor([0] * (rank - 1) + list(sizes)))
+    free = sizes if -1 in sizes else [*sizes[:-1], -1]
+    shape = graph.op("Constant", value_t=torch.tensor([0] * (rank - 1) + list(free)))
     return graph.op("Reshape", x, shape)
 
 
