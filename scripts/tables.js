@@ -195,12 +195,10 @@ function describeRefresh(name) {
   const [, kind = name, when] = /^(full|paper)-(.+)$/.exec(name) ?? [];
   if (when === undefined) return methods[name] ?? name;
   const width = kind === 'full' ? 'full width' : '`paper`';
-  if (when === 'never') return `${width}, never`;
+  if (when === 'never') return `${width}, none after the first step`;
   if (when === 'switch') return `${width}, at a new width`;
-  const often = when === '1' ? 'at every step' : `at every ${when} steps`;
-  return kind === 'full' || when === '1'
-    ? `${width}, ${often}`
-    : `${width}, at a new width and ${often}`;
+  if (when === '1') return `${width}, at every step`;
+  return `${width}, ${kind === 'paper' ? 'at a new width and ' : ''}every ${when} steps`;
 }
 
 /** @param {string} model @param {Measure[]} columns */
