@@ -1,4 +1,4 @@
-// One block a masked position: guidance, top-k, Gumbel-max and confidence in one pass over the logits (32 more over
+// One block a masked sub-token: guidance, top-k, Gumbel-max and confidence in one pass over the logits (32 more over
 // their bits where top-k asks), with the noise of philox.h.
 #pragma once
 
@@ -11,20 +11,20 @@ namespace magnets::cuda {
 constexpr int kSampleThreads = 128, kSampleWarps = kSampleThreads / 32;
 
 struct SampleArguments {
-  const float* logits;  // [logits rows, >= codebook_size]
+  const float* logits;  // [logits rows, >= sub_tokens * codebook_size]
   int logits_stride;
   const int *row_index, *logits_rows;
   int conditional_rows;  // logits rows of branches that have a sample of their own; as many follow where guided
-  int positions, samples;
-  const uint8_t* state;  // [samples, tokens]
+  int positions, samples, sub_tokens;
+  const uint8_t* state;  // [samples, tokens * sub_tokens]
   int state_stride;
   const uint32_t* noise_keys;  // [3, samples]: the sample's number, its seed's low and high half
   int noise_stride;
   const SampleSettings* settings;
-  int codebook_size;
+  int codebook_size;  // of a sub-token
   bool guided;
-  int* tokens;        // [samples, tokens]
-  float* confidence;  // [samples, tokens]
+  int* tokens;        // [samples, tokens * sub_tokens]
+  float* confidence;  // [samples, tokens * sub_tokens]
   int tokens_stride, confidence_stride;
 };
 
@@ -62,12 +62,14 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
   auto& shared = shared_as<SampleShared>();
   wait_for_previous_grid();
   let_next_grid_start();
-  const int at = a.row_index[a.logits_rows[blockIdx.x]];
-  const int sample = at / a.positions % a.samples, position = at % a.positions - 1;
-  if (position < 0 || a.state[static_cast<size_t>(sample) * a.state_stride + position] != kMasked) return;
+  const int logits_row = blockIdx.x / a.sub_tokens, part = blockIdx.x % a.sub_tokens;
+  const int at = a.row_index[a.logits_rows[logits_row]];
+  const int sample = at / a.positions % a.samples, position = at % a.positions;
+  const int own = (position - 1) * a.sub_tokens + part;
+  if (position == 0 || a.state[static_cast<size_t>(sample) * a.state_stride + own] != kMasked) return;
 
   const SampleSettings settings = *a.settings;
-  const float* conditional = a.logits + static_cast<size_t>(blockIdx.x) * a.logits_stride;
+  const float* conditional = a.logits + static_cast<size_t>(logits_row) * a.logits_stride + part * a.codebook_size;
   const float* unconditional = conditional + static_cast<size_t>(a.conditional_rows) * a.logits_stride;
   const auto logit = [&](int i) {
     // The same bits wherever it is inlined, for the k-th largest is compared with all. What weights made overflow is
@@ -80,7 +82,7 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
   const uint64_t seed = a.noise_keys[a.noise_stride + sample] | uint64_t{a.noise_keys[2 * a.noise_stride + sample]}
                                                                     << 32;
   const auto noise = [&](uint32_t block) {
-    return philox({block, static_cast<uint32_t>(position), settings.step, a.noise_keys[sample]}, seed);
+    return philox({block, static_cast<uint32_t>(own), settings.step, a.noise_keys[sample]}, seed);
   };
 
   uint32_t least = 0;  // of the top k
@@ -114,13 +116,13 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
   if (threadIdx.x != 0) return;
   for (int warp = 1; warp < kSampleWarps; ++warp) best.merge(shared.best[warp]);
 
-  a.tokens[static_cast<size_t>(sample) * a.tokens_stride + position] = best.token;
+  a.tokens[static_cast<size_t>(sample) * a.tokens_stride + own] = part * a.codebook_size + best.token;
   if (settings.confidence == Confidence::turn) return;
   float confidence = confidence_of(settings.confidence, best.logit, best.largest + logf(best.sum));
   if (settings.choice_temperature != 0) {
     confidence += settings.choice_temperature * gumbel(noise(kChoiceBlock)[0]);
   }
-  a.confidence[static_cast<size_t>(sample) * a.confidence_stride + position] = confidence;
+  a.confidence[static_cast<size_t>(sample) * a.confidence_stride + own] = confidence;
 }
 
 }  // namespace magnets::cuda

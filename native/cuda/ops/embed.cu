@@ -13,6 +13,7 @@ void CudaStream::do_run(const Embed& op) {
       .first_ids = cuda(op.first_ids).as<int>(),
       .ids_stride = cuda(op.ids).stride(),
       .samples = op.samples,
+      .sub_tokens = op.sub_tokens,
       .row_index = cuda(op.rows.index).as<int>(),
       .rows = op.rows.count,
       .positions = op.rows.positions,

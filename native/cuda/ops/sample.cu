@@ -16,19 +16,20 @@ void CudaStream::do_run(const Sample& op) {
       .conditional_rows = conditional_rows,
       .positions = op.rows.positions,
       .samples = op.samples,
+      .sub_tokens = op.sub_tokens,
       .state = cuda(op.state).as<uint8_t>(),
       .state_stride = cuda(op.state).stride(),
       .noise_keys = cuda(op.noise_keys).as<uint32_t>(),
       .noise_stride = cuda(op.noise_keys).stride(),
       .settings = cuda(op.settings).as<SampleSettings>(),
-      .codebook_size = op.codebook_size,
+      .codebook_size = op.codebook_size / op.sub_tokens,
       .guided = op.guided,
       .tokens = cuda(op.tokens).as<int>(),
       .confidence = cuda(op.confidence).as<float>(),
       .tokens_stride = cuda(op.tokens).stride(),
       .confidence_stride = cuda(op.confidence).stride(),
   };
-  launch(sample_kernel, grid_of(conditional_rows), kSampleThreads, sizeof(SampleShared), arguments);
+  launch(sample_kernel, grid_of(conditional_rows * op.sub_tokens), kSampleThreads, sizeof(SampleShared), arguments);
 }
 
 }  // namespace magnets::cuda

@@ -12,6 +12,7 @@ void CudaStream::do_run(const SelectRows& op) {
       .state_stride = cuda(op.state).stride(),
       .samples = op.samples,
       .tokens = op.tokens,
+      .sub_tokens = op.sub_tokens,
       .branches = op.branches,
       .refresh = op.refresh,
       .all_logits = op.all_logits,
