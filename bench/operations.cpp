@@ -1,7 +1,8 @@
 // bench_operations [cpu|cuda:N] [--json FILE] [--commit COMMIT]: the operations of a generation one by one, at the
 // sizes of preset L (d 1024, 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64
-// with guidance. Beside each the rate of the device at its best (Backend::measure_peak). A sample is the time of one
-// call of many that follow each other. FILE gets the schema of bench/README.md.
+// with guidance; then those of a convolutional codec, at the sizes of MaskGIT's decoder for a picture of 256 x 256.
+// Beside each the rate of the device at its best (Backend::measure_peak). A sample is the time of one call of many that
+// follow each other. FILE gets the schema of bench/README.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -180,6 +181,53 @@ void attention(Bench& bench, int batch, int heads, int active_rows) {
   }
 }
 
+/// Convolutions, those of the residual blocks under their norm, but without its statistics.
+void convolutions(Bench& bench, int batch) {
+  struct Layer {
+    int side, out, in;
+    Resampling resampling;
+    bool norm;
+  };
+  const Layer all[] = {
+      {256, 128, 128, Resampling::none, true}, {128, 128, 128, Resampling::up, false},
+      {64, 256, 256, Resampling::none, true},  {16, 512, 512, Resampling::none, true},
+      {256, 3, 128, Resampling::none, true},   {256, 128, 128, Resampling::down, false},
+  };
+  for (const Layer& l : all) {
+    auto stream = bench.backend.stream();
+    const Grid grid{batch, l.side, l.side}, target = resampled(grid, l.resampling);
+    const int in = layer_taps_of(l.resampling) * l.in;
+    const auto weights = noise(static_cast<size_t>(l.out) * in);
+    const auto layer = bench.backend.linear({weights.data(), DType::f32, l.out, in}, nullptr, bench.format);
+    const std::vector<float> ones(l.in, 1.0f);
+    const Norm norm{upload_new(bench.backend, *stream, ElementType::f32, 1, l.in, ones),
+                    upload_new(bench.backend, *stream, ElementType::f32, 1, l.in, ones), 1e-6f};
+    const auto x = bench.backend.allocate(ElementType::activation, grid.rows(), l.in);
+    const auto y = bench.backend.allocate(ElementType::activation, target.rows(), l.out);
+    const auto scale_shift = bench.backend.allocate(ElementType::f32, batch, 2 * l.in);
+    stream->upload(noise(static_cast<size_t>(grid.rows()) * l.in).data(), grid.rows(), l.in, *x);
+    stream->run(GroupStatistics{
+        .x = *x, .grid = grid, .channels = l.in, .groups = 32, .norm = norm, .scale_shift = *scale_shift});
+    const Convolution convolution{.layer = *layer,
+                                  .out = l.out,
+                                  .in = l.in,
+                                  .x = *x,
+                                  .grid = grid,
+                                  .scale_shift = l.norm ? scale_shift.get() : nullptr,
+                                  .resampling = l.resampling,
+                                  .y = *y};
+    const char* names[] = {"conv", "conv_up", "conv_down"};
+    const std::string size = std::to_string(l.side);
+    const std::string shape = size + " x " + size + " x " + std::to_string(l.in) + " to " + std::to_string(l.out);
+    bench.add({.name = names[static_cast<int>(l.resampling)],
+               .batch = batch,
+               .heads = kHeads,
+               .shape = shape,
+               .flops = flops_of(convolution),
+               .samples = bench.time(*stream, [&] { stream->run(convolution); })});
+  }
+}
+
 /// What is measured: a backend, and what result files say of the device.
 struct Subject {
   std::unique_ptr<Backend> backend;
@@ -256,6 +304,7 @@ int main(int count, char** arguments) {
         attention(bench, batch, heads, 100);
       }
     }
+    for (const int batch : quick ? std::vector{1} : std::vector{1, 8}) convolutions(bench, batch);
     if (!file.empty()) std::ofstream(file) << json_of(subject, bench, commit, command);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code.c_str(), error.what());

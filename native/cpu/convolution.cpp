@@ -11,7 +11,7 @@ namespace magnets::cpu {
 
 namespace {
 
-constexpr int kInputBlock = 256;
+constexpr int kInputBlock = 768;  // a kernel's line of 256 channels
 
 class PieceProduct {
  public:

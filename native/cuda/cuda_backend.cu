@@ -3,12 +3,11 @@
 
 #include "cuda_backend.h"
 #include "cuda_stream.h"
+#include "kernels/attention.h"
 
 namespace magnets::cuda {
 
 namespace {
-
-constexpr int kMostHeadDim = 128;
 
 const char* name_of(WeightFormat format) {
   switch (format.values) {
@@ -35,8 +34,8 @@ class CudaBackend : public Backend {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
-    if (head_dim % 8 != 0 || head_dim > kMostHeadDim) {
-      throw Error("ERR_UNSUPPORTED", "Expected a multiple of 8 that is at most " + std::to_string(kMostHeadDim) +
+    if (head_dim % 8 != 0 || head_dim > kMostWideHeadDim) {
+      throw Error("ERR_UNSUPPORTED", "Expected a multiple of 8 that is at most " + std::to_string(kMostWideHeadDim) +
                                          " for head_dim on a CUDA device but received " + std::to_string(head_dim));
     }
     return std::make_unique<CudaKvCache>(device_, layers, branches, heads, head_dim, positions);

@@ -43,6 +43,10 @@ class CudaStream : public Stream {
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
   void do_run(const ArgMax& op) override;
+  void do_run(const GroupStatistics& op) override;
+  void do_run(const Rescale& op) override;
+  void do_run(const Convolution& op) override;
+  void do_run(const MeanPool& op) override;
   void do_run(const SelectRows& op) override;
   void do_run(const Embed& op) override;
   void do_run(const Sample& op) override;
@@ -66,6 +70,9 @@ class CudaStream : public Stream {
   /// The rows of `input` for a kernel that applies no norm: where there is one, normalized into scratch memory. They
   /// are there until the next call.
   RowsView normalized(const Input& input, int rows, int columns);
+  /// Of a copy of x with zeros around the pictures, or of one that has all inputs of a place in a row.
+  void convolve_bordered(const Convolution& op);
+  void convolve_unfolded(const Convolution& op);
   /// Scratch memory of the stream, whose operations run one after the other and so can share it.
   void* scratch(size_t bytes);
 

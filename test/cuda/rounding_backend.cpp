@@ -100,6 +100,37 @@ class RoundingStream : public Stream {
     cpu_->run(op);
     round(op.x, op.rows.count, op.columns);
   }
+  void do_run(const GroupStatistics& op) override { cpu_->run(op); }
+  void do_run(const Rescale& op) override {
+    cpu_->run(op);
+    round(op.y, op.grid.rows(), op.channels);
+  }
+  void do_run(const Convolution& op) override {
+    // What it reads is rounded once it is rescaled, before it is multiplied.
+    std::unique_ptr<Buffer> rescaled;
+    if (op.scale_shift != nullptr) {
+      rescaled = backend_.allocate(ElementType::activation, op.grid.rows(), op.in);
+      run(Rescale{.x = op.x,
+                  .scale_shift = *op.scale_shift,
+                  .grid = op.grid,
+                  .channels = op.in,
+                  .swish = true,
+                  .y = *rescaled});
+    }
+    cpu_->run(Convolution{.layer = op.layer,
+                          .out = op.out,
+                          .in = op.in,
+                          .x = rescaled != nullptr ? *rescaled : op.x,
+                          .grid = op.grid,
+                          .resampling = op.resampling,
+                          .add = op.add,
+                          .y = op.y});
+    round(op.y, resampled(op.grid, op.resampling).rows(), op.out);
+  }
+  void do_run(const MeanPool& op) override {
+    cpu_->run(op);
+    round(op.y, resampled(op.grid, Resampling::down).rows(), op.channels);
+  }
   void do_run(const ArgMax& op) override { cpu_->run(op); }
   void do_run(const SelectRows& op) override { cpu_->run(op); }
   void do_run(const Sample& op) override { cpu_->run(op); }

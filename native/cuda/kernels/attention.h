@@ -44,4 +44,21 @@ constexpr size_t attention_group_bytes(int rows) {
 template <class T, int kDim>
 AttentionKernel attention_kernel_for(bool shared_keys);
 
+/// Heads of more than this are wide: their queries, and what they mix, do not fit a warp's registers.
+constexpr int kMostHeadDim = 128, kMostWideHeadDim = 512;
+constexpr int kWideRows = 16, kWideKeys = 32, kWideWarps = 4;
+
+/// Elements from row to row of a tile, and from row to row of the scores.
+constexpr int wide_stride(int head_dim) { return ((head_dim + 15) / 16 * 2 | 1) * 8; }
+constexpr int kWideScoreStride = kWideKeys + 4;
+/// Shared memory: the queries, a tile of keys, one of values, the scores.
+constexpr size_t wide_attention_bytes(int head_dim) {
+  return sizeof(short) * (kWideRows + 2 * kWideKeys) * wide_stride(head_dim) +
+         sizeof(float) * kWideRows * kWideScoreStride;
+}
+
+/// For a grid of (row tiles, heads, branches) blocks of kWideWarps warps.
+template <class T>
+AttentionKernel wide_attention_kernel();
+
 }  // namespace magnets::cuda

@@ -5,7 +5,7 @@
 
 namespace magnets::cuda {
 
-/// A table's entries [*, columns] of the compute type, and positions [S, columns].
+/// A table's entries [*, columns] of the compute type, and positions [S, columns] or null for none.
 struct EmbeddingTables {
   const void* entries;
   int entry_stride;
@@ -20,11 +20,12 @@ __device__ __forceinline__ void embed_row(const EmbeddingTables& tables, int id,
   const T* entry = static_cast<const T*>(tables.entries) + static_cast<size_t>(id) * tables.entry_stride;
   const float* added = tables.positions + static_cast<size_t>(position) * tables.position_stride;
   const auto load = [&](int first, float(&v)[8]) {
-    load8(added + first, columns - first, v);
-    float of_entry[8];
-    load8(entry + first, of_entry);
+    load8(entry + first, v);
+    if (tables.positions == nullptr) return;
+    float of_position[8];
+    load8(added + first, columns - first, of_position);
 #pragma unroll
-    for (int i = 0; i < 8; ++i) v[i] += of_entry[i];
+    for (int i = 0; i < 8; ++i) v[i] += of_position[i];
   };
   store_row(load, norm, columns, y);
 }

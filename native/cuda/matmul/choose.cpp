@@ -24,7 +24,7 @@ double wgmma_time(const MatmulProblem& m, int columns, int multiprocessors) {
   const double intake = std::min(kMostIntake, kSharedIntake * multiprocessors / busy);
   const double step = std::max(kilobytes / intake, kStepOf256Columns * columns / 256);
   const double end = kTileEnd + kTileEndOfColumn * columns;
-  return divide_up(tiles, multiprocessors) * (divide_up(m.in, kWgmmaStep) * step + end) + kLaunch;
+  return divide_up(tiles, multiprocessors) * (m.taps * tap_steps(m) * step + end) + kLaunch;
 }
 
 int wgmma_columns(const MatmulProblem& m, int multiprocessors) {
@@ -48,7 +48,7 @@ MmaTile mma_tile(const MatmulProblem& m, int multiprocessors) {
 /// than two steps.
 int mma_splits(const MatmulProblem& m, int multiprocessors) {
   const TileSize size = size_of(MmaTile::small);
-  const int most = m.in / (2 * 64);
+  const int most = m.taps * m.in / (2 * kMatmulStep);
   const int wanted = divide_up(multiprocessors, tiles_of(m, size.rows, size.columns));
   return most < 2 ? 1 : std::min(wanted, most);
 }

@@ -64,13 +64,13 @@ struct MatmulOutput {
     for (int turn = 0; turn < kTurns; ++turn) {
       const int own = row_of_lane(row, turn);
       if (product == 0) {
-        rows.at[turn] = static_cast<long long>(own) * m.y_stride;
+        rows.at[turn] = static_cast<long long>(m.picture.lines > 0 ? pixel_of(own) : own) * m.y_stride;
       } else {
         const int branch = index.at[turn] / m.cache.positions, position = index.at[turn] % m.cache.positions;
         rows.at[turn] =
             (static_cast<long long>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
       }
-      if (own >= m.rows) rows.at[turn] = -1;
+      if (own >= m.rows || rows.at[turn] < 0) rows.at[turn] = -1;
     }
     return rows;
   }
@@ -179,6 +179,15 @@ struct MatmulOutput {
   }
 
  private:
+  /// The row of y that a row of a convolution is for, or -1 for a border.
+  __device__ __forceinline__ int pixel_of(int row) const {
+    const PictureTarget& p = m.picture;
+    const int column = row % p.columns, line = row / p.columns % p.lines, sample = row / p.columns / p.lines;
+    if (column >= p.width || line >= p.height) return -1;
+    const int y_line = (sample * p.height + line) * p.parities + p.parity_line;
+    return (y_line * p.width + column) * p.parities + p.parity_column;
+  }
+
   static __device__ __forceinline__ int row_of_lane(int row, int turn) {
     return row + turn * (32 / kLanes) + threadIdx.x % 32 / kLanes;
   }

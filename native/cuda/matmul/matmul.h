@@ -15,13 +15,28 @@ struct CacheTarget {
   int head_dim;
 };
 
+/// Of a convolution: where the sums of row (sample * lines + line) * columns + column go. Lines and columns beyond
+/// those of the picture are borders, which the rows of x have between pictures and lines: they go nowhere.
+struct PictureTarget {
+  int lines, columns;  // 0: not a convolution, rows of y
+  int height, width;
+  int parities;  // outputs of a pixel along each axis, of which these sums are one
+  int parity_line, parity_column;
+};
+
+constexpr int kMostTaps = 9;
+
 struct MatmulProblem {
-  const void* x;  // [rows, in]
+  const void* x;  // [x_rows, in]
   int x_stride;   // elements, as all strides
+  int x_rows;     // further ones count as zeros
   int rows, out, in;
+  // The inputs of a row are those of several rows of x, one after the other: for a tap the row so many further on.
+  int taps = 1;
+  int tap_rows[kMostTaps] = {};
   int products;  // 1; or 3 that share x: queries to y, keys and values to the cache
   struct Product {
-    const void* weight;  // the full model's; its first `out` rows and `in` columns are used
+    const void* weight;  // the full model's; its first `out` rows and taps * in columns are used
     const float* bias;   // or null
     void* y;
   } product[3];
@@ -30,6 +45,7 @@ struct MatmulProblem {
   CacheTarget cache;   // of a scaled product rows and positions alone, which say a row's branch
   const float* scale;  // [branches, out]
   int scale_stride;
+  PictureTarget picture;
   Epilogue epilogue;
   bool f32_out;
 
@@ -38,5 +54,9 @@ struct MatmulProblem {
   float* partial_sums;  // [tiles, splits, a tile's size]
   unsigned* tickets;    // [tiles], zeros before and after
 };
+
+/// Inputs at once: 128 bytes of a row. A step never reaches from one tap into the next.
+constexpr int kMatmulStep = 64;
+constexpr int tap_steps(const MatmulProblem& m) { return (m.in + kMatmulStep - 1) / kMatmulStep; }
 
 }  // namespace magnets::cuda

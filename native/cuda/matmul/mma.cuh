@@ -8,7 +8,7 @@
 
 namespace magnets::cuda {
 
-constexpr int kMmaStep = 64;  // inputs at once: 128 bytes of a row
+constexpr int kMmaStep = kMatmulStep;
 
 template <class T, int kRows, int kColumns, int kStages>
 struct MmaShared {
@@ -36,6 +36,17 @@ __device__ __forceinline__ void load_mma_tile(T* tile, const T* matrix, int stri
   }
 }
 
+/// The taps and inputs of one step after the other.
+struct MmaCursor {
+  int tap, first_in;
+  __device__ __forceinline__ MmaCursor(const MatmulProblem& m, int step)
+      : tap(step / tap_steps(m)), first_in(step % tap_steps(m) * kMmaStep) {}
+  __device__ __forceinline__ void advance(const MatmulProblem& m) {
+    first_in += kMmaStep;
+    if (first_in >= m.in) ++tap, first_in = 0;
+  }
+};
+
 /// kWarpRows x kWarpColumns warps share a tile of kRows x kColumns outputs.
 template <class T, int kRows, int kColumns, int kWarpRows, int kWarpColumns, int kStages>
 __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32)
@@ -52,15 +63,19 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32)
   const T* x = static_cast<const T*>(m.x);
   const T* weight = static_cast<const T*>(m.product[product].weight);
 
-  const int all_steps = (m.in + kMmaStep - 1) / kMmaStep;
+  const int all_steps = m.taps * tap_steps(m);
   const int first_step = all_steps * split / m.splits, last_step = all_steps * (split + 1) / m.splits;
+  MmaCursor x_cursor(m, first_step), weight_cursor = x_cursor;  // steps are loaded in their order
   const auto load_x = [&](int step) {
-    load_mma_tile<T, kRows, kThreads>(shared.x[(step - first_step) % kStages], x, m.x_stride, first_row, m.rows,
-                                      step * kMmaStep, m.in);
+    load_mma_tile<T, kRows, kThreads>(shared.x[(step - first_step) % kStages], x, m.x_stride,
+                                      first_row + m.tap_rows[x_cursor.tap], m.x_rows, x_cursor.first_in, m.in);
+    x_cursor.advance(m);
   };
   const auto load_weight = [&](int step) {
-    load_mma_tile<T, kColumns, kThreads>(shared.weight[(step - first_step) % kStages], weight, m.weight_stride,
-                                         first_column, m.out, step * kMmaStep, m.in);
+    load_mma_tile<T, kColumns, kThreads>(shared.weight[(step - first_step) % kStages],
+                                         weight + weight_cursor.tap * m.in, m.weight_stride, first_column, m.out,
+                                         weight_cursor.first_in, m.in);
+    weight_cursor.advance(m);
   };
 
   const MatmulOutput<T, 32> output{m, product};

@@ -52,13 +52,15 @@ __device__ __forceinline__ int wgmma_tiles(const MatmulProblem& m) {
 template <class T, int kColumns>
 __device__ __forceinline__ void load_wgmma_tiles(WgmmaShared<T, kColumns>& shared, const WgmmaMaps& maps,
                                                  const MatmulProblem& m) {
-  const int steps = (m.in + kWgmmaStep - 1) / kWgmmaStep;
+  const int of_tap = tap_steps(m), steps = m.taps * of_tap;
   const auto load_weight = [&](const WgmmaTile& tile, int step, int stage) {
     mbarrier_arrive_expecting(&shared.full[stage], (kWgmmaRows + kColumns) * kWgmmaStep * static_cast<int>(sizeof(T)));
-    tma_load(shared.weight[stage], &maps.weight[tile.product], &shared.full[stage], step * kWgmmaStep, tile.column);
+    tma_load(shared.weight[stage], &maps.weight[tile.product], &shared.full[stage],
+             step / of_tap * m.in + step % of_tap * kWgmmaStep, tile.column);
   };
   const auto load_x = [&](const WgmmaTile& tile, int step, int stage) {
-    tma_load(shared.x[stage], &maps.x, &shared.full[stage], step * kWgmmaStep, tile.row);
+    tma_load(shared.x[stage], &maps.x, &shared.full[stage], step % of_tap * kWgmmaStep,
+             tile.row + m.tap_rows[step / of_tap]);
   };
 
   // Weights do not depend on the grid before: the first of them come in while it ends.
@@ -91,7 +93,7 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kColumns>& s
                                                      int consumer) {
   constexpr int kOut = kOutColumns(kColumns);
   using Output = MatmulOutput<T, kOut>;
-  const int steps = (m.in + kWgmmaStep - 1) / kWgmmaStep;
+  const int steps = m.taps * tap_steps(m);
   const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
   int stage = 0, parity = 0;
   for (int index = blockIdx.x; index < wgmma_tiles<kColumns>(m); index += gridDim.x) {

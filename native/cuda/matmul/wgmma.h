@@ -23,14 +23,13 @@ struct WgmmaKernel {
 };
 
 constexpr int kWgmmaRows = 128;  // of a tile
-constexpr int kWgmmaStep = 64;   // inputs at once: 128 bytes of a row
+constexpr int kWgmmaStep = kMatmulStep;
 
 /// columns of a tile: 256, 128 or 64. Instances are in instances/.
 template <class T>
 WgmmaKernel wgmma_kernel(int columns);
 
-/// x and the weights, for the boxes that the kernel loads. weight_rows, weight_columns: the full model's.
-WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const MatmulProblem& problem, int weight_rows, int weight_columns,
-                     ComputeType compute);
+/// x and the weights, for the boxes that the kernel loads. weight_rows: the full model's.
+WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const MatmulProblem& problem, int weight_rows, ComputeType compute);
 
 }  // namespace magnets::cuda

@@ -38,13 +38,12 @@ CUtensorMap map_of(const void* matrix, int rows, int columns, int stride, int bo
 
 }  // namespace
 
-WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const MatmulProblem& m, int weight_rows, int weight_columns,
-                     ComputeType compute) {
+WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const MatmulProblem& m, int weight_rows, ComputeType compute) {
   WgmmaMaps maps;
-  // Beyond its last input x is zeros, so what the weights hold there does not matter.
-  maps.x = map_of(m.x, m.rows, m.in, m.x_stride, kWgmmaRows, compute);
+  // Beyond its last input x is zeros, so it does not matter that the weights of the next tap are there.
+  maps.x = map_of(m.x, m.x_rows, m.in, m.x_stride, kWgmmaRows, compute);
   for (int i = 0; i < m.products; ++i) {
-    maps.weight[i] = map_of(m.product[i].weight, weight_rows, weight_columns, m.weight_stride, kernel.columns, compute);
+    maps.weight[i] = map_of(m.product[i].weight, weight_rows, m.taps * m.in, m.weight_stride, kernel.columns, compute);
   }
   return maps;
 }

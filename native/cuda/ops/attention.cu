@@ -31,9 +31,16 @@ AttentionChoice choose_dim(int head_dim, Sizes... sizes) {
   return choose<T, 128>(sizes...);
 }
 
+template <class T>
+AttentionChoice choose_wide(int head_dim) {
+  return {wide_attention_kernel<T>(), kWideRows, dim3(kWideWarps * 32), wide_attention_bytes(head_dim)};
+}
+
 }  // namespace
 
 AttentionChoice choose_attention(ComputeType compute, int head_dim, int most_rows, int heads, int multiprocessors) {
+  if (head_dim > kMostHeadDim)
+    return compute == ComputeType::f16 ? choose_wide<f16>(head_dim) : choose_wide<bf16>(head_dim);
   return compute == ComputeType::f16 ? choose_dim<f16>(head_dim, most_rows, heads, multiprocessors)
                                      : choose_dim<bf16>(head_dim, most_rows, heads, multiprocessors);
 }

@@ -7,7 +7,8 @@ void CudaStream::do_run(const Lookup& op) {
   if (op.rows == 0) return;
   const WeightMatrix& entries = cuda(op.table).entries();
   const LookupArguments arguments{
-      .tables = {entries.get(), entries.stride(), cuda(op.positions).as<float>(), cuda(op.positions).stride()},
+      .tables = {entries.get(), entries.stride(), op.positions != nullptr ? cuda(*op.positions).as<float>() : nullptr,
+                 op.positions != nullptr ? cuda(*op.positions).stride() : 0},
       .ids = cuda(op.ids).as<int>(),
       .rows = op.rows,
       .sequence = op.sequence,

@@ -34,6 +34,7 @@ void CudaStream::do_run(const Matmul& op) {
   MatmulProblem problem{};
   problem.x = x.first;
   problem.x_stride = x.stride;
+  problem.x_rows = op.rows;
   problem.rows = op.rows;
   problem.out = op.out;
   problem.in = op.in;

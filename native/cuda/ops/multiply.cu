@@ -18,7 +18,7 @@ void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
       const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->columns);
       const int tiles = tiles_of(problem, kWgmmaRows, kernel.columns);
       launch(kernel.function, grid_of(std::min(tiles, multiprocessors)), kernel.threads, kernel.shared,
-             wgmma_maps(kernel, problem, weight.rows(), weight.columns(), compute_), problem);
+             wgmma_maps(kernel, problem, weight.rows(), compute_), problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;

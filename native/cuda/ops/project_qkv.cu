@@ -13,6 +13,7 @@ void CudaStream::do_run(const ProjectQkv& op) {
   MatmulProblem problem{};
   problem.x = x.first;
   problem.x_stride = x.stride;
+  problem.x_rows = rows;
   problem.rows = rows;
   problem.out = op.heads * op.head_dim;
   problem.in = op.in;

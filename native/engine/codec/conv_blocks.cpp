@@ -146,7 +146,7 @@ void Canvas::run(const AttentionBlock& block) {
 
 void Canvas::run(const ConvLayer& layer) {
   const Grid grid = resampled(grid_, layer.resampling);
-  let_go_of_second();  // before the largest of all levels is there twice
+  let_go_of_second();
   auto y = pictures(grid, layer.out);
   convolve(layer, *x_, false, false, *y);
   replace(std::move(y), grid, layer.out);
@@ -154,6 +154,7 @@ void Canvas::run(const ConvLayer& layer) {
 
 void Canvas::pool() {
   const Grid grid = resampled(grid_, Resampling::down);
+  let_go_of_second();
   auto y = pictures(grid, channels_);
   stream_.run(MeanPool{.x = *x_, .grid = grid_, .channels = channels_, .y = *y});
   replace(std::move(y), grid, channels_);

@@ -71,6 +71,7 @@ class Canvas {
   void replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels);
   /// Beside x, as large as that with so many channels.
   Buffer& second(int channels);
+  /// Before there are pictures of another size beside x.
   void let_go_of_second();
   void statistics(const Norm& norm, const Buffer& x, int channels);
   void convolve(const ConvLayer& layer, const Buffer& x, bool under_norm, bool add, Buffer& y);

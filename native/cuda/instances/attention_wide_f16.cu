@@ -1,0 +1,8 @@
+// Attention in f16, heads of more than 128.
+#include "../kernels/wide_attention.cuh"
+
+namespace magnets::cuda {
+
+template AttentionKernel wide_attention_kernel<f16>();
+
+}  // namespace magnets::cuda
