@@ -146,10 +146,10 @@ struct MatmulOutput {
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {
         const int row = row_of_lane(first_row, turn);
-        if (row >= m.rows) continue;
-        const int branch = m.cache.row_index[row] / m.cache.positions;
+        if (row >= m.rows) break;
+        // At any multiple of 4 bytes.
         const float* scale =
-            m.scale + static_cast<size_t>(branch) * m.scale_stride + own;  // at any multiple of 4 bytes
+            m.scale + static_cast<size_t>(m.cache.row_index[row] / m.cache.positions) * m.scale_stride + own;
 #pragma unroll
         for (int i = 0; i < 8; ++i) v[turn][i] *= i < columns ? scale[i] : 0.0f;
       }
