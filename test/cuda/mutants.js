@@ -59,6 +59,12 @@ const layerNorm = /** @type {const} */ ({
   source: 'ops/normalize.cu',
   test: 'rows',
 });
+const normalize = { ...layerNorm, file: 'kernels/normalize.cuh' };
+const qkNorm = /** @type {const} */ ({
+  file: 'kernels/qk_norm.cuh',
+  source: 'ops/project_qkv.cu',
+  test: 'attention',
+});
 const selectRows = /** @type {const} */ ({
   file: 'kernels/select_rows.cuh',
   source: 'ops/select_rows.cu',
@@ -178,6 +184,11 @@ export const mutants = [
   },
   {
     ...epilogue,
+    from: 'm.cache.row_index[row] / m.cache.positions',
+    to: 'm.cache.row_index[first_row] / m.cache.positions',
+  },
+  {
+    ...epilogue,
     source: 'instances/wgmma_f16.cu',
     from: 'at + 8 * kColumns',
     to: 'at + 4 * kColumns',
@@ -257,6 +268,19 @@ export const mutants = [
   // Rows: norms, embeddings, lists
   { ...layerNorm, from: 'v[i] = first + i < columns ? v[i] : 0.0f;', to: 'v[i] = v[i] + 0.0f;' },
   { ...layerNorm, from: 'sum_of_warp(squares) - beyond', to: 'sum_of_warp(squares)' },
+  { ...layerNorm, from: 'norm.kind == NormKind::layer_norm ? ', to: 'columns > 0 ? ' },
+  { ...normalize, from: 'branch * m.shift_stride', to: 'branch * m.weight_stride' },
+  {
+    ...layerNorm,
+    file: 'kernels/rows.cuh',
+    by: 'asan forward lazy',
+    from: 'reinterpret_cast<uintptr_t>(p) % 16 == 0',
+    to: 'reinterpret_cast<uintptr_t>(p) % 4 == 0',
+  },
+  // QK norm, where queries and keys lie
+  { ...qkNorm, from: 'branch * a.cache_heads', to: 'branch * a.heads' },
+  { ...qkNorm, from: '    between_heads *= a.positions;\n', to: '' },
+  { ...qkNorm, from: 'sum_of_warp(squares)', to: 'squares' },
   {
     ...selectRows,
     from: 'const unsigned before = (1u << lane) - 1;',

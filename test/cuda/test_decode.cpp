@@ -19,41 +19,62 @@ using namespace magnets::test;
 
 namespace {
 
-constexpr int kTokens = 24, kClasses = 3, kCodebook = 50, kNull = kCodebook + kClasses, kMask = kNull + 1;
+constexpr int kTokens = 24, kClasses = 3, kCodebook = 50;
 constexpr uint64_t kSeed = 42;
 constexpr WeightFormat kF32{WeightFormat::Values::f32};
 
-GeneratorConfig config_of(NormPlace norm_place) {
-  return {
+/// BERT's blocks, pre-LN, and those that the class modulates, with everything else that config.h has a choice of.
+enum class Style { post, pre, modulated };
+
+/// Classes are ids of the vocabulary, or rows of a table; then [MASK] comes after a register.
+constexpr int class_of(Style style, int index) { return style == Style::modulated ? index : kCodebook + index; }
+constexpr int mask_of(Style style) { return kCodebook + (style == Style::modulated ? 1 : kClasses + 1); }
+
+GeneratorConfig config_of(Style style) {
+  GeneratorConfig config{
       .transformer = {.layers = 2,
                       .block = {.hidden_size = 72,
                                 .heads = 4,
                                 .head_dim = 24,
                                 .intermediate_size = 160,
-                                .norm_place = norm_place,
-                                .activation = norm_place == NormPlace::pre ? Activation::gelu_tanh : Activation::gelu,
+                                .norm_place = style == Style::post ? NormPlace::post : NormPlace::pre,
+                                .activation = style == Style::pre ? Activation::gelu_tanh : Activation::gelu,
                                 .norm_eps = 1e-6f}},
       .codebook_size = kCodebook,
-      .vocab_size = kMask + 1,
+      .vocab_size = mask_of(style) + 1,
       .token_count = kTokens};
+  if (style == Style::modulated) {
+    BlockConfig& block = config.transformer.block;
+    block.hidden_size = 74;  // vectors of 74 numbers begin at no multiple of 16 bytes
+    block.activation = Activation::silu;
+    block.norm_kind = NormKind::rms_norm;
+    block.gate = Gate::multiply;
+    block.qk_norm = QkNorm::rms;
+    block.modulation = Modulation::per_class;
+    block.biases = Biases::none;
+    config.embedding_norm = EmbeddingNorm::none;
+    config.head = Head::plain;
+    config.head_weights = HeadWeights::own;
+    config.classes = {.rows = kClasses + 1, .register_id = kCodebook};
+  }
+  return config;
 }
 
-std::shared_ptr<const Generator> generator_of(std::shared_ptr<Backend> backend, NormPlace norm_place,
-                                              WeightFormat format) {
+std::shared_ptr<const Generator> generator_of(std::shared_ptr<Backend> backend, Style style, WeightFormat format) {
   LargeWeights weights;
-  return std::make_shared<const Generator>(std::move(backend), config_of(norm_place), weights, format);
+  return std::make_shared<const Generator>(std::move(backend), config_of(style), weights, format);
 }
 
-SessionOptions options_of(int samples, int first, bool guided) {
+SessionOptions options_of(int samples, int first, bool guided, Style style = Style::post) {
   SessionOptions options;
-  options.ids.assign(samples * kTokens, kMask);
+  options.ids.assign(samples * kTokens, mask_of(style));
   options.masked.assign(samples * kTokens, 1);
   for (int i = first; i < first + samples; ++i) {
-    options.class_ids.push_back(kCodebook + i % kClasses);
+    options.class_ids.push_back(class_of(style, i % kClasses));
     options.sample_numbers.push_back(i);
     options.seeds.push_back(kSeed);
   }
-  if (guided) options.null_class_id = kNull;
+  if (guided) options.null_class_id = class_of(style, kClasses);
   return options;
 }
 
@@ -99,29 +120,27 @@ std::vector<int32_t> revealed(Session& session, const std::vector<uint8_t>& mask
 
 /// The logits rows of masked positions, of those alone that became known.
 std::vector<float> of_drawn(const std::vector<float>& logits, const std::vector<uint8_t>& masked,
-                            const std::vector<int32_t>& drawn, int branches) {
-  constexpr int kVocabulary = kMask + 1;
+                            const std::vector<int32_t>& drawn, int branches, int columns) {
   std::vector<float> own;
   auto row = logits.begin();
   for (int branch = 0; branch < branches; ++branch) {
     for (size_t i = 0; i < masked.size(); ++i) {
       if (!masked[i]) continue;
-      if (drawn[i] >= 0) own.insert(own.end(), row, row + kVocabulary);
-      row += kVocabulary;
+      if (drawn[i] >= 0) own.insert(own.end(), row, row + columns);
+      row += columns;
     }
   }
   return own;
 }
 
 /// `in_turns`: positions are revealed in an order of their own.
-void decodes_like_the_cpu(const Subject& subject, NormPlace norm_place, bool guided, bool cached,
-                          bool in_turns = false) {
+void decodes_like_the_cpu(const Subject& subject, Style style, bool guided, bool cached, bool in_turns = false) {
   constexpr int kSamples = 2;
-  const std::string what = subject.name() + (norm_place == NormPlace::pre ? ", pre-norm" : "") +
-                           (guided ? ", guided" : "") + (cached ? ", cached" : ", no cache") +
-                           (in_turns ? ", in turns" : "");
+  constexpr const char* kNames[] = {"", ", pre-norm", ", modulated"};
+  const std::string what = subject.name() + kNames[static_cast<int>(style)] + (guided ? ", guided" : "") +
+                           (cached ? ", cached" : ", no cache") + (in_turns ? ", in turns" : "");
   const WeightFormat format = subject.formats()[0];
-  SessionOptions options = options_of(kSamples, 0, guided);
+  SessionOptions options = options_of(kSamples, 0, guided, style);
   options.ids[3] = 7;  // one token of the first sample is given
   options.masked[3] = 0;
   SessionOptions own_options = options;
@@ -130,9 +149,9 @@ void decodes_like_the_cpu(const Subject& subject, NormPlace norm_place, bool gui
     for (int i = 0; i < kTokens; ++i) own_options.turns[kTokens + 5 * i % kTokens] = i;
     for (int i = 0; i < kTokens; ++i) own_options.turns[i] = i < 3 ? i : i - 1;  // but for the one that is given
   }
-  Session cuda(generator_of(subject.open(), norm_place, format), own_options);
-  Session exact(generator_of(cpu::open_cpu(1, ""), norm_place, kF32), options);
-  Session plain(generator_of(open_rounding(compute_of(format)), norm_place, format), options);
+  Session cuda(generator_of(subject.open(), style, format), own_options);
+  Session exact(generator_of(cpu::open_cpu(1, ""), style, kF32), options);
+  Session plain(generator_of(open_rounding(compute_of(format)), style, format), options);
   MaskedCounts counts(own_options);
 
   for (int i = 0; i < kSteps; ++i) {
@@ -150,12 +169,13 @@ void decodes_like_the_cpu(const Subject& subject, NormPlace norm_place, bool gui
     // The same roundings in another order: the largest of many errors may come out a few times another's.
     const double bound = 3 * distance(plain.logits(), logits) + 1e-5;
     const bool few = in_turns && cached;
-    const double error = distance(cuda.logits(), few ? of_drawn(logits, before, drawn, guided ? 2 : 1) : logits);
+    const int columns = config_of(style).logits_columns();
+    const double error =
+        distance(cuda.logits(), few ? of_drawn(logits, before, drawn, guided ? 2 : 1, columns) : logits);
     check(error <= bound, at + ": logits off by " + std::to_string(error) + ", bound " + std::to_string(bound));
 
     // Logits rows: with the cache the masked positions, else every position; conditional ones first.
     const int conditional_rows = exact.logits_rows() / (guided ? 2 : 1);
-    const int vocabulary = kMask + 1;
     int row = 0;
     for (int sample = 0; sample < kSamples; ++sample) {
       for (int position = cached ? 1 : 0; position <= kTokens; ++position) {
@@ -163,7 +183,7 @@ void decodes_like_the_cpu(const Subject& subject, NormPlace norm_place, bool gui
         const bool masked = position > 0 && before[sample * kTokens + token];
         if (cached && !masked) continue;
         const auto logits_of = [&](int row) {
-          const auto first = logits.begin() + static_cast<long>(row) * vocabulary;
+          const auto first = logits.begin() + static_cast<long>(row) * columns;
           return std::vector<double>(first, first + kCodebook);
         };
         const std::vector<double> conditional = logits_of(row);
@@ -199,9 +219,9 @@ History decode(Session& session, const SessionOptions& options) {
 }
 
 /// Steps asked for one after the other without a look between them, and recorded ones, give the same bits.
-void repeats(const Subject& subject) {
-  const auto pool = std::make_shared<SessionPool>(generator_of(subject.open(), NormPlace::post, subject.formats()[0]));
-  const SessionOptions one_batch = options_of(2, 0, true), other_batch = options_of(2, 7, true);
+void repeats(const Subject& subject, Style style) {
+  const auto pool = std::make_shared<SessionPool>(generator_of(subject.open(), style, subject.formats()[0]));
+  const SessionOptions one_batch = options_of(2, 0, true, style), other_batch = options_of(2, 7, true, style);
   const auto looked = decode(*pool->open(one_batch), one_batch);
   const auto other = decode(*pool->open(other_batch), other_batch);  // recorded before: other samples, the same plan
   check(looked != other, "samples differ");
@@ -261,7 +281,7 @@ void tokenizes_like_the_cpu(const Subject& subject) {
 }
 
 void runs_out_of_memory_politely(const Subject& subject) {
-  const auto pool = std::make_shared<SessionPool>(generator_of(subject.open(), NormPlace::pre, subject.formats()[0]));
+  const auto pool = std::make_shared<SessionPool>(generator_of(subject.open(), Style::pre, subject.formats()[0]));
   const SessionOptions options = options_of(1, 0, false);
   const auto expected = decode(*pool->open(options), options);
   std::string message;
@@ -295,12 +315,14 @@ void refuses(const Subject& subject) {
 
 int main() {
   const auto& all = subjects(Variety::types);
-  decodes_like_the_cpu(*all[0], NormPlace::post, true, true);
-  decodes_like_the_cpu(*all[0], NormPlace::pre, false, false);
-  decodes_like_the_cpu(*all[1], NormPlace::pre, true, true);
-  decodes_like_the_cpu(*all[0], NormPlace::post, true, true, true);
-  decodes_like_the_cpu(*all[1], NormPlace::pre, false, false, true);
-  repeats(*all[0]);
+  decodes_like_the_cpu(*all[0], Style::post, true, true);
+  decodes_like_the_cpu(*all[0], Style::pre, false, false);
+  decodes_like_the_cpu(*all[1], Style::pre, true, true);
+  decodes_like_the_cpu(*all[0], Style::modulated, false, false);
+  decodes_like_the_cpu(*all[1], Style::modulated, true, true);
+  decodes_like_the_cpu(*all[0], Style::post, true, true, true);
+  decodes_like_the_cpu(*all[1], Style::pre, false, false, true);
+  for (const Style style : {Style::post, Style::modulated}) repeats(*all[0], style);
   for (const auto& subject : all) tokenizes_like_the_cpu(*subject);
   runs_out_of_memory_politely(*all[0]);
   refuses(*all[0]);

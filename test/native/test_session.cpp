@@ -500,6 +500,102 @@ void classes_modulate() {
   check(error_of([&] { Session(generator, options); }).starts_with("ERR_INTERNAL"), "a class outside the table");
 }
 
+/// The forward pass of docs/checkpoints.md for Style::modulated at a width, from the reference's operations: logits
+/// [tokens, V] of one sample.
+reference::Matrix modulated_reference(const std::vector<int32_t>& ids, int label, const Width& width) {
+  const BlockConfig block = config_of(4, 40, Style::modulated).transformer.block;
+  const int d = block.hidden_size, inner = width.heads * block.head_dim, positions = kTokens + 1;
+  NamedNoise noise;
+  const auto tensor = [&](const std::string& name, int rows, int columns) {
+    const auto* values = static_cast<const float*>(noise.get(name, rows, columns).data);
+    reference::Matrix matrix(rows, columns);
+    matrix.values.assign(values, values + matrix.values.size());
+    return matrix;
+  };
+  const auto product = [&](const reference::Matrix& x, const std::string& name, int out,
+                           const std::vector<double>& bias, Activation activation = Activation::none) {
+    reference::Matrix y(x.rows, out);
+    reference::matmul(tensor(name + ".weight", out, x.columns), bias, out, x.columns, x, activation, nullptr, y);
+    return y;
+  };
+  const auto without_bias = [&](const reference::Matrix& x, const std::string& name, int out,
+                                Activation activation = Activation::none) {
+    return product(x, name, out, std::vector<double>(out), activation);
+  };
+  const auto words = tensor("embeddings.word.weight", mask_of(Style::modulated) + 1, d);
+  const auto places = tensor("embeddings.position.weight", positions, d);
+  std::vector<int32_t> all(positions);
+  std::iota(all.begin(), all.end(), 0);
+  auto x = reference::embed(words, places, ids, {kCodebook}, all, nullptr);
+  reference::Matrix condition(1, d);
+  for (int i = 0; i < d; ++i) {
+    condition.at(0, i) =
+        reference::activate(Activation::silu, tensor("embeddings.class.weight", kClasses + 1, d).at(label, i));
+  }
+
+  // norm(x) * (1 + scale) + shift, and x + gate * y, with the vectors from number `first` on.
+  reference::Matrix vectors(1, 0);
+  const auto modulate = [&](const std::string& name, int count) {
+    vectors = product(condition, name, count * d, tensor(name + ".bias", 1, count * d).values);
+  };
+  const auto normed = [&](const std::string& name, const std::vector<double>& bias, int first) {
+    auto y = reference::normalize(x, {tensor(name + ".weight", 1, d).values, bias, block.norm_eps, block.norm_kind});
+    for (int row = 0; row < y.rows; ++row) {
+      for (int i = 0; i < d; ++i) {
+        y.at(row, i) = y.at(row, i) * (1 + vectors.at(0, (first + 1) * d + i)) + vectors.at(0, first * d + i);
+      }
+    }
+    return y;
+  };
+  const auto add = [&](const reference::Matrix& y, int gate) {
+    for (int row = 0; row < y.rows; ++row) {
+      for (int i = 0; i < d; ++i) x.at(row, i) += vectors.at(0, gate * d + i) * y.at(row, i);
+    }
+  };
+  for (const std::string layer : {"layers.0.", "layers.1."}) {
+    modulate(layer + "modulation", 6);
+    const auto y = normed(layer + "attention.norm", std::vector<double>(d), 0);
+    reference::Matrix mixed(positions, inner);
+    reference::attention(reference::qk_norm(without_bias(y, layer + "attention.query", inner), block.norm_eps),
+                         reference::qk_norm(without_bias(y, layer + "attention.key", inner), block.norm_eps),
+                         without_bias(y, layer + "attention.value", inner), width.heads, mixed);
+    add(without_bias(mixed, layer + "attention.output", d), 2);
+    const auto z = normed(layer + "mlp.norm", std::vector<double>(d), 3);
+    auto hidden = without_bias(z, layer + "mlp.gate", width.hidden, block.activation);
+    const auto up = without_bias(z, layer + "mlp.up", width.hidden);
+    for (size_t i = 0; i < hidden.values.size(); ++i) hidden.values[i] *= up.values[i];
+    add(without_bias(hidden, layer + "mlp.down", d), 5);
+  }
+  modulate("modulation", 2);
+  const auto last = normed("norm", tensor("norm.bias", 1, d).values, 0);
+  reference::Matrix logits(positions, words.rows);
+  reference::matmul(words, tensor("head.bias", 1, words.rows).values, words.rows, d, last, Activation::none, nullptr,
+                    logits);
+  logits.values.erase(logits.values.begin(), logits.values.begin() + words.rows);  // of the register
+  --logits.rows;
+  return logits;
+}
+
+void a_modulated_model_is_what_its_page_says() {
+  const auto generator = generator_of(config_of(4, 40, Style::modulated));
+  std::vector<int32_t> ids(kTokens);
+  for (int i = 0; i < kTokens; ++i) ids[i] = i % 3 == 0 ? mask_of(Style::modulated) : i * 7 % kCodebook;
+  for (const int label : {1, kClasses}) {
+    for (const Width& width : {Width{4, 40}, {3, 33}, {1, 10}}) {
+      const auto expected = modulated_reference(ids, label, width);
+      const auto actual = forward(generator, ids, {label}, width).logits;
+      double most = 0, error = 0;
+      for (size_t i = 0; i < actual.size(); ++i) {
+        most = std::max(most, std::abs(expected.values[i]));
+        error = std::max(error, std::abs(expected.values[i] - actual[i]));
+      }
+      // Two layers chain about ten sums of up to 64 products, each of which loses sqrt(64) roundings typically.
+      check(actual.size() == expected.values.size(), "as many logits");
+      check_near(error, 0, 10 * 8 * kUnit * most, "logits of a modulated model");
+    }
+  }
+}
+
 /// Teacher forcing with the tokens that a session has drawn gives the logits that it has computed.
 void forcing_its_own_tokens_changes_nothing() {
   const auto generator = generator_of(config_of(4, 40, Style::post));
@@ -703,6 +799,7 @@ int main() {
   sub_tokens_share_a_position();
   nothing_masked_is_nothing_to_do();
   classes_modulate();
+  a_modulated_model_is_what_its_page_says();
   forcing_its_own_tokens_changes_nothing();
   for (const Style style : {Style::post, Style::modulated}) a_session_can_be_used_again(style);
   for (const Style style : {Style::pre, Style::modulated}) running_out_of_memory_harms_nothing(style);

@@ -108,10 +108,10 @@ struct MatmulOutput {
     *reinterpret_cast<float2*>(at + 8 * kColumns) = float2{v2, v3};  // the same swizzle eight rows further
   }
 
-  /// From the tile to the output's rows from `row` on and columns from `column` on, whose biases are
+  /// From the tile to the output's rows from `first_row` on and columns from `column` on, whose biases are
   /// bias[0 .. kColumns).
-  __device__ __forceinline__ void store(const float* tile, int row, const Rows& rows, int column, const float* bias,
-                                        const Residual& residual) const {
+  __device__ __forceinline__ void store(const float* tile, int first_row, const Rows& rows, int column,
+                                        const float* bias, const Residual& residual) const {
     const int lane = threadIdx.x % kLanes, own = column + lane * 8;
     const int columns = m.out - own;
     if (columns <= 0) return;
@@ -125,9 +125,9 @@ struct MatmulOutput {
     float v[kTurns][8];  // [rows of this lane, 8 columns]
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
-      const int from = row_of_lane(0, turn);
-      const float4 a = *reinterpret_cast<const float4*>(tile + swizzled_chunk(from, lane * 2));
-      const float4 b = *reinterpret_cast<const float4*>(tile + swizzled_chunk(from, lane * 2 + 1));
+      const int row = row_of_lane(0, turn);
+      const float4 a = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2));
+      const float4 b = *reinterpret_cast<const float4*>(tile + swizzled_chunk(row, lane * 2 + 1));
       v[turn][0] = a.x + low_bias.x, v[turn][1] = a.y + low_bias.y;
       v[turn][2] = a.z + low_bias.z, v[turn][3] = a.w + low_bias.w;
       v[turn][4] = b.x + high_bias.x, v[turn][5] = b.y + high_bias.y;
@@ -145,10 +145,11 @@ struct MatmulOutput {
     } else if (m.epilogue == Epilogue::add_scaled) {
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {
-        if (rows.at[turn] < 0) continue;
-        const int branch = m.cache.row_index[row_of_lane(row, turn)] / m.cache.positions;
+        const int row = row_of_lane(first_row, turn);
+        if (row >= m.rows) break;
+        // At any multiple of 4 bytes.
         const float* scale =
-            m.scale + static_cast<size_t>(branch) * m.scale_stride + own;  // at any multiple of 4 bytes
+            m.scale + static_cast<size_t>(m.cache.row_index[row] / m.cache.positions) * m.scale_stride + own;
 #pragma unroll
         for (int i = 0; i < 8; ++i) v[turn][i] *= i < columns ? scale[i] : 0.0f;
       }
