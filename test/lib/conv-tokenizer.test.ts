@@ -85,7 +85,11 @@ t.test('a config that cannot be is refused', async (t) => {
 
 t.test('the engine lists its tensors', async (t) => {
   const shapeOf = (change: object) =>
-    new Map(native().tokenizerTensors(parse(change)).map(({ name, shape }) => [name, shape]));
+    new Map(
+      native()
+        .tokenizerTensors(parse(change))
+        .map(({ name, shape }) => [name, shape]),
+    );
   const plain = shapeOf({});
   t.same(plain.get('encoder.input.weight'), [16, 3, 3, 3]);
   t.same(plain.get('encoder.levels.2.blocks.0.conv1.weight'), [32, 3, 3, 16]);
