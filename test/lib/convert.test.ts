@@ -1,17 +1,14 @@
 /** Public models become checkpoint folders: every tensor where it belongs, rounded as asked, or a refusal with its reason. */
 
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
-import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
 import { decode, round, unfit } from '../../lib/checkpoint/convert/numbers.js';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import { type FileTensor, parseSafetensors } from '../../lib/checkpoint/safetensors.js';
-import type { TensorEntry } from '../../lib/checkpoint/schema.js';
 import { convert } from '../../lib/index.js';
 import { engineTensors } from '../../lib/runtime/listing.js';
 import { magnets } from './magnets.js';
@@ -19,7 +16,6 @@ import {
   type Pieces,
   publicFolder,
   Raw,
-  sparseFlaxFile,
   sparseTorchFile,
   temporaryFolder,
   valuesOf,
@@ -760,109 +756,4 @@ t.test('the command line', async (t) => {
   t.match(magnets('convert', files.halton), { status: 2, stderr: /Expected --to FOLDER/ });
   const alone = magnets('convert', files.port, '--to', join(folder, 'alone'));
   t.match(alone.stdout, /a tokenizer alone: place .*alone as tokenizer\/ in a generator's folder/);
-});
-
-const namesOf = (folder: string): Record<string, unknown> =>
-  JSON.parse(readFileSync(join(publicFolder(folder), 'names-full.json'), 'utf8'));
-
-/** Shapes of a released model: `names-full.json` lists one layer of it. */
-function releasedShapes(entry: unknown): Record<string, number[]> {
-  const { parameters, ...facts } = entry as { parameters: Record<string, unknown> } & Record<
-    string,
-    number
-  >;
-  const layers = facts['layers in the released file'] ?? 1;
-  return Object.fromEntries(
-    Object.entries(parameters).flatMap(([name, shape]) => {
-      const plain = (
-        Array.isArray(shape) && Array.isArray(shape[1]) ? shape[1] : shape
-      ) as number[];
-      const repeated = /^(transformer\.layers\.|params\/TransformerLayer_)0\b/.test(name);
-      return Array.from({ length: repeated ? layers : 1 }, (_, i): [string, number[]] => [
-        name.replace(/(transformer\.layers\.|TransformerLayer_)0/, `$1${i}`),
-        plain,
-      ]);
-    }),
-  );
-}
-
-/** Converts in a process of its own, from the build, and says how much memory it took at most. */
-function convertAlone(t: Test, path: string, options: object): number {
-  const script = `
-    import { convert } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
-    await convert(...${JSON.stringify([path, options])});
-    console.log(process.resourceUsage().maxRSS * 1024);
-  `;
-  const args = ['--input-type=module', '--eval', script];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  t.equal(status, 0, stderr);
-  return Number(stdout);
-}
-
-/** Names and shapes of a folder are those that the engine lists for its config. */
-async function checkListing(t: Test, to: string, latent: readonly number[]) {
-  const shapesOf = async (folder: string) => {
-    const source = await openSource(folder);
-    await closeSource(source);
-    return [...source.groups.get('')!].map(([name, { shape }]) => ({ name, shape }));
-  };
-  const sorted = (entries: readonly TensorEntry[]) =>
-    [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const generator = parseGeneratorConfig('config.json', 'x', configOf(to));
-  t.same(sorted(await shapesOf(to)), sorted(engineTensors.generator(generator)));
-  t.same(generator.latentShape, latent);
-  const folder = join(to, 'tokenizer');
-  const tokenizer = parseTokenizerConfig('config.json', configOf(folder));
-  t.same(sorted(await shapesOf(folder)), sorted(engineTensors.tokenizer(tokenizer)));
-  t.same(tokenizer.sampleShape, [1, 16 * latent[1]!, 16 * latent[2]!]);
-}
-
-t.test('the released sizes, in little memory', async (t) => {
-  const folder = temporaryFolder(t);
-  const [halton, maskgit] = [namesOf('halton-tiny'), namesOf('maskgit-flax-tiny')];
-  const base = releasedShapes(halton.ImageNet_256_base);
-  const wrap = (state: object) => ({ model_state_dict: state, optimizer_state_dict: null });
-  const sources = {
-    halton: writePieces(join(folder, 'base.pth'), sparseTorchFile(base, wrap)),
-    vq16: writePieces(
-      join(folder, 'vq_ds16_c2i.pt'),
-      sparseTorchFile(releasedShapes({ parameters: namesOf('vq16-tiny') }), (state) => ({
-        model: state,
-      })),
-    ),
-    maskgit: writePieces(
-      join(folder, 'maskgit_imagenet256_checkpoint'),
-      sparseFlaxFile(releasedShapes(maskgit.maskgit_imagenet256_checkpoint)),
-    ),
-    tokenizer: writePieces(
-      join(folder, 'tokenizer_imagenet256_checkpoint'),
-      sparseFlaxFile(
-        releasedShapes(
-          maskgit['tokenizer_imagenet256_checkpoint, tokenizer_imagenet512_checkpoint'],
-        ),
-      ),
-    ),
-  };
-  for (const [path, tokenizer, largest, latent] of [
-    [sources.halton, sources.vq16, 16386 * 768 * 4, [1, 16, 16]],
-    [sources.maskgit, sources.tokenizer, 3072 * 768 * 4, [1, 16, 16]],
-  ] as const) {
-    const to = `${path}.magnets`;
-    const memory = convertAlone(t, path, { to, tokenizer, weights: 'bf16' });
-    const bound = 1.2 * largest + 200e6;
-    t.ok(memory < bound, `${(memory / 1e6).toFixed()} of ${(bound / 1e6).toFixed()} MB`);
-    await checkListing(t, to, latent);
-  }
-
-  // The other sizes: what the engine needs is what they have.
-  const sizes = ['256_tiny', '256_small', '384_small', '384_base', '384_large'];
-  for (const size of sizes) {
-    const shapes = releasedShapes(halton[`ImageNet_${size}`]);
-    const path = writePieces(join(folder, `${size}.pth`), sparseTorchFile(shapes, wrap));
-    const aborted = new AbortController();
-    const onProgress = () => aborted.abort('checked');
-    const options = { to: `${path}.magnets`, signal: aborted.signal, onProgress };
-    t.equal(await convert(path, options).catch((reason) => reason), 'checked', size);
-  }
-  t.notOk(existsSync(join(folder, '384_large.pth.magnets')));
 });

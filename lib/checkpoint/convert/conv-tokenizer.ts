@@ -103,7 +103,10 @@ function reorder(
   };
 }
 
-/** (I + shortcut) · weight, where the rows of the weight are its outputs. */
+/**
+ * (I + shortcut) · weight, where the rows of the weight are its `out` outputs. Four rows are added at once, for speed:
+ * `out` is a multiple of the 32 groups of a norm.
+ */
 function fold(
   target: Float32Array,
   weight: Float32Array,
@@ -114,10 +117,14 @@ function fold(
   const sums = new Float64Array(columns);
   for (let row = 0; row < out; ++row) {
     for (let column = 0; column < columns; ++column) sums[column] = weight[row * columns + column]!;
-    for (let i = 0; i < out; ++i) {
-      const factor = shortcut[row * out + i]!;
+    for (let i = 0; i < out; i += 4) {
+      const factors = shortcut.subarray(row * out + i, row * out + i + 4);
+      const [a, b, c, d] = [factors[0]!, factors[1]!, factors[2]!, factors[3]!];
+      const rows = weight.subarray(i * columns, (i + 4) * columns);
       for (let column = 0; column < columns; ++column) {
-        sums[column] = sums[column]! + factor * weight[i * columns + column]!;
+        const ab = a * rows[column]! + b * rows[column + columns]!;
+        const cd = c * rows[column + 2 * columns]! + d * rows[column + 3 * columns]!;
+        sums[column] = sums[column]! + ab + cd;
       }
     }
     target.set(sums, row * columns);

@@ -130,7 +130,8 @@ export async function openTorch(disk: DiskFile): Promise<Source> {
     value = readPickle(await disk.read(position, size));
   } catch (cause) {
     if (!(cause instanceof PickleError)) throw cause;
-    throw new MagnetsError('ERR_CHECKPOINT', `${disk.path}: data.pkl: ${cause.message}`, { cause });
+    const message = `${disk.path}: data.pkl: ${cause.message}; load it in torch and save its state_dict alone`;
+    throw new MagnetsError('ERR_CHECKPOINT', message, { cause });
   }
   if (!(value instanceof Map)) disk.refuse('expected a dictionary of tensors');
   const groups = groupsOf(disk, value, (key) => entries.get(`${root}data/${key}`));

@@ -13,14 +13,20 @@ struct EmbeddingTables {
   int position_stride;
 };
 
-/// y = entry `id` + position, normalized where there is a norm.
+/// y = the sum of the entries ids[0 .. count) + position, normalized where there is a norm.
 template <class T>
-__device__ __forceinline__ void embed_row(const EmbeddingTables& tables, int id, int position,
+__device__ __forceinline__ void embed_row(const EmbeddingTables& tables, const int* ids, int count, int position,
                                           const NormArguments& norm, int columns, T* y) {
-  const T* entry = static_cast<const T*>(tables.entries) + static_cast<size_t>(id) * tables.entry_stride;
+  const T* entries = static_cast<const T*>(tables.entries);
   const float* added = tables.positions + static_cast<size_t>(position) * tables.position_stride;
   const auto load = [&](int first, float(&v)[8]) {
-    load8(entry + first, v);
+    load8(entries + static_cast<size_t>(ids[0]) * tables.entry_stride + first, v);
+    for (int more = 1; more < count; ++more) {
+      float of_entry[8];
+      load8(entries + static_cast<size_t>(ids[more]) * tables.entry_stride + first, of_entry);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) v[i] += of_entry[i];
+    }
     if (tables.positions == nullptr) return;
     float of_position[8];
     load8(added + first, columns - first, of_position);
@@ -32,8 +38,8 @@ __device__ __forceinline__ void embed_row(const EmbeddingTables& tables, int id,
 
 struct EmbedArguments {
   EmbeddingTables tables;
-  const int *ids, *first_ids;  // [samples, tokens], [branches]
-  int ids_stride, samples;
+  const int *ids, *first_ids;  // [samples, tokens * sub_tokens], [branches]
+  int ids_stride, samples, sub_tokens;
   const int* row_index;  // [rows]: branch * positions + position
   int rows, positions;
   NormArguments norm;
@@ -50,8 +56,9 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) embed_kernel(const __grid_c
   if (row >= e.rows) return;
   const int branch = e.row_index[row] / e.positions, position = e.row_index[row] % e.positions;
   const int* ids = e.ids + static_cast<size_t>(branch % e.samples) * e.ids_stride;
-  const int id = position == 0 ? e.first_ids[branch] : ids[position - 1];
-  embed_row(e.tables, id, position, e.norm, e.columns, static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
+  const int* own = position == 0 ? e.first_ids + branch : ids + (position - 1) * e.sub_tokens;
+  embed_row(e.tables, own, position == 0 ? 1 : e.sub_tokens, position, e.norm, e.columns,
+            static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
 }
 
 struct LookupArguments {
@@ -68,7 +75,7 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) lookup_kernel(const __grid_
   let_next_grid_start();
   const int row = row_of_warp();
   if (row >= l.rows) return;
-  embed_row(l.tables, l.ids[row], row % l.sequence, NormArguments{}, l.columns,
+  embed_row(l.tables, l.ids + row, 1, row % l.sequence, NormArguments{}, l.columns,
             static_cast<T*>(l.y) + static_cast<size_t>(row) * l.y_stride);
 }
 

@@ -1,0 +1,131 @@
+/** Files with the names and shapes of the released models, of zeros: what they become, and the memory that this takes. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
+import { openSource } from '../../lib/checkpoint/convert/open.js';
+import { closeSource } from '../../lib/checkpoint/convert/source.js';
+import type { TensorEntry } from '../../lib/checkpoint/schema.js';
+import { convert, load } from '../../lib/index.js';
+import { engineTensors } from '../../lib/runtime/listing.js';
+import {
+  publicFolder,
+  sparseFlaxFile,
+  sparseTorchFile,
+  temporaryFolder,
+  writePieces,
+} from './public-files.js';
+
+const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+
+const namesOf = (folder: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(publicFolder(folder), 'names-full.json'), 'utf8'));
+
+/** Shapes of a released model: `names-full.json` lists one layer of it. */
+function releasedShapes(entry: unknown): Record<string, number[]> {
+  const { parameters, ...facts } = entry as { parameters: Record<string, unknown> } & Record<
+    string,
+    number
+  >;
+  const layers = facts['layers in the released file'] ?? 1;
+  return Object.fromEntries(
+    Object.entries(parameters).flatMap(([name, shape]) => {
+      const plain = (
+        Array.isArray(shape) && Array.isArray(shape[1]) ? shape[1] : shape
+      ) as number[];
+      const repeated = /^(transformer\.layers\.|params\/TransformerLayer_)0\b/.test(name);
+      return Array.from({ length: repeated ? layers : 1 }, (_, i): [string, number[]] => [
+        name.replace(/(transformer\.layers\.|TransformerLayer_)0/, `$1${i}`),
+        plain,
+      ]);
+    }),
+  );
+}
+
+/** Converts in a process of its own, from the build, and says how much memory in bytes that took at most. */
+function convertAlone(t: Test, path: string, options: object): number {
+  const script = `
+    import { readFileSync } from 'node:fs';
+    import { convert } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
+    await convert(...${JSON.stringify([path, options])});
+    // The maxRSS of resourceUsage begins with that of the process which started this one.
+    const status = readFileSync('/proc/self/status', 'utf8');
+    console.log(1024 * Number(/VmHWM:\\s+(\\d+) kB/.exec(status)[1]));
+  `;
+  const args = ['--input-type=module', '--eval', script];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  t.equal(status, 0, stderr);
+  return Number(stdout);
+}
+
+/** The tensors of a folder have the names and shapes that the engine lists for its config. */
+async function checkListing(t: Test, folder: string, expected: readonly TensorEntry[]) {
+  const source = await openSource(folder);
+  await closeSource(source);
+  const found = [...source.groups.get('')!].map(([name, { shape }]) => ({ name, shape }));
+  const sorted = (entries: readonly TensorEntry[]) =>
+    [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
+  t.same(sorted(found), sorted(expected));
+}
+
+const halton = namesOf('halton-tiny');
+const maskgit = namesOf('maskgit-flax-tiny');
+const trained = (state: object) => ({ model_state_dict: state, optimizer_state_dict: null });
+const bare = (state: object) => ({ model: state });
+
+for (const [name, model, tokenizer, largest] of [
+  [
+    'Halton-MaskGIT 256 base with VQ-16',
+    sparseTorchFile(releasedShapes(halton.ImageNet_256_base), trained),
+    sparseTorchFile(releasedShapes({ parameters: namesOf('vq16-tiny') }), bare),
+    16386 * 768 * 4,
+  ],
+  [
+    'MaskGIT 256 with its tokenizer',
+    sparseFlaxFile(releasedShapes(maskgit.maskgit_imagenet256_checkpoint)),
+    sparseFlaxFile(
+      releasedShapes(maskgit['tokenizer_imagenet256_checkpoint, tokenizer_imagenet512_checkpoint']),
+    ),
+    3072 * 768 * 4,
+  ],
+] as const) {
+  t.test(`${name}: in little memory, and runs a step`, async (t) => {
+    const folder = temporaryFolder(t);
+    const path = writePieces(join(folder, 'model'), model);
+    const to = join(folder, 'to');
+    const options = { to, tokenizer: writePieces(join(folder, 'tokenizer'), tokenizer) };
+    const memory = convertAlone(t, path, { ...options, weights: 'bf16' });
+    const bound = 1.2 * largest + 200e6;
+    t.ok(memory < bound, `${(memory / 1e6).toFixed()} of ${(bound / 1e6).toFixed()} MB`);
+
+    const config = parseGeneratorConfig('config.json', 'x', configOf(to));
+    t.same(config.latentShape, [1, 16, 16]);
+    await checkListing(t, to, engineTensors.generator(config));
+    const codec = parseTokenizerConfig('config.json', configOf(join(to, 'tokenizer')));
+    t.same(codec.sampleShape, [1, 256, 256]);
+    await checkListing(t, join(to, 'tokenizer'), engineTensors.tokenizer(codec));
+
+    const loaded = await load(to, { weights: 'bf16', device: 'cpu' });
+    t.teardown(() => loaded.dispose());
+    for await (const { activeRows, masked } of loaded.generate({ labels: [207] })) {
+      t.equal(activeRows, 257 * (config.sampling.guidance > 0 ? 2 : 1));
+      t.ok(masked < 256);
+      break;
+    }
+  });
+}
+
+t.test('Halton-MaskGIT in the other sizes: what the engine needs is what they have', async (t) => {
+  const folder = temporaryFolder(t);
+  for (const size of ['256_tiny', '256_small', '384_small', '384_base', '384_large']) {
+    const shapes = releasedShapes(halton[`ImageNet_${size}`]);
+    const path = writePieces(join(folder, `${size}.pth`), sparseTorchFile(shapes, trained));
+    const aborted = new AbortController();
+    const onProgress = () => aborted.abort('checked');
+    const options = { to: `${path}.magnets`, signal: aborted.signal, onProgress };
+    t.equal(await convert(path, options).catch((reason) => reason), 'checked', size);
+    t.notOk(existsSync(options.to));
+  }
+});
