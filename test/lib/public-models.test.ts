@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { convert, type GenerateOptions, info, load, type Model, Tensor } from '../../lib/index.js';
-import { expectationsIn, relativeError } from './fixtures.js';
-import { publicFolder, sparseTorchFile, temporaryFolder, writePieces } from './public-files.js';
+import { answersIn, publicFixture, relativeError } from './fixtures.js';
+import { sparseTorchFile, temporaryFolder, writePieces } from './public-files.js';
 
 // f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most sqrt(256) roundings
 // typically, and norms rescale in between. The peers lose as much.
@@ -14,7 +14,7 @@ const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
 
 const folder = temporaryFolder(t);
-const file = (name: string, of: string) => join(publicFolder(name), of);
+const file = (name: string, of: string) => publicFixture(`${name}/${of}`);
 
 /** A generator of 64 codes, for the tokenizer that has so many: its weights do not matter. */
 function anyGenerator(): string {
@@ -99,7 +99,7 @@ function pictures(planes: Tensor<'float32'>, least: 0 | -1): Tensor<'float32'> {
 async function checkTokenizer(
   t: Test,
   model: Model,
-  expected: ReturnType<typeof expectationsIn>,
+  expected: ReturnType<typeof answersIn>,
   toPictures: (planes: Tensor<'float32'>) => Tensor<'float32'>,
 ) {
   const tokens = await model.tokenize(toPictures(expected.float('pixels')));
@@ -121,7 +121,7 @@ for (const instructionSet of info().cpu.instructionSets) {
   };
 
   t.test(`MaskGIT, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskgit-flax-tiny'));
+    const expected = answersIn(publicFixture('maskgit-flax-tiny/expected.safetensors'));
     const model = await opened(t, 'maskgit');
     // The first of 17 positions is the class, 40 + k; -1 is the mask.
     const rows = expected.int('sequence');
@@ -146,17 +146,17 @@ for (const instructionSet of info().cpu.instructionSets) {
   });
 
   t.test(`MaskGIT's tokenizer in PyTorch, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskgit-vqgan-tiny'));
+    const expected = answersIn(publicFixture('maskgit-vqgan-tiny/expected.safetensors'));
     await checkTokenizer(t, await opened(t, 'port'), expected, (planes) => pictures(planes, 0));
   });
 
   t.test(`MaskBit's tokenizer, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskbit-tiny'));
+    const expected = answersIn(publicFixture('maskbit-tiny/expected.safetensors'));
     await checkTokenizer(t, await opened(t, 'maskbit'), expected, (planes) => pictures(planes, 0));
   });
 
   t.test(`VQ-16, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('vq16-tiny'));
+    const expected = answersIn(publicFixture('vq16-tiny/expected.safetensors'));
     await checkTokenizer(t, await opened(t, 'halton'), expected, (planes) => pictures(planes, -1));
   });
 
@@ -165,7 +165,7 @@ for (const instructionSet of info().cpu.instructionSets) {
     ['halton-odd', 'halton-odd'],
   ] as const) {
     t.test(`${of}, ${instructionSet}`, async (t) => {
-      const expected = expectationsIn(publicFolder(of));
+      const expected = answersIn(publicFixture(`${of}/expected.safetensors`));
       const model = await opened(t, name);
       const code = expected.int('code');
       const tokens = new Tensor(
