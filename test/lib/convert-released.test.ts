@@ -10,18 +10,13 @@ import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import type { TensorEntry } from '../../lib/checkpoint/schema.js';
 import { convert, load } from '../../lib/index.js';
 import { engineTensors } from '../../lib/runtime/listing.js';
-import {
-  publicFolder,
-  sparseFlaxFile,
-  sparseTorchFile,
-  temporaryFolder,
-  writePieces,
-} from './public-files.js';
+import { publicFixture } from './fixtures.js';
+import { sparseFlaxFile, sparseTorchFile, temporaryFolder, writePieces } from './public-files.js';
 
 const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
 const namesOf = (folder: string): Record<string, unknown> =>
-  JSON.parse(readFileSync(join(publicFolder(folder), 'names-full.json'), 'utf8'));
+  JSON.parse(readFileSync(publicFixture(`${folder}/names-full.json`), 'utf8'));
 
 /** Shapes of a released model: `names-full.json` lists one layer of it. */
 function releasedShapes(entry: unknown): Record<string, number[]> {

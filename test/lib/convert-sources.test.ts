@@ -6,12 +6,12 @@ import { ExtData } from '@msgpack/msgpack';
 import t, { type Test } from 'tap';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource, type Group, type Source } from '../../lib/checkpoint/convert/source.js';
+import { publicFixture } from './fixtures.js';
 import {
   assemble,
   flaxArray,
   flaxFile,
   pickle,
-  publicFolder,
   Raw,
   temporaryFolder,
   torchFile,
@@ -42,8 +42,8 @@ async function refused(t: Test, name: string, bytes: Uint8Array, message: RegExp
 }
 
 t.test('torch: the same tensors as in the safetensors beside it', async (t) => {
-  const torch = await opened(t, join(publicFolder('halton-odd'), 'model.pth'));
-  const plain = await opened(t, join(publicFolder('halton-odd'), 'model.safetensors'));
+  const torch = await opened(t, publicFixture('halton-odd/model.pth'));
+  const plain = await opened(t, publicFixture('halton-odd/model.safetensors'));
   const expected = plain.groups.get('')!;
   const group = torch.groups.get('model_state_dict')!;
   t.equal(group.size, expected.size);
@@ -500,7 +500,7 @@ t.test('flax: hostile files', async (t) => {
     /at most 16384 names/,
   );
 
-  const sound = readFileSync(join(publicFolder('maskgit-flax-tiny'), 'maskgit_checkpoint'));
+  const sound = readFileSync(publicFixture('maskgit-flax-tiny/maskgit_checkpoint'));
   for (let length = 0; length < sound.byteLength; length += 4999) {
     await refused(t, `cut off at ${length}`, sound.subarray(0, length), /./);
   }
@@ -555,7 +555,7 @@ t.test('safetensors: one file, shards, a folder', async (t) => {
   t.same(await valuesIn(group, 'b'), [4]);
   await t.rejects(valuesIn(group, 'c'), { message: /U8/ });
 
-  const bytes = readFileSync(join(publicFolder('halton-odd'), 'model.safetensors'));
+  const bytes = readFileSync(publicFixture('halton-odd/model.safetensors'));
   for (const length of [0, 7, 8, 9, 100, 3000, bytes.byteLength - 1]) {
     await refused(t, `cut off at ${length}`, bytes.subarray(0, length), /./);
   }

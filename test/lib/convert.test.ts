@@ -11,10 +11,10 @@ import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import { type FileTensor, parseSafetensors } from '../../lib/checkpoint/safetensors.js';
 import { convert } from '../../lib/index.js';
 import { engineTensors } from '../../lib/runtime/listing.js';
+import { publicFixture } from './fixtures.js';
 import { magnets } from './magnets.js';
 import {
   type Pieces,
-  publicFolder,
   Raw,
   sparseTorchFile,
   temporaryFolder,
@@ -23,13 +23,13 @@ import {
 } from './public-files.js';
 
 const files = {
-  maskgit: join(publicFolder('maskgit-flax-tiny'), 'maskgit_checkpoint'),
-  maskgitTokenizer: join(publicFolder('maskgit-flax-tiny'), 'tokenizer_checkpoint'),
-  halton: join(publicFolder('halton-tiny'), 'model.pth'),
-  haltonOdd: join(publicFolder('halton-odd'), 'model.pth'),
-  vq16: join(publicFolder('vq16-tiny'), 'model.pt'),
-  port: join(publicFolder('maskgit-vqgan-tiny'), 'pytorch_model.bin'),
-  maskbit: join(publicFolder('maskbit-tiny'), 'tokenizer.safetensors'),
+  maskgit: publicFixture('maskgit-flax-tiny/maskgit_checkpoint'),
+  maskgitTokenizer: publicFixture('maskgit-flax-tiny/tokenizer_checkpoint'),
+  halton: publicFixture('halton-tiny/model.pth'),
+  haltonOdd: publicFixture('halton-odd/model.pth'),
+  vq16: publicFixture('vq16-tiny/model.pt'),
+  port: publicFixture('maskgit-vqgan-tiny/pytorch_model.bin'),
+  maskbit: publicFixture('maskbit-tiny/tokenizer.safetensors'),
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
@@ -79,7 +79,7 @@ t.test('MaskGIT: as the same model was exported before, without the null class',
       ['tokenizer', "MaskGIT's tokenizer", 'Apache-2.0'],
     ],
   );
-  const exported = written(join(publicFolder('maskgit-flax-tiny'), 'magnets'));
+  const exported = written(publicFixture('maskgit-flax-tiny/magnets'));
   const tensors = written(to);
   t.same([...tensors.keys()].sort(), [...exported.keys()].sort());
   for (const [name, { values, shape }] of tensors) {

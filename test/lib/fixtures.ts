@@ -27,10 +27,8 @@ export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }
 export const publicFixture = (path: string) =>
   fileURLToPath(new URL(`../fixtures/public/${path}`, import.meta.url));
 
-export const expectations = (name: FixtureName) => expectationsIn(fixtureFolder(name));
-
-/** The answers beside a checkpoint. */
-export const expectationsIn = (folder: string) => answersIn(`${folder}/expected.safetensors`);
+export const expectations = (name: FixtureName) =>
+  answersIn(`${fixtureFolder(name)}/expected.safetensors`);
 
 /** Trusts the file: the hostile reader is lib/safetensors.ts, and this one also knows I32. */
 export function answersIn(file: string) {

@@ -3,16 +3,12 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ExtData, encode } from '@msgpack/msgpack';
 import {
   elementCount,
   readTensor,
   type SourceTensor,
 } from '../../lib/checkpoint/convert/source.js';
-
-export const publicFolder = (name: string) =>
-  fileURLToPath(new URL(`../fixtures/public/${name}`, import.meta.url));
 
 /** An empty folder that is gone when the test ends. */
 export function temporaryFolder(t: { teardown(run: () => void): void }): string {

@@ -8,8 +8,8 @@ import { fullWidth } from '../../lib/plan/shape.js';
 import { classId, maskId } from '../../lib/plan/vocabulary.js';
 import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
-import { expectationsIn, relativeError } from './fixtures.js';
-import { publicFolder, temporaryFolder } from './public-files.js';
+import { answersIn, publicFixture, relativeError } from './fixtures.js';
+import { temporaryFolder } from './public-files.js';
 
 // f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most sqrt(256) roundings
 // typically, and norms rescale in between. The peers lose as much.
@@ -18,7 +18,7 @@ const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
 
 const folder = temporaryFolder(t);
-const file = (name: string, of: string) => join(publicFolder(name), of);
+const file = (name: string, of: string) => publicFixture(`${name}/${of}`);
 
 const models = {
   maskgit: [
@@ -105,7 +105,7 @@ function pictures(planes: Tensor<'float32'>, least: 0 | -1): Tensor<'float32'> {
 async function checkTokenizer(
   t: Test,
   model: Model,
-  expected: ReturnType<typeof expectationsIn>,
+  expected: ReturnType<typeof answersIn>,
   toPictures: (planes: Tensor<'float32'>) => Tensor<'float32'>,
 ) {
   const tokens = await model.tokenize(toPictures(expected.float('pixels')));
@@ -127,7 +127,7 @@ for (const instructionSet of info().cpu.instructionSets) {
   };
 
   t.test(`MaskGIT, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskgit-flax-tiny'));
+    const expected = answersIn(publicFixture('maskgit-flax-tiny/expected.safetensors'));
     const model = await opened(t, 'maskgit');
     // The first of 17 positions is the class, 40 + k; -1 is the mask.
     const rows = expected.int('sequence');
@@ -152,12 +152,12 @@ for (const instructionSet of info().cpu.instructionSets) {
   });
 
   t.test(`MaskGIT's tokenizer in PyTorch, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskgit-vqgan-tiny'));
+    const expected = answersIn(publicFixture('maskgit-vqgan-tiny/expected.safetensors'));
     await checkTokenizer(t, await opened(t, 'port'), expected, (planes) => pictures(planes, 0));
   });
 
   t.test(`MaskBit, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('maskbit-tiny'));
+    const expected = answersIn(file('maskbit-tiny', 'expected.safetensors'));
     const model = await opened(t, 'maskbit');
     await checkTokenizer(t, model, expected, (planes) => pictures(planes, 0));
 
@@ -192,7 +192,7 @@ for (const instructionSet of info().cpu.instructionSets) {
   });
 
   t.test(`VQ-16, ${instructionSet}`, async (t) => {
-    const expected = expectationsIn(publicFolder('vq16-tiny'));
+    const expected = answersIn(publicFixture('vq16-tiny/expected.safetensors'));
     await checkTokenizer(t, await opened(t, 'halton'), expected, (planes) => pictures(planes, -1));
   });
 
@@ -201,7 +201,7 @@ for (const instructionSet of info().cpu.instructionSets) {
     ['halton-odd', 'halton-odd'],
   ] as const) {
     t.test(`${of}, ${instructionSet}`, async (t) => {
-      const expected = expectationsIn(publicFolder(of));
+      const expected = answersIn(publicFixture(`${of}/expected.safetensors`));
       const model = await opened(t, name);
       const code = expected.int('code');
       const tokens = new Tensor(

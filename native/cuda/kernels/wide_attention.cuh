@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kWideWarps * 32)
   float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};
   for (int first = 0; first < a.positions; first += kWideKeys) {
     copy_async_wait<1>();
-    __syncthreads();  // the keys are there
+    __syncthreads();    // the keys are there
     float own[4] = {};  // [16 rows, 8 keys of the warp]
     for (int step = 0; step < steps; ++step) {
       uint32_t query[4], b[4];  // [16 rows, 16 of head_dim], [8 keys, 16 of head_dim] twice
@@ -130,8 +130,8 @@ __global__ void __launch_bounds__(kWideWarps * 32)
       for (int d = 0; d < kWideColumns / 16; ++d) {
         if (first_column + d * 16 >= a.head_dim) continue;
         uint32_t b[4];  // [16 keys, 16 of head_dim]: two right operands of 8 columns
-        load_matrices_transposed(
-            b, tiles.values + (k * 16 + lane % 16) * stride + first_column + d * 16 + lane / 16 * 8);
+        load_matrices_transposed(b,
+                                 tiles.values + (k * 16 + lane % 16) * stride + first_column + d * 16 + lane / 16 * 8);
         mma<T>(mixed[2 * d], probability, b[0], b[1]);
         mma<T>(mixed[2 * d + 1], probability, b[2], b[3]);
       }
