@@ -50,11 +50,11 @@ void Block::modulate(const Buffer& classes, int branches, Buffer& y, Stream& str
       Matmul{.layer = *modulation_, .out = kNorms * kParts * d, .in = d, .x = {classes}, .rows = branches, .y = y});
 }
 
-// pre:   x = x + gate * output(attention(norm(x)))        post:  x = norm(x + output(attention(x)))
-//        x = x + gate * down(mlp(norm(x)))                       x = norm(x + down(mlp(x)))
+// pre:   x = x + a * output(attention(norm(x)))        post:  x = norm(x + output(attention(x)))
+//        x = x + b * down(mlp(norm(x)))                       x = norm(x + down(mlp(x)))
 //
-// mlp(x) = act(up(x)), or with a gate act(gate(x)) * up(x). With modulation weights and biases of the norms, and the
-// gates of the residuals, are the vectors of each branch's class; without it there are no gates of residuals.
+// mlp(x) = act(up(x)), or with a gate act(gate(x)) * up(x). With modulation the norms' weights and biases, and the
+// residuals' gates a and b, are vectors of each branch's class; without it a and b are 1.
 Input Block::run(const Width& width, const Rows& rows, int layer, Input input, KvCache& cache, Workspace& workspace,
                  Stream& stream) const {
   const int d = config_.hidden_size, head_dim = config_.head_dim, inner = width.heads * head_dim;
@@ -68,7 +68,7 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
   const auto vectors = [&](Half half, ModulationPart part) {
     return BranchVectors{.values = *workspace.modulation[layer], .first = (half * kParts + part) * d};
   };
-  // What a half reads of `from`, and what its product is scaled by before it is added.
+  // What a half reads, and how what it found joins the residual.
   const auto normed = [&](Half half, const Norm& norm, Input from) -> Input {
     if (!pre) return from;
     if (!modulated) return {x, &norm};
