@@ -36,7 +36,7 @@ export interface Translation {
 export interface Hints {
   /** Of the tokenizer that is converted with it. */
   readonly codebookSize?: number;
-  /** Of a Halton-MaskGIT of another size than the released ones. */
+  /** Of a Halton-MaskGIT or MaskBit of another size than the released ones. */
   readonly heads?: number;
   /** Tokens of a picture, [height, width]. */
   readonly grid?: readonly [number, number];
