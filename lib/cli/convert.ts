@@ -6,8 +6,7 @@ import { progress } from './output.js';
 export const help = `magnets convert PATH --to FOLDER [--tokenizer PATH]
 
 Converts a public model into a checkpoint folder, which --model of the other commands takes. What PATH is, a file or a
-folder with one, is seen from its contents: MaskGIT (flax), Halton-MaskGIT, MaskBit, or one of
-their tokenizers alone.
+folder with one, is seen from its contents: MaskGIT (flax), Halton-MaskGIT, MaskBit, or a tokenizer of theirs alone.
 
   --to FOLDER       the folder to write; it must not exist yet
   --tokenizer PATH  its tokenizer: MaskGIT's (flax or PyTorch), LlamaGen's VQ-16 or MaskBit's; without it no pixels

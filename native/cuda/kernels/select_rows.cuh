@@ -46,7 +46,8 @@ static __global__ void __launch_bounds__(kRowsOfBlock * 32)
   int more_rows = 0, more_logits = 0;
   for (int position = 1 + lane; s.sub_tokens > 1 && position <= s.tokens; position += 32) {
     const Wants wants = wants_of(position);
-    more_rows += max(0, wants.row - 1), more_logits += max(0, wants.logits - 1);
+    if (wants.row > 1) more_rows += wants.row - 1;
+    if (wants.logits > 1) more_logits += wants.logits - 1;
   }
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) {
@@ -60,7 +61,7 @@ static __global__ void __launch_bounds__(kRowsOfBlock * 32)
   const auto takes_one = [&](bool may, int& left) {
     const unsigned lanes = __ballot_sync(~0u, may);
     const bool takes = may && __popc(lanes & before) < left;
-    left = max(0, left - __popc(lanes));
+    left -= __popc(lanes);  // below 0 once nothing is left
     return takes;
   };
   for (int first = 0; first <= s.tokens; first += 32) {
