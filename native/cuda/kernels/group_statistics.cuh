@@ -1,6 +1,6 @@
-// Group norm's statistics in two kernels: moments of a part of a picture for each group, a few pixels a thread, then all
-// parts together. Distances are taken from a first value, and moments merged by their means (Chan et al., 1983), so a
-// mean that is large beside the deviation costs no digits.
+// Group norm's statistics in two kernels: moments of a part of a picture for each group, a few pixels a thread, then
+// all parts together. Distances are taken from a first value, and moments merged by their means (Chan et al., 1983), so
+// a mean that is large beside the deviation costs no digits.
 #pragma once
 
 #include "rows.cuh"

@@ -38,9 +38,9 @@ __device__ __forceinline__ void load_pixel(const Pictures& p, int sample, int li
 constexpr int kPictureThreads = 256;
 
 /// One after the other all pictures with the zeros between them that a convolution finds around each: a line above all,
-/// `lines` for each picture, the last of them zeros, `columns` in a line, the first of them a zero, which the line before
-/// ends with as well. With `split` instead four sets of pictures, of the pixels (2 i + a, 2 j + b), a line and a column
-/// of zeros after each.
+/// `lines` for each picture, the last of them zeros, `columns` in a line, the first of them a zero, which the line
+/// before ends with as well. With `split` instead four sets of pictures, of the pixels (2 i + a, 2 j + b), a line and a
+/// column of zeros after each.
 struct BorderArguments {
   Pictures pictures;  // channels: a multiple of 8
   bool split;

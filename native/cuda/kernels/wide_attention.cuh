@@ -39,8 +39,7 @@ __device__ __forceinline__ void load_wide_tile(T* tile, int most, const T* matri
 }
 
 template <class T>
-__global__ void __launch_bounds__(kWideWarps * 32)
-    wide_attention_row_kernel(const __grid_constant__ AttentionArguments a) {
+__global__ void __launch_bounds__(kWideWarps * 32) wide_attention_kernel(const __grid_constant__ AttentionArguments a) {
   const WideTiles<T> tiles = wide_tiles<T>(a.head_dim);
   const int stride = wide_stride(a.head_dim), steps = (a.head_dim + 15) / 16;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(kWideWarps * 32)
   float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};
   for (int first = 0; first < a.positions; first += kWideKeys) {
     copy_async_wait<1>();
-    __syncthreads();  // the keys are there
+    __syncthreads();    // the keys are there
     float own[4] = {};  // [16 rows, 8 keys of the warp]
     for (int step = 0; step < steps; ++step) {
       uint32_t query[4], b[4];  // [16 rows, 16 of head_dim], [8 keys, 16 of head_dim] twice
@@ -130,8 +129,8 @@ __global__ void __launch_bounds__(kWideWarps * 32)
       for (int d = 0; d < kWideColumns / 16; ++d) {
         if (first_column + d * 16 >= a.head_dim) continue;
         uint32_t b[4];  // [16 keys, 16 of head_dim]: two right operands of 8 columns
-        load_matrices_transposed(
-            b, tiles.values + (k * 16 + lane % 16) * stride + first_column + d * 16 + lane / 16 * 8);
+        load_matrices_transposed(b,
+                                 tiles.values + (k * 16 + lane % 16) * stride + first_column + d * 16 + lane / 16 * 8);
         mma<T>(mixed[2 * d], probability, b[0], b[1]);
         mma<T>(mixed[2 * d + 1], probability, b[2], b[3]);
       }
@@ -161,8 +160,8 @@ __global__ void __launch_bounds__(kWideWarps * 32)
 }
 
 template <class T>
-AttentionKernel wide_attention_kernel() {
-  return wide_attention_row_kernel<T>;
+AttentionKernel wide_attention_kernel_for() {
+  return wide_attention_kernel<T>;
 }
 
 }  // namespace magnets::cuda

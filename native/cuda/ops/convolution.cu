@@ -1,5 +1,5 @@
-// A convolution as products: of rows of x and the rows around them where chunks of channels are whole, else of rows that
-// hold the pixels of all taps.
+// A convolution as products: of rows of x and the rows around them where chunks of channels are whole, else of rows
+// that hold the pixels of all taps.
 #include "../cuda_stream.h"
 #include "../matmul/matmul.h"
 #include "pictures.h"
@@ -47,9 +47,7 @@ MatmulProblem problem_of(const Convolution& op, const KernelShape& shape, int pa
 
 }  // namespace
 
-void CudaStream::do_run(const Convolution& op) {
-  op.in % 8 == 0 ? convolve_bordered(op) : convolve_unfolded(op);
-}
+void CudaStream::do_run(const Convolution& op) { op.in % 8 == 0 ? convolve_bordered(op) : convolve_unfolded(op); }
 
 void CudaStream::convolve_bordered(const Convolution& op) {
   const KernelShape shape(op);
@@ -79,15 +77,14 @@ void CudaStream::convolve_bordered(const Convolution& op) {
     problem.rows = of_part;
     problem.in = op.in;
     problem.taps = shape.taps * shape.taps;
-    problem.product[0].weight =
-        static_cast<const uint16_t*>(problem.product[0].weight) + parity * problem.taps * op.in;
+    problem.product[0].weight = static_cast<const uint16_t*>(problem.product[0].weight) + parity * problem.taps * op.in;
     problem.picture.lines = lines;
     problem.picture.columns = columns;
     for (int tap = 0; tap < problem.taps; ++tap) {
       const int line = tap / shape.taps + problem.picture.parity_line;
       const int column = tap % shape.taps + problem.picture.parity_column;
-      problem.tap_rows[tap] = split ? (line % 2 * 2 + column % 2) * of_part + line / 2 * columns + column / 2
-                                    : line * columns + column;
+      problem.tap_rows[tap] =
+          split ? (line % 2 * 2 + column % 2) * of_part + line / 2 * columns + column / 2 : line * columns + column;
     }
     multiply(problem, cuda(op.layer).weight());
   }

@@ -1,6 +1,5 @@
-#include "../kernels/group_statistics.cuh"
-
 #include "../cuda_stream.h"
+#include "../kernels/group_statistics.cuh"
 
 namespace magnets::cuda {
 
