@@ -19,7 +19,7 @@ int main() {
   for (const int columns : {64, 128, 256}) {
     std::printf("  \"matmul_wgmma_kernel<T, %d>\": %zu,\n", columns, wgmma_kernel<bf16>(columns).shared);
   }
-  std::printf("  \"wide_attention_row_kernel<T>\": %zu,\n",
+  std::printf("  \"wide_attention_kernel<T>\": %zu,\n",
               choose_attention(ComputeType::bf16, kMostWideHeadDim, 128, 1, 1).shared);
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
     for (const int multiprocessors : {1, 1000}) {  // few of them, and so many that warps share keys

@@ -4,7 +4,7 @@
  * @typedef {object} Mutant
  * @property {string} file of native/cuda
  * @property {string} [source] that includes the file; the file itself where there is none
- * @property {'matmul' | 'attention' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {'matmul' | 'attention' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
  * @property {string} [by] the run that catches it, tried first
  * @property {string} from
  * @property {string} to
@@ -74,6 +74,20 @@ const embedding = /** @type {const} */ ({
   file: 'kernels/embedding.cuh',
   source: 'ops/embed.cu',
   test: 'rows',
+});
+const convolution = /** @type {const} */ ({
+  file: 'ops/convolution.cu',
+  test: 'convolution',
+});
+const statistics = /** @type {const} */ ({
+  file: 'kernels/group_statistics.cuh',
+  source: 'ops/group_statistics.cu',
+  test: 'convolution',
+});
+const wideAttention = /** @type {const} */ ({
+  file: 'kernels/wide_attention.cuh',
+  source: 'instances/attention_wide_bf16.cu',
+  test: 'attention',
 });
 const stream = /** @type {const} */ ({ file: 'cuda_stream.cu', test: 'recordings' });
 const put = /** @type {const} */ ({
@@ -303,6 +317,48 @@ export const mutants = [
     source: 'ops/matmul.cu',
     from: 'if (normalizes_residual) normalize(',
     to: 'if (false) normalize(',
+  },
+  // Convolutions, group norms, wide heads
+  {
+    ...convolution,
+    file: 'kernels/picture.cuh',
+    source: 'ops/convolution.cu',
+    from: '    --column;\n',
+    to: '',
+  },
+  {
+    ...convolution,
+    from: '(line % 2 * 2 + column % 2) * of_part',
+    to: '(line % 2 + column % 2 * 2) * of_part',
+  },
+  { ...mma, test: 'convolution', from: 'if (first_in >= m.in)', to: 'if (first_in > m.in)' },
+  {
+    ...epilogue,
+    test: 'convolution',
+    from: 'if (column >= p.width || line >= p.height) return -1;',
+    to: 'if (line >= p.height) return -1;',
+  },
+  {
+    ...wgmma,
+    test: 'convolution',
+    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
+    to: 'step * kWgmmaStep',
+  },
+  {
+    ...statistics,
+    from: '  __syncthreads();\n\n  const int of_group',
+    to: '  const int of_group',
+  },
+  { ...statistics, from: 'distance * distance * a.count * share', to: '0.0f' },
+  {
+    ...wideAttention,
+    from: '    __syncthreads();  // nobody reads the values and the scores any more\n',
+    to: '',
+  },
+  {
+    ...wideAttention,
+    from: 'first + key < a.positions ? value : -INFINITY',
+    to: 'value',
   },
   // The stream: recording, scratch memory, numbers in its order
   { ...stream, test: 'decode', from: '  flops_ += found->second.flops;\n', to: '' },

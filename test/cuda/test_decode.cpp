@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "../../native/cpu/cpu_backend.h"
+#include "../../native/engine/codec/conv.h"
 #include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "../native/check.h"
@@ -242,7 +243,31 @@ void repeats(const Subject& subject, Style style) {
   check(one->ids() == looked.back() && two->ids() == other.back(), "sessions beside each other");
 }
 
-void tokenizes_like_the_cpu(const Subject& subject) {
+template <class AnyCodec, class Config>
+void tokenizes_like_the_cpu(const Subject& subject, const Config& config) {
+  const WeightFormat format = subject.formats()[0];
+  const auto open = [&](std::shared_ptr<Backend> backend, WeightFormat kept) {
+    LargeWeights weights;
+    return AnyCodec(std::move(backend), config, weights, kept);
+  };
+  const AnyCodec cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), kF32),
+                 plain = open(open_rounding(compute_of(format)), format);
+  Random random(5);
+  std::vector<float> pixels(3 * config.sample_size());
+  for (float& pixel : pixels) pixel = static_cast<float>(0.5 + 0.5 * random.value());
+  const auto tokens = exact.tokenize(pixels, 3);
+  const auto own = cuda.tokenize(pixels, 3);
+  int same = 0;
+  for (size_t i = 0; i < tokens.values.size(); ++i) same += own.values[i] == tokens.values[i];
+  check(same * 10 >= static_cast<int>(tokens.values.size()) * 9, "tokens, but for near ties: " + std::to_string(same));
+  const auto expected = exact.detokenize(tokens.values, 3), actual = cuda.detokenize(tokens.values, 3);
+  const double bound = 3 * distance(plain.detokenize(tokens.values, 3).values, expected.values) + 1e-6;
+  const double error = distance(actual.values, expected.values);
+  check(error <= bound, "pixels off by " + std::to_string(error) + ", bound " + std::to_string(bound));
+  check(own.flops == tokens.flops && actual.flops == expected.flops, "FLOPs of the tokenizer");
+}
+
+void tokenizes_patches_like_the_cpu(const Subject& subject) {
   const TransformerConfig layers{.layers = 1,
                                  .block = {.hidden_size = 40,
                                            .heads = 2,
@@ -258,26 +283,31 @@ void tokenizes_like_the_cpu(const Subject& subject) {
                          .sample = {2, 9, 6},
                          .patch = {1, 3, 3},
                          .channels = 1};
-  const WeightFormat format = subject.formats()[0];
-  const auto open = [&](std::shared_ptr<Backend> backend, WeightFormat kept) {
-    LargeWeights weights;
-    return Vit(std::move(backend), config, weights, kept);
-  };
-  const Vit cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), kF32),
-            plain = open(open_rounding(compute_of(format)), format);
-  Random random(5);
-  std::vector<float> pixels(3 * config.sample_size());
-  for (float& pixel : pixels) pixel = static_cast<float>(0.5 + 0.5 * random.value());
-  const auto tokens = exact.tokenize(pixels, 3);
-  const auto own = cuda.tokenize(pixels, 3);
-  int same = 0;
-  for (size_t i = 0; i < tokens.values.size(); ++i) same += own.values[i] == tokens.values[i];
-  check(same * 10 >= static_cast<int>(tokens.values.size()) * 9, "tokens, but for near ties: " + std::to_string(same));
-  const auto expected = exact.detokenize(tokens.values, 3), actual = cuda.detokenize(tokens.values, 3);
-  const double bound = 3 * distance(plain.detokenize(tokens.values, 3).values, expected.values) + 1e-6;
-  const double error = distance(actual.values, expected.values);
-  check(error <= bound, "pixels off by " + std::to_string(error) + ", bound " + std::to_string(bound));
-  check(own.flops == tokens.flops && actual.flops == expected.flops, "FLOPs of the tokenizer");
+  tokenizes_like_the_cpu<Vit>(subject, config);
+}
+
+void convolves_like_the_cpu(const Subject& subject) {
+  for (const bool all : {false, true}) {
+    const ConvConfig config{.height = 12,
+                            .width = 8,
+                            .channels = 3,
+                            .base_channels = 16,
+                            .multipliers = {1, 2},
+                            .encoder_blocks = 1,
+                            .decoder_blocks = 1,
+                            .attention = all,
+                            .shortcut = all ? Shortcut::projection : Shortcut::none,
+                            .downsample = all ? Downsample::convolution : Downsample::mean,
+                            .encoder_output_kernel = all ? 3 : 1,
+                            .quantizer = all ? Quantizer::cosine : Quantizer::nearest,
+                            .codebook_size = 30,
+                            .codebook_dim = all ? 6 : 10,
+                            .code_channels = 10,
+                            .norm_groups = 8,
+                            .norm_eps = 1e-6f,
+                            .signed_pixels = all};
+    tokenizes_like_the_cpu<Conv>(subject, config);
+  }
 }
 
 void runs_out_of_memory_politely(const Subject& subject) {
@@ -299,8 +329,20 @@ void refuses(const Subject& subject) {
   const std::string head_dim = error_of([&] { backend->kv_cache(1, 1, 1, 12, 4); });
   check(
       head_dim ==
-          "ERR_UNSUPPORTED Expected a multiple of 8 that is at most 128 for head_dim on a CUDA device but received 12",
+          "ERR_UNSUPPORTED Expected a multiple of 8 that is at most 512 for head_dim on a CUDA device but received 12",
       "head_dim 12: " + head_dim);
+  const auto stream = backend->stream();
+  const std::vector<float> ones(4096, 1.0f);
+  const auto many = upload_new(*backend, *stream, ElementType::f32, 1, 4096, ones);
+  const Norm norm{upload_new(*backend, *stream, ElementType::f32, 1, 4096, ones),
+                  upload_new(*backend, *stream, ElementType::f32, 1, 4096, ones), 1e-6f};
+  const std::string channels = error_of([&] {
+    stream->run(GroupStatistics{
+        .x = *many, .grid = {1, 1, 1}, .channels = 4096, .groups = 8, .norm = norm, .scale_shift = *many});
+  });
+  check(channels ==
+            "ERR_UNSUPPORTED Expected at most 2048 channels under a group norm on a CUDA device but received 4096",
+        "4096 channels: " + channels);
   const float weight = 1;
   const HostMatrix matrix{&weight, DType::f32, 1, 1};
   const std::string end = ", the type that the CUDA device computes in, for weights but received f32";
@@ -323,7 +365,10 @@ int main() {
   decodes_like_the_cpu(*all[0], Style::post, true, true, true);
   decodes_like_the_cpu(*all[1], Style::pre, false, false, true);
   for (const Style style : {Style::post, Style::modulated}) repeats(*all[0], style);
-  for (const auto& subject : all) tokenizes_like_the_cpu(*subject);
+  for (const auto& subject : all) {
+    tokenizes_patches_like_the_cpu(*subject);
+    convolves_like_the_cpu(*subject);
+  }
   runs_out_of_memory_politely(*all[0]);
   refuses(*all[0]);
   return report("decode");

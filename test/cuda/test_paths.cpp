@@ -70,7 +70,7 @@ int main() {
     check(large.bank_conflicts == 0 && small.bank_conflicts == 0, subject->name() + ": bank conflicts of products");
   }
   const auto& subject = *subjects(Variety::none)[0];
-  for (const int head_dim : {16, 32, 64, 80, 96, 128}) {
+  for (const int head_dim : {16, 32, 64, 80, 96, 128, 136, 512}) {
     for (const int rows : {20, 130}) {
       const auto counters = of_attention(subject, head_dim, rows);
       check(counters.mma > 0 && counters.ldmatrix > 0, "attention uses tensor cores");

@@ -67,6 +67,7 @@ async function checkListing(t: Test, folder: string, expected: readonly TensorEn
 
 const halton = namesOf('halton-tiny');
 const maskgit = namesOf('maskgit-flax-tiny');
+const maskbit = namesOf('maskbit-tiny');
 const trained = (state: object) => ({ model_state_dict: state, optimizer_state_dict: null });
 const bare = (state: object) => ({ model: state });
 
@@ -122,5 +123,17 @@ t.test('Halton-MaskGIT in the other sizes: what the engine needs is what they ha
     const options = { to: `${path}.magnets`, signal: aborted.signal, onProgress };
     t.equal(await convert(path, options).catch((reason) => reason), 'checked', size);
     t.notOk(existsSync(options.to));
+  }
+});
+
+t.test('MaskBit in every size: what the engine needs is what they have', async (t) => {
+  const folder = temporaryFolder(t);
+  for (const bits of [10, 12, 14, 16, 18]) {
+    const shapes = releasedShapes(maskbit[`maskbit_generator_${bits}bit`]);
+    const path = writePieces(join(folder, `${bits}.bin`), sparseTorchFile(shapes));
+    const aborted = new AbortController();
+    const onProgress = () => aborted.abort('checked');
+    const options = { to: `${path}.magnets`, signal: aborted.signal, onProgress };
+    t.equal(await convert(path, options).catch((reason) => reason), 'checked', `${bits} bits`);
   }
 });

@@ -576,9 +576,14 @@ t.test('refusals', async (t) => {
     /expected one model but found (a, c|c, a)/,
   );
   await refused(
-    "MaskBit's generator",
-    file(sparseTorchFile({ 'first_layer.0.weight': [4] })),
-    /it looks like MaskBit's generator/,
+    'a tokenizer of TiTok',
+    file(sparseTorchFile({ latent_tokens: [4, 4] })),
+    /it looks like a tokenizer of TiTok/,
+  );
+  await refused(
+    'a MaskBit of another size, without --heads',
+    publicFixture('maskbit-tiny/maskbit_generator_6bit.bin'),
+    /expected a hidden size of 1024, or --heads that divide it, but received 48/,
   );
   await refused(
     'a tokenizer for a generator',

@@ -1,5 +1,5 @@
 // Projection into the cache and attention from it, against the reference: few and all rows, every width, head
-// dimensions from 8 to 128, keys and values of other rows left from a pass before; and inputs that carry a norm.
+// dimensions from 8 to 512, keys and values of other rows left from a pass before; and inputs that carry a norm.
 #include <algorithm>
 
 #include "check.h"
@@ -237,6 +237,12 @@ int main() {
                         " heads, " + std::to_string(active) + " of " + std::to_string(positions));
           }
         }
+      }
+    }
+    for (const int head_dim : {136, 200, 512}) {
+      for (const int positions : {1, 31, 70}) {
+        compare(*subject, *backend, 2, 1, head_dim, positions, (positions + 1) / 2, false,
+                subject->name() + " wide heads of " + std::to_string(head_dim));
       }
     }
     compare(*subject, *backend, 1, 1, 16, 257, 100, false, subject->name() + " 257 positions, 100 rows");

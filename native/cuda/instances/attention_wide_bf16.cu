@@ -3,6 +3,6 @@
 
 namespace magnets::cuda {
 
-template AttentionKernel wide_attention_kernel<bf16>();
+template AttentionKernel wide_attention_kernel_for<bf16>();
 
 }  // namespace magnets::cuda

@@ -3,6 +3,6 @@
 
 namespace magnets::cuda {
 
-template AttentionKernel wide_attention_kernel<f16>();
+template AttentionKernel wide_attention_kernel_for<f16>();
 
 }  // namespace magnets::cuda

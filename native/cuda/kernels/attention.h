@@ -59,6 +59,6 @@ constexpr size_t wide_attention_bytes(int head_dim) {
 
 /// For a grid of (row tiles, heads, branches) blocks of kWideWarps warps.
 template <class T>
-AttentionKernel wide_attention_kernel();
+AttentionKernel wide_attention_kernel_for();
 
 }  // namespace magnets::cuda

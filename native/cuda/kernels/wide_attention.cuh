@@ -39,8 +39,7 @@ __device__ __forceinline__ void load_wide_tile(T* tile, int most, const T* matri
 }
 
 template <class T>
-__global__ void __launch_bounds__(kWideWarps * 32)
-    wide_attention_row_kernel(const __grid_constant__ AttentionArguments a) {
+__global__ void __launch_bounds__(kWideWarps * 32) wide_attention_kernel(const __grid_constant__ AttentionArguments a) {
   const WideTiles<T> tiles = wide_tiles<T>(a.head_dim);
   const int stride = wide_stride(a.head_dim), steps = (a.head_dim + 15) / 16;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
@@ -161,8 +160,8 @@ __global__ void __launch_bounds__(kWideWarps * 32)
 }
 
 template <class T>
-AttentionKernel wide_attention_kernel() {
-  return wide_attention_row_kernel<T>;
+AttentionKernel wide_attention_kernel_for() {
+  return wide_attention_kernel<T>;
 }
 
 }  // namespace magnets::cuda

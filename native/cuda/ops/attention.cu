@@ -33,7 +33,7 @@ AttentionChoice choose_dim(int head_dim, Sizes... sizes) {
 
 template <class T>
 AttentionChoice choose_wide(int head_dim) {
-  return {wide_attention_kernel<T>(), kWideRows, dim3(kWideWarps * 32), wide_attention_bytes(head_dim)};
+  return {wide_attention_kernel_for<T>(), kWideRows, dim3(kWideWarps * 32), wide_attention_bytes(head_dim)};
 }
 
 }  // namespace
