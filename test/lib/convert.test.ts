@@ -584,6 +584,7 @@ t.test('refusals', async (t) => {
     'a MaskBit of another size, without --heads',
     publicFixture('maskbit-tiny/maskbit_generator_6bit.bin'),
     /expected a hidden size of 1024, or --heads that divide it, but received 48/,
+    { heads: undefined },
   );
   await refused(
     'a tokenizer for a generator',
