@@ -7,22 +7,6 @@
 
 namespace magnets::cpu {
 
-/// How kernels lie on x. An output is a place and, for `up`, which of the place's two lines and columns.
-struct KernelShape {
-  explicit KernelShape(Resampling resampling)
-      : taps(resampling == Resampling::up ? 2 : 3),
-        parities(resampling == Resampling::up ? 2 : 1),
-        step(resampling == Resampling::down ? 2 : 1),
-        before(resampling == Resampling::down ? 0 : 1) {}
-  /// Lines, or columns, of x that so many places read.
-  int reads(int places) const { return (places - 1) * step + taps + parities - 1; }
-
-  int taps;      // of a side
-  int parities;  // of a place along each axis
-  int step;      // in x from place to place
-  int before;    // what the first place reads begins so far before it
-};
-
 /// Places [top, top + height) x [left, left + width) of one sample.
 struct Piece {
   int sample, top, left, height, width;

@@ -77,6 +77,24 @@ inline Grid resampled(const Grid& grid, Resampling resampling) {
   }
 }
 
+/// How kernels lie on x. An output is a place or, for `up`, one of the 2 x 2 of a place, each of a kernel of its own.
+struct KernelShape {
+  explicit KernelShape(Resampling resampling)
+      : taps(resampling == Resampling::up ? 2 : 3),
+        parities(resampling == Resampling::up ? 2 : 1),
+        step(resampling == Resampling::down ? 2 : 1),
+        before(resampling == Resampling::down ? 0 : 1) {}
+  /// Those of a whole grid.
+  Grid places(const Grid& grid) const { return {grid.samples, grid.height / step, grid.width / step}; }
+  /// Lines, or columns, of x that so many places read.
+  int reads(int places) const { return (places - 1) * step + taps + parities - 1; }
+
+  int taps;      // of a side
+  int parities;  // outputs of a place along each axis: a kernel's taps begin so many pixels further on
+  int step;      // pixels of x from place to place
+  int before;    // pixels before the picture that the first place reads
+};
+
 /// Taps of a layer: of one output, and of all its kernels.
 inline int taps_of(Resampling resampling) { return resampling == Resampling::up ? 4 : 9; }
 inline int layer_taps_of(Resampling resampling) { return resampling == Resampling::up ? 16 : 9; }

@@ -8,25 +8,10 @@ namespace magnets::cuda {
 
 namespace {
 
-/// How kernels lie on x: a place is an output, or the 2 x 2 that a pixel becomes.
-struct KernelShape {
-  explicit KernelShape(const Convolution& op)
-      : taps(op.resampling == Resampling::up ? 2 : 3),
-        parities(op.resampling == Resampling::up ? 2 : 1),
-        step(op.resampling == Resampling::down ? 2 : 1),
-        before(op.resampling == Resampling::down ? 0 : 1),
-        places(op.resampling == Resampling::up ? op.grid : resampled(op.grid, op.resampling)) {}
-
-  int taps;      // of a side
-  int parities;  // of a place along each axis
-  int step;      // pixels from place to place
-  int before;    // pixels of x before the first place
-  Grid places;
-};
-
 /// The product of all places for one parity. x and the rows of its taps are left open.
 MatmulProblem problem_of(const Convolution& op, const KernelShape& shape, int parity) {
   const CudaLinear& layer = cuda(op.layer);
+  const Grid places = shape.places(op.grid);
   MatmulProblem problem{};
   problem.out = op.out;
   problem.products = 1;
@@ -35,10 +20,10 @@ MatmulProblem problem_of(const Convolution& op, const KernelShape& shape, int pa
   problem.y_stride = cuda(op.y).stride();
   problem.epilogue = op.add ? Epilogue::add : Epilogue::store;
   problem.f32_out = cuda(op.y).type() == ElementType::f32;
-  problem.picture = {.lines = shape.places.height,
-                     .columns = shape.places.width,
-                     .height = shape.places.height,
-                     .width = shape.places.width,
+  problem.picture = {.lines = places.height,
+                     .columns = places.width,
+                     .height = places.height,
+                     .width = places.width,
                      .parities = shape.parities,
                      .parity_line = parity / shape.parities,
                      .parity_column = parity % shape.parities};
@@ -50,9 +35,10 @@ MatmulProblem problem_of(const Convolution& op, const KernelShape& shape, int pa
 void CudaStream::do_run(const Convolution& op) { op.in % 8 == 0 ? convolve_bordered(op) : convolve_unfolded(op); }
 
 void CudaStream::convolve_bordered(const Convolution& op) {
-  const KernelShape shape(op);
+  const KernelShape shape(op.resampling);
+  const Grid places = shape.places(op.grid);
   const bool split = shape.step == 2;
-  const int lines = shape.places.height + 1, columns = shape.places.width + 1;
+  const int lines = places.height + 1, columns = places.width + 1;
   const int of_part = op.grid.samples * lines * columns;  // rows
   const int rows = split ? 4 * of_part : of_part + columns;
   void* bordered = scratch(static_cast<size_t>(rows) * op.in * sizeof(uint16_t));
@@ -91,15 +77,16 @@ void CudaStream::convolve_bordered(const Convolution& op) {
 }
 
 void CudaStream::convolve_unfolded(const Convolution& op) {
-  const KernelShape shape(op);
-  const int rows = shape.places.rows(), inputs = layer_taps_of(op.resampling) * op.in;
+  const KernelShape shape(op.resampling);
+  const Grid places = shape.places(op.grid);
+  const int rows = places.rows(), inputs = layer_taps_of(op.resampling) * op.in;
   const int stride = static_cast<int>(round_up(inputs, kRowAlignment / sizeof(uint16_t)));
   void* unfolded = scratch(static_cast<size_t>(rows) * stride * sizeof(uint16_t));
   for (int parity = 0; parity < shape.parities * shape.parities; ++parity) {
     const UnfoldArguments arguments{
         .pictures = pictures_of(op.x, op.grid, op.in, op.scale_shift),
-        .places_height = shape.places.height,
-        .places_width = shape.places.width,
+        .places_height = places.height,
+        .places_width = places.width,
         .taps = shape.taps,
         .step = shape.step,
         .kernels = shape.parities * shape.parities,
