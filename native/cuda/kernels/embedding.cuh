@@ -21,6 +21,7 @@ __device__ __forceinline__ void embed_row(const EmbeddingTables& tables, const i
   const float* added = tables.positions + static_cast<size_t>(position) * tables.position_stride;
   const auto load = [&](int first, float(&v)[8]) {
     load8(entries + static_cast<size_t>(ids[0]) * tables.entry_stride + first, v);
+#pragma unroll 1
     for (int more = 1; more < count; ++more) {
       float of_entry[8];
       load8(entries + static_cast<size_t>(ids[more]) * tables.entry_stride + first, of_entry);
