@@ -34,6 +34,10 @@ if (folder === undefined || networks === undefined) {
   throw new TypeError('Expected a checkpoint and a folder with its ONNX files');
 }
 const [batch, repeats, threads] = [values.batch, values.repeats, values.threads].map(Number);
+// Before onnxruntime has threads: they wait by spinning.
+const { device } = openDevice({ device: 'cpu', threads });
+const facts = { ...deviceFacts(device), peakFlopsPerSecond: await device.measurePeak() };
+device.dispose();
 const model = await load(folder, { device: 'cpu', threads });
 const steps = Number(values.steps ?? model.config.sampling.steps);
 const guidance = Number(values.guidance ?? model.config.sampling.guidance);
@@ -188,8 +192,6 @@ const rows = runs.map(({ name, runtime }, i) => {
     max: at(sorted.length - 1),
   };
 });
-const { device } = openDevice({ device: 'cpu', threads });
-const facts = { ...deviceFacts(device), peakFlopsPerSecond: await device.measurePeak() };
 console.log(`peak of the device ${(facts.peakFlopsPerSecond / 1e9).toFixed(0)} GFLOP/s`);
 if (values.out !== undefined) {
   const file = {
@@ -203,5 +205,4 @@ if (values.out !== undefined) {
   };
   writeFileSync(values.out, `${JSON.stringify(file, null, 2)}\n`);
 }
-device.dispose();
 model.dispose();
