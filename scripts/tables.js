@@ -12,7 +12,7 @@ import { plan, presets, tokenCount } from '../dist/plan/index.js';
 /**
  * What tables take from a result file (bench/README.md).
  * @typedef {{ mean: number, min: number, max: number }} Spread
- * @typedef {{ name: string, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
+ * @typedef {{ name: string, runtime?: string, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
  *   median: number, min?: number, max?: number,
  *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
  * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number }} Device
@@ -219,8 +219,36 @@ function refreshes(model, columns) {
 
 const short = ['baseline', 'paper', 'small'];
 
+/** Public models on the CPU, beside onnxruntime on the same networks. */
+function publicCpu() {
+  const names = ['maskgit-256', 'halton-base-256'];
+  const results = names.map((name) => read(`onnxruntime-${name}`));
+  const rows = results.map(({ rows }, i) => {
+    /** @param {string} runtime @param {string} name */
+    const time = (runtime, name) =>
+      formatTimes(
+        find(
+          rows.filter((row) => row.runtime === runtime),
+          name,
+        ),
+      );
+    return [
+      `${names[i]}, ${rows[0]?.steps} steps`,
+      time('onnxruntime', 'baseline'),
+      time('magnets', 'baseline'),
+      time('magnets', 'recipe'),
+      time('onnxruntime', 'pixels'),
+      time('magnets', 'pixels'),
+    ];
+  });
+  const header = ['', 'onnxruntime, every row', 'every row', 'recipe'];
+  header.push('onnxruntime, pixels', 'pixels');
+  return [rightAligned(header, rows), results.map(origin).join('; ')];
+}
+
 /** The paragraphs of each table, by name. @type {Record<string, () => string[]>} */
 const tables = {
+  'public-cpu': publicCpu,
   'cost-cpu': costCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,
