@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from blocks import HALTON, MASKGIT, MODELS
 from node import ROOT, needs_addon, needs_dist
 from training import export, importance
 from training.batches import Random
@@ -18,24 +19,6 @@ from training.nest import NestTask, nest, nested, nested_widths
 from training.package import PackageTokenizer
 from training.processes import Processes
 from training.tokens import Tokens
-
-FULL = {"widths": [{"name": "1", "heads": 8, "hidden": 80}]}
-# Blocks like those of Halton-MaskGIT, with heads that do not divide the hidden size.
-HALTON = generator_config("pre") | FULL | {
-    "norm_type": "rms_norm",
-    "hidden_act": "silu",
-    "mlp_gate": "multiply",
-    "qk_norm": "rms",
-    "modulation": "class",
-    "bias": False,
-    "embedding_norm": False,
-    "head": "plain",
-    "hidden_size": 50,
-    "head_dim": 6,
-}
-MASKGIT = generator_config("post") | FULL | {"null_class": False}
-MODELS = {"post": generator_config("post") | FULL, "pre": generator_config("pre") | FULL}
-MODELS |= {"halton": HALTON, "maskgit": MASKGIT}
 
 OPTIONS = {
     "seed": 1,
