@@ -263,6 +263,8 @@ export const mutants = [
   { ...sample, from: 'fmaf(1.0f + settings.guidance,', to: 'fmaf(settings.guidance,' },
   { ...sample, from: '  if (settings.confidence == Confidence::turn) return;\n', to: '' },
   { ...sample, from: 'expf(logit - log_sum)', to: 'expf(logit)' },
+  { ...sample, from: 'part * a.codebook_size + best.token', to: 'best.token' },
+  { ...sample, from: 'static_cast<uint32_t>(own)', to: 'static_cast<uint32_t>(position)' },
   { ...sample, from: 'isnan(value) ? -INFINITY : value', to: 'value' },
   { ...sample, from: 'other.sum * expf(other.largest - most)', to: 'other.sum' },
   {
@@ -306,9 +308,11 @@ export const mutants = [
     from: 'load(first, v);\n      store8(y + first, v, columns - first);',
     to: 'load(first, v);\n      store8(y + first, v, 8);',
   },
-  { ...embedding, from: 'e.first_ids[branch]', to: 'e.first_ids[branch % e.samples]' },
+  { ...embedding, from: 'e.first_ids + branch', to: 'e.first_ids + branch % e.samples' },
+  { ...embedding, from: 'ids[more]', to: 'ids[0]' },
   { ...embedding, source: 'ops/lookup.cu', from: 'row % l.sequence', to: 'row % l.rows' },
-  { ...selectRows, from: 'at == kMasked && turns', to: 'at != kKnown && turns' },
+  { ...selectRows, from: 'state[i] == kMasked && turns', to: 'state[i] != kKnown && turns' },
+  { ...selectRows, from: '    left -= __popc(lanes);', to: '   ' },
   { ...selectRows, from: '>= masked_after', to: '> masked_after' },
   { ...selectRows, from: 's.masked_after[sample]', to: 's.masked_after[0]' },
   {
