@@ -220,6 +220,8 @@ class Generator(nn.Module):
 
     def __init__(self, config: dict):
         super().__init__()
+        if config.get("sub_tokens", 1) != 1:
+            raise SystemExit("expected a model whose tokens have no sub-tokens: these run in the package alone")
         self.config = config
         size, eps = config["hidden_size"], config["layer_norm_eps"]
         codes, classes = config["codebook_size"], config["num_classes"]
@@ -244,9 +246,11 @@ class Generator(nn.Module):
         if config.get("head", "dense") == "dense":
             self.head.dense = nn.Linear(size, size)
             self.head.norm = LayerNorm(size, eps)
-        if not config.get("tied", True):
-            self.head.output = nn.Linear(size, self.mask_id + 1, bias=False)
-        self.head.bias = nn.Parameter(torch.zeros(self.mask_id + 1))
+        columns = self.mask_id + 1
+        if not config.get("tied", True):  # the codes alone
+            columns = config["codebook_size"]
+            self.head.output = nn.Linear(size, columns, bias=False)
+        self.head.bias = nn.Parameter(torch.zeros(columns))
         self.apply(init_weights)
 
     def class_of(self, labels: torch.Tensor) -> torch.Tensor:

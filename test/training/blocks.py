@@ -19,3 +19,4 @@ HALTON = generator_config("pre") | FULL | {
 MASKGIT = generator_config("post") | FULL | {"null_class": False}
 MODELS = {"post": generator_config("post") | FULL, "pre": generator_config("pre") | FULL}
 MODELS |= {"halton": HALTON, "maskgit": MASKGIT}
+UNTIED = MASKGIT | {"tied": False}

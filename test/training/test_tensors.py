@@ -3,6 +3,7 @@
 import unittest
 from pathlib import Path
 
+from blocks import MODELS as BLOCKS, UNTIED
 from node import evaluate, needs_addon, needs_dist
 from training.config import CONFIGS, read_config
 from training.fixtures import MODELS
@@ -22,11 +23,11 @@ console.log(JSON.stringify(input.map((config) => list(config))));
 
 
 def configs() -> dict[str, dict]:
-    """Returns the model section of every config of training, and the configs of the fixtures."""
+    """Returns the model section of every config of training, the configs of the fixtures, and those of every block."""
     named = {path.stem: read_config(path)["model"] for path in sorted(Path(CONFIGS).glob("*.json"))}
     for name, (generator, tokenizer) in MODELS.items():
         named |= {f"fixture {name}": generator, f"fixture {name}, tokenizer": tokenizer}
-    return named
+    return named | {f"blocks of {name}": generator for name, generator in (BLOCKS | {"untied": UNTIED}).items()}
 
 
 @needs_dist
