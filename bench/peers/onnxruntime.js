@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as onnx from 'onnxruntime-node';
 import { load, Tensor } from '../../dist/index.js';
+import { timing } from '../../dist/runtime/bench.js';
 import { openDevice } from '../../dist/runtime/device.js';
 import { checkedOutCommit, deviceFacts } from '../../dist/runtime/machine.js';
 
@@ -174,23 +175,10 @@ for (let round = -1; round < repeats; ++round) {
 
 const rows = runs.map(({ name, runtime }, i) => {
   const { flops, samples } = results[i] ?? { flops: undefined, samples: [] };
-  const sorted = [...samples].sort((a, b) => a - b);
-  const at = (/** @type {number} */ index) => sorted[index] ?? Number.NaN;
-  const median = (at(Math.ceil(sorted.length / 2 - 1)) + at(Math.floor(sorted.length / 2))) / 2;
-  console.log(
-    `${name.padEnd(10)}${runtime.padEnd(13)}${median.toFixed(3)} s (${at(0).toFixed(3)} .. ${at(sorted.length - 1).toFixed(3)})`,
-  );
-  const settings = { model: config.name, batch, steps, guidance };
-  return {
-    name,
-    runtime,
-    ...settings,
-    flops,
-    samples,
-    median,
-    min: at(0),
-    max: at(sorted.length - 1),
-  };
+  const times = timing(samples);
+  const [median, min, max] = [times.median, times.min, times.max].map((time) => time.toFixed(3));
+  console.log(`${name.padEnd(10)}${runtime.padEnd(13)}${median} s (${min} .. ${max})`);
+  return { name, runtime, model: config.name, batch, steps, guidance, flops, ...times };
 });
 console.log(`peak of the device ${(facts.peakFlopsPerSecond / 1e9).toFixed(0)} GFLOP/s`);
 if (values.out !== undefined) {

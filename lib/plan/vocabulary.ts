@@ -26,14 +26,16 @@ export interface Vocabulary {
   readonly subTokens?: number;
 }
 
+type Codes = Pick<Vocabulary, 'codebookSize' | 'subTokens'>;
+
 /** C^(1/g), the number of digits that a sub-token can be. */
-export function digitCount({ codebookSize, subTokens = 1 }: Vocabulary): number {
+export function digitCount({ codebookSize, subTokens = 1 }: Codes): number {
   return subTokens === 1 ? codebookSize : Math.round(codebookSize ** (1 / subTokens));
 }
 
 /** The number of ids that are codes: C, or those of all sub-tokens. */
-export function codeCount(vocabulary: Vocabulary): number {
-  return (vocabulary.subTokens ?? 1) * digitCount(vocabulary);
+export function codeCount(codes: Codes): number {
+  return (codes.subTokens ?? 1) * digitCount(codes);
 }
 
 /** The id of sub-token `part` (0 .. g - 1) of a token. */
@@ -66,7 +68,7 @@ export function vocabularySize(vocabulary: Vocabulary): number {
 export function logitsColumns(
   shape: Pick<ModelShape, 'codebookSize' | 'vocabSize' | 'subTokens' | 'tied'>,
 ): number {
-  return (shape.tied ?? true) ? shape.vocabSize : codeCount({ ...shape, classes: 0 });
+  return (shape.tied ?? true) ? shape.vocabSize : codeCount(shape);
 }
 
 /**

@@ -69,7 +69,7 @@ export interface BenchResult {
   readonly rows: readonly BenchRow[];
 }
 
-function timing(samples: readonly number[]): Timing {
+export function timing(samples: readonly number[]): Timing {
   const sorted = [...samples].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   const median = (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
