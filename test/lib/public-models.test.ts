@@ -2,13 +2,19 @@
 
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
-import { convert, type GenerateOptions, info, load, type Model, Tensor } from '../../lib/index.js';
-import { fullWidth } from '../../lib/plan/shape.js';
-import { classId, maskId } from '../../lib/plan/vocabulary.js';
-import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
+import { type GenerateOptions, info, load, type Model, type Tensor } from '../../lib/index.js';
 import { native } from '../../lib/runtime/native.js';
-import { answersIn, publicFixture, relativeError } from './fixtures.js';
+import { relativeError } from './fixtures.js';
+import {
+  answersOf,
+  convertAll,
+  haltonQuestion,
+  maskbitLogits,
+  maskgitQuestion,
+  type PublicModel,
+  type Question,
+  tokenizerAnswers,
+} from './public-answers.js';
 import { temporaryFolder } from './public-files.js';
 
 // f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most sqrt(256) roundings
@@ -18,46 +24,7 @@ const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
 
 const folder = temporaryFolder(t);
-const file = (name: string, of: string) => publicFixture(`${name}/${of}`);
-
-const models = {
-  maskgit: [
-    file('maskgit-flax-tiny', 'maskgit_checkpoint'),
-    file('maskgit-flax-tiny', 'tokenizer_checkpoint'),
-  ],
-  port: [
-    file('maskgit-flax-tiny', 'maskgit_checkpoint'),
-    file('maskgit-vqgan-tiny', 'pytorch_model.bin'),
-  ],
-  halton: [file('halton-tiny', 'model.pth'), file('vq16-tiny', 'model.pt'), 4],
-  'halton-odd': [file('halton-odd', 'model.pth'), undefined, 6],
-  maskbit: [
-    file('maskbit-tiny', 'maskbit_generator_6bit.bin'),
-    file('maskbit-tiny', 'tokenizer.safetensors'),
-    8,
-  ],
-} as const;
-
-/** Logits of ids that `forward` cannot be asked for: of some tokens one half alone is masked. */
-async function logitsOf(
-  name: string,
-  instructionSet: string,
-  ids: Int32Array,
-  classIds: Int32Array,
-) {
-  const { config, tensors } = await readCheckpoint(join(folder, name), engineTensors);
-  const device = native().openCpu(2, instructionSet);
-  const generator = await device.loadGenerator(nativeGeneratorConfig(config), tensors, 'f32');
-  const { heads, hidden } = fullWidth(config);
-  const { logits } = await generator.forward(ids, classIds, heads, hidden);
-  generator.dispose();
-  device.dispose();
-  return logits;
-}
-
-for (const [name, [path, tokenizer, heads]] of Object.entries(models)) {
-  await convert(path, { to: join(folder, name), tokenizer, heads });
-}
+await convertAll(folder);
 
 /** Every step's newly known tokens are those that the peer drew in it, `steps` being [count, T, N]. */
 async function checkSteps(
@@ -86,93 +53,58 @@ async function checkSteps(
   t.same([...result.tokens.data], [...last.data], 'at the end');
 }
 
-const clipped = (value: number) => Math.min(1, Math.max(0, value));
-
-/** [count, channels, height, width] in [least, 1] as [count, height, width, channels] in [0, 1], cut off there. */
-function pictures(planes: Tensor<'float32'>, least: 0 | -1): Tensor<'float32'> {
-  const [count, channels, height, width] = planes.dims as [number, number, number, number];
-  const values = new Float32Array(planes.size);
-  for (let i = 0; i < values.length; ++i) {
-    const at = i % (height * width);
-    const plane = Math.floor(i / (height * width));
-    const to = (Math.floor(plane / channels) * height * width + at) * channels + (plane % channels);
-    const value = planes.data[i]!;
-    values[to] = clipped(least === 0 ? value : (value + 1) / 2);
-  }
-  return new Tensor('float32', values, [count, height, width, channels]);
+async function checkLogits(t: Test, model: Model, { tokens, labels, known, want }: Question) {
+  const error = relativeError(known(await model.forward({ tokens, labels })), want);
+  t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
 }
 
-async function checkTokenizer(
-  t: Test,
-  model: Model,
-  expected: ReturnType<typeof answersIn>,
-  toPictures: (planes: Tensor<'float32'>) => Tensor<'float32'>,
-) {
-  const tokens = await model.tokenize(toPictures(expected.float('pixels')));
-  t.same([...tokens.data], [...expected.int('tokens').data], 'tokens');
-  const given = expected.int('given');
-  const grid = new Tensor('int32', given.data, [given.dims[0]!, given.size / given.dims[0]!]);
-  const pixels = await model.detokenize(grid);
-  const want = toPictures(expected.float('decoded'));
-  t.same(pixels.dims, want.dims);
-  const error = relativeError(pixels.data, want.data);
+async function checkTokenizer(t: Test, model: Model, of: string) {
+  const { tokens, wantTokens, pixels, wantPixels } = await tokenizerAnswers(model, of);
+  t.same([...tokens.data], [...wantTokens.data], 'tokens');
+  t.same(pixels.dims, wantPixels.dims);
+  const error = relativeError(pixels.data, wantPixels.data);
   t.ok(error < convBound, `pixels: error ${error} of ${convBound}`);
 }
 
 for (const instructionSet of info().cpu.instructionSets) {
-  const opened = async (t: Test, name: keyof typeof models) => {
+  const opened = async (t: Test, name: PublicModel) => {
     const model = await load(join(folder, name), { instructionSet, threads: 2 });
     t.teardown(() => model.dispose());
     return model;
   };
 
   t.test(`MaskGIT, ${instructionSet}`, async (t) => {
-    const expected = answersIn(publicFixture('maskgit-flax-tiny/expected.safetensors'));
+    const expected = answersOf('maskgit-flax-tiny');
     const model = await opened(t, 'maskgit');
-    // The first of 17 positions is the class, 40 + k; -1 is the mask.
-    const rows = expected.int('sequence');
-    const labels = [0, 1, 2].map((sample) => rows.data[17 * sample]! - 40);
-    const tokens = new Tensor(
-      'int32',
-      rows.data.filter((_, i) => i % 17 !== 0),
-      [3, 16],
-    );
-    const logits = await model.forward({ tokens, labels });
-    const all = expected.float('logits');
-    const want = all.data.filter((_, i) => Math.floor(i / 46) % 17 !== 0);
-    const error = relativeError(logits.data, want);
-    t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
-
-    const greedy = { labels, temperature: 0, choiceTemperature: 0, seed: 1 };
+    const question = maskgitQuestion(expected);
+    await checkLogits(t, model, question);
+    const greedy = { labels: question.labels, temperature: 0, choiceTemperature: 0, seed: 1 };
     await checkSteps(t, model, greedy, expected.int('greedy.steps'), expected.int('greedy'));
-    await checkTokenizer(t, model, expected, ({ data, dims }) => {
-      return new Tensor('float32', data.map(clipped), dims);
-    });
+    await checkTokenizer(t, model, 'maskgit-flax-tiny');
     t.throws(() => model.generate({ labels: [0], guidance: 1 }), { message: /guidance/ });
   });
 
   t.test(`MaskGIT's tokenizer in PyTorch, ${instructionSet}`, async (t) => {
-    const expected = answersIn(publicFixture('maskgit-vqgan-tiny/expected.safetensors'));
-    await checkTokenizer(t, await opened(t, 'port'), expected, (planes) => pictures(planes, 0));
+    await checkTokenizer(t, await opened(t, 'port'), 'maskgit-vqgan-tiny');
   });
 
   t.test(`MaskBit, ${instructionSet}`, async (t) => {
-    const expected = answersIn(file('maskbit-tiny', 'expected.safetensors'));
+    const expected = answersOf('maskbit-tiny');
     const model = await opened(t, 'maskbit');
-    await checkTokenizer(t, model, expected, (planes) => pictures(planes, 0));
+    await checkTokenizer(t, model, 'maskbit-tiny');
 
-    // Halves of 8 digits, 8 is the mask; in the vocabulary the second half's come after the first's.
-    const ids = expected
-      .int('code')
-      .data.map((digit, i) => (digit === 8 ? maskId(model.config) : digit + (i % 2) * 8));
-    const dropped = expected.int('drop_label').data;
-    const classes = [...expected.int('labels').data];
-    const classIds = classes.map((label, i) => classId(model.config, dropped[i] ? null : label));
-    const logits = await logitsOf('maskbit', instructionSet, ids, Int32Array.from(classIds));
+    const device = native().openCpu(2, instructionSet);
+    t.teardown(() => device.dispose());
+    const logits = await maskbitLogits(join(folder, 'maskbit'), device, 'f32', expected);
     const error = relativeError(logits, expected.float('logits').data);
     t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
 
-    const greedy = { labels: classes, temperature: 0, choiceTemperature: 0, seed: 1 };
+    const greedy = {
+      labels: [...expected.int('labels').data],
+      temperature: 0,
+      choiceTemperature: 0,
+      seed: 1,
+    };
     const forms = {
       greedy: { guidance: 2, guidanceSchedule: 'cosine', guidancePower: 3 },
       'greedy.linear': { guidance: 2, guidanceSchedule: 'linear' },
@@ -192,8 +124,7 @@ for (const instructionSet of info().cpu.instructionSets) {
   });
 
   t.test(`VQ-16, ${instructionSet}`, async (t) => {
-    const expected = answersIn(publicFixture('vq16-tiny/expected.safetensors'));
-    await checkTokenizer(t, await opened(t, 'halton'), expected, (planes) => pictures(planes, -1));
+    await checkTokenizer(t, await opened(t, 'halton'), 'vq16-tiny');
   });
 
   for (const [name, of] of [
@@ -201,24 +132,11 @@ for (const instructionSet of info().cpu.instructionSets) {
     ['halton-odd', 'halton-odd'],
   ] as const) {
     t.test(`${of}, ${instructionSet}`, async (t) => {
-      const expected = answersIn(publicFixture(`${of}/expected.safetensors`));
+      const expected = answersOf(of);
       const model = await opened(t, name);
-      const code = expected.int('code');
-      const tokens = new Tensor(
-        'int32',
-        code.data.map((id) => (id === 40 ? -1 : id)),
-        [4, 16],
-      );
-      const classes = [...expected.int('labels').data];
-      const dropped = expected.int('drop_label').data;
-      const labels = classes.map((label, i) => (dropped[i] ? null : label));
-      const logits = await model.forward({ tokens, labels });
-      // Columns are the codes, the register and the mask; theirs have no register.
-      const columns = logits.data.filter((_, i) => i % 42 !== 40);
-      const error = relativeError(columns, expected.float('logits').data);
-      t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
+      await checkLogits(t, model, haltonQuestion(expected));
       const greedy = {
-        labels: classes,
+        labels: [...expected.int('labels').data],
         guidance: 1.5,
         inverseTemperature: [1, 1.2],
         topK: 1,
