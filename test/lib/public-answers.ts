@@ -104,29 +104,31 @@ export async function maskbitLogits(
   return logits;
 }
 
-const clipped = (value: number) => Math.min(1, Math.max(0, value));
-
-/** [count, channels, height, width] in [least, 1] as [count, height, width, channels] in [0, 1], cut off there. */
-function fromPlanes(planes: Tensor<'float32'>, least: 0 | -1): Tensor<'float32'> {
+/** [count, channels, height, width] as [count, height, width, channels]. */
+function fromPlanes(planes: Tensor<'float32'>): Tensor<'float32'> {
   const [count, channels, height, width] = planes.dims as [number, number, number, number];
   const values = new Float32Array(planes.size);
   for (let i = 0; i < values.length; ++i) {
     const at = i % (height * width);
     const plane = Math.floor(i / (height * width));
     const to = (Math.floor(plane / channels) * height * width + at) * channels + (plane % channels);
-    const value = planes.data[i]!;
-    values[to] = clipped(least === 0 ? value : (value + 1) / 2);
+    values[to] = planes.data[i]!;
   }
   return new Tensor('float32', values, [count, height, width, channels]);
 }
 
-/** How the files of each keep pictures. */
-const pictures: Record<string, (values: Tensor<'float32'>) => Tensor<'float32'>> = {
-  'maskgit-flax-tiny': ({ data, dims }) => new Tensor('float32', data.map(clipped), dims),
-  'maskgit-vqgan-tiny': (planes) => fromPlanes(planes, 0),
-  'maskbit-tiny': (planes) => fromPlanes(planes, 0),
-  'vq16-tiny': (planes) => fromPlanes(planes, -1),
-};
+/** A tokenizer's pictures or latents, in its own numbers, as [count, height, width, channels]. */
+export function inRows(of: string, values: Tensor<'float32'>): Tensor<'float32'> {
+  return of === 'maskgit-flax-tiny' ? values : fromPlanes(values);
+}
+
+/** In [0, 1], cut off there. */
+function pictures(of: string, values: Tensor<'float32'>): Tensor<'float32'> {
+  const { data, dims } = inRows(of, values);
+  const shown = of === 'vq16-tiny' ? data.map((value) => (value + 1) / 2) : data;
+  const clipped = shown.map((value) => Math.min(1, Math.max(0, value)));
+  return new Tensor('float32', clipped, dims);
+}
 
 /** What a tokenizer makes of pictures and of tokens, and what its own code made of them. */
 export async function tokenizerAnswers(model: Model, of: string) {
@@ -135,9 +137,9 @@ export async function tokenizerAnswers(model: Model, of: string) {
   const grid = new Tensor('int32', given.data, [given.dims[0]!, given.size / given.dims[0]!]);
   return {
     answers,
-    tokens: await model.tokenize(pictures[of]!(answers.float('pixels'))),
+    tokens: await model.tokenize(pictures(of, answers.float('pixels'))),
     wantTokens: answers.int('tokens'),
     pixels: await model.detokenize(grid),
-    wantPixels: pictures[of]!(answers.float('decoded')),
+    wantPixels: pictures(of, answers.float('decoded')),
   };
 }
