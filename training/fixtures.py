@@ -1,13 +1,14 @@
 """python3 -m training.fixtures: writes test/fixtures, small random checkpoints with PyTorch's answers for them.
 
-Each of test/fixtures/{post,pre,video} is a checkpoint folder and has an expected.safetensors:
+Each of test/fixtures/{post,pre,video,modulated,untied} is a checkpoint folder and has an expected.safetensors:
   ids, labels           I32 [samples, N] (-1 masked), [samples] (-1 no class)
-  logits.{width}        F32 [samples, N, V], one pass over every row
+  logits.{width}        F32 [samples, N, V], one pass over every row; V is the number of codes where the head is untied
   later.ids             I32 [samples, N]: ids after some of the masked tokens became known
   later.{width}         F32 [samples, N, V]: a pass over the rows that were masked in ids, the other rows' keys and
                         values from the pass before; zero where later.ids is known
   greedy                I32 [samples, N]: decoded from all masked in 8 steps, 2 each width, with the cache, guidance
-                        1.5, the likeliest token each time and no noise on the choice
+                        1.5 where there is a null class, the likeliest token each time and no noise on the choice
+of those with a tokenizer:
   pixels, tokens        F32 [2, frames, height, width, channels], I32 [2, N]: what the tokenizer makes of them
   decoded               F32 [2, frames, height, width, channels]: tokens decoded
 and of video, which predicts frames:
@@ -41,7 +42,8 @@ MEANING = {
     "later.ids": "ids after some of the masked tokens became known",
     "later": "logits of a pass over the rows that were masked in ids, at the width named; keys and values of every "
     "other row are those of the pass over ids; zero where later.ids is known",
-    "greedy": "tokens decoded from all masked: 8 steps, 2 each width, cached, guidance 1.5, temperatures 0",
+    "greedy": "tokens decoded from all masked: 8 steps, 2 each width, cached, guidance 1.5 where there is a null "
+    "class, temperatures 0",
     "pixels": "pictures in [0, 1]",
     "tokens": "what the tokenizer encodes pixels to",
     "decoded": "what the tokenizer decodes tokens to",
@@ -104,12 +106,37 @@ VIDEO_TOKENIZER = {
     "decoder_layers": 1,
 }
 
-# The same number of tokens everywhere. A video's given frames end in the middle of a patch.
-MODELS = {
-    "post": (generator_config("post"), TOKENIZER),
-    "pre": (generator_config("pre"), TOKENIZER),
-    "video": (generator_config("post") | VIDEO, TOKENIZER | VIDEO_TOKENIZER),
+# Heads that do not divide the hidden size.
+SMALL = {"hidden_size": 34, "head_dim": 6}
+# Blocks like those of Halton-MaskGIT.
+HALTON = SMALL | {
+    "norm_type": "rms_norm",
+    "hidden_act": "silu",
+    "mlp_gate": "multiply",
+    "qk_norm": "rms",
+    "modulation": "class",
+    "bias": False,
+    "embedding_norm": False,
+    "head": "plain",
 }
+# What is left, in blocks that have biases.
+UNTIED = SMALL | {
+    "norm_type": "rms_norm",
+    "mlp_gate": "multiply",
+    "head": "plain",
+    "tied": False,
+    "null_class": False,
+}
+
+# The same number of tokens everywhere. A video's given frames end in the middle of a patch.
+GENERATORS = {
+    "post": generator_config("post"),
+    "pre": generator_config("pre"),
+    "video": generator_config("post") | VIDEO,
+    "modulated": generator_config("pre") | HALTON,
+    "untied": generator_config("post") | UNTIED,
+}
+TOKENIZERS = {"post": TOKENIZER, "pre": TOKENIZER, "video": TOKENIZER | VIDEO_TOKENIZER}
 
 
 def randomize(model: nn.Module, scale: float) -> nn.Module:
@@ -122,11 +149,12 @@ def randomize(model: nn.Module, scale: float) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
+def expected(generator: Generator, tokenizer: Tokenizer | None) -> dict[str, torch.Tensor]:
     tokens = torch.randint(generator.config["codebook_size"], (3, generator.token_count))
     masked = torch.rand(tokens.shape).argsort(1) < 8  # the same number in every sample, so that rows are rectangular
     later_masked = masked & (torch.where(masked, torch.rand(tokens.shape), 2.0).argsort(1).argsort(1) < 5)
-    labels = torch.tensor([3, -1, 0])
+    unconditional = generator.null_class is not None
+    labels = torch.tensor([3, -1 if unconditional else 1, 0])
     ids, later = (torch.where(hidden, generator.mask_id, tokens) for hidden in (masked, later_masked))
     rows = masked.nonzero()[:, 1].view(len(tokens), -1) + 1
 
@@ -145,7 +173,10 @@ def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tens
         spread.scatter_(1, (rows - 1)[..., None].expand_as(answers), answers)
         result[f"later.{entry['name']}"] = spread * later_masked[..., None]
 
-    result["greedy"] = generate(generator, labels, [(width, 2) for width in generator.widths], GREEDY)
+    sampling = GREEDY if unconditional else LIKELIEST
+    result["greedy"] = generate(generator, labels, [(width, 2) for width in generator.widths], sampling)
+    if tokenizer is None:
+        return result
     pixels = torch.rand(2, *tokenizer.config["sample_shape"], tokenizer.config["channels"])
     result["pixels"] = pixels
     result["tokens"] = tokenizer.tokenize(pixels)
@@ -161,12 +192,13 @@ def expected(generator: Generator, tokenizer: Tokenizer) -> dict[str, torch.Tens
 
 def main() -> None:
     torch.manual_seed(20)
-    for name, (generator_settings, tokenizer_settings) in MODELS.items():
-        generator = randomize(Generator(generator_settings), 0.15)
-        tokenizer = randomize(Tokenizer(tokenizer_settings), 0.3)
+    for name, settings in GENERATORS.items():
+        generator = randomize(Generator(settings), 0.15)
+        tokenizer = randomize(Tokenizer(TOKENIZERS[name]), 0.3) if name in TOKENIZERS else None
         folder = FOLDER / name
         export.write(generator, folder, np.float32)
-        export.write(tokenizer, folder / "tokenizer", np.float32)
+        if tokenizer:
+            export.write(tokenizer, folder / "tokenizer", np.float32)
         arrays = {
             name: tensor.numpy().astype(np.float32 if tensor.is_floating_point() else np.int32)
             for name, tensor in expected(generator, tokenizer).items()

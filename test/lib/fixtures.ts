@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tensor } from '../../lib/tensor.js';
 
-export type FixtureName = 'post' | 'pre' | 'video';
+export const fixtureNames = ['post', 'pre', 'video', 'modulated', 'untied'] as const;
+export type FixtureName = (typeof fixtureNames)[number];
 
 export const fixtureFolder = (name: FixtureName) =>
   fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));

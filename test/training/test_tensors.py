@@ -6,7 +6,7 @@ from pathlib import Path
 from blocks import MODELS as BLOCKS, UNTIED
 from node import evaluate, needs_addon, needs_dist
 from training.config import CONFIGS, read_config
-from training.fixtures import MODELS
+from training.fixtures import GENERATORS, TOKENIZERS
 from training.model import Generator, Tokenizer
 
 LISTS = """
@@ -25,8 +25,8 @@ console.log(JSON.stringify(input.map((config) => list(config))));
 def configs() -> dict[str, dict]:
     """Returns the model section of every config of training, the configs of the fixtures, and those of every block."""
     named = {path.stem: read_config(path)["model"] for path in sorted(Path(CONFIGS).glob("*.json"))}
-    for name, (generator, tokenizer) in MODELS.items():
-        named |= {f"fixture {name}": generator, f"fixture {name}, tokenizer": tokenizer}
+    named |= {f"fixture {name}": config for name, config in GENERATORS.items()}
+    named |= {f"fixture {name}, tokenizer": config for name, config in TOKENIZERS.items()}
     return named | {f"blocks of {name}": generator for name, generator in (BLOCKS | {"untied": UNTIED}).items()}
 
 
