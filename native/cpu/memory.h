@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "../ops/types.h"
@@ -14,21 +13,27 @@ namespace magnets::cpu {
 
 constexpr size_t kAlignment = 64;
 
-struct AlignedDelete {
-  void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{kAlignment}); }
+/// Of kAlignment; null where there is none. Many bytes are mapped by themselves, so that they go back to the system
+/// when they are freed: the C library would keep pictures of up to 32 MB in a heap that shrinks at its end alone.
+void* allocate_bytes(size_t bytes) noexcept;
+void free_bytes(void* memory, size_t bytes) noexcept;
+
+struct FreeBytes {
+  size_t bytes = 0;
+  void operator()(void* memory) const { free_bytes(memory, bytes); }
 };
 
 template <class T>
-using AlignedArray = std::unique_ptr<T[], AlignedDelete>;
+using AlignedArray = std::unique_ptr<T[], FreeBytes>;
 
 /// `size` elements, zeroed where asked. Throws ERR_OUT_OF_MEMORY.
 template <class T>
 AlignedArray<T> allocate_array(size_t size, bool zeroed = false) {
   const size_t bytes = size <= SIZE_MAX / sizeof(T) ? (size > 0 ? size : 1) * sizeof(T) : SIZE_MAX;
-  void* memory = bytes == SIZE_MAX ? nullptr : ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
+  void* memory = bytes == SIZE_MAX ? nullptr : allocate_bytes(bytes);
   if (memory == nullptr) throw Error("ERR_OUT_OF_MEMORY", "cannot allocate " + std::to_string(bytes) + " bytes");
   if (zeroed) std::memset(memory, 0, bytes);
-  return AlignedArray<T>(static_cast<T*>(memory));
+  return AlignedArray<T>(static_cast<T*>(memory), FreeBytes{bytes});
 }
 
 /// Memory that an operation needs while it runs, kept for the next one.

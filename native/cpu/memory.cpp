@@ -1,0 +1,33 @@
+#include "memory.h"
+
+#include <new>
+
+#ifndef _WIN32
+#include <sys/mman.h>
+#endif
+
+namespace magnets::cpu {
+
+[[maybe_unused]] constexpr size_t kMapped = size_t{1} << 20;
+
+void* allocate_bytes(size_t bytes) noexcept {
+#ifndef _WIN32
+  if (bytes >= kMapped) {
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory != MAP_FAILED ? memory : nullptr;
+  }
+#endif
+  return ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
+}
+
+void free_bytes(void* memory, size_t bytes) noexcept {
+#ifndef _WIN32
+  if (bytes >= kMapped) {
+    munmap(memory, bytes);
+    return;
+  }
+#endif
+  ::operator delete (memory, std::align_val_t{kAlignment});
+}
+
+}  // namespace magnets::cpu
