@@ -126,16 +126,16 @@ void products(Bench& bench, int batch, int heads, int rows) {
 }
 
 void attention(Bench& bench, int batch, int heads, int active_rows) {
-  const int branches = 2 * batch, inner = heads * kHeadDim;
+  const int branches = 2 * batch;
   auto stream = bench.backend.stream();
   const auto weights = noise(static_cast<size_t>(kHiddenSize) * kHiddenSize);
   const auto layer =
-      bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format);
+      bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format, {.out = kHeadDim});
   const auto cache = bench.backend.kv_cache(1, branches, kHeads, kHeadDim, kPositions);
   const int all_rows = branches * kPositions;
   const auto x = bench.backend.allocate(ElementType::activation, all_rows, kHiddenSize);
-  const auto q = bench.backend.allocate(ElementType::activation, all_rows, inner);
-  const auto out = bench.backend.allocate(ElementType::activation, all_rows, inner);
+  const auto q = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
+  const auto out = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
   stream->upload(noise(static_cast<size_t>(all_rows) * kHiddenSize).data(), all_rows, kHiddenSize, *x);
   for (const int own : {kPositions, active_rows}) {  // the first fills the cache
     std::vector<int32_t> index, offsets = {0};

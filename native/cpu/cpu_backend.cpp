@@ -24,7 +24,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return std::make_unique<CpuKvCache>(layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) override {
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format, HeadDims) override {
     return std::make_unique<PackedLinear>(weight, bias, format, *pool_);
   }
   std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) override {

@@ -33,16 +33,20 @@ class CudaBackend : public Backend {
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
+  std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) override {
+    return std::make_unique<CudaBuffer>(device_, ElementType::activation, rows, heads * head_dim, head_dim);
+  }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
-    if (head_dim % 8 != 0 || head_dim > kMostWideHeadDim) {
-      throw Error("ERR_UNSUPPORTED", "Expected a multiple of 8 that is at most " + std::to_string(kMostWideHeadDim) +
+    if (head_dim > kMostWideHeadDim) {
+      throw Error("ERR_UNSUPPORTED", "Expected at most " + std::to_string(kMostWideHeadDim) +
                                          " for head_dim on a CUDA device but received " + std::to_string(head_dim));
     }
     return std::make_unique<CudaKvCache>(device_, layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) override {
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format,
+                                 HeadDims heads) override {
     check_format(format);
-    return std::make_unique<CudaLinear>(device_, weight, bias, compute_);
+    return std::make_unique<CudaLinear>(device_, weight, bias, compute_, heads);
   }
   std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) override {
     check_format(format);
@@ -74,7 +78,7 @@ double CudaBackend::measure_peak() {
     random = random * 1664525 + 1013904223;
     value = static_cast<float>(random >> 8) * 0x1p-24f - 0.5f;
   }
-  const auto weight = linear({values.data(), DType::f32, kSize, kSize}, nullptr, own_format());
+  const auto weight = linear({values.data(), DType::f32, kSize, kSize}, nullptr, own_format(), {});
   const auto x = allocate(ElementType::activation, kSize, kSize), y = allocate(ElementType::activation, kSize, kSize);
   const auto own = stream();
   own->upload(values.data(), kSize, kSize, *x);

@@ -1,10 +1,22 @@
 // A stream: copies, recordings and scratch memory. Its operations are in ops/.
 #include "cuda_stream.h"
+
+#include <algorithm>
+
 #include "matmul/mma.h"
 
 namespace magnets::cuda {
 
 namespace {
+
+/// copy(first, where, count) for the columns first .. + count that lie together, from element `where` of a row on.
+template <class Copy>
+void for_each_run(const CudaBuffer& buffer, int columns, const Copy& copy) {
+  const int head_dim = buffer.head_dim(), run = head_dim == head_stride(head_dim) ? columns : head_dim;
+  for (int first = 0; first < columns; first += run) {
+    copy(first, spread(first, head_dim), std::min(run, columns - first));
+  }
+}
 
 /// Plans come and go; what was recorded for those of long ago is let go.
 constexpr size_t kMostRecordings = 256;
@@ -75,11 +87,14 @@ void CudaStream::upload(const void* source, int rows, int columns, Buffer& targe
     for (size_t i = 0; i < halves.size(); ++i) halves[i] = to_bits(values[i], compute_);
     source = halves.data();
   }
-  const size_t row_bytes = columns * to.element_size();
+  const size_t size = to.element_size();
   device_->make_current();
-  check(cudaMemcpy2DAsync(to.as<void>(), to.stride() * to.element_size(), source, row_bytes, row_bytes, rows,
-                          cudaMemcpyHostToDevice, stream_),
-        "uploading");
+  for_each_run(to, columns, [&](int first, int where, int count) {
+    check(cudaMemcpy2DAsync(to.as<char>() + where * size, to.stride() * size,
+                            static_cast<const char*>(source) + first * size, columns * size, count * size, rows,
+                            cudaMemcpyHostToDevice, stream_),
+          "uploading");
+  });
   synchronize();
 }
 
@@ -87,11 +102,14 @@ void CudaStream::download(const Buffer& source, int rows, int columns, void* tar
   const CudaBuffer& from = cuda(source);
   const bool converts = from.type() == ElementType::activation;
   std::vector<uint16_t> halves(converts ? static_cast<size_t>(rows) * columns : 0);
-  const size_t row_bytes = columns * from.element_size();
+  auto* to = converts ? reinterpret_cast<char*>(halves.data()) : static_cast<char*>(target);
+  const size_t size = from.element_size();
   device_->make_current();
-  check(cudaMemcpy2DAsync(converts ? halves.data() : target, row_bytes, from.as<void>(),
-                          from.stride() * from.element_size(), row_bytes, rows, cudaMemcpyDeviceToHost, stream_),
-        "downloading");
+  for_each_run(from, columns, [&](int first, int where, int count) {
+    check(cudaMemcpy2DAsync(to + first * size, columns * size, from.as<char>() + where * size, from.stride() * size,
+                            count * size, rows, cudaMemcpyDeviceToHost, stream_),
+          "downloading");
+  });
   synchronize();
   auto* values = static_cast<float*>(target);
   for (size_t i = 0; i < halves.size(); ++i) values[i] = from_bits(halves[i], compute_);

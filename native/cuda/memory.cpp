@@ -43,39 +43,44 @@ uint16_t rounded(const HostMatrix& matrix, int row, int column, ComputeType type
 uint16_t to_bits(float value, ComputeType type) { return type == ComputeType::f16 ? to_f16(value) : to_bf16(value); }
 float from_bits(uint16_t bits, ComputeType type) { return type == ComputeType::f16 ? from_f16(bits) : from_bf16(bits); }
 
-CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns)
+CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns,
+                       int head_dim)
     : type_(type),
       element_size_(size_of(type)),
-      stride_(stride_of(columns, element_size_)),
+      stride_(stride_of(spread(columns, head_dim), element_size_)),
+      head_dim_(head_dim),
       memory_(device, static_cast<size_t>(rows) * stride_ * element_size_) {}
 
-WeightMatrix::WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type)
-    : rows_(matrix.rows),
-      columns_(matrix.columns),
-      stride_(stride_of(matrix.columns, sizeof(uint16_t))),
+WeightMatrix::WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type,
+                           HeadDims heads)
+    : rows_(spread(matrix.rows, heads.out)),
+      stride_(stride_of(spread(matrix.columns, heads.in), sizeof(uint16_t))),
       memory_(device, static_cast<size_t>(rows_) * stride_ * sizeof(uint16_t)) {
   std::vector<uint16_t> values(static_cast<size_t>(rows_) * stride_);
-  for (int row = 0; row < rows_; ++row) {
-    for (int column = 0; column < columns_; ++column) {
-      values[static_cast<size_t>(row) * stride_ + column] = rounded(matrix, row, column, type);
+  for (int row = 0; row < matrix.rows; ++row) {
+    uint16_t* to = values.data() + static_cast<size_t>(spread(row, heads.out)) * stride_;
+    for (int column = 0; column < matrix.columns; ++column) {
+      to[spread(column, heads.in)] = rounded(matrix, row, column, type);
     }
   }
   device->upload(values.data(), values.size() * sizeof(uint16_t), memory_.get());
 }
 
 CudaLinear::CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias,
-                       ComputeType type)
-    : weight_(device, weight, type) {
+                       ComputeType type, HeadDims heads)
+    : heads_(heads), weight_(device, weight, type, heads) {
   if (bias == nullptr) return;
-  bias_ = std::make_unique<DeviceMemory>(device, weight.rows * sizeof(float));
-  device->upload(bias, weight.rows * sizeof(float), bias_->get());
+  std::vector<float> values(weight_.rows());
+  for (int row = 0; row < weight.rows; ++row) values[spread(row, heads.out)] = bias[row];
+  bias_ = std::make_unique<DeviceMemory>(device, values.size() * sizeof(float));
+  device->upload(values.data(), values.size() * sizeof(float), bias_->get());
 }
 
 CudaKvCache::CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim,
                          int positions)
     : heads_(heads),
       positions_(positions),
-      layer_bytes_(static_cast<size_t>(branches) * heads * positions * head_dim * 2),
+      layer_bytes_(static_cast<size_t>(branches) * heads * positions * head_stride(head_dim) * 2),
       keys_(device, layers * layer_bytes_),
       values_(device, layers * layer_bytes_) {}
 

@@ -13,6 +13,17 @@ constexpr int kRowAlignment = 16;
 
 constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+/// Elements from a head to the next one of a row, and from a key to the next one: heads begin where rows may. What is
+/// between them is zeros, which add nothing to a score or a product.
+constexpr int head_stride(int head_dim) { return static_cast<int>(round_up(head_dim, kRowAlignment / 2)); }
+
+/// Where element `index` of heads one after the other lies, or how many elements the first `index` take with the zeros;
+/// index itself where they are no heads (head_dim 0).
+constexpr int spread(int index, int head_dim) {
+  return head_dim % (kRowAlignment / 2) == 0 ? index
+                                             : index / head_dim * head_stride(head_dim) + index % head_dim;
+}
+
 /// A type that a CUDA device computes in: bf16 or f16. The host's view of one element.
 uint16_t to_bits(float value, ComputeType type);
 float from_bits(uint16_t bits, ComputeType type);
@@ -20,11 +31,13 @@ float from_bits(uint16_t bits, ComputeType type);
 /// Rows of one element type. Activations are bf16 or f16, as the backend was opened.
 class CudaBuffer : public Buffer {
  public:
-  CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns);
+  /// head_dim: of columns that are heads, else 0.
+  CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns, int head_dim = 0);
 
   ElementType type() const { return type_; }
   size_t element_size() const { return element_size_; }
   int stride() const { return stride_; }  // elements
+  int head_dim() const { return head_dim_; }
   template <class T>
   T* as() const {
     return static_cast<T*>(memory_.get());
@@ -33,35 +46,38 @@ class CudaBuffer : public Buffer {
  private:
   ElementType type_;
   size_t element_size_;
-  int stride_;
+  int stride_, head_dim_;
   DeviceMemory memory_;
 };
 
-/// A matrix of weights in the compute type, row-major. Throws ERR_CHECKPOINT where a weight is not finite or, rounded,
+/// A matrix of weights in the compute type, row-major, its heads spread. Throws ERR_CHECKPOINT where a weight is not finite or, rounded,
 /// is not.
 class WeightMatrix {
  public:
-  WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type);
+  WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type, HeadDims heads = {});
 
   int rows() const { return rows_; }
-  int columns() const { return columns_; }
   int stride() const { return stride_; }  // elements
   const void* get() const { return memory_.get(); }
 
  private:
-  int rows_, columns_, stride_;
+  int rows_, stride_;
   DeviceMemory memory_;
 };
 
 /// W [out, in] as the checkpoint has it: a sub-model's W is its upper left corner.
 class CudaLinear : public Linear {
  public:
-  CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, ComputeType type);
+  CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, ComputeType type,
+             HeadDims heads);
 
   const WeightMatrix& weight() const { return weight_; }
+  /// Inputs that the first `in` take with the zeros between heads.
+  int inputs(int in) const { return spread(in, heads_.in); }
   const float* bias() const { return bias_ ? static_cast<const float*>(bias_->get()) : nullptr; }
 
  private:
+  HeadDims heads_;
   WeightMatrix weight_;
   std::unique_ptr<DeviceMemory> bias_;
 };
@@ -77,7 +93,7 @@ class CudaTable : public Table {
   WeightMatrix entries_;
 };
 
-/// Keys, and values, [layers, branches, heads, S, head_dim].
+/// Keys, and values, [layers, branches, heads, S, head_stride(head_dim)].
 class CudaKvCache : public KvCache {
  public:
   CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim, int positions);

@@ -12,8 +12,8 @@ constexpr int kNorms = 2, kParts = 3;  // of modulation: attention's and the MLP
 
 Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows, int branches)
     : x(backend.allocate(ElementType::activation, rows, config.block.hidden_size)),
-      q(backend.allocate(ElementType::activation, rows, config.block.inner_size())),
-      mixed(backend.allocate(ElementType::activation, rows, config.block.inner_size())),
+      q(backend.allocate_heads(rows, config.block.heads, config.block.head_dim)),
+      mixed(backend.allocate_heads(rows, config.block.heads, config.block.head_dim)),
       hidden(backend.allocate(ElementType::activation, rows, config.block.intermediate_size)) {
   const int d = config.block.hidden_size;
   if (config.block.modulation == Modulation::none) return;
@@ -28,10 +28,11 @@ Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loade
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
   const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";
   const bool has_bias = config.biases == Biases::all, norms_have_bias = config.norm_kind == NormKind::layer_norm;
-  query_ = loader.linear(attention + "query", inner, d, has_bias);
-  key_ = loader.linear(attention + "key", inner, d, has_bias);
-  value_ = loader.linear(attention + "value", inner, d, has_bias);
-  output_ = loader.linear(attention + "output", d, inner, has_bias);
+  const HeadDims makes_heads{.out = config.head_dim};
+  query_ = loader.linear(attention + "query", inner, d, has_bias, makes_heads);
+  key_ = loader.linear(attention + "key", inner, d, has_bias, makes_heads);
+  value_ = loader.linear(attention + "value", inner, d, has_bias, makes_heads);
+  output_ = loader.linear(attention + "output", d, inner, has_bias, {.in = config.head_dim});
   if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias);
   up_ = loader.linear(mlp + "up", f, d, has_bias);
   down_ = loader.linear(mlp + "down", d, f, has_bias);

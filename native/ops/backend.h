@@ -21,10 +21,16 @@ class Backend {
   virtual double measure_peak() = 0;
   virtual std::unique_ptr<Stream> stream() = 0;
   virtual std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) = 0;
+  /// Activations [rows, heads * head_dim] that are attention heads: queries, and what attention mixes. A device may
+  /// leave room between heads, there and in the layers that make and read them.
+  virtual std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) {
+    return allocate(ElementType::activation, rows, heads * head_dim);
+  }
   virtual std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) = 0;
   /// bias: f32 [rows of weight], or null for none. Throws ERR_CHECKPOINT where a weight is not finite or, rounded to
   /// the format, is not; ERR_UNSUPPORTED where the device does not keep weights so.
-  virtual std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format) = 0;
+  virtual std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format,
+                                         HeadDims heads = {}) = 0;
   /// Throws like `linear`.
   virtual std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) = 0;
 };

@@ -35,7 +35,7 @@ struct BranchScale {
 enum class Activation { none, gelu, gelu_tanh, silu };
 
 /// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual residual + that, or residual +
-/// scale * that; where it multiplies y * that.
+/// scale * that; where it multiplies y * that. Where the layer reads heads, x is what Attention wrote.
 struct Matmul {
   const Linear& layer;
   int out, in;
@@ -49,6 +49,7 @@ struct Matmul {
 };
 
 /// Queries to q [rows, heads * head_dim]; keys and values straight into the cache of `layer`, at the rows' positions.
+/// The three make heads of head_dim, and q is a buffer of allocate_heads.
 /// With QK norm a row's query, and its key, are divided by sqrt(mean of squares over all heads here + epsilon).
 struct ProjectQkv {
   const Linear &query, &key, &value;
@@ -61,7 +62,8 @@ struct ProjectQkv {
   Buffer& q;
 };
 
-/// out[r] = softmax(q[r] · Kᵀ / sqrt(head_dim)) · V, head by head, over all S positions of the row's branch.
+/// out[r] = softmax(q[r] · Kᵀ / sqrt(head_dim)) · V, head by head, over all S positions of the row's branch. q is what
+/// ProjectQkv wrote, and out a buffer of allocate_heads.
 struct Attention {
   const Buffer& q;
   Rows rows;

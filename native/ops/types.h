@@ -59,6 +59,12 @@ class Linear {
   virtual ~Linear() = default;
 };
 
+/// The size of the attention heads that a linear layer makes, or reads, one after the other; 0 where that side is
+/// something else.
+struct HeadDims {
+  int out = 0, in = 0;
+};
+
 /// A resident table of vectors that are looked up by number: [entries, columns].
 class Table {
  public:

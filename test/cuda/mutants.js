@@ -297,6 +297,21 @@ export const mutants = [
   { ...qkNorm, from: 'branch * a.cache_heads', to: 'branch * a.heads' },
   { ...qkNorm, from: '    between_heads *= a.positions;\n', to: '' },
   { ...qkNorm, from: 'sum_of_warp(squares)', to: 'squares' },
+  // Heads with zeros between them
+  { ...qkNorm, from: 'static_cast<float>(a.heads * a.head_dim)', to: 'static_cast<float>(columns)' },
+  {
+    file: 'ops/attention.cu',
+    test: 'attention',
+    from: 'std::sqrt(static_cast<float>(op.head_dim))',
+    to: 'std::sqrt(static_cast<float>(head_stride(op.head_dim)))',
+  },
+  { file: 'ops/matmul.cu', test: 'attention', from: 'layer.inputs(op.in)', to: 'op.in' },
+  {
+    file: 'memory.cpp',
+    test: 'attention',
+    from: 'values(static_cast<size_t>(rows_) * stride_);',
+    to: 'values(static_cast<size_t>(rows_) * stride_, 0x3c00);',
+  },
   {
     ...selectRows,
     from: 'const unsigned before = (1u << lane) - 1;',

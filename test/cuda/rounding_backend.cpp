@@ -180,7 +180,7 @@ class RoundingBackend : public Backend {
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return cpu_->kv_cache(layers, branches, heads, head_dim, positions);
   }
-  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat) override {
+  std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat, HeadDims) override {
     const std::vector<float> values = rounded(weight);
     return cpu_->linear({values.data(), DType::f32, weight.rows, weight.columns}, bias, kF32);
   }

@@ -28,12 +28,12 @@ emulator::Counters of_attention(const Subject& subject, int head_dim, int rows) 
   auto stream = backend->stream();
   Random random(2);
   auto layer = backend->linear({to_floats(random.matrix(head_dim, 16)).data(), DType::f32, head_dim, 16}, nullptr,
-                               subject.formats()[0]);
+                               subject.formats()[0], {.out = head_dim});
   std::vector<int> all(rows);
   for (int i = 0; i < rows; ++i) all[i] = i;
   const RowList list(*backend, *stream, {all}, rows);
   auto cache = backend->kv_cache(1, 1, 1, head_dim, rows);
-  Guarded x(*backend, *stream, random.matrix(rows, 16)), q(*backend, *stream, reference::Matrix(rows, head_dim));
+  Guarded x(*backend, *stream, random.matrix(rows, 16)), q(*backend, *stream, rows, 1, head_dim);
   stream->run(ProjectQkv{.query = *layer,
                          .key = *layer,
                          .value = *layer,

@@ -79,14 +79,25 @@ inline std::vector<float> to_floats(const reference::Matrix& matrix) {
 /// Whatever an operation must not touch holds this; exact in every type.
 constexpr float kGuard = -12288.0f;
 
-/// A buffer with `matrix` in its first rows and columns, guard values in two more rows and some more columns.
+/// A buffer with `matrix` in its first rows and columns, guard values in two more rows and some more columns, or heads.
 struct Guarded {
-  static constexpr int kMoreRows = 2, kMoreColumns = 37;
+  static constexpr int kMoreRows = 2, kMoreColumns = 37, kMoreHeads = 2;
 
   Guarded(Backend& backend, Stream& stream, const reference::Matrix& matrix, ElementType type = ElementType::activation)
       : rows(matrix.rows + kMoreRows),
         columns(matrix.columns + kMoreColumns),
         buffer(backend.allocate(type, rows, columns)) {
+    fill(stream, matrix);
+  }
+  /// Zeros for heads.
+  Guarded(Backend& backend, Stream& stream, int rows, int heads, int head_dim)
+      : rows(rows + kMoreRows),
+        columns((heads + kMoreHeads) * head_dim),
+        buffer(backend.allocate_heads(this->rows, heads + kMoreHeads, head_dim)) {
+    fill(stream, reference::Matrix(rows, heads * head_dim));
+  }
+
+  void fill(Stream& stream, const reference::Matrix& matrix) {
     std::vector<float> values(static_cast<size_t>(rows) * columns, kGuard);
     for (int row = 0; row < matrix.rows; ++row) {
       for (int i = 0; i < matrix.columns; ++i) values[static_cast<size_t>(row) * columns + i] = matrix.at(row, i);

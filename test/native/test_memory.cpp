@@ -11,22 +11,22 @@ using namespace magnets::test;
 
 namespace {
 
-constexpr int kSamples = 2, kBranches = 4, kFullHeads = 3, kHeadDim = 16, kColumns = 40, kHidden = 70;
+constexpr int kSamples = 2, kBranches = 4, kFullHeads = 3, kHeadDim = 13, kColumns = 40, kHidden = 70;
 constexpr int kCodebook = 600, kClasses = 3;
 
 /// One kind of weights for all; their values do not matter.
 struct Weights {
   explicit Weights(Backend& backend, WeightFormat format) {
     Random random(5);
-    const auto linear = [&](int out, int in) {
+    const auto linear = [&](int out, int in, HeadDims heads = {}) {
       const std::vector<float> bias(out, 0.5f), weight = to_floats(random.matrix(out, in));
-      return backend.linear({weight.data(), DType::f32, out, in}, bias.data(), format);
+      return backend.linear({weight.data(), DType::f32, out, in}, bias.data(), format, heads);
     };
     constexpr int kInner = kFullHeads * kHeadDim;
-    query = linear(kInner, kColumns);
-    key = linear(kInner, kColumns);
-    value = linear(kInner, kColumns);
-    output = linear(kColumns, kInner);
+    query = linear(kInner, kColumns, {.out = kHeadDim});
+    key = linear(kInner, kColumns, {.out = kHeadDim});
+    value = linear(kInner, kColumns, {.out = kHeadDim});
+    output = linear(kColumns, kInner, {.in = kHeadDim});
     up = linear(kHidden, kColumns);
     down = linear(kColumns, kHidden);
     lm_head = linear(kCodebook, kColumns);
@@ -75,8 +75,8 @@ struct Pass {
                         to_floats(random.matrix(positions, kColumns)));
     cache = backend.kv_cache(1, kBranches, kFullHeads, kHeadDim, positions);
     x = activations(kColumns);
-    q = activations(kFullHeads * kHeadDim);
-    mixed = activations(kFullHeads * kHeadDim);
+    q = backend.allocate_heads(rows, kFullHeads, kHeadDim);
+    mixed = backend.allocate_heads(rows, kFullHeads, kHeadDim);
     mlp = activations(kHidden);
     gathered = activations(kColumns);
     logits = backend.allocate(ElementType::f32, logits_rows, kCodebook);

@@ -6,11 +6,12 @@
 namespace magnets::cuda {
 
 struct QkNormArguments {
-  void* q;  // [rows, heads * head_dim]
+  void* q;  // [rows, heads * head_stride]
   int q_stride;
-  void* keys;            // [branches, cache_heads, positions, head_dim]
+  void* keys;            // [branches, cache_heads, positions, head_stride]
   const int* row_index;  // [rows]: branch * positions + position
-  int rows, positions, heads, cache_heads, head_dim;
+  int rows, positions, heads, cache_heads;
+  int head_dim, head_stride;  // between them zeros, which are not counted
   float epsilon;
 };
 
@@ -22,17 +23,17 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) qk_norm_kernel(const __grid
   const int row = row_of_warp();
   if (row >= a.rows) return;
   T* first_head = static_cast<T*>(a.q) + static_cast<size_t>(row) * a.q_stride;
-  size_t between_heads = a.head_dim;
+  size_t between_heads = a.head_stride;
   if (blockIdx.y == 1) {
     const size_t branch = a.row_index[row] / a.positions, position = a.row_index[row] % a.positions;
-    first_head = static_cast<T*>(a.keys) + (branch * a.cache_heads * a.positions + position) * a.head_dim;
+    first_head = static_cast<T*>(a.keys) + (branch * a.cache_heads * a.positions + position) * a.head_stride;
     between_heads *= a.positions;
   }
-  const int columns = a.heads * a.head_dim;
+  const int columns = a.heads * a.head_stride;
   // body(eight elements) for each eight of this lane.
   const auto each = [&](const auto& body) {
     for (int first = threadIdx.x % 32 * 8; first < columns; first += 256) {
-      body(first_head + first / a.head_dim * between_heads + first % a.head_dim);
+      body(first_head + first / a.head_stride * between_heads + first % a.head_stride);
     }
   };
 
@@ -43,7 +44,7 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) qk_norm_kernel(const __grid
 #pragma unroll
     for (float value : v) squares += value * value;
   });
-  const float scale = rsqrtf(sum_of_warp(squares) / static_cast<float>(columns) + a.epsilon);
+  const float scale = rsqrtf(sum_of_warp(squares) / static_cast<float>(a.heads * a.head_dim) + a.epsilon);
   each([&](T* p) {
     float v[8];
     load8(p, v);

@@ -57,13 +57,13 @@ void CudaStream::do_run(const Attention& op) {
       .values = cache.values(op.layer),
       .positions = cache.positions(),
       .cache_heads = cache.heads(),
-      .head_dim = op.head_dim,
+      .head_dim = head_stride(op.head_dim),  // as heads lie, with the zeros after them
       .scale = 1.44269504f / std::sqrt(static_cast<float>(op.head_dim)),
       .out = cuda(op.out).as<void>(),
       .out_stride = cuda(op.out).stride(),
   };
   const AttentionChoice choice =
-      choose_attention(compute_, op.head_dim, rows.most, op.heads * rows.branches, device_->multiprocessors());
+      choose_attention(compute_, arguments.head_dim, rows.most, op.heads * rows.branches, device_->multiprocessors());
   launch(choice.kernel, grid_of(divide_up(rows.most, choice.rows), op.heads, rows.branches), choice.threads,
          choice.shared, arguments);
 }

@@ -30,14 +30,15 @@ void CudaStream::do_run(const Matmul& op) {
   if (normalizes_residual) normalize(rows_of(op.residual->x), *op.residual->norm, op.rows, op.out, rows_of(op.y));
 
   const CudaLinear& layer = cuda(op.layer);
-  const RowsView x = normalized(op.x, op.rows, op.in);
+  const int in = layer.inputs(op.in);
+  const RowsView x = normalized(op.x, op.rows, in);
   MatmulProblem problem{};
   problem.x = x.first;
   problem.x_stride = x.stride;
   problem.x_rows = op.rows;
   problem.rows = op.rows;
   problem.out = op.out;
-  problem.in = op.in;
+  problem.in = in;
   problem.products = 1;
   problem.product[0] = {layer.weight().get(), layer.bias(), cuda(op.y).as<void>()};
   problem.weight_stride = layer.weight().stride();

@@ -15,7 +15,7 @@ void CudaStream::do_run(const ProjectQkv& op) {
   problem.x_stride = x.stride;
   problem.x_rows = rows;
   problem.rows = rows;
-  problem.out = op.heads * op.head_dim;
+  problem.out = op.heads * head_stride(op.head_dim);
   problem.in = op.in;
   problem.products = 3;
   problem.product[0] = {query.weight().get(), query.bias(), cuda(op.q).as<void>()};
@@ -23,7 +23,7 @@ void CudaStream::do_run(const ProjectQkv& op) {
   problem.product[2] = {value.weight().get(), value.bias(), cache.values(op.layer)};
   problem.weight_stride = query.weight().stride();
   problem.y_stride = cuda(op.q).stride();
-  problem.cache = {cuda(op.rows.index).as<int>(), op.rows.positions, cache.heads(), op.head_dim};
+  problem.cache = {cuda(op.rows.index).as<int>(), op.rows.positions, cache.heads(), head_stride(op.head_dim)};
   problem.epilogue = Epilogue::store;
   multiply(problem, query.weight());
   // A row's sum goes over tiles of several blocks, so it waits for all of them.
@@ -42,6 +42,7 @@ void CudaStream::normalize_qk(const ProjectQkv& op) {
       .heads = op.heads,
       .cache_heads = cache.heads(),
       .head_dim = op.head_dim,
+      .head_stride = head_stride(op.head_dim),
       .epsilon = *op.qk_norm_epsilon,
   };
   with_compute_type([&]<class T>(T) {

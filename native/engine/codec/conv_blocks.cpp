@@ -18,10 +18,10 @@ ResidualBlock::ResidualBlock(Loader& loader, const ConvConfig& config, const std
 
 AttentionBlock::AttentionBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int channels)
     : norm(loader.norm(prefix + "norm", channels, config.norm_eps)),
-      query(loader.linear(prefix + "query", channels, channels)),
-      key(loader.linear(prefix + "key", channels, channels)),
-      value(loader.linear(prefix + "value", channels, channels)),
-      output(loader.linear(prefix + "output", channels, channels)) {}
+      query(loader.linear(prefix + "query", channels, channels, true, {.out = channels})),
+      key(loader.linear(prefix + "key", channels, channels, true, {.out = channels})),
+      value(loader.linear(prefix + "value", channels, channels, true, {.out = channels})),
+      output(loader.linear(prefix + "output", channels, channels, true, {.in = channels})) {}
 
 Canvas::Canvas(Backend& backend, Stream& stream, const ConvConfig& config, int samples)
     : backend_(backend), stream_(stream), config_(config) {
@@ -109,7 +109,8 @@ void Canvas::run(const AttentionBlock& block) {
   if (attention_ == nullptr) {
     attention_.reset(new AttentionMemory{AllRows(backend_, grid_.samples, positions),
                                          backend_.kv_cache(1, grid_.samples, 1, channels_, positions),
-                                         pictures(grid_, channels_), pictures(grid_, channels_)});
+                                         backend_.allocate_heads(grid_.rows(), 1, channels_),
+                                         backend_.allocate_heads(grid_.rows(), 1, channels_)});
   }
   Buffer& normalized = second(channels_);
   const Rows rows = attention_->rows.rows(grid_.samples);

@@ -23,10 +23,11 @@ auto naming(const std::string& name, const Body& body) {
 DeviceLoader::DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format)
     : backend_(backend), source_(source), format_(format), stream_(backend.stream()) {}
 
-std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in) {
+std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in,
+                                             HeadDims heads) {
   const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
   const HostMatrix matrix = source_.get(weight, out, in);
-  return naming(weight, [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_); });
+  return naming(weight, [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_, heads); });
 }
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,

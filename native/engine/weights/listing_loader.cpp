@@ -6,7 +6,8 @@ void ListingLoader::add(const std::string& name, std::vector<int> shape) {
   if (names_.insert(name).second) tensors_.push_back({name, std::move(shape)});
 }
 
-std::unique_ptr<Linear> ListingLoader::linear(const std::string& weight, const std::string& bias, int out, int in) {
+std::unique_ptr<Linear> ListingLoader::linear(const std::string& weight, const std::string& bias, int out, int in,
+                                              HeadDims) {
   add(weight, {out, in});
   if (!bias.empty()) add(bias, {out});
   return nullptr;

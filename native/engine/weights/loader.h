@@ -17,8 +17,8 @@ class Loader {
   virtual ~Loader() = default;
 
   /// `name`.weight [out, in] and, unless there is none, `name`.bias [out].
-  std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true) {
-    return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in);
+  std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true, HeadDims heads = {}) {
+    return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in, heads);
   }
   /// `name`.weight [size] and, unless there is none, `name`.bias [size].
   Norm norm(const std::string& name, int size, float epsilon, NormKind kind = NormKind::layer_norm,
@@ -30,7 +30,8 @@ class Loader {
   }
 
   /// A weight [out, in] and a bias [out] of another name, or none where that is empty.
-  virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) = 0;
+  virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
+                                         HeadDims heads = {}) = 0;
   /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
   virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                          int in) = 0;
@@ -54,7 +55,8 @@ class DeviceLoader : public Loader {
  public:
   DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);
   using Loader::linear;
-  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
+                                 HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                  int in) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling resampling) override;
@@ -82,7 +84,8 @@ struct TensorShape {
 class ListingLoader : public Loader {
  public:
   using Loader::linear;
-  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in) override;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
+                                 HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>&, const std::vector<float>&, int, int) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling) override;
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
