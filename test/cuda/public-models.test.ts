@@ -22,7 +22,6 @@ import {
   tokenizerAnswers,
 } from '../lib/public-answers.js';
 import { temporaryFolder, valuesOf } from '../lib/public-files.js';
-import { enlargeHeads } from './larger-heads.js';
 
 const folder = temporaryFolder(t);
 
@@ -38,10 +37,6 @@ function emulated(): string {
 process.env.MAGNETS_PREBUILD ??= emulated();
 
 await convertAll(folder);
-const names = { maskgit: 'maskgit-large', halton: 'halton-large', maskbit: 'maskbit-large' };
-for (const [from, to] of Object.entries(names)) {
-  await enlargeHeads(join(folder, from), join(folder, to));
-}
 
 const mean = (values: readonly number[]) =>
   values.reduce((sum, one) => sum + one, 0) / values.length;
@@ -150,44 +145,29 @@ async function checkTokenizer(t: Test, compute: Compute, model: Model, name: str
   });
 }
 
-// Enlarged heads change the numbers of no answer, so what follows is about CUDA.
-t.test('heads of another size, on the CPU', async (t) => {
-  for (const [name, question] of [
-    [names.maskgit, maskgitQuestion(answersOf('maskgit-flax-tiny'))],
-    [names.halton, haltonQuestion(answersOf('halton-tiny'))],
-  ] as const) {
-    const model = await load(join(folder, name), { device: 'cpu' });
-    t.teardown(() => model.dispose());
-    // The bound of public-models.test.ts in test/lib.
-    const bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
-    const error = distance(await logitsOf(model, question), question.want);
-    t.ok(error < bound, `${name}: error ${error} of ${bound}`);
-  }
-});
-
 for (const compute of ['bf16', 'f16'] as const) {
   t.test(`MaskGIT, ${compute}`, async (t) => {
-    const model = await opened(t, names.maskgit, compute);
+    const model = await opened(t, 'maskgit', compute);
     await checkLogits(t, compute, model, maskgitQuestion(answersOf('maskgit-flax-tiny')));
     await checkFlops(t, model);
-    await checkTokenizer(t, compute, model, names.maskgit, 'maskgit-flax-tiny');
+    await checkTokenizer(t, compute, model, 'maskgit', 'maskgit-flax-tiny');
   });
 
   t.test(`MaskBit, ${compute}`, async (t) => {
     const answers = answersOf('maskbit-tiny');
     const device = native().openCuda(0, compute);
     t.teardown(() => device.dispose());
-    const logits = await maskbitLogits(join(folder, names.maskbit), device, compute, answers);
+    const logits = await maskbitLogits(join(folder, 'maskbit'), device, compute, answers);
     const error = distance(logits, answers.float('logits').data);
-    const model = await opened(t, names.maskbit, compute);
+    const model = await opened(t, 'maskbit', compute);
     const bound = transformerBound(compute, model.config.layers);
     t.ok(error < bound, `logits: error ${error} of ${bound}`);
     await checkFlops(t, model);
-    await checkTokenizer(t, compute, model, names.maskbit, 'maskbit-tiny');
+    await checkTokenizer(t, compute, model, 'maskbit', 'maskbit-tiny');
   });
 
   for (const [name, of] of [
-    [names.halton, 'halton-tiny'],
+    ['halton', 'halton-tiny'],
     ['halton-odd', 'halton-odd'],
   ] as const) {
     t.test(`${of}, ${compute}`, async (t) => {
@@ -204,7 +184,7 @@ for (const compute of ['bf16', 'f16'] as const) {
   }
 
   t.test(`VQ-16, ${compute}`, async (t) => {
-    const model = await opened(t, names.halton, compute);
-    await checkTokenizer(t, compute, model, names.halton, 'vq16-tiny');
+    const model = await opened(t, 'halton', compute);
+    await checkTokenizer(t, compute, model, 'halton', 'vq16-tiny');
   });
 }
