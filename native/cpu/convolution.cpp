@@ -77,7 +77,7 @@ class PieceProduct {
 
 void CpuStream::do_run(const Convolution& op) {
   const KernelShape shape(op.resampling);
-  const Pieces pieces(shape, shape.places(op.grid), op.in);
+  const Pieces pieces(shape, shape.places(op.grid), op.in, kernels_.tile_rows);
   if (is_narrow(op)) return convolve_narrow(kernels_, *pool_, op, shape, pieces, bands_);
 
   const int panels = panels_of(op.out);

@@ -13,28 +13,34 @@ constexpr int kMostColumns = 48;  // of a piece: some tiles, and little more are
 
 constexpr int parts_of(int extent, int most) { return (extent + most - 1) / most; }
 
+/// Where a part of `extent` begins that is cut evenly.
+int begin(int extent, int part, int parts) { return static_cast<int>(static_cast<int64_t>(extent) * part / parts); }
+
 }  // namespace
 
-Pieces::Pieces(const KernelShape& shape, const Grid& places, int in)
-    : places_(places), columns_(parts_of(places.width, kMostColumns)) {
-  const int width = shape.reads(parts_of(places.width, columns_));
+Pieces::Pieces(const KernelShape& shape, const Grid& places, int in, int tile_rows)
+    : places_(places), tile_rows_(tile_rows), columns_(parts_of(places.width, kMostColumns)) {
+  int widest = 0;
+  for (int i = 0; i < columns_; ++i) widest = std::max(widest, first_column(i + 1) - first_column(i));
+  const int width = shape.reads(widest);
   int height = places.height;
   while (height > 1 && int64_t{shape.reads(height)} * width * in > kBandFloats) --height;
   lines_ = parts_of(places.height, height);
   band_pixels_ = static_cast<size_t>(shape.reads(parts_of(places.height, lines_))) * width;
 }
 
+int Pieces::first_column(int part) const {
+  return std::min(places_.width, begin(parts_of(places_.width, tile_rows_), part, columns_) * tile_rows_);
+}
+
 Piece Pieces::operator[](int index) const {
-  const auto begin = [](int extent, int part, int parts) {
-    return static_cast<int>(static_cast<int64_t>(extent) * part / parts);
-  };
   const int line = index / columns_ % lines_, column = index % columns_;
-  const int top = begin(places_.height, line, lines_), left = begin(places_.width, column, columns_);
+  const int top = begin(places_.height, line, lines_), left = first_column(column);
   return {.sample = index / columns_ / lines_,
           .top = top,
           .left = left,
           .height = begin(places_.height, line + 1, lines_) - top,
-          .width = begin(places_.width, column + 1, columns_) - left};
+          .width = first_column(column + 1) - left};
 }
 
 void fill_band(const Kernels& kernels, const Convolution& op, const KernelShape& shape, const Piece& piece,

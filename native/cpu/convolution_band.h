@@ -12,18 +12,21 @@ struct Piece {
   int sample, top, left, height, width;
 };
 
-/// All places, cut evenly into pieces whose bands have the right size.
+/// All places, cut evenly into pieces whose bands have the right size; between columns that begin a tile of so many
+/// rows, for whole tiles are the fastest.
 class Pieces {
  public:
-  Pieces(const KernelShape& shape, const Grid& places, int in);
+  Pieces(const KernelShape& shape, const Grid& places, int in, int tile_rows);
   int count() const { return places_.samples * lines_ * columns_; }
   Piece operator[](int index) const;
   /// Pixels of the largest band.
   size_t band_pixels() const { return band_pixels_; }
 
  private:
+  int first_column(int part) const;
+
   Grid places_;
-  int lines_, columns_;
+  int tile_rows_, lines_, columns_;
   size_t band_pixels_;
 };
 

@@ -48,15 +48,16 @@ float PackedLinear::weight(int out, int in) const {
 
 void PackedLinear::tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a,
                         size_t a_stride, bool accumulate, bool add_bias, float* c, size_t c_stride) const {
+  const auto compute = [&](float* sums, size_t stride) {
+    tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride);
+    for (int i = 0; i < rows && add_bias; ++i) kernels.add(sums + i * stride, bias_.get() + panel * kPanel, columns);
+  };
+  if (columns == kPanel) return compute(c, c_stride);
   constexpr int kMostRows = 16;
   alignas(kAlignment) float beside[kMostRows * kPanel] = {};
-  const bool fits = columns == kPanel;
-  float* sums = fits ? c : beside;
-  const size_t stride = fits ? c_stride : kPanel;
-  for (int i = 0; i < rows && accumulate && !fits; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
-  tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride);
-  for (int i = 0; i < rows && add_bias; ++i) kernels.add(sums + i * stride, bias_.get() + panel * kPanel, columns);
-  for (int i = 0; i < rows && !fits; ++i) std::copy_n(beside + i * kPanel, columns, c + i * c_stride);
+  for (int i = 0; i < rows && accumulate; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
+  compute(beside, kPanel);
+  for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, c + i * c_stride);
 }
 
 }  // namespace magnets::cpu
