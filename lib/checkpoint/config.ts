@@ -209,14 +209,15 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
-/** A number, or [first, last]. */
+/** A number, or [first, …, last]. */
 function readRange(reader: Reader, key: string, least: number): Range {
   if (!Array.isArray(reader.value(key))) return reader.number(key, least);
-  const valid = (end: unknown) => typeof end === 'number' && Number.isFinite(end) && end >= least;
-  const ends = reader.list(key);
-  return ends.length === 2 && ends.every(valid)
-    ? (ends as [number, number])
-    : reader.fail(key, `a number of at least ${least} or [first, last]`);
+  const valid = (point: unknown) =>
+    typeof point === 'number' && Number.isFinite(point) && point >= least;
+  const points = reader.list(key);
+  return points.length >= 2 && points.length <= mostSteps && points.every(valid)
+    ? (points as number[])
+    : reader.fail(key, `a number of at least ${least} or [first, …, last]`);
 }
 
 function readRefresh(reader: Reader, key: string): Refresh {
@@ -243,7 +244,7 @@ const readersOfSampling: {
   order: (reader, key) => reader.oneOf(key, ...orders),
   temperature: (reader, key) => readRange(reader, key, 0),
   inverseTemperature: (reader, key) => readRange(reader, key, leastPositive),
-  choiceTemperature: (reader, key) => reader.number(key),
+  choiceTemperature: (reader, key) => readRange(reader, key, 0),
   confidence: (reader, key) => reader.oneOf(key, ...confidences),
   topK: (reader, key) => reader.integer(key, 0),
 };

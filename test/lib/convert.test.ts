@@ -30,6 +30,7 @@ const files = {
   vq16: publicFixture('vq16-tiny/model.pt'),
   port: publicFixture('maskgit-vqgan-tiny/pytorch_model.bin'),
   maskbit: publicFixture('maskbit-tiny/tokenizer.safetensors'),
+  titok: publicFixture('titok-generator-tiny/model.safetensors'),
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
@@ -65,6 +66,20 @@ async function stored(path: string, group = ''): Promise<Map<string, Values>> {
   }
   await closeSource(source);
   return tensors;
+}
+
+/** The shapes of a public file. */
+async function shapesOf(path: string): Promise<Record<string, readonly number[]>> {
+  const source = await openSource(path);
+  await closeSource(source);
+  return Object.fromEntries([...source.groups.get('')!].map(([name, { shape }]) => [name, shape]));
+}
+
+/** Without what is undefined. */
+function definedOf<T>(entries: Readonly<Record<string, T | undefined>>): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(entries).filter((entry): entry is [string, T] => entry[1] !== undefined),
+  );
 }
 
 const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
@@ -191,6 +206,77 @@ for (const [name, file, heads, headDim] of [
     });
   });
 }
+
+/** Our names of what Hugging Face's BERT stores in the same form. */
+const bertNames: readonly (readonly [RegExp, string])[] = [
+  [/^model\.lm_head\.weight$/, 'head.output.weight'],
+  [/^model\.lm_head\.bias$/, 'head.bias'],
+  [/^model\.embeddings\.LayerNorm\./, 'embeddings.norm.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.self\./, 'layers.$1.attention.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.output\.dense\./, 'layers.$1.attention.output.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.output\.LayerNorm\./, 'layers.$1.attention.norm.'],
+  [/^model\.encoder\.layer\.(\d+)\.intermediate\.dense\./, 'layers.$1.mlp.up.'],
+  [/^model\.encoder\.layer\.(\d+)\.output\.dense\./, 'layers.$1.mlp.down.'],
+  [/^model\.encoder\.layer\.(\d+)\.output\.LayerNorm\./, 'layers.$1.mlp.norm.'],
+];
+
+t.test("TiTok's generator: every tensor where it belongs, and its recipe", async (t) => {
+  const to = join(temporaryFolder(t), 'titok');
+  await convert(files.titok, { to, heads: 8 });
+  const tensors = written(to);
+  const source = await stored(files.titok);
+  const left = new Set(tensors.keys());
+  for (const [name, { values, shape }] of source) {
+    const rule = bertNames.find(([pattern]) => pattern.test(name));
+    if (rule === undefined) continue;
+    const ours = name.replace(rule[0], rule[1]);
+    t.same(tensors.get(ours), { shape, values }, ours);
+    left.delete(ours);
+  }
+  t.same([...left].sort(), ['embeddings.position.weight', 'embeddings.word.weight']);
+  const embedding = (name: string) => source.get(`model.embeddings.${name}_embeddings.weight`)!;
+  const words = embedding('word').values;
+  const d = 48;
+  const word = tensors.get('embeddings.word.weight')!;
+  t.same(word.shape, [47, d], 'codes, classes and none, the mask');
+  t.same(word.values.subarray(0, 40 * d), words.subarray(0, 40 * d));
+  t.same(word.values.subarray(40 * d, 46 * d), words.subarray(41 * d));
+  t.same(word.values.subarray(46 * d), words.subarray(40 * d, 41 * d));
+  const segments = embedding('token_type').values;
+  const position = tensors.get('embeddings.position.weight')!;
+  t.same(
+    position.values,
+    embedding('position').values.map((value, i) => value + segments[i % d]!),
+  );
+  const config = configOf(to);
+  t.match(config, {
+    num_attention_heads: 8,
+    intermediate_size: 96,
+    norm_position: 'post',
+    hidden_act: 'gelu',
+    layer_norm_eps: 1e-12,
+    head: 'plain',
+    tied: false,
+    codebook_size: 40,
+    num_classes: 5,
+    latent_shape: [1, 1, 12],
+    sampling: {
+      steps: 8,
+      masking_schedule: 'arccos',
+      guidance: 3,
+      guidance_schedule: 'linear',
+      confidence: 'logit',
+    },
+  });
+  // Its own two temperatures of a step, multiplied.
+  const { temperature, choice_temperature: choice } = config.sampling;
+  t.equal(temperature.length, 8);
+  t.same(choice, temperature);
+  for (const [step, ratio] of [0.125, 0.5, 1].map((ratio) => [8 * ratio - 1, ratio] as const)) {
+    const want = (0.5 + 0.8 * (1 - ratio)) * (11 * (1 - ratio));
+    t.ok(Math.abs(temperature[step] - want) < 1e-12, `step ${step}: ${temperature[step]}`);
+  }
+});
 
 /** [out, height, width, in] of a PyTorch convolution, or [out, in] where it is of one pixel. */
 function reordered({ shape, values }: Values): Values {
@@ -484,9 +570,7 @@ function haltonShapes(changes: Record<string, number[] | undefined> = {}) {
     'head.bias': [41],
     ...changes,
   };
-  return Object.fromEntries(
-    Object.entries(shapes).filter((entry): entry is [string, number[]] => entry[1] !== undefined),
-  );
+  return definedOf(shapes);
 }
 
 t.test('refusals', async (t) => {
@@ -585,6 +669,40 @@ t.test('refusals', async (t) => {
     publicFixture('maskbit-tiny/maskbit_generator_6bit.bin'),
     /expected a hidden size of 1024, or --heads that divide it, but received 48/,
     { heads: undefined },
+  );
+  await refused(
+    'a TiTok of another size, without --heads',
+    files.titok,
+    /word_embeddings\.weight: expected a hidden size of 768, or --heads that divide it, but received 48/,
+    { heads: undefined },
+  );
+  const bert = async (changes: Record<string, number[] | undefined>) => {
+    return file(sparseTorchFile(definedOf({ ...(await shapesOf(files.titok)), ...changes })));
+  };
+  await refused(
+    'a TiTok of more codes than ids',
+    await bert({ 'model.lm_head.weight': [46, 48] }),
+    /word_embeddings\.weight: expected more rows than the 46 codes and 2/,
+  );
+  await refused(
+    'a TiTok with one segment',
+    await bert({ 'model.embeddings.token_type_embeddings.weight': [1, 48] }),
+    /token_type_embeddings\.weight: expected a tensor \[2,48\] but received \[1,48\]/,
+  );
+  await refused(
+    'a TiTok of the class alone',
+    await bert({ 'model.embeddings.position_embeddings.weight': [1, 48] }),
+    /position_embeddings\.weight: expected more rows than the class's/,
+  );
+  await refused(
+    'a BERT with a pooler',
+    await bert({ 'model.pooler.dense.weight': [48, 48] }),
+    /model\.pooler\.dense\.weight: expected no such tensor in TiTok's generator/,
+  );
+  await refused(
+    'a U-ViT of TiTok',
+    file(sparseTorchFile({ 'in_blocks.0.norm1.weight': [4] })),
+    /it looks like the generator of TiTok S-128, a U-ViT/,
   );
   await refused(
     'a tokenizer for a generator',

@@ -36,6 +36,7 @@ const models = {
     file('maskbit-tiny', 'tokenizer.safetensors'),
     8,
   ],
+  titok: [file('titok-generator-tiny', 'model.safetensors'), undefined, 8],
 } as const;
 
 /** Logits of ids that `forward` cannot be asked for: of some tokens one half alone is masked. */
@@ -188,6 +189,45 @@ for (const instructionSet of info().cpu.instructionSets) {
       });
       const { tokens } = await generation.result({ pixels: false });
       t.same([...tokens.data], [...expected.int(form).data], form);
+    }
+  });
+
+  t.test(`TiTok, ${instructionSet}`, async (t) => {
+    const expected = answersIn(file('titok-generator-tiny', 'expected.safetensors'));
+    const model = await opened(t, 'titok');
+    const ids = expected.int('ids');
+    const tokens = new Tensor(
+      'int32',
+      ids.data.map((id) => (id === 40 ? -1 : id)),
+      ids.dims,
+    );
+    const classes = [...expected.int('labels').data];
+    for (const [name, labels] of [
+      ['logits', classes],
+      ['logits.dropped', classes.map(() => null)],
+    ] as const) {
+      const logits = await model.forward({ tokens, labels });
+      const error = relativeError(logits.data, expected.float(name).data);
+      t.ok(error < f32Bound, `${name}: error ${error} of ${f32Bound}`);
+    }
+    const forms = {
+      'greedy.linear': { guidance: 3, guidanceSchedule: 'linear' },
+      'greedy.constant': { guidance: 1.5, guidanceSchedule: 'constant' },
+      // Its scale of 4 is of conditional and unconditional: u + 4 (c - u) = c + 3 (c - u).
+      'greedy.power-cosine': { guidance: 3, guidanceSchedule: 'cosine', guidancePower: 3 },
+    } as const;
+    for (const [form, guidance] of Object.entries(forms)) {
+      const generation = model.generate({
+        labels: classes,
+        temperature: 0,
+        choiceTemperature: 0,
+        seed: 1,
+        schedule: 'baseline',
+        cache: false,
+        steps: 6,
+        ...guidance,
+      });
+      t.same([...(await generation.result()).tokens.data], [...expected.int(form).data], form);
     }
   });
 
