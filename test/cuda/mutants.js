@@ -300,7 +300,11 @@ export const mutants = [
     to: 'reinterpret_cast<uintptr_t>(p) % 4 == 0',
   },
   { ...softmax, from: 'largest = fmaxf(largest, x[i])', to: 'largest = fmaxf(x[i], 0.0f)' },
-  { ...softmax, from: 'const float scale = 1.0f / sum_of_warp(sum)', to: 'const float scale = 1.0f / sum' },
+  {
+    ...softmax,
+    from: 'const float scale = 1.0f / sum_of_warp(sum)',
+    to: 'const float scale = 1.0f / sum',
+  },
   { ...softmax, from: 'first += 32 * 8', to: 'first += 32 * 16' },
   // QK norm, where queries and keys lie
   { ...qkNorm, from: 'branch * a.cache_heads', to: 'branch * a.heads' },

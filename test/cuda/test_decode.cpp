@@ -288,23 +288,22 @@ void tokenizes_patches_like_the_cpu(const Subject& subject) {
 
 void convolves_like_the_cpu(const Subject& subject) {
   for (const bool all : {false, true}) {
-    const ConvConfig config{.height = 12,
-                            .width = 8,
-                            .channels = 3,
-                            .base_channels = 16,
-                            .multipliers = {1, 2},
+    const ConvConfig config{.levels = {.height = 12,
+                                       .width = 8,
+                                       .channels = 3,
+                                       .base_channels = 16,
+                                       .multipliers = {1, 2},
+                                       .attention = all,
+                                       .shortcut = all ? Shortcut::projection : Shortcut::none,
+                                       .norm_groups = 8,
+                                       .norm_eps = 1e-6f},
                             .encoder_blocks = 1,
-                            .decoder_blocks = 1,
-                            .attention = all,
-                            .shortcut = all ? Shortcut::projection : Shortcut::none,
                             .downsample = all ? Downsample::convolution : Downsample::mean,
                             .encoder_output_kernel = all ? 3 : 1,
                             .quantizer = all ? Quantizer::cosine : Quantizer::nearest,
                             .codebook_size = 30,
                             .codebook_dim = all ? 6 : 10,
-                            .code_channels = 10,
-                            .norm_groups = 8,
-                            .norm_eps = 1e-6f,
+                            .decoder = {.blocks = 1, .code_channels = 10},
                             .signed_pixels = all};
     tokenizes_like_the_cpu<Conv>(subject, config);
   }

@@ -760,23 +760,22 @@ void the_listed_tensors_are_those_that_are_loaded() {
   Vit(cpu::open_cpu(1, ""), config, weights, kF32);
   compare(Vit::tensors(config), weights, "codec");
   for (const bool all : {false, true}) {
-    const ConvConfig config{.height = 8,
-                            .width = 12,
-                            .channels = 3,
-                            .base_channels = 8,
-                            .multipliers = {1, 2},
+    const ConvConfig config{.levels = {.height = 8,
+                                       .width = 12,
+                                       .channels = 3,
+                                       .base_channels = 8,
+                                       .multipliers = {1, 2},
+                                       .attention = all,
+                                       .shortcut = all ? Shortcut::projection : Shortcut::none,
+                                       .norm_groups = 4,
+                                       .norm_eps = 1e-6f},
                             .encoder_blocks = 1,
-                            .decoder_blocks = 2,
-                            .attention = all,
-                            .shortcut = all ? Shortcut::projection : Shortcut::none,
                             .downsample = all ? Downsample::convolution : Downsample::mean,
                             .encoder_output_kernel = all ? 3 : 1,
                             .quantizer = all ? Quantizer::cosine : Quantizer::bits,
                             .codebook_size = 32,
                             .codebook_dim = 5,
-                            .code_channels = all ? 7 : 5,
-                            .norm_groups = 4,
-                            .norm_eps = 1e-6f,
+                            .decoder = {.blocks = 2, .code_channels = all ? 7 : 5},
                             .signed_pixels = all};
     Recorder recorder(3);
     Conv(cpu::open_cpu(1, ""), config, recorder, kF32);
