@@ -6,6 +6,7 @@
 
 #include "../../native/cpu/cpu_backend.h"
 #include "../../native/engine/codec/conv.h"
+#include "../../native/engine/codec/titok.h"
 #include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "check.h"
@@ -781,6 +782,28 @@ void the_listed_tensors_are_those_that_are_loaded() {
     Conv(cpu::open_cpu(1, ""), config, recorder, kF32);
     compare(Conv::tensors(config), recorder, "convolutional codec");
   }
+  const TitokConfig titok{.vit = {.encoder = layers,
+                                  .decoder = layers,
+                                  .codebook_size = 30,
+                                  .codebook_dim = 6,
+                                  .sample = {1, 6, 4},
+                                  .patch = {1, 2, 2},
+                                  .channels = 3},
+                          .latents = 5,
+                          .levels = {.height = 6,
+                                     .width = 4,
+                                     .channels = 3,
+                                     .base_channels = 8,
+                                     .multipliers = {1, 2},
+                                     .attention = false,
+                                     .shortcut = Shortcut::none,
+                                     .norm_groups = 4,
+                                     .norm_eps = 1e-6f},
+                          .pixel_codes = 21,
+                          .decoder = {.blocks = 2, .code_channels = 7}};
+  Recorder recorder(4);
+  Titok(cpu::open_cpu(1, ""), titok, recorder, kF32);
+  compare(Titok::tensors(titok), recorder, "codec of latent tokens");
 }
 
 }  // namespace
