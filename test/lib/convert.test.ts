@@ -31,6 +31,7 @@ const files = {
   port: publicFixture('maskgit-vqgan-tiny/pytorch_model.bin'),
   maskbit: publicFixture('maskbit-tiny/tokenizer.safetensors'),
   titok: publicFixture('titok-generator-tiny/model.safetensors'),
+  titokTokenizer: publicFixture('titok-tokenizer-tiny/model.safetensors'),
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
@@ -492,6 +493,94 @@ t.test(
   },
 );
 
+/** Our names of what TiTok's tokenizer stores in the same form. */
+const titokNames: readonly (readonly [RegExp, string])[] = [
+  [/^(encoder|decoder)\.ln_pre\./, '$1.input_norm.'],
+  [/^(encoder|decoder)\.ln_post\./, '$1.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.ln_1\./, '$1.layers.$2.attention.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.ln_2\./, '$1.layers.$2.mlp.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.attn\.out_proj\./, '$1.layers.$2.attention.output.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.mlp\.c_fc\./, '$1.layers.$2.mlp.up.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.mlp\.c_proj\./, '$1.layers.$2.mlp.down.'],
+  [/^encoder\.conv_out\./, 'encoder.output.'],
+  [/^decoder\.decoder_embed\./, 'decoder.input.'],
+  [/^decoder\.ffn\.0\./, 'mixture.hidden.'],
+  [/^decoder\.ffn\.2\./, 'mixture.scores.'],
+  [/^quantize\.embedding\./, 'codebook.'],
+  [/^pixel_quantize\.embedding\./, 'mixture.codebook.'],
+  ...vqganNames,
+  [/^pixel_decoder\./, 'pixels.'],
+];
+
+t.test("TiTok's tokenizer: every tensor where it belongs", async (t) => {
+  const to = join(temporaryFolder(t), 'titok');
+  const [part] = await convert(files.titokTokenizer, { to, heads: 4 });
+  t.match(part, { part: 'tokenizer', origin: { name: "TiTok's tokenizer" } });
+  const [all, source] = [written(to), await stored(files.titokTokenizer)];
+  const theirs = (name: string) => source.get(name)!.values;
+  const [d, patches, latents] = [32, 16, 12];
+  const special =
+    /nin_shortcut|up\.1\.block\.0\.conv2|latent_token|_embedding$|mask_token|patch_embed|in_proj/;
+  const tensors = new Map(all);
+  for (const half of ['encoder', 'decoder'] as const) {
+    const position = tensors.get(`${half}.position.weight`)!;
+    tensors.delete(`${half}.position.weight`);
+    t.same(position.shape, [1 + patches + latents, d]);
+    const [own, ofLatents] = ['positional_embedding', 'latent_token_positional_embedding'].map(
+      (name) => theirs(`${half}.${name}`),
+    );
+    const classRow = theirs(`${half}.class_embedding`);
+    const patch = theirs(half === 'encoder' ? 'encoder.patch_embed.bias' : 'decoder.mask_token');
+    const latentRows = half === 'encoder' ? theirs('latent_tokens') : new Float32Array(latents * d);
+    const want = Float32Array.from(position.values, (_, i) => {
+      if (i < d) return own![i]! + classRow[i]!;
+      if (i < own!.length) return own![i]! + patch[i % d]!;
+      return ofLatents![i - own!.length]! + latentRows[i - own!.length]!;
+    });
+    t.same(position.values, want, `${half}.position.weight`);
+    for (let layer = 0; layer < 2; ++layer) {
+      for (const kind of ['weight', 'bias']) {
+        const joined = ['query', 'key', 'value'].flatMap((name) => {
+          const ours = `${half}.layers.${layer}.attention.${name}.${kind}`;
+          const { values } = tensors.get(ours)!;
+          tensors.delete(ours);
+          return [...values];
+        });
+        t.same(joined, [...theirs(`${half}.transformer.${layer}.attn.in_proj_${kind}`)]);
+      }
+    }
+  }
+  const input = tensors.get('encoder.input.weight')!;
+  tensors.delete('encoder.input.weight');
+  t.same(input.shape, [d, 4 * 4 * 3], 'rows, columns, channels');
+  t.same(input.values, reordered(source.get('encoder.patch_embed.weight')!).values);
+  checkTokenizer(t, tensors, source, titokNames, [special]);
+  checkFolded(t, all, source, 'pixels.levels.1.blocks.0', 'pixel_decoder.up.1.block.0');
+  t.match(configOf(to), {
+    kind: 'titok',
+    sample_shape: [1, 16, 16],
+    channels: 3,
+    hidden_size: 32,
+    num_attention_heads: 4,
+    intermediate_size: 128,
+    hidden_act: 'gelu',
+    layer_norm_eps: 1e-5,
+    encoder_layers: 2,
+    decoder_layers: 2,
+    latent_tokens: 12,
+    codebook_size: 40,
+    codebook_dim: 12,
+    pixel_decoder: {
+      base_channels: 32,
+      multipliers: [1, 1, 2],
+      decoder_blocks: 2,
+      shortcut: 'none',
+      codebook_size: 1024,
+      code_channels: 16,
+    },
+  });
+});
+
 t.test('rounding', async (t) => {
   const halves = Uint16Array.from({ length: 2 ** 16 }, (_, half) => half);
   const values = new Float32Array(2 ** 16);
@@ -660,9 +749,47 @@ t.test('refusals', async (t) => {
     /expected one model but found (a, c|c, a)/,
   );
   await refused(
-    'a tokenizer of TiTok',
+    'a tokenizer of TiTok without a decoder of pixels',
     file(sparseTorchFile({ latent_tokens: [4, 4] })),
-    /it looks like a tokenizer of TiTok/,
+    /it looks like a tokenizer of TiTok or TA-TiTok without MaskGIT's decoder of pixels/,
+  );
+  const latentTokens = async (changes: Record<string, number[] | undefined>) =>
+    file(sparseTorchFile(definedOf({ ...(await shapesOf(files.titokTokenizer)), ...changes })));
+  await refused(
+    'a tokenizer of TiTok of another size, without --heads',
+    files.titokTokenizer,
+    /latent_tokens: expected a hidden size of 512, 768, 1024, or --heads that divide it, but received 32/,
+    { heads: undefined },
+  );
+  await refused(
+    'patches of another size than what is made of them',
+    await latentTokens({ 'encoder.patch_embed.weight': [32, 3, 8, 8] }),
+    /patch_embed\.weight: expected patches of the 3 x 4 x 4 values .* but received 3 x 8 x 8/,
+  );
+  await refused(
+    'patches that are no square',
+    await latentTokens({ 'encoder.positional_embedding': [18, 32] }),
+    /encoder\.positional_embedding: expected positions of a square/,
+  );
+  await refused(
+    'another mask',
+    await latentTokens({ 'decoder.mask_token': [1, 2, 32] }),
+    /decoder\.mask_token: expected a tensor \[1,1,32\] but received \[1,2,32\]/,
+  );
+  await refused(
+    'other latents in the decoder',
+    await latentTokens({ 'decoder.latent_token_positional_embedding': [11, 32] }),
+    /decoder\.latent_token_positional_embedding: expected a tensor \[12,32\]/,
+  );
+  await refused(
+    'more in the decoder',
+    await latentTokens({ 'decoder.conv_out.weight': [3, 3, 3, 3] }),
+    /decoder\.conv_out\.weight: expected no such tensor in TiTok's tokenizer/,
+  );
+  await refused(
+    'no levels of pixels',
+    await latentTokens({ 'pixel_decoder.up.0.block.0.conv1.weight': undefined }),
+    /expected levels of residual blocks/,
   );
   await refused(
     'a MaskBit of another size, without --heads',
