@@ -1,5 +1,6 @@
 /** Converted public models answer what their own code answered: logits, every greedy step, tokens and pixels. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
@@ -9,6 +10,8 @@ import { classId, maskId } from '../../lib/plan/vocabulary.js';
 import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
 import { answersIn, publicFixture, relativeError } from './fixtures.js';
+import { magnets } from './magnets.js';
+import { readPng } from './png.js';
 import { temporaryFolder } from './public-files.js';
 
 // f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most sqrt(256) roundings
@@ -280,3 +283,15 @@ for (const instructionSet of info().cpu.instructionSets) {
     });
   }
 }
+
+t.test('pictures of tokens without a grid, by the command line', async (t) => {
+  const out = join(folder, 'titok.png');
+  const generate = ['generate', '3', '--model', join(folder, 'titok'), '--seed', '1', '--out', out];
+  t.match(magnets(...generate), { status: 0 });
+  // 16 pixels are shown three times as large.
+  t.match(readPng(readFileSync(out)), { width: 16 * 3, height: 16 * 3 });
+  t.match(magnets(...generate, '--strip', join(folder, 'strip.png')), {
+    status: 2,
+    stderr: /a model whose tokens lie on a grid for --strip/,
+  });
+});

@@ -26,12 +26,8 @@ struct Kind {
   Activation activation;
   bool residual;
 };
-constexpr Kind kKinds[] = {{Activation::none, false},
-                           {Activation::none, true},
-                           {Activation::gelu, false},
-                           {Activation::gelu_tanh, false},
-                           {Activation::silu, false},
-                           {Activation::tanh, false}};
+constexpr Kind kKinds[] = {{Activation::none, false},      {Activation::none, true},  {Activation::gelu, false},
+                           {Activation::gelu_tanh, false}, {Activation::silu, false}, {Activation::tanh, false}};
 
 void compare(const Subject& subject, Backend& backend, const Case& c, WeightFormat format, const Kind& kind,
              ElementType type, const std::string& what) {

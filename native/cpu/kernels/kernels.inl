@@ -323,6 +323,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName,   kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm,
-                              softmax, add,       add_scaled,     add_squares,     multiply,   rescale,
-                              gelu,    gelu_tanh, silu,           tanh,            gumbel,     burn};
+constexpr Kernels kKernels = {
+    kName,    kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm, softmax, add, add_scaled, add_squares,
+    multiply, rescale,   gelu,           gelu_tanh,       silu,       tanh,     gumbel,  burn};

@@ -20,7 +20,7 @@ class ConvDecoder {
  private:
   ConvLayer input_;
   Stage middle_;
-  std::vector<Stage> levels_;  // by level
+  std::vector<Stage> levels_;         // by level
   std::vector<ConvLayer> upsamples_;  // of level l + 1
   Norm norm_;
   ConvLayer output_;

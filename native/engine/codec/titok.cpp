@@ -141,12 +141,8 @@ Codec::Tokens Titok::tokenize(const std::vector<float>& pixels, int count) const
     transpose_as_columns(values, latents, d);
     stream->upload(values.data(), latent_count, d, *found);
 
-    stream->run(Matmul{.layer = *encoder_output_,
-                       .out = vit.codebook_dim,
-                       .in = d,
-                       .x = {*found},
-                       .rows = latent_count,
-                       .y = *codes});
+    stream->run(Matmul{
+        .layer = *encoder_output_, .out = vit.codebook_dim, .in = d, .x = {*found}, .rows = latent_count, .y = *codes});
     stream->run(Matmul{.layer = *code_scores_,
                        .out = vit.codebook_size,
                        .in = vit.codebook_dim,
@@ -177,8 +173,8 @@ std::unique_ptr<Buffer> Titok::decode(Input x, const Buffer& patches, int sample
                     .rows = rows,
                     .activation = Activation::tanh,
                     .y = *half_way});
-  stream.run(Matmul{
-      .layer = *mixture_scores_, .out = codes, .in = hidden, .x = {*half_way}, .rows = rows, .y = *scores});
+  stream.run(
+      Matmul{.layer = *mixture_scores_, .out = codes, .in = hidden, .x = {*half_way}, .rows = rows, .y = *scores});
   stream.run(Softmax{.x = *scores, .rows = rows, .columns = codes, .y = *shares});
   stream.run(Matmul{.layer = *mixture_,
                     .out = channels,
@@ -231,8 +227,7 @@ Codec::Pixels Titok::detokenize(const std::vector<int32_t>& tokens, int count) c
                        .y = *workspace.x});
     const Input decoded = decoder_->run(vit.decoder.block.full_width(), rows, *cache, workspace, *stream);
     const auto made = decode(decoded, *patch_rows, sequences, canvas, *stream);
-    stream->download(*made, config_.levels.grid(sequences, 0).rows(), vit.channels,
-                     &pixels[first * vit.sample_size()]);
+    stream->download(*made, config_.levels.grid(sequences, 0).rows(), vit.channels, &pixels[first * vit.sample_size()]);
   }
   for (float& value : pixels) value = std::clamp(value, 0.0f, 1.0f);
   return {std::move(pixels), stream->flops().total()};
