@@ -300,11 +300,12 @@ void finds_the_largest(Backend& backend) {
   }
 }
 
-/// Numbers from offset - scale to offset + scale.
+/// Numbers from offset - scale to offset + scale, and one that is larger, before them.
 void softens(const Subject& subject, Backend& backend, int rows, int columns, double scale, double offset) {
   Random random(columns);
   auto x = random.matrix(rows, columns + 3);
   for (double& value : x.values) value = static_cast<float>(scale * value + offset);
+  x.at(0, 0) = offset + 2 * scale;
   auto stream = backend.stream();
   Guarded input(backend, *stream, x, ElementType::f32), output(backend, *stream, reference::Matrix(rows, columns));
   stream->run(Softmax{.x = *input.buffer, .rows = rows, .columns = columns, .y = *output.buffer});
@@ -316,7 +317,7 @@ void softens(const Subject& subject, Backend& backend, int rows, int columns, do
       // less than that (kernels.inl); so do the terms of the sum, which errs by as many units as it has terms, and then
       // the quotient is rounded twice.
       const double want = expected.at(row, i);
-      const double bound = want * ((2 * 3 * 2 * scale + columns + 2) * kUnit + 2 * 2.5e-7) + std::exp(-87);
+      const double bound = want * ((2 * 3 * 3 * scale + columns + 2) * kUnit + 2 * 2.5e-7) + 1.001 * std::exp(-87);
       check_near(values[static_cast<size_t>(row) * output.columns + i], want, bound + subject.roundoff(want),
                  "Softmax");
     }
