@@ -3,7 +3,8 @@
 import { halton } from './halton.js';
 import { maskbit } from './maskbit.js';
 import { maskgit, maskgitTokenizer } from './maskgit.js';
-import { titok, titokTokenizer } from './titok.js';
+import { titok } from './titok.js';
+import { titokTokenizer } from './titok-tokenizer.js';
 import { vq16 } from './vq16.js';
 import { vqgan } from './vqgan.js';
 
