@@ -1,11 +1,7 @@
 /** magnets: masked generative transformers with nested widths. */
 
-export type {
-  Activation,
-  GeneratorConfig,
-  NormPlace,
-  TokenizerConfig,
-} from './checkpoint/config.js';
+export type { GeneratorConfig, NormPlace, TokenizerConfig } from './checkpoint/config.js';
+export type { Activation } from './checkpoint/transformer-config.js';
 export { type ErrorCode, MagnetsError } from './errors.js';
 export { type AnimationFormat, type AnimationOptions, animation } from './media/animation.js';
 export { type DecodePngOptions, decodePng } from './media/decode.js';

@@ -28,10 +28,13 @@ import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
 import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
 import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
-
-/** The exact GELU, its tanh approximation, or SiLU. */
-export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;
-export type Activation = (typeof activations)[number];
+import { readTitokTokenizer, type TitokTokenizerConfig } from './titok-tokenizer.js';
+import {
+  type Activation,
+  checkTransformerSizes,
+  readTransformer,
+  type TransformerConfig,
+} from './transformer-config.js';
 
 /** Pre-LN: a norm before each half of a block; post-LN: after the residual sum (BERT, MaskGIT). */
 export const normPlaces = ['pre', 'post'] as const;
@@ -94,16 +97,10 @@ export interface GeneratorConfig extends ModelShape, Architecture {
   readonly sampling: Recipe;
 }
 
-export interface VitTokenizerConfig {
+export interface VitTokenizerConfig extends TransformerConfig {
   readonly kind: 'vit';
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
   readonly encoderLayers: number;
   readonly decoderLayers: number;
-  readonly activation: Activation;
-  readonly normEps: number;
   readonly codebookSize: number;
   readonly codebookDim: number;
   /** [frames, height, width] in pixels. */
@@ -112,15 +109,8 @@ export interface VitTokenizerConfig {
   readonly channels: number;
 }
 
-/** A vision transformer on patches, or convolutions. */
-export type TokenizerConfig = VitTokenizerConfig | ConvTokenizerConfig;
-
-interface TransformerSizes {
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
-}
+/** A vision transformer on patches, convolutions, or both around a line of latent tokens. */
+export type TokenizerConfig = VitTokenizerConfig | ConvTokenizerConfig | TitokTokenizerConfig;
 
 function readArchitecture(reader: Reader): Architecture {
   const oneOf = <T extends string>(key: string, values: readonly T[], fallback: T): T =>
@@ -157,35 +147,6 @@ function checkArchitecture(
   }
 }
 
-function transformer(reader: Reader) {
-  const hiddenSize = reader.integer('hidden_size');
-  const heads = reader.integer('num_attention_heads');
-  if (!reader.has('head_dim') && hiddenSize % heads !== 0) {
-    reader.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize}) or a head_dim`);
-  }
-  return {
-    hiddenSize,
-    heads,
-    headDim: reader.has('head_dim') ? reader.integer('head_dim') : hiddenSize / heads,
-    intermediateSize: reader.integer('intermediate_size'),
-    activation: reader.oneOf('hidden_act', ...activations),
-    normEps: reader.number('layer_norm_eps'),
-  };
-}
-
-/** Weights of a layer, and what one sequence of `rows` rows needs in each. */
-function checkTransformerSizes(reader: Reader, sizes: TransformerSizes, rows: number): void {
-  const { hiddenSize, intermediateSize } = sizes;
-  const inner = sizes.heads * sizes.headDim;
-  checkSizes(reader, [
-    ['num_attention_heads', 'the attention projections', 3 * inner * hiddenSize],
-    ['intermediate_size', 'a matrix of the MLP', intermediateSize * hiddenSize],
-    ['hidden_size', 'the rows of one sample', rows * hiddenSize],
-    ['num_attention_heads', 'the queries, keys and values of one sample', 3 * rows * inner],
-    ['intermediate_size', 'the hidden units of one sample', rows * intermediateSize],
-  ]);
-}
-
 function readWidths(reader: Reader, file: string, heads: number, hidden: number): Width[] {
   const widths = reader.list('widths').map((entry, i) => {
     const width = Reader.of(file, entry, `widths[${i}].`);
@@ -209,14 +170,15 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
-/** A number, or [first, last]. */
+/** A number, or [first, …, last]. */
 function readRange(reader: Reader, key: string, least: number): Range {
   if (!Array.isArray(reader.value(key))) return reader.number(key, least);
-  const valid = (end: unknown) => typeof end === 'number' && Number.isFinite(end) && end >= least;
-  const ends = reader.list(key);
-  return ends.length === 2 && ends.every(valid)
-    ? (ends as [number, number])
-    : reader.fail(key, `a number of at least ${least} or [first, last]`);
+  const valid = (point: unknown) =>
+    typeof point === 'number' && Number.isFinite(point) && point >= least;
+  const points = reader.list(key);
+  return points.length >= 2 && points.length <= mostSteps && points.every(valid)
+    ? (points as number[])
+    : reader.fail(key, `a number of at least ${least} or [first, …, last]`);
 }
 
 function readRefresh(reader: Reader, key: string): Refresh {
@@ -243,7 +205,7 @@ const readersOfSampling: {
   order: (reader, key) => reader.oneOf(key, ...orders),
   temperature: (reader, key) => readRange(reader, key, 0),
   inverseTemperature: (reader, key) => readRange(reader, key, leastPositive),
-  choiceTemperature: (reader, key) => reader.number(key),
+  choiceTemperature: (reader, key) => readRange(reader, key, 0),
   confidence: (reader, key) => reader.oneOf(key, ...confidences),
   topK: (reader, key) => reader.integer(key, 0),
 };
@@ -276,7 +238,7 @@ function readSampling(parent: Reader, file: string, frames: number, nullClass: b
 export function parseGeneratorConfig(file: string, name: string, json: unknown): GeneratorConfig {
   const reader = Reader.of(file, json);
   reader.oneOf('model_type', 'magnets');
-  const sizes = transformer(reader);
+  const sizes = readTransformer(reader);
   const layers = reader.integer('num_hidden_layers', 1, 1024);
   const codebookSize = reader.integer('codebook_size', 2);
   const classes = reader.integer('num_classes', 0);
@@ -336,8 +298,8 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
 export function parseTokenizerConfig(file: string, json: unknown): TokenizerConfig {
   const reader = Reader.of(file, json);
   reader.oneOf('model_type', 'magnets_tokenizer');
-  const kind = reader.has('kind') ? reader.oneOf('kind', 'vit', 'conv') : 'vit';
-  return kind === 'vit' ? readVitTokenizer(reader) : readConvTokenizer(reader);
+  const kind = reader.has('kind') ? reader.oneOf('kind', ...tokenizerKinds) : 'vit';
+  return tokenizerReaders[kind](reader);
 }
 
 function readVitTokenizer(reader: Reader): VitTokenizerConfig {
@@ -352,7 +314,7 @@ function readVitTokenizer(reader: Reader): VitTokenizerConfig {
   }
   const tokens = product(sampleShape) / product(patchShape);
   if (tokens > mostTokens) reader.fail('patch_shape', `at most ${mostTokens} patches`);
-  const sizes = transformer(reader);
+  const sizes = readTransformer(reader);
   const codebookSize = reader.integer('codebook_size', 2);
   const codebookDim = reader.integer('codebook_dim');
   checkTransformerSizes(reader, sizes, tokens);
@@ -375,15 +337,23 @@ function readVitTokenizer(reader: Reader): VitTokenizerConfig {
   };
 }
 
-/** The pixels that a token stands for: [frames, height, width]. */
+const tokenizerReaders = {
+  vit: readVitTokenizer,
+  conv: readConvTokenizer,
+  titok: readTitokTokenizer,
+};
+const tokenizerKinds = Object.keys(tokenizerReaders) as (keyof typeof tokenizerReaders)[];
+
+/** The pixels that a token, or a patch beside the tokens, stands for: [frames, height, width]. */
 export function patchShapeOf(config: TokenizerConfig): readonly [number, number, number] {
-  if (config.kind === 'vit') return config.patchShape;
+  if (config.kind !== 'conv') return config.patchShape;
   const extent = 2 ** (config.multipliers.length - 1);
   return [1, extent, extent];
 }
 
 /** The token grid of a tokenizer: [frames, height, width]. */
 export function latentShapeOf(config: TokenizerConfig): Shape3 {
+  if (config.kind === 'titok') return [1, 1, config.latents];
   const patchShape = patchShapeOf(config);
   return config.sampleShape.map((extent, axis) => extent / patchShape[axis]!) as Shape3;
 }

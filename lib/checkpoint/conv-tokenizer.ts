@@ -1,6 +1,6 @@
 /** `config.json` of a convolutional tokenizer (docs/checkpoints.md), checked. */
 
-import type { Reader } from './reader.js';
+import type { Reader, Shape3 } from './reader.js';
 import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
@@ -15,26 +15,30 @@ export type Downsample = (typeof downsamples)[number];
 export const quantizers = ['nearest', 'cosine', 'bits'] as const;
 export type Quantizer = (typeof quantizers)[number];
 
-export interface ConvTokenizerConfig {
+/** From `codeChannels` on the coarsest level to pixels. */
+export interface ConvDecoderConfig {
+  readonly baseChannels: number;
+  /** For each level, from that of the pixels to the coarsest: its channels, in multiples of `baseChannels`. */
+  readonly multipliers: readonly number[];
+  readonly decoderBlocks: number;
+  readonly attention: boolean;
+  readonly shortcut: Shortcut;
+  readonly codeChannels: number;
+  readonly normGroups: number;
+  readonly normEps: number;
+}
+
+export interface ConvTokenizerConfig extends ConvDecoderConfig {
   readonly kind: 'conv';
   readonly codebookSize: number;
   readonly codebookDim: number;
   /** [1, height, width] in pixels. */
-  readonly sampleShape: readonly [number, number, number];
+  readonly sampleShape: Shape3;
   readonly channels: number;
-  readonly baseChannels: number;
-  /** For each level, from that of the pixels to the coarsest: its channels, in multiples of `baseChannels`. */
-  readonly multipliers: readonly number[];
   readonly encoderBlocks: number;
-  readonly decoderBlocks: number;
-  readonly attention: boolean;
-  readonly shortcut: Shortcut;
   readonly downsample: Downsample;
   readonly encoderOutputKernel: 1 | 3;
   readonly quantizer: Quantizer;
-  readonly codeChannels: number;
-  readonly normGroups: number;
-  readonly normEps: number;
   /** The encoder sees pixels of [-1, 1]. */
   readonly signedPixels: boolean;
 }
@@ -70,46 +74,81 @@ function readSignedPixels(reader: Reader): boolean {
   return range === '-1,1' || (range !== '0,1' && reader.fail('pixel_range', '[0, 1] or [-1, 1]'));
 }
 
-export function readConvTokenizer(reader: Reader): ConvTokenizerConfig {
+/** The size of pictures: `sample_shape`, of one frame, and `channels`. */
+export function readPictures(reader: Reader) {
   const sampleShape = reader.shape('sample_shape');
-  const [frames, height, width] = sampleShape;
   const channels = reader.integer('channels', 1, 4);
-  if (frames !== 1) reader.fail('sample_shape', 'one frame');
+  if (sampleShape[0] !== 1) reader.fail('sample_shape', 'one frame');
   if (product(sampleShape) * channels > mostSampleValues) {
     reader.fail('sample_shape', `at most ${mostSampleValues} values with ${channels} channels`);
   }
-  const multipliers = readMultipliers(reader);
-  const scale = 2 ** (multipliers.length - 1);
+  return { sampleShape, channels };
+}
+
+/** Pixels of a side that a pixel of the coarsest level stands for. */
+export function scaleOf({ multipliers }: Pick<ConvDecoderConfig, 'multipliers'>): number {
+  return 2 ** (multipliers.length - 1);
+}
+
+/** How many pixels the coarsest level has; refuses pictures that its levels do not divide or that are too large. */
+export function readCoarsest(
+  reader: Reader,
+  [, height, width]: Shape3,
+  decoder: ConvDecoderConfig,
+): number {
+  const scale = scaleOf(decoder);
   if (height % scale !== 0 || width % scale !== 0) {
     reader.fail('sample_shape', `a height and a width that ${scale} divides`);
   }
-  const tokens = (height / scale) * (width / scale);
-  if (tokens > mostTokens) reader.fail('sample_shape', `at most ${mostTokens} tokens`);
+  const pixels = (height / scale) * (width / scale);
+  if (pixels > mostTokens) reader.fail('sample_shape', `at most ${mostTokens} tokens`);
+  const { multipliers, baseChannels } = decoder;
+  const pictures = multipliers.map((multiplier, level) => {
+    const beside = multipliers[Math.min(level + 1, multipliers.length - 1)]!;
+    return ((height * width) / 4 ** level) * baseChannels * Math.max(multiplier, beside);
+  });
+  checkSizes(reader, [['sample_shape', 'the pictures of a level', Math.max(...pictures)]]);
+  return pixels;
+}
 
+export function readConvDecoder(reader: Reader): ConvDecoderConfig {
+  const multipliers = readMultipliers(reader);
   const baseChannels = reader.integer('base_channels', 1, 4096);
   const normGroups = reader.has('norm_groups') ? reader.integer('norm_groups') : 32;
   if (multipliers.some((multiplier) => (baseChannels * multiplier) % normGroups !== 0)) {
     reader.fail('norm_groups', 'a divisor of the channels of every level');
   }
+  const codeChannels = reader.integer('code_channels');
+  const widest = baseChannels * Math.max(...multipliers);
+  checkSizes(reader, [
+    ['multipliers', 'a convolution', 16 * widest ** 2],
+    ['code_channels', 'a convolution', 9 * widest * codeChannels],
+  ]);
+  return {
+    baseChannels,
+    multipliers,
+    decoderBlocks: reader.integer('decoder_blocks', 1, 64),
+    attention: reader.has('attention') && reader.boolean('attention'),
+    shortcut: reader.oneOf('shortcut', ...shortcuts),
+    codeChannels,
+    normGroups,
+    normEps: reader.has('norm_eps') ? reader.number('norm_eps') : 1e-6,
+  };
+}
+
+export function readConvTokenizer(reader: Reader): ConvTokenizerConfig {
+  const { sampleShape, channels } = readPictures(reader);
+  const decoder = readConvDecoder(reader);
+  const tokens = readCoarsest(reader, sampleShape, decoder);
   const codebookSize = reader.integer('codebook_size', 2);
   const codebookDim = reader.integer('codebook_dim');
-  const codeChannels = reader.integer('code_channels');
   const kernel = reader.has('encoder_output_kernel')
     ? reader.integer('encoder_output_kernel', 1, 3)
     : 1;
   if (kernel === 2) reader.fail('encoder_output_kernel', '1 or 3');
-
-  const widest = baseChannels * Math.max(...multipliers);
-  const pictures = multipliers.map((multiplier, level) => {
-    const beside = multipliers[Math.min(level + 1, multipliers.length - 1)]!;
-    return ((height * width) / 4 ** level) * baseChannels * Math.max(multiplier, beside);
-  });
   checkSizes(reader, [
-    ['multipliers', 'a convolution', 16 * widest ** 2],
-    ['code_channels', 'a convolution', 9 * widest * codeChannels],
-    ['sample_shape', 'the pictures of a level', Math.max(...pictures)],
-    ['codebook_dim', 'the projection of codes', codebookDim * codeChannels],
-    ['codebook_size', 'the codebook', codebookSize * Math.max(codebookDim, codeChannels)],
+    ['codebook_dim', 'the projection of codes', codebookDim * decoder.codeChannels],
+    ['codebook_size', 'the codebook', codebookSize * Math.max(codebookDim, decoder.codeChannels)],
     ['codebook_size', 'the distances of one sample', codebookSize * tokens],
   ]);
   return {
@@ -118,18 +157,11 @@ export function readConvTokenizer(reader: Reader): ConvTokenizerConfig {
     codebookDim,
     sampleShape,
     channels,
-    baseChannels,
-    multipliers,
+    ...decoder,
     encoderBlocks: reader.integer('encoder_blocks', 1, 64),
-    decoderBlocks: reader.integer('decoder_blocks', 1, 64),
-    attention: reader.has('attention') && reader.boolean('attention'),
-    shortcut: reader.oneOf('shortcut', ...shortcuts),
     downsample: reader.oneOf('downsample', ...downsamples),
     encoderOutputKernel: kernel as 1 | 3,
     quantizer: readQuantizer(reader, codebookSize, codebookDim),
-    codeChannels,
-    normGroups,
-    normEps: reader.has('norm_eps') ? reader.number('norm_eps') : 1e-6,
     signedPixels: readSignedPixels(reader),
   };
 }

@@ -6,12 +6,14 @@ import { progress } from './output.js';
 export const help = `magnets convert PATH --to FOLDER [--tokenizer PATH]
 
 Converts a public model into a checkpoint folder, which --model of the other commands takes. What PATH is, a file or a
-folder with one, is seen from its contents: MaskGIT (flax), Halton-MaskGIT, MaskBit, or a tokenizer of theirs alone.
+folder with one, is seen from its contents: MaskGIT (flax), Halton-MaskGIT, MaskBit, TiTok, or a tokenizer of theirs
+alone.
 
   --to FOLDER       the folder to write; it must not exist yet
-  --tokenizer PATH  its tokenizer: MaskGIT's (flax or PyTorch), LlamaGen's VQ-16 or MaskBit's; without it no pixels
+  --tokenizer PATH  its tokenizer: MaskGIT's (flax or PyTorch), LlamaGen's VQ-16, MaskBit's or TiTok's; without it no
+                    pixels
   --weights FORMAT  f32, f16 or bf16: how the weights are stored; default f32
-  --heads N         attention heads of a Halton-MaskGIT or MaskBit of another size than the released ones`;
+  --heads N         attention heads of a Halton-MaskGIT, MaskBit or TiTok of another size than the released ones`;
 
 function print({ part, origin, tensors, values, dropped }: ConvertedPart): void {
   const size = `${tensors} tensors, ${(values / 1e6).toPrecision(4)} million values`;

@@ -132,6 +132,9 @@ export async function generateToFiles<R extends GenerationResult>(
   const model = await load(values.model, deviceArguments(values));
   try {
     const [frames, height] = model.tokenizerConfig?.sampleShape ?? [1, 1];
+    if (strip !== undefined && model.tokenizerConfig?.kind === 'titok') {
+      throw new UsageError('Expected a model whose tokens lie on a grid for --strip');
+    }
     const scale = toNumber('scale', values.scale) ?? defaultScale(height);
     const encode = encoderOf(out, frames > 1, {
       columns: toNumber('columns', values.columns),

@@ -9,7 +9,7 @@ import type {
   Refresh,
   SamplingOptions,
 } from '../plan/recipe.js';
-import { toNumber, UsageError } from './arguments.js';
+import { toNumber } from './arguments.js';
 
 export const samplingOptions = {
   masking: { type: 'string' },
@@ -26,8 +26,8 @@ export const samplingHelp = `\
                     list such as 0,3,8; default: the model's, or switch
   --order NAME      what is revealed first: confidence, halton or halton-rolled; default: the model's, or confidence
   --temperature T, --inverse-temperature T, --choice-temperature T
-                    what the logits are divided or multiplied by, FIRST,LAST of the steps or one number, and the noise on
-                    the confidence; default: the model's`;
+                    what the logits are divided or multiplied by, and the noise on the confidence: one number (of the
+                    noise: that falls to 0) or FIRST,...,LAST of the steps; default: the model's`;
 
 export const guidanceOptions = {
   guidance: { type: 'string' },
@@ -50,13 +50,8 @@ function toNumbers(name: string, text: string): number[] {
 
 function toRange(name: string, text: string | undefined): Range | undefined {
   if (text === undefined) return undefined;
-  const ends = toNumbers(name, text);
-  if (ends.length > 2) {
-    throw new UsageError(
-      `Expected T or FIRST,LAST for --${name} but received ${JSON.stringify(text)}`,
-    );
-  }
-  return ends.length === 2 ? (ends as [number, number]) : ends[0];
+  const points = toNumbers(name, text);
+  return points.length === 1 ? points[0] : points;
 }
 
 function toRefresh(text: string | undefined): Refresh | undefined {
@@ -72,7 +67,7 @@ export function samplingArguments(values: Values<typeof samplingOptions>): Sampl
     order: values.order as Order | undefined,
     temperature: toRange('temperature', values.temperature),
     inverseTemperature: toRange('inverse-temperature', values['inverse-temperature']),
-    choiceTemperature: toNumber('choice-temperature', values['choice-temperature']),
+    choiceTemperature: toRange('choice-temperature', values['choice-temperature']),
   };
 }
 

@@ -29,8 +29,11 @@ export type Confidence = (typeof confidences)[number];
 /** Besides step 0 and changes of width: no refresh, one at every n-th step, or at these steps. */
 export type Refresh = 'switch' | number | readonly number[];
 
-/** A number for all steps, or those of the first and the last step, with equal distances between. */
-export type Range = number | readonly [first: number, last: number];
+/**
+ * A number for all steps, or two or more that lie at equal distances from the first step to the last, with straight lines
+ * between: as many as there are steps are one for each.
+ */
+export type Range = number | readonly number[];
 
 /** How tokens are drawn and revealed. */
 export interface SamplingOptions {
@@ -48,17 +51,17 @@ export interface SamplingOptions {
    */
   readonly order?: Order;
   /**
-   * Temperature of the softmax that tokens are drawn from, or [first, last] of the steps; 0 takes the most likely token.
-   * Default: the model's, or 1.
+   * Temperature of the softmax that tokens are drawn from, or [first, …, last] of the steps; 0 takes the most likely
+   * token. Default: the model's, or 1.
    */
   readonly temperature?: Range;
-  /** Instead of a temperature: what the logits are multiplied by, above 0, or [first, last] of the steps. */
+  /** Instead of a temperature: what the logits are multiplied by, above 0, or [first, …, last] of the steps. */
   readonly inverseTemperature?: Range;
   /**
-   * Scale of the Gumbel noise on the confidence that chooses which tokens to reveal; falls linearly to 0 at the last step.
-   * Default: the model's, or 4.5.
+   * Scale of the Gumbel noise on the confidence that chooses which tokens to reveal: a number falls linearly to 0 at the
+   * last step, a list is [first, …, last] of the steps. Default: the model's, or 4.5.
    */
-  readonly choiceTemperature?: number;
+  readonly choiceTemperature?: Range;
 }
 
 export interface GuidanceOptions {
@@ -88,7 +91,7 @@ export interface Recipe {
   /** Undefined where there is an `inverseTemperature`. */
   readonly temperature?: Range;
   readonly inverseTemperature?: Range;
-  readonly choiceTemperature: number;
+  readonly choiceTemperature: Range;
   readonly confidence: Confidence;
   /** Draw among the k most likely tokens; 0: among all. */
   readonly topK: number;
@@ -123,18 +126,21 @@ export interface Sampling {
   choiceTemperature(t: number, steps: number): number;
 }
 
-function checkRange(
-  name: string,
-  value: Range,
-  least: number,
-): (t: number, steps: number) => number {
+type Curve = (t: number, steps: number) => number;
+
+/** A number as it is, in steps that `alone` scales, or the points of a list. */
+function checkRange(name: string, value: Range, least: number, alone: Curve = () => 1): Curve {
   if (!Array.isArray(value)) {
     const constant = number(name, value, least);
-    return () => constant;
+    return (t, steps) => constant * alone(t, steps);
   }
-  if (value.length !== 2) throw wrongValue(name, 'a number or [first, last]', value);
-  const [first, last] = value.map((end) => number(name, end, least)) as [number, number];
-  return (t, steps) => (steps > 1 ? first + ((last - first) * t) / (steps - 1) : first);
+  if (value.length < 2) throw wrongValue(name, 'a number or [first, …, last]', value);
+  const points: number[] = value.map((point) => number(name, point, least));
+  return (t, steps) => {
+    const at = steps > 1 ? (t * (points.length - 1)) / (steps - 1) : 0;
+    const before = Math.min(Math.floor(at), points.length - 2);
+    return points[before]! + (points[before + 1]! - points[before]!) * (at - before);
+  };
 }
 
 function checkRefresh(value: Refresh, steps: number): (t: number) => boolean {
@@ -180,7 +186,6 @@ export function samplingOf(
   const curve =
     guidanceSchedules[oneOf('guidanceSchedule', said.guidanceSchedule, guidanceScheduleNames)];
   const power = number('guidancePower', said.guidancePower, leastPositive);
-  const choice = number('choiceTemperature', said.choiceTemperature, 0);
   // A recipe may name later steps than this plan has.
   const most = options.refresh === undefined ? mostSteps : steps;
   return {
@@ -193,6 +198,11 @@ export function samplingOf(
       inverse === undefined
         ? checkRange('temperature', form.temperature ?? 1, 0)
         : (t, steps) => 1 / inverse(t, steps),
-    choiceTemperature: (t, steps) => choice * (1 - (t + 1) / steps),
+    choiceTemperature: checkRange(
+      'choiceTemperature',
+      said.choiceTemperature,
+      0,
+      (t, steps) => 1 - (t + 1) / steps,
+    ),
   };
 }

@@ -21,7 +21,7 @@ export interface ConvertOptions {
   readonly tokenizer?: string;
   /** The format of the weights in the folder, rounded to the nearest. Default: `'f32'`. */
   readonly weights?: WeightFormat;
-  /** Attention heads of a Halton-MaskGIT that has another hidden size than the released ones. */
+  /** Attention heads of a Halton-MaskGIT, MaskBit or TiTok that has another hidden size than the released ones. */
   readonly heads?: number;
   /** Stops the conversion; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal;

@@ -5,9 +5,10 @@
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Activation, Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
+import type { Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { TensorEntry } from '../checkpoint/schema.js';
+import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
 

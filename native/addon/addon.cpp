@@ -3,6 +3,7 @@
 
 #include "../cpu/cpu_backend.h"
 #include "../engine/codec/conv.h"
+#include "../engine/codec/titok.h"
 #include "../engine/codec/vit.h"
 #include "cuda_library.h"
 #include "objects.h"
@@ -14,6 +15,7 @@ namespace {
 
 std::vector<TensorShape> tensors_of(const VitConfig& config) { return Vit::tensors(config); }
 std::vector<TensorShape> tensors_of(const ConvConfig& config) { return Conv::tensors(config); }
+std::vector<TensorShape> tensors_of(const TitokConfig& config) { return Titok::tensors(config); }
 
 struct Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) : constructors(env) {

@@ -1,5 +1,6 @@
 // A device: loads models, and measures what it can do at its best.
 #include "../engine/codec/conv.h"
+#include "../engine/codec/titok.h"
 #include "../engine/codec/vit.h"
 #include "objects.h"
 #include "values.h"
@@ -34,6 +35,11 @@ std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend,
 std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const ConvConfig& config,
                                         WeightSource& source, WeightFormat format) {
   return std::make_shared<const Conv>(backend, config, source, format);
+}
+
+std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const TitokConfig& config,
+                                        WeightSource& source, WeightFormat format) {
+  return std::make_shared<const Titok>(backend, config, source, format);
 }
 
 /// A promise of `make`'s model, as an Object. The weights stay in memory until it is made.

@@ -154,19 +154,50 @@ VitConfig to_vit_config(const Napi::Object& object) {
   return config;
 }
 
-ConvConfig to_conv_config(const Napi::Object& object) {
-  const Shape3 sample = to_shape(object, "sampleShape");
-  const ConvConfig config{
+/// The decoder's `object` of pictures with `channels`.
+Levels to_levels(const Napi::Object& object, const Shape3& sample, int channels) {
+  const Levels levels{
       .height = sample.height,
       .width = sample.width,
-      .channels = to_int(object, "channels"),
+      .channels = channels,
       .base_channels = to_int(object, "baseChannels"),
       .multipliers = to_ints(object, "multipliers"),
-      .encoder_blocks = to_int(object, "encoderBlocks"),
-      .decoder_blocks = to_int(object, "decoderBlocks"),
       .attention = to_bool(object, "attention"),
       .shortcut = one_of<Shortcut>(object.Get("shortcut"), "a shortcut",
                                    {{"none", Shortcut::none}, {"projection", Shortcut::projection}}),
+      .norm_groups = to_int(object, "normGroups"),
+      .norm_eps = to_float(object, "normEps"),
+  };
+  constexpr size_t kMostLevels = 16;  // whose sides fit 32 bits
+  const int scale = 1 << std::min(kMostLevels, levels.multipliers.size() - 1);
+  if (levels.multipliers.empty() || levels.multipliers.size() > kMostLevels || levels.height % scale != 0 ||
+      levels.width % scale != 0) {
+    throw Error("ERR_CHECKPOINT", "expected multipliers of levels that halve the sample evenly");
+  }
+  check_product("a sample", {levels.height, levels.width, levels.channels});
+  for (int level = 0; level < levels.count(); ++level) {
+    const int own = levels.channels_of(level);
+    const int beside = levels.channels_of(std::min(level + 1, levels.coarsest()));
+    check_product("a convolution", {16, own, own});
+    check_product("pictures", {levels.height >> level, levels.width >> level, std::max(own, beside)});
+    check_product("groups of channels", {levels.norm_groups});
+    if (own % levels.norm_groups != 0) throw Error("ERR_CHECKPOINT", "expected groups that divide the channels");
+  }
+  return levels;
+}
+
+ConvDecoderConfig to_conv_decoder_config(const Napi::Object& object, const Levels& levels) {
+  const ConvDecoderConfig config{.blocks = to_int(object, "decoderBlocks"),
+                                 .code_channels = to_int(object, "codeChannels")};
+  check_product("a convolution of codes", {9, levels.channels_of(levels.coarsest()), config.code_channels});
+  return config;
+}
+
+ConvConfig to_conv_config(const Napi::Object& object) {
+  const Levels levels = to_levels(object, to_shape(object, "sampleShape"), to_int(object, "channels"));
+  const ConvConfig config{
+      .levels = levels,
+      .encoder_blocks = to_int(object, "encoderBlocks"),
       .downsample = one_of<Downsample>(object.Get("downsample"), "a way of downsampling",
                                        {{"mean", Downsample::mean}, {"conv", Downsample::convolution}}),
       .encoder_output_kernel = to_int(object, "encoderOutputKernel"),
@@ -175,29 +206,11 @@ ConvConfig to_conv_config(const Napi::Object& object) {
           {{"nearest", Quantizer::nearest}, {"cosine", Quantizer::cosine}, {"bits", Quantizer::bits}}),
       .codebook_size = to_int(object, "codebookSize"),
       .codebook_dim = to_int(object, "codebookDim"),
-      .code_channels = to_int(object, "codeChannels"),
-      .norm_groups = to_int(object, "normGroups"),
-      .norm_eps = to_float(object, "normEps"),
+      .decoder = to_conv_decoder_config(object, levels),
       .signed_pixels = to_bool(object, "signedPixels"),
   };
-  constexpr size_t kMostLevels = 16;  // whose sides fit 32 bits
-  const int scale = 1 << std::min(kMostLevels, config.multipliers.size() - 1);
-  if (config.multipliers.empty() || config.multipliers.size() > kMostLevels || config.height % scale != 0 ||
-      config.width % scale != 0) {
-    throw Error("ERR_CHECKPOINT", "expected multipliers of levels that halve the sample evenly");
-  }
-  check_product("a sample", {config.height, config.width, config.channels});
-  for (int level = 0; level < config.levels(); ++level) {
-    const int channels = config.channels_of(level);
-    const int beside = config.channels_of(std::min(level + 1, config.coarsest()));
-    check_product("a convolution", {16, channels, channels});
-    check_product("a convolution of codes", {9, channels, config.code_channels});
-    check_product("pictures", {config.height >> level, config.width >> level, std::max(channels, beside)});
-    check_product("groups of channels", {config.norm_groups});
-    if (channels % config.norm_groups != 0) throw Error("ERR_CHECKPOINT", "expected groups that divide the channels");
-  }
   check_product("a codebook", {config.codebook_size, config.codebook_dim});
-  check_product("the codes' inputs", {config.codebook_size, config.code_channels});
+  check_product("the codes' inputs", {config.codebook_size, config.decoder.code_channels});
   if (config.quantizer == Quantizer::bits &&
       (config.codebook_dim > 30 || config.codebook_size != 1 << config.codebook_dim)) {
     throw Error("ERR_CHECKPOINT", "expected a code for every number of so many bits");
@@ -205,13 +218,43 @@ ConvConfig to_conv_config(const Napi::Object& object) {
   return config;
 }
 
+TitokConfig to_titok_config(const Napi::Object& object) {
+  const VitConfig vit = to_vit_config(object);
+  const Napi::Object pixels = to_object(object.Get("pixelDecoder"));
+  const Levels levels = to_levels(pixels, vit.sample, vit.channels);
+  const TitokConfig config{
+      .vit = vit,
+      .latents = to_int(object, "latents"),
+      .levels = levels,
+      .pixel_codes = to_int(pixels, "codebookSize"),
+      .decoder = to_conv_decoder_config(pixels, levels),
+  };
+  const int64_t d = vit.encoder.block.hidden_size;
+  check_product("latent tokens", {config.latents});
+  if (levels.grid(1, levels.coarsest()).rows() != vit.grid().size()) {
+    throw Error("ERR_CHECKPOINT", "expected a patch for every pixel of the coarsest level");
+  }
+  check_product("position embeddings", {1 + vit.grid().size() + config.latents, d});
+  check_product("the codes' inputs", {int64_t{vit.codebook_size} + 1, d});
+  check_product("a mixture's layers", {2, d, std::max<int64_t>(d, config.pixel_codes)});
+  check_product("a mixture", {config.pixel_codes, std::max<int64_t>(config.decoder.code_channels, vit.token_count())});
+  return config;
+}
+
 }  // namespace
 
-std::variant<VitConfig, ConvConfig> to_tokenizer_config(const Napi::Value& value) {
+std::variant<VitConfig, ConvConfig, TitokConfig> to_tokenizer_config(const Napi::Value& value) {
   const Napi::Object object = to_object(value);
-  const bool convolutional = one_of<bool>(object.Get("kind"), "a kind of tokenizer", {{"vit", false}, {"conv", true}});
-  if (convolutional) return to_conv_config(object);
-  return to_vit_config(object);
+  enum class Kind { vit, conv, titok };
+  switch (one_of<Kind>(object.Get("kind"), "a kind of tokenizer",
+                       {{"vit", Kind::vit}, {"conv", Kind::conv}, {"titok", Kind::titok}})) {
+    case Kind::conv:
+      return to_conv_config(object);
+    case Kind::titok:
+      return to_titok_config(object);
+    default:
+      return to_vit_config(object);
+  }
 }
 
 DType to_dtype(const Napi::Value& value) {

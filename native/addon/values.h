@@ -49,7 +49,7 @@ float to_float(const Napi::Object& object, const char* key);
 bool to_bool(const Napi::Object& object, const char* key);
 /// Throw a TypeError where a key is missing or of the wrong type, ERR_CHECKPOINT where sizes do not fit 32 bits.
 GeneratorConfig to_generator_config(const Napi::Value& value);
-std::variant<VitConfig, ConvConfig> to_tokenizer_config(const Napi::Value& value);
+std::variant<VitConfig, ConvConfig, TitokConfig> to_tokenizer_config(const Napi::Value& value);
 
 DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16"
 WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16"

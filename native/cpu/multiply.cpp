@@ -24,6 +24,7 @@ void finish_rows(const Kernels& kernels, Activation activation, const float* bia
     if (activation == Activation::gelu) kernels.gelu(c, columns);
     if (activation == Activation::gelu_tanh) kernels.gelu_tanh(c, columns);
     if (activation == Activation::silu) kernels.silu(c, columns);
+    if (activation == Activation::tanh) kernels.tanh(c, columns);
   }
 }
 

@@ -43,6 +43,7 @@ class CudaStream : public Stream {
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
   void do_run(const ArgMax& op) override;
+  void do_run(const Softmax& op) override;
   void do_run(const GroupStatistics& op) override;
   void do_run(const Rescale& op) override;
   void do_run(const Convolution& op) override;

@@ -108,31 +108,54 @@ enum class Shortcut { none, projection };        // of a residual block whose ch
 enum class Downsample { mean, convolution };     // of the encoder
 enum class Quantizer { nearest, cosine, bits };  // from a latent to its token
 
-/// A convolutional encoder and decoder (codec/conv.h). Level 0 is that of the pixels, each next one half as large.
-struct ConvConfig {
+/// The pictures of an encoder or a decoder of convolutions. Level 0 is that of the pixels, each next one half as large.
+struct Levels {
   int height, width;  // pixels
   int channels;
   int base_channels;
-  std::vector<int> multipliers;        // of each level: its channels are so many times base_channels
-  int encoder_blocks, decoder_blocks;  // residual blocks of a level
-  bool attention;                      // after every block of the coarsest level, and in the middle
+  std::vector<int> multipliers;  // of each level: its channels are so many times base_channels
+  bool attention;                // after every block of the coarsest level, and in the middle
   Shortcut shortcut;
+  int norm_groups;
+  float norm_eps;
+
+  int count() const { return static_cast<int>(multipliers.size()); }
+  int coarsest() const { return count() - 1; }
+  int channels_of(int level) const { return base_channels * multipliers[level]; }
+  Grid grid(int samples, int level) const { return {samples, height >> level, width >> level}; }
+  size_t sample_size() const { return static_cast<size_t>(height) * width * channels; }
+};
+
+/// From rows of `code_channels` on the coarsest level to pixels.
+struct ConvDecoderConfig {
+  int blocks;  // residual blocks of a level
+  int code_channels;
+};
+
+/// A convolutional encoder and decoder (codec/conv.h).
+struct ConvConfig {
+  Levels levels;
+  int encoder_blocks;
   Downsample downsample;
   int encoder_output_kernel;  // 1 or 3
   Quantizer quantizer;
   int codebook_size;
   int codebook_dim;
-  int code_channels;  // that leave the encoder and enter the decoder; projected where they are not codebook_dim
-  int norm_groups;
-  float norm_eps;
-  bool signed_pixels;  // the encoder sees pixels of [-1, 1]
+  ConvDecoderConfig decoder;  // whose channels leave the encoder too; projected where they are not codebook_dim
+  bool signed_pixels;         // the encoder sees pixels of [-1, 1]
 
-  int levels() const { return static_cast<int>(multipliers.size()); }
-  int coarsest() const { return levels() - 1; }
-  int channels_of(int level) const { return base_channels * multipliers[level]; }
-  Grid grid(int samples, int level) const { return {samples, height >> level, width >> level}; }
-  int token_count() const { return grid(1, coarsest()).rows(); }  // N
-  size_t sample_size() const { return static_cast<size_t>(height) * width * channels; }
+  int token_count() const { return levels.grid(1, levels.coarsest()).rows(); }  // N
+};
+
+/// Latent tokens beside the patches of a vision transformer, and a decoder of convolutions (codec/titok.h).
+struct TitokConfig {
+  VitConfig vit;  // its patches are the pixels of the coarsest level
+  int latents;    // N
+  Levels levels;
+  int pixel_codes;  // vectors that the coarsest level is mixed of
+  ConvDecoderConfig decoder;
+
+  int positions() const { return 1 + vit.token_count() + latents; }  // of a sequence: the class, patches, latents
 };
 
 }  // namespace magnets

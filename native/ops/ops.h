@@ -31,8 +31,8 @@ struct BranchScale {
   Rows rows;
 };
 
-/// x Φ(x), exact or by the tanh approximation; x / (1 + e^-x).
-enum class Activation { none, gelu, gelu_tanh, silu };
+/// x Φ(x), exact or by the tanh approximation; x / (1 + e^-x); tanh x.
+enum class Activation { none, gelu, gelu_tanh, silu, tanh };
 
 /// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual residual + that, or residual +
 /// scale * that; where it multiplies y * that. Where the layer reads heads, x is what Attention wrote.
@@ -115,6 +115,13 @@ struct ArgMax {
   const Buffer& x;  // f32
   int rows, columns;
   Buffer& index;  // i32 [1, rows]
+};
+
+/// y[r] = e^x[r] / (the sum of e^x[r] over :columns) for r < rows.
+struct Softmax {
+  const Buffer& x;  // f32
+  int rows, columns;
+  Buffer& y;  // activations
 };
 
 // FLOPs of an operation: its multiply-adds, twice. What an operation does besides counts nothing.

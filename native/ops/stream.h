@@ -27,6 +27,7 @@ class Stream {
   void run(const Gather& op) { do_run(op); }
   void run(const Lookup& op) { do_run(op); }
   void run(const ArgMax& op) { do_run(op); }
+  void run(const Softmax& op) { do_run(op); }
   void run(const GroupStatistics& op) { do_run(op); }
   void run(const Rescale& op) { do_run(op); }
   void run(const Convolution& op) { count(part_, op); }
@@ -66,6 +67,7 @@ class Stream {
   virtual void do_run(const Gather& op) = 0;
   virtual void do_run(const Lookup& op) = 0;
   virtual void do_run(const ArgMax& op) = 0;
+  virtual void do_run(const Softmax& op) = 0;
   virtual void do_run(const GroupStatistics& op) = 0;
   virtual void do_run(const Rescale& op) = 0;
   virtual void do_run(const Convolution& op) = 0;

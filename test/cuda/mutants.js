@@ -65,6 +65,11 @@ const qkNorm = /** @type {const} */ ({
   source: 'ops/project_qkv.cu',
   test: 'attention',
 });
+const softmax = /** @type {const} */ ({
+  file: 'kernels/softmax.cuh',
+  source: 'ops/softmax.cu',
+  test: 'rows',
+});
 const selectRows = /** @type {const} */ ({
   file: 'kernels/select_rows.cuh',
   source: 'ops/select_rows.cu',
@@ -201,6 +206,7 @@ export const mutants = [
     from: 'm.cache.row_index[row] / m.cache.positions',
     to: 'm.cache.row_index[first_row] / m.cache.positions',
   },
+  { ...epilogue, from: '1.0f - 2.0f * reciprocal', to: '1.0f - reciprocal' },
   {
     ...epilogue,
     source: 'instances/wgmma_f16.cu',
@@ -293,6 +299,13 @@ export const mutants = [
     from: 'reinterpret_cast<uintptr_t>(p) % 16 == 0',
     to: 'reinterpret_cast<uintptr_t>(p) % 4 == 0',
   },
+  { ...softmax, from: 'largest = fmaxf(largest, x[i])', to: 'largest = fmaxf(x[i], 0.0f)' },
+  {
+    ...softmax,
+    from: 'const float scale = 1.0f / sum_of_warp(sum)',
+    to: 'const float scale = 1.0f / sum',
+  },
+  { ...softmax, from: 'first += 32 * 8', to: 'first += 32 * 16' },
   // QK norm, where queries and keys lie
   { ...qkNorm, from: 'branch * a.cache_heads', to: 'branch * a.heads' },
   { ...qkNorm, from: '    between_heads *= a.positions;\n', to: '' },

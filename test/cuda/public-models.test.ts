@@ -19,6 +19,7 @@ import {
   maskbitLogits,
   maskgitQuestion,
   type Question,
+  titokQuestions,
   tokenizerAnswers,
 } from '../lib/public-answers.js';
 import { temporaryFolder, valuesOf } from '../lib/public-files.js';
@@ -71,6 +72,14 @@ const transformerBound = (compute: Compute, layers: number) =>
  */
 const convBound = (compute: Compute) => spread(compute, { values: 6 * 4 + 4, weights: 6 * 2 + 4 });
 
+/** TiTok's has before them what goes into and comes out of a transformer of two layers, and a mixture of codes. */
+const titokBound = (compute: Compute) =>
+  Math.hypot(
+    convBound(compute),
+    transformerBound(compute, 2),
+    spread(compute, { values: 4, weights: 3 }),
+  );
+
 const opened = async (t: Test, name: string, compute: Compute) => {
   const model = await load(join(folder, name), { device: 'cuda:0', compute });
   t.teardown(() => model.dispose());
@@ -98,8 +107,10 @@ async function checkFlops(t: Test, model: Model) {
 /** What a tokenizer compares: latents and the codes of tokens, normalized where it takes the largest cosine. */
 async function quantizerOf(model: Model, name: string) {
   const config = model.tokenizerConfig;
-  if (config?.kind !== 'conv') throw new TypeError('Expected a convolutional tokenizer');
-  const { quantizer, codebookDim: dim } = config;
+  if (config === undefined || config.kind === 'vit')
+    throw new TypeError('Expected a public tokenizer');
+  const { codebookDim: dim } = config;
+  const quantizer = config.kind === 'titok' ? 'cosine' : config.quantizer;
   const seen = (vector: Float32Array) =>
     quantizer === 'cosine' ? vector.map((value) => value / Math.hypot(...vector)) : vector;
   if (quantizer === 'bits') {
@@ -121,8 +132,14 @@ async function quantizerOf(model: Model, name: string) {
 const squaredDistance = (a: Float32Array, b: Float32Array) =>
   a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
 
-async function checkTokenizer(t: Test, compute: Compute, model: Model, name: string, of: string) {
-  const bound = convBound(compute);
+async function checkTokenizer(
+  t: Test,
+  compute: Compute,
+  model: Model,
+  name: string,
+  of: string,
+  bound = convBound(compute),
+) {
   const found = await tokenizerAnswers(model, of);
   const { tokens, wantTokens, pixels, wantPixels } = found;
   const error = rootMeanSquare(pixels.data.map((value, i) => value - wantPixels.data[i]!));
@@ -182,6 +199,15 @@ for (const compute of ['bf16', 'f16'] as const) {
       t.ok(error > peer / 2 && error < 2 * peer, `error ${error}, of PyTorch's bf16 ${peer}`);
     });
   }
+
+  t.test(`TiTok, ${compute}`, async (t) => {
+    const model = await opened(t, 'titok', compute);
+    for (const question of titokQuestions(answersOf('titok-generator-tiny'))) {
+      await checkLogits(t, compute, model, question);
+    }
+    await checkFlops(t, model);
+    await checkTokenizer(t, compute, model, 'titok', 'titok-tokenizer-tiny', titokBound(compute));
+  });
 
   t.test(`VQ-16, ${compute}`, async (t) => {
     const model = await opened(t, 'halton', compute);

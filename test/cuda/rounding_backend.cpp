@@ -132,6 +132,10 @@ class RoundingStream : public Stream {
     round(op.y, resampled(op.grid, Resampling::down).rows(), op.channels);
   }
   void do_run(const ArgMax& op) override { cpu_->run(op); }
+  void do_run(const Softmax& op) override {
+    cpu_->run(op);
+    round(op.y, op.rows, op.columns);
+  }
   void do_run(const SelectRows& op) override { cpu_->run(op); }
   void do_run(const Sample& op) override { cpu_->run(op); }
   void do_run(const Reveal& op) override { cpu_->run(op); }

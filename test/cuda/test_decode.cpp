@@ -7,6 +7,7 @@
 
 #include "../../native/cpu/cpu_backend.h"
 #include "../../native/engine/codec/conv.h"
+#include "../../native/engine/codec/titok.h"
 #include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "../native/check.h"
@@ -245,7 +246,7 @@ void repeats(const Subject& subject, Style style) {
 }
 
 template <class AnyCodec, class Config>
-void tokenizes_like_the_cpu(const Subject& subject, const Config& config) {
+void tokenizes_like_the_cpu(const Subject& subject, const Config& config, size_t sample_size) {
   const WeightFormat format = subject.formats()[0];
   const auto open = [&](std::shared_ptr<Backend> backend, WeightFormat kept) {
     LargeWeights weights;
@@ -254,7 +255,7 @@ void tokenizes_like_the_cpu(const Subject& subject, const Config& config) {
   const AnyCodec cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), kF32),
                  plain = open(open_rounding(compute_of(format)), format);
   Random random(5);
-  std::vector<float> pixels(3 * config.sample_size());
+  std::vector<float> pixels(3 * sample_size);
   for (float& pixel : pixels) pixel = static_cast<float>(0.5 + 0.5 * random.value());
   const auto tokens = exact.tokenize(pixels, 3);
   const auto own = cuda.tokenize(pixels, 3);
@@ -268,47 +269,70 @@ void tokenizes_like_the_cpu(const Subject& subject, const Config& config) {
   check(own.flops == tokens.flops && actual.flops == expected.flops, "FLOPs of the tokenizer");
 }
 
+const TransformerConfig kCodecLayers{.layers = 1,
+                                     .block = {.hidden_size = 40,
+                                               .heads = 2,
+                                               .head_dim = 16,
+                                               .intermediate_size = 64,
+                                               .norm_place = NormPlace::pre,
+                                               .activation = Activation::gelu,
+                                               .norm_eps = 1e-6f}};
+
 void tokenizes_patches_like_the_cpu(const Subject& subject) {
-  const TransformerConfig layers{.layers = 1,
-                                 .block = {.hidden_size = 40,
-                                           .heads = 2,
-                                           .head_dim = 16,
-                                           .intermediate_size = 64,
-                                           .norm_place = NormPlace::pre,
-                                           .activation = Activation::gelu,
-                                           .norm_eps = 1e-6f}};
-  const VitConfig config{.encoder = layers,
-                         .decoder = layers,
+  const VitConfig config{.encoder = kCodecLayers,
+                         .decoder = kCodecLayers,
                          .codebook_size = 30,
                          .codebook_dim = 6,
                          .sample = {2, 9, 6},
                          .patch = {1, 3, 3},
                          .channels = 1};
-  tokenizes_like_the_cpu<Vit>(subject, config);
+  tokenizes_like_the_cpu<Vit>(subject, config, config.sample_size());
 }
 
 void convolves_like_the_cpu(const Subject& subject) {
   for (const bool all : {false, true}) {
-    const ConvConfig config{.height = 12,
-                            .width = 8,
-                            .channels = 3,
-                            .base_channels = all ? 12 : 16,
-                            .multipliers = {1, all ? 3 : 2},
+    const ConvConfig config{.levels = {.height = 12,
+                                       .width = 8,
+                                       .channels = 3,
+                                       .base_channels = all ? 12 : 16,
+                                       .multipliers = {1, all ? 3 : 2},
+                                       .attention = all,
+                                       .shortcut = all ? Shortcut::projection : Shortcut::none,
+                                       .norm_groups = all ? 4 : 8,
+                                       .norm_eps = 1e-6f},
                             .encoder_blocks = 1,
-                            .decoder_blocks = 1,
-                            .attention = all,
-                            .shortcut = all ? Shortcut::projection : Shortcut::none,
                             .downsample = all ? Downsample::convolution : Downsample::mean,
                             .encoder_output_kernel = all ? 3 : 1,
                             .quantizer = all ? Quantizer::cosine : Quantizer::nearest,
                             .codebook_size = 30,
                             .codebook_dim = all ? 6 : 10,
-                            .code_channels = 10,
-                            .norm_groups = all ? 4 : 8,
-                            .norm_eps = 1e-6f,
+                            .decoder = {.blocks = 1, .code_channels = 10},
                             .signed_pixels = all};
-    tokenizes_like_the_cpu<Conv>(subject, config);
+    tokenizes_like_the_cpu<Conv>(subject, config, config.levels.sample_size());
   }
+}
+
+void mixes_codes_like_the_cpu(const Subject& subject) {
+  const TitokConfig config{.vit = {.encoder = kCodecLayers,
+                                   .decoder = kCodecLayers,
+                                   .codebook_size = 30,
+                                   .codebook_dim = 6,
+                                   .sample = {1, 12, 8},
+                                   .patch = {1, 2, 2},
+                                   .channels = 3},
+                           .latents = 10,
+                           .levels = {.height = 12,
+                                      .width = 8,
+                                      .channels = 3,
+                                      .base_channels = 16,
+                                      .multipliers = {1, 2},
+                                      .attention = false,
+                                      .shortcut = Shortcut::none,
+                                      .norm_groups = 8,
+                                      .norm_eps = 1e-6f},
+                           .pixel_codes = 33,
+                           .decoder = {.blocks = 1, .code_channels = 10}};
+  tokenizes_like_the_cpu<Titok>(subject, config, config.vit.sample_size());
 }
 
 void runs_out_of_memory_politely(const Subject& subject) {
@@ -367,6 +391,7 @@ int main() {
   for (const auto& subject : all) {
     tokenizes_patches_like_the_cpu(*subject);
     convolves_like_the_cpu(*subject);
+    mixes_codes_like_the_cpu(*subject);
   }
   runs_out_of_memory_politely(*all[0]);
   refuses(*all[0]);

@@ -24,15 +24,16 @@ function releasedShapes(entry: unknown): Record<string, number[]> {
     string,
     number
   >;
-  const layers = facts['layers in the released file'] ?? 1;
+  const layers = facts['layers in the released file'] ?? facts['transformer layers'] ?? 1;
   return Object.fromEntries(
     Object.entries(parameters).flatMap(([name, shape]) => {
       const plain = (
         Array.isArray(shape) && Array.isArray(shape[1]) ? shape[1] : shape
       ) as number[];
-      const repeated = /^(transformer\.layers\.|params\/TransformerLayer_)0\b/.test(name);
-      return Array.from({ length: repeated ? layers : 1 }, (_, i): [string, number[]] => [
-        name.replace(/(transformer\.layers\.|TransformerLayer_)0/, `$1${i}`),
+      const first =
+        /^((?:params\/TransformerLayer_|transformer\.layers\.|model\.encoder\.layer\.|(?:en|de)coder\.transformer\.))0\b/;
+      return Array.from({ length: first.test(name) ? layers : 1 }, (_, i): [string, number[]] => [
+        name.replace(first, `$1${i}`),
         plain,
       ]);
     }),
@@ -68,6 +69,7 @@ async function checkListing(t: Test, folder: string, expected: readonly TensorEn
 const halton = namesOf('halton-tiny');
 const maskgit = namesOf('maskgit-flax-tiny');
 const maskbit = namesOf('maskbit-tiny');
+const titok = namesOf('titok-tokenizer-tiny');
 const trained = (state: object) => ({ model_state_dict: state, optimizer_state_dict: null });
 const bare = (state: object) => ({ model: state });
 
@@ -136,4 +138,51 @@ t.test('MaskBit in every size: what the engine needs is what they have', async (
     const options = { to: `${path}.magnets`, signal: aborted.signal, onProgress };
     t.equal(await convert(path, options).catch((reason) => reason), 'checked', `${bits} bits`);
   }
+});
+
+t.test('TiTok L-32 and B-64: what the engine needs is what they have', async (t) => {
+  const folder = temporaryFolder(t);
+  const fileOf = (part: string) =>
+    writePieces(join(folder, part), sparseTorchFile(releasedShapes(titok[part])));
+  for (const [size, guidance, first] of [
+    ['l32', 4.5, 9.5 * 0.875 * 1.2],
+    ['b64', 3, 11 * 0.875 * 1.2],
+  ] as const) {
+    const to = join(folder, size);
+    const tokenizer = fileOf(`tokenizer_titok_${size}`);
+    const aborted = new AbortController();
+    const options = {
+      tokenizer,
+      signal: aborted.signal,
+      onProgress: () => aborted.abort('checked'),
+    };
+    const generator = fileOf(`generator_titok_${size}`);
+    t.equal(
+      await convert(generator, { to, ...options }).catch((reason) => reason),
+      'checked',
+      size,
+    );
+
+    // One layer, so that there is little to write.
+    const { parameters } = titok[`generator_titok_${size}`] as { parameters: object };
+    const short = sparseTorchFile(releasedShapes({ parameters }));
+    await convert(writePieces(join(folder, 'short'), short), { to: `${to}.short` });
+    const { sampling } = configOf(`${to}.short`);
+    t.match(sampling, { steps: 8, guidance, confidence: 'logit' });
+    t.ok(Math.abs(sampling.temperature[0] - first) < 1e-12);
+  }
+  await t.rejects(
+    convert(join(folder, 'generator_titok_l32'), {
+      to: join(folder, 'mixed'),
+      tokenizer: join(folder, 'tokenizer_titok_b64'),
+    }),
+    {
+      code: 'ERR_CHECKPOINT',
+      message: /expected tokens of \[1,64\] but the generator has \[1,32\]/,
+    },
+  );
+  await t.rejects(convert(fileOf('generator_titok_s128'), { to: join(folder, 's128') }), {
+    code: 'ERR_CHECKPOINT',
+    message: /it looks like the generator of TiTok S-128, a U-ViT/,
+  });
 });

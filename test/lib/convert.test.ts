@@ -30,6 +30,8 @@ const files = {
   vq16: publicFixture('vq16-tiny/model.pt'),
   port: publicFixture('maskgit-vqgan-tiny/pytorch_model.bin'),
   maskbit: publicFixture('maskbit-tiny/tokenizer.safetensors'),
+  titok: publicFixture('titok-generator-tiny/model.safetensors'),
+  titokTokenizer: publicFixture('titok-tokenizer-tiny/model.safetensors'),
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
@@ -65,6 +67,20 @@ async function stored(path: string, group = ''): Promise<Map<string, Values>> {
   }
   await closeSource(source);
   return tensors;
+}
+
+/** The shapes of a public file. */
+async function shapesOf(path: string): Promise<Record<string, readonly number[]>> {
+  const source = await openSource(path);
+  await closeSource(source);
+  return Object.fromEntries([...source.groups.get('')!].map(([name, { shape }]) => [name, shape]));
+}
+
+/** Without what is undefined. */
+function definedOf<T>(entries: Readonly<Record<string, T | undefined>>): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(entries).filter((entry): entry is [string, T] => entry[1] !== undefined),
+  );
 }
 
 const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
@@ -191,6 +207,77 @@ for (const [name, file, heads, headDim] of [
     });
   });
 }
+
+/** Our names of what Hugging Face's BERT stores in the same form. */
+const bertNames: readonly (readonly [RegExp, string])[] = [
+  [/^model\.lm_head\.weight$/, 'head.output.weight'],
+  [/^model\.lm_head\.bias$/, 'head.bias'],
+  [/^model\.embeddings\.LayerNorm\./, 'embeddings.norm.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.self\./, 'layers.$1.attention.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.output\.dense\./, 'layers.$1.attention.output.'],
+  [/^model\.encoder\.layer\.(\d+)\.attention\.output\.LayerNorm\./, 'layers.$1.attention.norm.'],
+  [/^model\.encoder\.layer\.(\d+)\.intermediate\.dense\./, 'layers.$1.mlp.up.'],
+  [/^model\.encoder\.layer\.(\d+)\.output\.dense\./, 'layers.$1.mlp.down.'],
+  [/^model\.encoder\.layer\.(\d+)\.output\.LayerNorm\./, 'layers.$1.mlp.norm.'],
+];
+
+t.test("TiTok's generator: every tensor where it belongs, and its recipe", async (t) => {
+  const to = join(temporaryFolder(t), 'titok');
+  await convert(files.titok, { to, heads: 8 });
+  const tensors = written(to);
+  const source = await stored(files.titok);
+  const left = new Set(tensors.keys());
+  for (const [name, { values, shape }] of source) {
+    const rule = bertNames.find(([pattern]) => pattern.test(name));
+    if (rule === undefined) continue;
+    const ours = name.replace(rule[0], rule[1]);
+    t.same(tensors.get(ours), { shape, values }, ours);
+    left.delete(ours);
+  }
+  t.same([...left].sort(), ['embeddings.position.weight', 'embeddings.word.weight']);
+  const embedding = (name: string) => source.get(`model.embeddings.${name}_embeddings.weight`)!;
+  const words = embedding('word').values;
+  const d = 48;
+  const word = tensors.get('embeddings.word.weight')!;
+  t.same(word.shape, [47, d], 'codes, classes and none, the mask');
+  t.same(word.values.subarray(0, 40 * d), words.subarray(0, 40 * d));
+  t.same(word.values.subarray(40 * d, 46 * d), words.subarray(41 * d));
+  t.same(word.values.subarray(46 * d), words.subarray(40 * d, 41 * d));
+  const segments = embedding('token_type').values;
+  const position = tensors.get('embeddings.position.weight')!;
+  t.same(
+    position.values,
+    embedding('position').values.map((value, i) => value + segments[i % d]!),
+  );
+  const config = configOf(to);
+  t.match(config, {
+    num_attention_heads: 8,
+    intermediate_size: 96,
+    norm_position: 'post',
+    hidden_act: 'gelu',
+    layer_norm_eps: 1e-12,
+    head: 'plain',
+    tied: false,
+    codebook_size: 40,
+    num_classes: 5,
+    latent_shape: [1, 1, 12],
+    sampling: {
+      steps: 8,
+      masking_schedule: 'arccos',
+      guidance: 3,
+      guidance_schedule: 'linear',
+      confidence: 'logit',
+    },
+  });
+  // Its own two temperatures of a step, multiplied.
+  const { temperature, choice_temperature: choice } = config.sampling;
+  t.equal(temperature.length, 8);
+  t.same(choice, temperature);
+  for (const [step, ratio] of [0.125, 0.5, 1].map((ratio) => [8 * ratio - 1, ratio] as const)) {
+    const want = (0.5 + 0.8 * (1 - ratio)) * (11 * (1 - ratio));
+    t.ok(Math.abs(temperature[step] - want) < 1e-12, `step ${step}: ${temperature[step]}`);
+  }
+});
 
 /** [out, height, width, in] of a PyTorch convolution, or [out, in] where it is of one pixel. */
 function reordered({ shape, values }: Values): Values {
@@ -406,6 +493,94 @@ t.test(
   },
 );
 
+/** Our names of what TiTok's tokenizer stores in the same form. */
+const titokNames: readonly (readonly [RegExp, string])[] = [
+  [/^(encoder|decoder)\.ln_pre\./, '$1.input_norm.'],
+  [/^(encoder|decoder)\.ln_post\./, '$1.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.ln_1\./, '$1.layers.$2.attention.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.ln_2\./, '$1.layers.$2.mlp.norm.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.attn\.out_proj\./, '$1.layers.$2.attention.output.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.mlp\.c_fc\./, '$1.layers.$2.mlp.up.'],
+  [/^(encoder|decoder)\.transformer\.(\d+)\.mlp\.c_proj\./, '$1.layers.$2.mlp.down.'],
+  [/^encoder\.conv_out\./, 'encoder.output.'],
+  [/^decoder\.decoder_embed\./, 'decoder.input.'],
+  [/^decoder\.ffn\.0\./, 'mixture.hidden.'],
+  [/^decoder\.ffn\.2\./, 'mixture.scores.'],
+  [/^quantize\.embedding\./, 'codebook.'],
+  [/^pixel_quantize\.embedding\./, 'mixture.codebook.'],
+  ...vqganNames,
+  [/^pixel_decoder\./, 'pixels.'],
+];
+
+t.test("TiTok's tokenizer: every tensor where it belongs", async (t) => {
+  const to = join(temporaryFolder(t), 'titok');
+  const [part] = await convert(files.titokTokenizer, { to, heads: 4 });
+  t.match(part, { part: 'tokenizer', origin: { name: "TiTok's tokenizer" } });
+  const [all, source] = [written(to), await stored(files.titokTokenizer)];
+  const theirs = (name: string) => source.get(name)!.values;
+  const [d, patches, latents] = [32, 16, 12];
+  const special =
+    /nin_shortcut|up\.1\.block\.0\.conv2|latent_token|_embedding$|mask_token|patch_embed|in_proj/;
+  const tensors = new Map(all);
+  for (const half of ['encoder', 'decoder'] as const) {
+    const position = tensors.get(`${half}.position.weight`)!;
+    tensors.delete(`${half}.position.weight`);
+    t.same(position.shape, [1 + patches + latents, d]);
+    const [own, ofLatents] = ['positional_embedding', 'latent_token_positional_embedding'].map(
+      (name) => theirs(`${half}.${name}`),
+    );
+    const classRow = theirs(`${half}.class_embedding`);
+    const patch = theirs(half === 'encoder' ? 'encoder.patch_embed.bias' : 'decoder.mask_token');
+    const latentRows = half === 'encoder' ? theirs('latent_tokens') : new Float32Array(latents * d);
+    const want = Float32Array.from(position.values, (_, i) => {
+      if (i < d) return own![i]! + classRow[i]!;
+      if (i < own!.length) return own![i]! + patch[i % d]!;
+      return ofLatents![i - own!.length]! + latentRows[i - own!.length]!;
+    });
+    t.same(position.values, want, `${half}.position.weight`);
+    for (let layer = 0; layer < 2; ++layer) {
+      for (const kind of ['weight', 'bias']) {
+        const joined = ['query', 'key', 'value'].flatMap((name) => {
+          const ours = `${half}.layers.${layer}.attention.${name}.${kind}`;
+          const { values } = tensors.get(ours)!;
+          tensors.delete(ours);
+          return [...values];
+        });
+        t.same(joined, [...theirs(`${half}.transformer.${layer}.attn.in_proj_${kind}`)]);
+      }
+    }
+  }
+  const input = tensors.get('encoder.input.weight')!;
+  tensors.delete('encoder.input.weight');
+  t.same(input.shape, [d, 4 * 4 * 3], 'rows, columns, channels');
+  t.same(input.values, reordered(source.get('encoder.patch_embed.weight')!).values);
+  checkTokenizer(t, tensors, source, titokNames, [special]);
+  checkFolded(t, all, source, 'pixels.levels.1.blocks.0', 'pixel_decoder.up.1.block.0');
+  t.match(configOf(to), {
+    kind: 'titok',
+    sample_shape: [1, 16, 16],
+    channels: 3,
+    hidden_size: 32,
+    num_attention_heads: 4,
+    intermediate_size: 128,
+    hidden_act: 'gelu',
+    layer_norm_eps: 1e-5,
+    encoder_layers: 2,
+    decoder_layers: 2,
+    latent_tokens: 12,
+    codebook_size: 40,
+    codebook_dim: 12,
+    pixel_decoder: {
+      base_channels: 32,
+      multipliers: [1, 1, 2],
+      decoder_blocks: 2,
+      shortcut: 'none',
+      codebook_size: 1024,
+      code_channels: 16,
+    },
+  });
+});
+
 t.test('rounding', async (t) => {
   const halves = Uint16Array.from({ length: 2 ** 16 }, (_, half) => half);
   const values = new Float32Array(2 ** 16);
@@ -484,9 +659,7 @@ function haltonShapes(changes: Record<string, number[] | undefined> = {}) {
     'head.bias': [41],
     ...changes,
   };
-  return Object.fromEntries(
-    Object.entries(shapes).filter((entry): entry is [string, number[]] => entry[1] !== undefined),
-  );
+  return definedOf(shapes);
 }
 
 t.test('refusals', async (t) => {
@@ -576,15 +749,87 @@ t.test('refusals', async (t) => {
     /expected one model but found (a, c|c, a)/,
   );
   await refused(
-    'a tokenizer of TiTok',
+    'a tokenizer of TiTok without a decoder of pixels',
     file(sparseTorchFile({ latent_tokens: [4, 4] })),
-    /it looks like a tokenizer of TiTok/,
+    /it looks like a tokenizer of TiTok or TA-TiTok without MaskGIT's decoder of pixels/,
+  );
+  const latentTokens = async (changes: Record<string, number[] | undefined>) =>
+    file(sparseTorchFile(definedOf({ ...(await shapesOf(files.titokTokenizer)), ...changes })));
+  await refused(
+    'a tokenizer of TiTok of another size, without --heads',
+    files.titokTokenizer,
+    /latent_tokens: expected a hidden size of 512, 768, 1024, or --heads that divide it, but received 32/,
+    { heads: undefined },
+  );
+  await refused(
+    'patches of another size than what is made of them',
+    await latentTokens({ 'encoder.patch_embed.weight': [32, 3, 8, 8] }),
+    /patch_embed\.weight: expected patches of the 3 x 4 x 4 values .* but received 3 x 8 x 8/,
+  );
+  await refused(
+    'patches that are no square',
+    await latentTokens({ 'encoder.positional_embedding': [18, 32] }),
+    /encoder\.positional_embedding: expected positions of a square/,
+  );
+  await refused(
+    'another mask',
+    await latentTokens({ 'decoder.mask_token': [1, 2, 32] }),
+    /decoder\.mask_token: expected a tensor \[1,1,32\] but received \[1,2,32\]/,
+  );
+  await refused(
+    'other latents in the decoder',
+    await latentTokens({ 'decoder.latent_token_positional_embedding': [11, 32] }),
+    /decoder\.latent_token_positional_embedding: expected a tensor \[12,32\]/,
+  );
+  await refused(
+    'more in the decoder',
+    await latentTokens({ 'decoder.conv_out.weight': [3, 3, 3, 3] }),
+    /decoder\.conv_out\.weight: expected no such tensor in TiTok's tokenizer/,
+  );
+  await refused(
+    'no levels of pixels',
+    await latentTokens({ 'pixel_decoder.up.0.block.0.conv1.weight': undefined }),
+    /expected levels of residual blocks/,
   );
   await refused(
     'a MaskBit of another size, without --heads',
     publicFixture('maskbit-tiny/maskbit_generator_6bit.bin'),
     /expected a hidden size of 1024, or --heads that divide it, but received 48/,
     { heads: undefined },
+  );
+  await refused(
+    'a TiTok of another size, without --heads',
+    files.titok,
+    /word_embeddings\.weight: expected a hidden size of 768, or --heads that divide it, but received 48/,
+    { heads: undefined },
+  );
+  const bert = async (changes: Record<string, number[] | undefined>) => {
+    return file(sparseTorchFile(definedOf({ ...(await shapesOf(files.titok)), ...changes })));
+  };
+  await refused(
+    'a TiTok of more codes than ids',
+    await bert({ 'model.lm_head.weight': [46, 48] }),
+    /word_embeddings\.weight: expected more rows than the 46 codes and 2/,
+  );
+  await refused(
+    'a TiTok with one segment',
+    await bert({ 'model.embeddings.token_type_embeddings.weight': [1, 48] }),
+    /token_type_embeddings\.weight: expected a tensor \[2,48\] but received \[1,48\]/,
+  );
+  await refused(
+    'a TiTok of the class alone',
+    await bert({ 'model.embeddings.position_embeddings.weight': [1, 48] }),
+    /position_embeddings\.weight: expected more rows than the class's/,
+  );
+  await refused(
+    'a BERT with a pooler',
+    await bert({ 'model.pooler.dense.weight': [48, 48] }),
+    /model\.pooler\.dense\.weight: expected no such tensor in TiTok's generator/,
+  );
+  await refused(
+    'a U-ViT of TiTok',
+    file(sparseTorchFile({ 'in_blocks.0.norm1.weight': [4] })),
+    /it looks like the generator of TiTok S-128, a U-ViT/,
   );
   await refused(
     'a tokenizer for a generator',

@@ -4,11 +4,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import {
-  activations,
   defaultArchitecture,
   type GeneratorConfig,
   normPlaces,
 } from '../../lib/checkpoint/config.js';
+import { activations } from '../../lib/checkpoint/transformer-config.js';
 import {
   type GenerationStep,
   info,

@@ -213,7 +213,7 @@ t.test('wrong options', async (t) => {
   t.throws(wrong({ maskingSchedule: 'toString' }), { name: 'RangeError' });
   t.throws(wrong({ masked: 257 }), { name: 'RangeError' });
   t.throws(wrong({ temperature: -1 }), { name: 'RangeError' });
-  t.throws(wrong({ temperature: [1, 2, 3] }), { name: 'RangeError' });
+  t.throws(wrong({ temperature: [1] }), { name: 'RangeError' });
   t.throws(wrong({ inverseTemperature: 0 }), { name: 'RangeError' });
   t.throws(wrong({ inverseTemperature: [1, 0] }), { name: 'RangeError' });
   t.throws(wrong({ temperature: 1, inverseTemperature: 1 }), {

@@ -28,6 +28,7 @@ const sources = {
     file('maskbit-tiny', 'tokenizer.safetensors'),
     8,
   ],
+  titok: [file('titok-generator-tiny', 'model.safetensors'), undefined, 8],
 } as const;
 
 export type PublicModel = keyof typeof sources;
@@ -37,6 +38,9 @@ export async function convertAll(to: string): Promise<void> {
   for (const [name, [path, tokenizer, heads]] of Object.entries(sources)) {
     await convert(path, { to: join(to, name), tokenizer, heads });
   }
+  // TiTok's generator has other heads than its tokenizer.
+  const tokenizer = file('titok-tokenizer-tiny', 'model.safetensors');
+  await convert(tokenizer, { to: join(to, 'titok', 'tokenizer'), heads: 4 });
 }
 
 export const answersOf = (of: string) => answersIn(file(of, 'expected.safetensors'));
@@ -79,6 +83,26 @@ export function haltonQuestion(answers: Answers): Question {
     known: ({ data }) => data.filter((_, i) => i % 42 !== 40),
     want: answers.float('logits').data,
   };
+}
+
+/** With classes, and without. */
+export function titokQuestions(answers: Answers): readonly [Question, Question] {
+  const ids = answers.int('ids');
+  const masked = ids.data.map((id) => (id === 40 ? -1 : id));
+  const labels = [...answers.int('labels').data];
+  const question = (labels: Question['labels'], name: string): Question => ({
+    tokens: new Tensor('int32', masked, ids.dims),
+    labels,
+    known: ({ data }) => data,
+    want: answers.float(name).data,
+  });
+  return [
+    question(labels, 'logits'),
+    question(
+      labels.map(() => null),
+      'logits.dropped',
+    ),
+  ];
 }
 
 /** MaskBit's logits, which `forward` cannot be asked for: of some tokens one half alone is masked. */

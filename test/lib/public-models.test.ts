@@ -1,10 +1,13 @@
 /** Converted public models answer what their own code answered: logits, every greedy step, tokens and pixels. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type GenerateOptions, info, load, type Model, type Tensor } from '../../lib/index.js';
 import { native } from '../../lib/runtime/native.js';
 import { relativeError } from './fixtures.js';
+import { magnets } from './magnets.js';
+import { readPng } from './png.js';
 import {
   answersOf,
   convertAll,
@@ -13,6 +16,7 @@ import {
   maskgitQuestion,
   type PublicModel,
   type Question,
+  titokQuestions,
   tokenizerAnswers,
 } from './public-answers.js';
 import { temporaryFolder } from './public-files.js';
@@ -22,6 +26,8 @@ import { temporaryFolder } from './public-files.js';
 const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 // The tokenizers chain about twenty sums of 9 · 64 products.
 const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
+// TiTok's has as many before them: two layers of a transformer, and a mixture of 1024 codes.
+const titokBound = convBound + 2 * 12 * Math.sqrt(1024) * 2 ** -24;
 
 const folder = temporaryFolder(t);
 await convertAll(folder);
@@ -58,12 +64,12 @@ async function checkLogits(t: Test, model: Model, { tokens, labels, known, want 
   t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
 }
 
-async function checkTokenizer(t: Test, model: Model, of: string) {
+async function checkTokenizer(t: Test, model: Model, of: string, bound = convBound) {
   const { tokens, wantTokens, pixels, wantPixels } = await tokenizerAnswers(model, of);
   t.same([...tokens.data], [...wantTokens.data], 'tokens');
   t.same(pixels.dims, wantPixels.dims);
   const error = relativeError(pixels.data, wantPixels.data);
-  t.ok(error < convBound, `pixels: error ${error} of ${convBound}`);
+  t.ok(error < bound, `pixels: error ${error} of ${bound}`);
 }
 
 for (const instructionSet of info().cpu.instructionSets) {
@@ -123,6 +129,35 @@ for (const instructionSet of info().cpu.instructionSets) {
     }
   });
 
+  t.test(`TiTok, ${instructionSet}`, async (t) => {
+    const expected = answersOf('titok-generator-tiny');
+    const model = await opened(t, 'titok');
+    const [question, dropped] = titokQuestions(expected);
+    await checkLogits(t, model, question);
+    await checkLogits(t, model, dropped);
+    const forms = {
+      'greedy.linear': { guidance: 3, guidanceSchedule: 'linear' },
+      'greedy.constant': { guidance: 1.5, guidanceSchedule: 'constant' },
+      // Its scale of 4 is of conditional and unconditional: u + 4 (c - u) = c + 3 (c - u).
+      'greedy.power-cosine': { guidance: 3, guidanceSchedule: 'cosine', guidancePower: 3 },
+    } as const;
+    for (const [form, guidance] of Object.entries(forms)) {
+      const generation = model.generate({
+        labels: question.labels,
+        temperature: 0,
+        choiceTemperature: 0,
+        seed: 1,
+        schedule: 'baseline',
+        cache: false,
+        steps: 6,
+        ...guidance,
+      });
+      const { tokens } = await generation.result({ pixels: false });
+      t.same([...tokens.data], [...expected.int(form).data], form);
+    }
+    await checkTokenizer(t, model, 'titok-tokenizer-tiny', titokBound);
+  });
+
   t.test(`VQ-16, ${instructionSet}`, async (t) => {
     await checkTokenizer(t, await opened(t, 'halton'), 'vq16-tiny');
   });
@@ -149,3 +184,15 @@ for (const instructionSet of info().cpu.instructionSets) {
     });
   }
 }
+
+t.test('pictures of tokens without a grid, by the command line', async (t) => {
+  const out = join(folder, 'titok.png');
+  const generate = ['generate', '3', '--model', join(folder, 'titok'), '--seed', '1', '--out', out];
+  t.match(magnets(...generate), { status: 0 });
+  // 16 pixels are shown three times as large.
+  t.match(readPng(readFileSync(out)), { width: 16 * 3, height: 16 * 3 });
+  t.match(magnets(...generate, '--strip', join(folder, 'strip.png')), {
+    status: 2,
+    stderr: /a model whose tokens lie on a grid for --strip/,
+  });
+});

@@ -122,6 +122,35 @@ t.test('a temperature may be said by its inverse', async (t) => {
   t.same(temperatures({ inverseTemperature: [1, 4] }), [1, 1 / 2.5, 1 / 4]);
 });
 
+t.test('a list goes from the first step to the last', async (t) => {
+  const steps = (options: Omit<PlanOptions, 'model'>) => plan({ model: L, ...options }).steps;
+  const ofFive = steps({ steps: 5, temperature: [4, 0, 1], choiceTemperature: [8, 0] });
+  t.same(
+    ofFive.map(({ temperature }) => temperature),
+    [4, 2, 0, 0.5, 1],
+  );
+  t.same(
+    ofFive.map(({ choiceTemperature }) => choiceTemperature),
+    [8, 6, 4, 2, 0],
+    'as it says, where a number would fall to 0',
+  );
+  const each = [0.3, 0.1, 0.7, 0.2, 0.9, 0.4, 0.6];
+  t.same(
+    steps({ steps: 7, temperature: each }).map(({ temperature }) => temperature),
+    each,
+    'one for each step',
+  );
+  t.same(
+    steps({ steps: 1, temperature: each, choiceTemperature: each }).map((step) => [
+      step.temperature,
+      step.choiceTemperature,
+    ]),
+    [[0.3, 0.3]],
+  );
+  t.throws(() => steps({ temperature: [1] }), { message: /a number or \[first, …, last\]/ });
+  t.throws(() => steps({ choiceTemperature: [1, -1] }), { name: 'RangeError' });
+});
+
 t.test('refreshes', async (t) => {
   t.same(refreshes({ steps: 12 }), [0, 3, 6, 9], 'at every new width');
   t.same(refreshes({ steps: 12, refresh: 'switch' }), [0, 3, 6, 9]);
@@ -218,7 +247,7 @@ t.test('the recipe of a checkpoint', async (t) => {
     refresh: [2, 4],
     order: 'halton-rolled',
     inverse_temperature: [1, 1.2],
-    choice_temperature: 2,
+    choice_temperature: [3, 2, 0.5],
     confidence: 'logit',
     top_k: 7,
   };
@@ -235,7 +264,7 @@ t.test('the recipe of a checkpoint', async (t) => {
     order: 'halton-rolled',
     temperature: undefined,
     inverseTemperature: [1, 1.2],
-    choiceTemperature: 2,
+    choiceTemperature: [3, 2, 0.5],
     confidence: 'logit',
     topK: 7,
   });
@@ -248,9 +277,10 @@ t.test('the recipe of a checkpoint', async (t) => {
     ['refresh', 'always'],
     ['refresh', [1000]],
     ['order', 'random'],
-    ['temperature', [1, 2, 3]],
+    ['temperature', [1]],
     ['temperature', [1, -1]],
     ['inverse_temperature', 0],
+    ['choice_temperature', [1, 'none']],
     ['guidance_power', 0],
     ['guidance_schedule', 'sine'],
     ['masking_schedule', 'sine'],

@@ -300,6 +300,30 @@ void finds_the_largest(Backend& backend) {
   }
 }
 
+/// Numbers from offset - scale to offset + scale, and one that is larger, before them.
+void softens(const Subject& subject, Backend& backend, int rows, int columns, double scale, double offset) {
+  Random random(columns);
+  auto x = random.matrix(rows, columns + 3);
+  for (double& value : x.values) value = static_cast<float>(scale * value + offset);
+  x.at(0, 0) = offset + 2 * scale;
+  auto stream = backend.stream();
+  Guarded input(backend, *stream, x, ElementType::f32), output(backend, *stream, reference::Matrix(rows, columns));
+  stream->run(Softmax{.x = *input.buffer, .rows = rows, .columns = columns, .y = *output.buffer});
+  const auto values = output.read(*stream, rows, columns, "Softmax");
+  const auto expected = reference::softmax(x, columns);
+  for (int row = 0; row < rows; ++row) {
+    for (int i = 0; i < columns; ++i) {
+      // An exponent, of at most the range of x, is rounded three times, and e^x errs by 2e-7, or by e^-87 where it is
+      // less than that (kernels.inl); so do the terms of the sum, which errs by as many units as it has terms, and then
+      // the quotient is rounded twice.
+      const double want = expected.at(row, i);
+      const double bound = want * ((2 * 3 * 3 * scale + columns + 2) * kUnit + 2 * 2.5e-7) + 1.001 * std::exp(-87);
+      check_near(values[static_cast<size_t>(row) * output.columns + i], want, bound + subject.roundoff(want),
+                 "Softmax");
+    }
+  }
+}
+
 /// What was asked for before sees the old numbers, and the host may change its own at once.
 void puts(Backend& backend) {
   constexpr int kCount = 5, kTimes = 4;
@@ -355,6 +379,9 @@ int main() {
       modulates(*subject, *backend, 3, 64, 30, kind);
     }
     finds_the_largest(*backend);
+    for (const int columns : {1, 7, 32, 257, 1024}) softens(*subject, *backend, 19, columns, 8, 0);
+    softens(*subject, *backend, 3, 64, 8, 300);  // e^300 is no f32
+    softens(*subject, *backend, 3, 200, 150, 0);
     puts(*backend);
   }
   return report("rows");

@@ -6,6 +6,7 @@
 
 #include "../../native/cpu/cpu_backend.h"
 #include "../../native/engine/codec/conv.h"
+#include "../../native/engine/codec/titok.h"
 #include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "check.h"
@@ -760,28 +761,49 @@ void the_listed_tensors_are_those_that_are_loaded() {
   Vit(cpu::open_cpu(1, ""), config, weights, kF32);
   compare(Vit::tensors(config), weights, "codec");
   for (const bool all : {false, true}) {
-    const ConvConfig config{.height = 8,
-                            .width = 12,
-                            .channels = 3,
-                            .base_channels = 8,
-                            .multipliers = {1, 2},
+    const ConvConfig config{.levels = {.height = 8,
+                                       .width = 12,
+                                       .channels = 3,
+                                       .base_channels = 8,
+                                       .multipliers = {1, 2},
+                                       .attention = all,
+                                       .shortcut = all ? Shortcut::projection : Shortcut::none,
+                                       .norm_groups = 4,
+                                       .norm_eps = 1e-6f},
                             .encoder_blocks = 1,
-                            .decoder_blocks = 2,
-                            .attention = all,
-                            .shortcut = all ? Shortcut::projection : Shortcut::none,
                             .downsample = all ? Downsample::convolution : Downsample::mean,
                             .encoder_output_kernel = all ? 3 : 1,
                             .quantizer = all ? Quantizer::cosine : Quantizer::bits,
                             .codebook_size = 32,
                             .codebook_dim = 5,
-                            .code_channels = all ? 7 : 5,
-                            .norm_groups = 4,
-                            .norm_eps = 1e-6f,
+                            .decoder = {.blocks = 2, .code_channels = all ? 7 : 5},
                             .signed_pixels = all};
     Recorder recorder(3);
     Conv(cpu::open_cpu(1, ""), config, recorder, kF32);
     compare(Conv::tensors(config), recorder, "convolutional codec");
   }
+  const TitokConfig titok{.vit = {.encoder = layers,
+                                  .decoder = layers,
+                                  .codebook_size = 30,
+                                  .codebook_dim = 6,
+                                  .sample = {1, 6, 4},
+                                  .patch = {1, 2, 2},
+                                  .channels = 3},
+                          .latents = 5,
+                          .levels = {.height = 6,
+                                     .width = 4,
+                                     .channels = 3,
+                                     .base_channels = 8,
+                                     .multipliers = {1, 2},
+                                     .attention = false,
+                                     .shortcut = Shortcut::none,
+                                     .norm_groups = 4,
+                                     .norm_eps = 1e-6f},
+                          .pixel_codes = 21,
+                          .decoder = {.blocks = 2, .code_channels = 7}};
+  Recorder recorder(4);
+  Titok(cpu::open_cpu(1, ""), titok, recorder, kF32);
+  compare(Titok::tensors(titok), recorder, "codec of latent tokens");
 }
 
 }  // namespace

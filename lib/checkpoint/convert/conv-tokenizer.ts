@@ -67,7 +67,8 @@ export interface ConvNames {
   readonly codebook?: string;
 }
 
-export interface ConvDetails {
+/** How the blocks are built, and what pixels they see. */
+export interface BlockDetails {
   /** Whether the convolutions of the residual blocks have biases. */
   readonly biases: boolean;
   /**
@@ -77,13 +78,16 @@ export interface ConvDetails {
   readonly shortcut: 'projection' | 'folded';
   /** Pixels of the source's own code. */
   readonly pixels: readonly [0 | -1, 1];
+}
+
+export interface ConvDetails extends BlockDetails {
   /** Tokens are the nearest in direction, and codes have length 1. */
   readonly normalizedCodes: boolean;
   readonly grid: readonly [number, number];
 }
 
 /** [out, height, width, in] of a stored convolution. */
-function reorder(
+export function reorder(
   order: Dialect['order'],
   kernel: number,
   out: number,
@@ -136,8 +140,13 @@ class Maker {
 
   constructor(
     private readonly dialect: Dialect,
-    private readonly details: ConvDetails,
+    private readonly details: BlockDetails,
   ) {}
+
+  /** What a block of ours adds where its channels change. */
+  get shortcut(): 'none' | 'projection' {
+    return this.details.shortcut === 'folded' ? 'none' : 'projection';
+  }
 
   join(layer: string, part: string): string {
     return `${layer}${this.dialect.separator}${part}`;
@@ -246,73 +255,144 @@ class Maker {
   }
 }
 
+/** What the shapes of a half say of its levels. */
+interface Layout {
+  /** Of each level. */
+  readonly channels: readonly number[];
+  /** Residual blocks of a level. */
+  readonly blocks: number;
+}
+
+/** [out, in] of a stored convolution. */
+function sizesOf(weights: Weights, dialect: Dialect, layer: string): [number, number] {
+  const shape = weights.shape(`${layer}${dialect.separator}${dialect.weight}`, 4);
+  return dialect.order === 'OIHW' ? [shape[0]!, shape[1]!] : [shape[3]!, shape[2]!];
+}
+
+/** Of so many levels, or of those that there are. */
+function layoutOf(weights: Weights, dialect: Dialect, half: HalfNames, count?: number): Layout {
+  const { separator, weight, block } = dialect;
+  const first = (level: number, at: number) => `${half.block(level, at)}${separator}${block.conv1}`;
+  const has = (layer: string) => `${layer}${separator}${weight}`;
+  const levels = count ?? weights.count((level) => has(first(level, 0)));
+  const blocks = weights.count((at) => has(first(0, at)));
+  if (levels === 0) weights.refuse('expected levels of residual blocks');
+  const channels = Array.from(
+    { length: levels },
+    (_, l) => sizesOf(weights, dialect, first(l, 0))[0],
+  );
+  if (channels.some((extent) => extent % channels[0]! !== 0)) {
+    weights.refuse(`expected multiples of ${channels[0]} channels but received [${channels}]`);
+  }
+  return { channels, blocks };
+}
+
+function makeStage(
+  maker: Maker,
+  to: string,
+  half: HalfNames,
+  level: number,
+  { channels, blocks }: Layout,
+  inputs: number,
+): void {
+  const out = channels[level]!;
+  for (let at = 0; at < blocks; ++at) {
+    maker.residual(`${to}.blocks.${at}`, half.block(level, at), out, at === 0 ? inputs : out);
+    if (half.attention !== undefined && level === channels.length - 1) {
+      maker.attention(`${to}.attentions.${at}`, half.attention(at), out);
+    }
+  }
+}
+
+function makeMiddle(maker: Maker, to: string, { middle }: HalfNames, channels: number): void {
+  middle.forEach((from, i) => {
+    const attends = middle.length === 3 && i === 1;
+    if (attends) maker.attention(`${to}.${i}`, from, channels);
+    else maker.residual(`${to}.${i}`, from, channels, channels);
+  });
+}
+
+/** Tensors from codes on the coarsest level to pixels, and the keys of its config. */
+function makeDecoder(
+  maker: Maker,
+  weights: Weights,
+  to: string,
+  half: HalfNames,
+  layout: Layout,
+  dialect: Dialect,
+) {
+  const levels = layout.channels.length;
+  const coarsest = layout.channels.at(-1)!;
+  const [, codeChannels] = sizesOf(weights, dialect, half.input);
+  const [channels] = sizesOf(weights, dialect, half.output);
+  maker.convolution(`${to}.input`, half.input, coarsest, codeChannels, true);
+  makeMiddle(maker, `${to}.middle`, half, coarsest);
+  for (let l = levels - 1; l >= 0; --l) {
+    const inputs = layout.channels[Math.min(l + 1, levels - 1)]!;
+    makeStage(maker, `${to}.levels.${l}`, half, l, layout, inputs);
+    if (half.resample !== undefined && l > 0) {
+      const own = layout.channels[l]!;
+      maker.convolution(`${to}.levels.${l}.upsample`, half.resample(l), own, own, true);
+    }
+  }
+  maker.norm(`${to}.norm`, half.norm, layout.channels[0]!);
+  maker.pixels(`${to}.output`, half.output, channels, layout.channels[0]!);
+  return {
+    channels,
+    config: {
+      base_channels: layout.channels[0]!,
+      multipliers: layout.channels.map((extent) => extent / layout.channels[0]!),
+      decoder_blocks: layout.blocks,
+      attention: half.attention !== undefined,
+      shortcut: maker.shortcut,
+      code_channels: codeChannels,
+      norm_groups: 32,
+      norm_eps: 1e-6,
+    },
+  };
+}
+
+/** A decoder alone, as a part of another tokenizer. */
+export function convDecoder(
+  weights: Weights,
+  dialect: Dialect,
+  to: string,
+  names: HalfNames,
+  details: BlockDetails,
+) {
+  const maker = new Maker(dialect, details);
+  const layout = layoutOf(weights, dialect, names);
+  const made = makeDecoder(maker, weights, to, names, layout, dialect);
+  return { ...made, tensors: maker.tensors };
+}
+
 /** The config and the tensors of a tokenizer; what its shapes are is read from the weights. */
 export function convTokenizer(weights: Weights, names: ConvNames, details: ConvDetails) {
   const { dialect, encoder, decoder } = names;
   const maker = new Maker(dialect, details);
-  const { block } = dialect;
-  /** [out, in] of a stored convolution. */
-  const sizes = (layer: string): [number, number] => {
-    const shape = weights.shape(maker.join(layer, dialect.weight), 4);
-    return dialect.order === 'OIHW' ? [shape[0]!, shape[1]!] : [shape[3]!, shape[2]!];
-  };
-  const firstOf = (half: HalfNames, level: number, at: number) =>
-    maker.join(half.block(level, at), block.conv1);
-  const blocksOf = (half: HalfNames, level: number) =>
-    weights.count((at) => maker.join(firstOf(half, level, at), dialect.weight));
-
-  const [base, channels] = sizes(encoder.input);
-  const levels = weights.count((level) => maker.join(firstOf(encoder, level, 0), dialect.weight));
-  const levelChannels = Array.from({ length: levels }, (_, l) => sizes(firstOf(encoder, l, 0))[0]);
-  const [encoderBlocks, decoderBlocks] = [blocksOf(encoder, 0), blocksOf(decoder, 0)];
-  if (levels === 0 || decoderBlocks === 0) weights.refuse('expected levels of residual blocks');
-  if (levelChannels.some((extent) => extent % base !== 0)) {
-    weights.refuse(`expected multiples of ${base} channels but received [${levelChannels}]`);
-  }
-  const coarsest = levelChannels.at(-1)!;
-  const [encoded] = sizes(encoder.output);
-  const [, codeChannels] = sizes(decoder.input);
+  const layout = layoutOf(weights, dialect, encoder);
+  const levels = layout.channels.length;
+  const coarsest = layout.channels.at(-1)!;
+  const [base, channels] = sizesOf(weights, dialect, encoder.input);
+  const [encoded] = sizesOf(weights, dialect, encoder.output);
+  const [, codeChannels] = sizesOf(weights, dialect, decoder.input);
   const [codebookSize, codebookDim] =
     names.codebook === undefined ? [2 ** encoded, encoded] : weights.shape(names.codebook, 2);
   const outputKernel = weights.shape(maker.join(encoder.output, dialect.weight), 4)[
     dialect.order === 'OIHW' ? 2 : 0
   ]!;
 
-  const middle = (half: 'encoder' | 'decoder') =>
-    names[half].middle.forEach((from, i) => {
-      const to = `${half}.middle.${i}`;
-      const attends = names[half].middle.length === 3 && i === 1;
-      if (attends) maker.attention(to, from, coarsest);
-      else maker.residual(to, from, coarsest, coarsest);
-    });
-  const level = (half: 'encoder' | 'decoder', l: number, blocks: number, inputs: number) => {
-    const out = levelChannels[l]!;
-    const { attention } = names[half];
-    for (let at = 0; at < blocks; ++at) {
-      const to = `${half}.levels.${l}`;
-      maker.residual(`${to}.blocks.${at}`, names[half].block(l, at), out, at === 0 ? inputs : out);
-      if (attention !== undefined && l === levels - 1) {
-        maker.attention(`${to}.attentions.${at}`, attention(at), out);
-      }
-    }
-  };
-
   const encoderBias = weights.has(maker.join(encoder.input, 'bias'));
   maker.convolution('encoder.input', encoder.input, base, channels, encoderBias);
   for (let l = 0; l < levels; ++l) {
-    level('encoder', l, encoderBlocks, l === 0 ? base : levelChannels[l - 1]!);
+    const inputs = l === 0 ? base : layout.channels[l - 1]!;
+    makeStage(maker, `encoder.levels.${l}`, encoder, l, layout, inputs);
     if (encoder.resample !== undefined && l < levels - 1) {
-      const from = encoder.resample(l);
-      maker.convolution(
-        `encoder.levels.${l}.downsample`,
-        from,
-        levelChannels[l]!,
-        levelChannels[l]!,
-        true,
-      );
+      const own = layout.channels[l]!;
+      maker.convolution(`encoder.levels.${l}.downsample`, encoder.resample(l), own, own, true);
     }
   }
-  middle('encoder');
+  makeMiddle(maker, 'encoder.middle', encoder, coarsest);
   maker.norm('encoder.norm', encoder.norm, coarsest);
   if (outputKernel === 1) maker.product('encoder.output', encoder.output, encoded, coarsest);
   else maker.convolution('encoder.output', encoder.output, encoded, coarsest, true);
@@ -325,46 +405,24 @@ export function convTokenizer(weights: Weights, names: ConvNames, details: ConvD
   if (decoder.code !== undefined) {
     maker.product('decoder.code', decoder.code, codeChannels, codebookDim!);
   }
-  maker.convolution('decoder.input', decoder.input, coarsest, codeChannels, true);
-  middle('decoder');
-  for (let l = levels - 1; l >= 0; --l) {
-    const inputs = levelChannels[Math.min(l + 1, levels - 1)]!;
-    level('decoder', l, decoderBlocks, inputs);
-    if (decoder.resample !== undefined && l > 0) {
-      const from = decoder.resample(l);
-      maker.convolution(
-        `decoder.levels.${l}.upsample`,
-        from,
-        levelChannels[l]!,
-        levelChannels[l]!,
-        true,
-      );
-    }
-  }
-  maker.norm('decoder.norm', decoder.norm, base);
-  maker.pixels('decoder.output', decoder.output, channels, base);
-
-  const config = {
-    model_type: 'magnets_tokenizer',
-    kind: 'conv',
-    sample_shape: [1, ...details.grid.map((extent) => extent * 2 ** (levels - 1))],
-    channels,
-    base_channels: base,
-    multipliers: levelChannels.map((extent) => extent / base),
-    encoder_blocks: encoderBlocks,
-    decoder_blocks: decoderBlocks,
-    attention: encoder.attention !== undefined,
-    shortcut: details.shortcut === 'folded' ? 'none' : 'projection',
-    downsample: encoder.resample === undefined ? 'mean' : 'conv',
-    encoder_output_kernel: outputKernel,
-    codebook_size: codebookSize,
-    codebook_dim: codebookDim,
-    code_channels: codeChannels,
-    normalized_codes: details.normalizedCodes,
-    code_type: names.codebook === undefined ? 'bits' : 'vectors',
-    ...(details.pixels[0] === 0 ? {} : { pixel_range: details.pixels }),
-    norm_groups: 32,
-    norm_eps: 1e-6,
+  const decoderLayout = layoutOf(weights, dialect, decoder, levels);
+  const { config } = makeDecoder(maker, weights, 'decoder', decoder, decoderLayout, dialect);
+  return {
+    config: {
+      model_type: 'magnets_tokenizer',
+      kind: 'conv',
+      sample_shape: [1, ...details.grid.map((extent) => extent * 2 ** (levels - 1))],
+      channels,
+      ...config,
+      encoder_blocks: layout.blocks,
+      downsample: encoder.resample === undefined ? 'mean' : 'conv',
+      encoder_output_kernel: outputKernel,
+      codebook_size: codebookSize,
+      codebook_dim: codebookDim,
+      normalized_codes: details.normalizedCodes,
+      code_type: names.codebook === undefined ? 'bits' : 'vectors',
+      ...(details.pixels[0] === 0 ? {} : { pixel_range: details.pixels }),
+    },
+    tensors: maker.tensors,
   };
-  return { config, tensors: maker.tensors };
 }

@@ -36,7 +36,7 @@ export interface Translation {
 export interface Hints {
   /** Of the tokenizer that is converted with it. */
   readonly codebookSize?: number;
-  /** Of a Halton-MaskGIT or MaskBit of another size than the released ones. */
+  /** Of a model of another size than the released ones, where its weights do not tell. */
   readonly heads?: number;
   /** Tokens of a picture, [height, width]. */
   readonly grid?: readonly [number, number];
@@ -115,6 +115,23 @@ export function transposed(
     }
   };
   return { name, shape: [rows, columns], from: [{ name: from, shape: stored }], make };
+}
+
+/** A third of the rows of a tensor: queries, keys and values lie in one. */
+export function third(
+  name: string,
+  shape: readonly number[],
+  from: string,
+  part: number,
+): MadeTensor {
+  const [rows, ...columns] = shape;
+  return {
+    name,
+    shape,
+    from: [{ name: from, shape: [3 * rows!, ...columns] }],
+    make: (target, values) =>
+      target.set(values!.subarray(part * target.length, (part + 1) * target.length)),
+  };
 }
 
 /** Zeros, where the source has no such tensor. */

@@ -37,6 +37,7 @@ struct Kernels {
   void (*gelu)(float* x, int n);
   void (*gelu_tanh)(float* x, int n);
   void (*silu)(float* x, int n);
+  void (*tanh)(float* x, int n);
   /// x = -log(-log(u)), u uniform from the bits (philox.h)
   void (*gumbel)(const uint32_t* bits, int n, float* x);
   /// Multiply-adds on registers alone, for measuring the peak; returns the FLOPs done.

@@ -10,6 +10,7 @@ double activate(Activation activation, double x) {
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
   }
   if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  if (activation == Activation::tanh) return std::tanh(x);
   return x;
 }
 

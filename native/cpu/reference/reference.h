@@ -71,6 +71,9 @@ Matrix embed(const Matrix& table, const Matrix& positions, const std::vector<int
 /// The first of the largest of the first `columns` numbers of each row.
 std::vector<int32_t> argmax(const Matrix& x, int columns);
 
+/// Of the first `columns` numbers of each row.
+Matrix softmax(const Matrix& x, int columns);
+
 /// What SelectRows lists, and where each branch's part of the lists begins.
 struct SelectedRows {
   std::vector<int32_t> rows, logits_rows;

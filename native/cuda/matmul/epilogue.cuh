@@ -23,6 +23,11 @@ __device__ __forceinline__ float silu(float x) {
   return x * reciprocal_approximate(1.0f + exp2_approximate(-1.44269504f * x));
 }
 
+/// tanh x = 1 - 2 / (1 + e^2x)
+__device__ __forceinline__ float tanh_of(float x) {
+  return 1.0f - 2.0f * reciprocal_approximate(1.0f + exp2_approximate(2.0f * 1.44269504f * x));
+}
+
 /// A warp's way out for 16 x kColumns sums at a time of one product of a problem.
 template <class T, int kColumns>
 struct MatmulOutput {
@@ -142,6 +147,9 @@ struct MatmulOutput {
     } else if (m.epilogue == Epilogue::silu) {
 #pragma unroll
       for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = silu(v[i / 8][i % 8]);
+    } else if (m.epilogue == Epilogue::tanh) {
+#pragma unroll
+      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = tanh_of(v[i / 8][i % 8]);
     } else if (m.epilogue == Epilogue::add_scaled) {
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {

@@ -5,7 +5,7 @@ namespace magnets::cuda {
 
 /// What becomes of a sum h: y = h; y += h; y += scale * h; y *= h; y = gelu(h), exact or by the tanh approximation;
 /// y = silu(h).
-enum class Epilogue { store, add, add_scaled, multiply, gelu, gelu_tanh, silu };
+enum class Epilogue { store, add, add_scaled, multiply, gelu, gelu_tanh, silu, tanh };
 
 /// Where keys and values of the rows go: [branch, head, position, head_dim].
 struct CacheTarget {

@@ -16,6 +16,8 @@ Epilogue epilogue_of(const Matmul& op) {
       return Epilogue::gelu_tanh;
     case Activation::silu:
       return Epilogue::silu;
+    case Activation::tanh:
+      return Epilogue::tanh;
     default:
       return Epilogue::store;
   }

@@ -6,6 +6,11 @@
 
 namespace magnets {
 
+int sequences_at_once(int positions) {
+  constexpr int kRowsAtOnce = 4096;
+  return std::max(1, kRowsAtOnce / positions);
+}
+
 AllRows::AllRows(Backend& backend, int capacity, int positions) : positions_(positions) {
   const int count = capacity * positions;
   std::vector<int32_t> index(count), position(count), offsets(capacity + 1);

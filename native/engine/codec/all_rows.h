@@ -7,6 +7,9 @@
 
 namespace magnets {
 
+/// Sequences of one pass: enough rows to fill a device, few enough for little memory.
+int sequences_at_once(int positions);
+
 class AllRows {
  public:
   AllRows(Backend& backend, int capacity, int positions);

@@ -8,7 +8,7 @@
 #include "../config.h"
 #include "../weights/loader.h"
 #include "codec.h"
-#include "conv_blocks.h"
+#include "conv_decoder.h"
 
 namespace magnets {
 
@@ -23,22 +23,11 @@ class Conv : public Codec {
   Pixels detokenize(const std::vector<int32_t>& tokens, int count) const override;
 
  private:
-  /// Residual blocks, perhaps with attention after each.
-  struct Stage {
-    std::vector<ResidualBlock> blocks;
-    std::vector<AttentionBlock> attentions;
-  };
-
   explicit Conv(const ConvConfig& config) : config_(config) {}
   void load(Loader& loader);
   void load_encoder(Loader& loader);
   void load_codes(Loader& loader);
-  void load_decoder(Loader& loader);
-  Stage level(Loader& loader, const std::string& prefix, int level, int blocks, int in) const;
-  Stage middle(Loader& loader, const std::string& prefix) const;
-  static void run(const Stage& stage, Canvas& canvas);
 
-  int samples_at_once(int count) const;
   std::unique_ptr<Buffer> encode(Canvas& canvas, const float* pixels, int samples, Stream& stream) const;
   void quantize(const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const;
   std::unique_ptr<Buffer> decode(Canvas& canvas, const int32_t* tokens, int samples, Stream& stream) const;
@@ -54,12 +43,7 @@ class Conv : public Codec {
   std::unique_ptr<Linear> encoder_output_1x1_, encoder_code_;
   std::unique_ptr<Linear> code_scores_;  // [codebook_size, codebook_dim], largest for the latent's token
   std::unique_ptr<Table> code_inputs_;   // [codebook_size, code_channels]
-  ConvLayer decoder_input_;
-  Stage decoder_middle_;
-  std::vector<Stage> decoder_levels_;
-  std::vector<ConvLayer> upsamples_;  // of level l + 1
-  Norm decoder_norm_;
-  ConvLayer decoder_output_;
+  std::unique_ptr<ConvDecoder> decoder_;
 };
 
 }  // namespace magnets

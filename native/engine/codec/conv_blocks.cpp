@@ -5,27 +5,68 @@
 
 namespace magnets {
 
+namespace {
+
+/// Values of the largest pictures of one pass: one of 512 x 512 with 128 channels, four of 256 x 256.
+constexpr int64_t kValuesAtOnce = int64_t{1} << 25;
+
+}  // namespace
+
+std::string numbered(const std::string& name, int number) { return name + "." + std::to_string(number) + "."; }
+
 ConvLayer::ConvLayer(Loader& loader, const std::string& name, int out, int in, Resampling resampling)
     : layer(loader.convolution(name, out, in, resampling)), out(out), in(in), resampling(resampling) {}
 
-ResidualBlock::ResidualBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int out, int in)
-    : norm1(loader.norm(prefix + "norm1", in, config.norm_eps)),
-      norm2(loader.norm(prefix + "norm2", out, config.norm_eps)),
+ResidualBlock::ResidualBlock(Loader& loader, const Levels& levels, const std::string& prefix, int out, int in)
+    : norm1(loader.norm(prefix + "norm1", in, levels.norm_eps)),
+      norm2(loader.norm(prefix + "norm2", out, levels.norm_eps)),
       conv1(loader, prefix + "conv1", out, in),
       conv2(loader, prefix + "conv2", out, out) {
-  if (in != out && config.shortcut == Shortcut::projection) shortcut = loader.linear(prefix + "shortcut", out, in);
+  if (in != out && levels.shortcut == Shortcut::projection) shortcut = loader.linear(prefix + "shortcut", out, in);
 }
 
-AttentionBlock::AttentionBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int channels)
-    : norm(loader.norm(prefix + "norm", channels, config.norm_eps)),
+AttentionBlock::AttentionBlock(Loader& loader, const Levels& levels, const std::string& prefix, int channels)
+    : norm(loader.norm(prefix + "norm", channels, levels.norm_eps)),
       query(loader.linear(prefix + "query", channels, channels, true, {.out = channels})),
       key(loader.linear(prefix + "key", channels, channels, true, {.out = channels})),
       value(loader.linear(prefix + "value", channels, channels, true, {.out = channels})),
       output(loader.linear(prefix + "output", channels, channels, true, {.in = channels})) {}
 
-Canvas::Canvas(Backend& backend, Stream& stream, const ConvConfig& config, int samples)
-    : backend_(backend), stream_(stream), config_(config) {
-  const int most = config.base_channels * *std::max_element(config.multipliers.begin(), config.multipliers.end());
+Stage Stage::level(Loader& loader, const Levels& levels, const std::string& prefix, int level, int blocks, int in) {
+  Stage stage;
+  const int out = levels.channels_of(level);
+  for (int i = 0; i < blocks; ++i) {
+    stage.blocks.emplace_back(loader, levels, numbered(prefix + "blocks", i), out, i == 0 ? in : out);
+    if (levels.attention && level == levels.coarsest()) {
+      stage.attentions.emplace_back(loader, levels, numbered(prefix + "attentions", i), out);
+    }
+  }
+  return stage;
+}
+
+Stage Stage::middle(Loader& loader, const Levels& levels, const std::string& prefix) {
+  Stage stage;
+  const int channels = levels.channels_of(levels.coarsest());
+  int number = 0;
+  stage.blocks.emplace_back(loader, levels, numbered(prefix, number++), channels, channels);
+  if (levels.attention) stage.attentions.emplace_back(loader, levels, numbered(prefix, number++), channels);
+  stage.blocks.emplace_back(loader, levels, numbered(prefix, number++), channels, channels);
+  return stage;
+}
+
+int Canvas::samples_at_once(const Levels& levels, int count) {
+  int64_t most = 1;
+  for (int i = 0; i <= levels.coarsest(); ++i) {
+    // A level begins, or ends, with the channels of the one beside it.
+    const int channels = std::max(levels.channels_of(i), levels.channels_of(std::min(i + 1, levels.coarsest())));
+    most = std::max(most, int64_t{levels.grid(1, i).rows()} * channels);
+  }
+  return static_cast<int>(std::clamp<int64_t>(kValuesAtOnce / most, 1, count));
+}
+
+Canvas::Canvas(Backend& backend, Stream& stream, const Levels& levels, int samples)
+    : backend_(backend), stream_(stream), levels_(levels) {
+  const int most = levels.base_channels * *std::max_element(levels.multipliers.begin(), levels.multipliers.end());
   scale_shift_ = backend.allocate(ElementType::f32, samples, 2 * most);
 }
 
@@ -69,7 +110,7 @@ void Canvas::statistics(const Norm& norm, const Buffer& x, int channels) {
   stream_.run(GroupStatistics{.x = x,
                               .grid = grid_,
                               .channels = channels,
-                              .groups = config_.norm_groups,
+                              .groups = levels_.norm_groups,
                               .norm = norm,
                               .scale_shift = *scale_shift_});
 }
@@ -84,6 +125,14 @@ void Canvas::convolve(const ConvLayer& layer, const Buffer& x, bool under_norm, 
                           .resampling = layer.resampling,
                           .add = add,
                           .y = y});
+}
+
+/// Attention comes after every block, but for the last where it runs out: the middle is block, attention, block.
+void Canvas::run(const Stage& stage) {
+  for (size_t i = 0; i < stage.blocks.size(); ++i) {
+    run(stage.blocks[i]);
+    if (i < stage.attentions.size()) run(stage.attentions[i]);
+  }
 }
 
 void Canvas::run(const ResidualBlock& block) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../config.h"
 #include "../weights/loader.h"
@@ -21,9 +22,9 @@ struct ConvLayer {
 };
 
 /// y = shortcut(x) + conv2(swish(norm2(conv1(swish(norm1(x)))))). The shortcut is x where the channels stay, else
-/// ConvConfig's.
+/// that of the levels.
 struct ResidualBlock {
-  ResidualBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int out, int in);
+  ResidualBlock(Loader& loader, const Levels& levels, const std::string& prefix, int out, int in);
 
   Norm norm1, norm2;
   ConvLayer conv1, conv2;
@@ -32,26 +33,42 @@ struct ResidualBlock {
 
 /// y = x + output(attention(norm(x))), one head over all pixels.
 struct AttentionBlock {
-  AttentionBlock(Loader& loader, const ConvConfig& config, const std::string& prefix, int channels);
+  AttentionBlock(Loader& loader, const Levels& levels, const std::string& prefix, int channels);
 
   Norm norm;
   std::unique_ptr<Linear> query, key, value, output;
 };
+
+/// Residual blocks, perhaps with attention after each.
+struct Stage {
+  /// Asks for the tensors of a level, which begins with `in` channels.
+  static Stage level(Loader& loader, const Levels& levels, const std::string& prefix, int level, int blocks, int in);
+  /// Those of the coarsest level's middle: two blocks, or a block, an attention and a block.
+  static Stage middle(Loader& loader, const Levels& levels, const std::string& prefix);
+
+  std::vector<ResidualBlock> blocks;
+  std::vector<AttentionBlock> attentions;
+};
+
+/// "name.3."
+std::string numbered(const std::string& name, int number);
 
 /// The pictures of one pass, at the level that it has come to. Beside them lie a second set of the same size at most,
 /// the half-made ones of a block, and whatever attention needs: a picture of 512 x 512 x 128 is 134 MB.
 class Canvas {
  public:
   /// Without pictures yet.
-  Canvas(Backend& backend, Stream& stream, const ConvConfig& config, int samples);
+  Canvas(Backend& backend, Stream& stream, const Levels& levels, int samples);
+
+  /// Pictures that one pass takes at most, of `count`.
+  static int samples_at_once(const Levels& levels, int count);
 
   const Grid& grid() const { return grid_; }
   const Buffer& x() const { return *x_; }
   /// Room for pictures, instead of those before.
   Buffer& reset(const Grid& grid, int channels);
 
-  void run(const ResidualBlock& block);
-  void run(const AttentionBlock& block);
+  void run(const Stage& stage);
   void run(const ConvLayer& layer);
   void pool();
   /// layer(swish(norm(x))).
@@ -66,6 +83,8 @@ class Canvas {
     std::unique_ptr<Buffer> q, mixed;
   };
 
+  void run(const ResidualBlock& block);
+  void run(const AttentionBlock& block);
   std::unique_ptr<Buffer> pictures(const Grid& grid, int channels);
   /// The pictures become these, when all that has been asked for is done.
   void replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels);
@@ -78,7 +97,7 @@ class Canvas {
 
   Backend& backend_;
   Stream& stream_;
-  const ConvConfig& config_;
+  const Levels& levels_;
   Grid grid_{};
   int channels_ = 0, second_channels_ = 0;
   std::unique_ptr<Buffer> x_, second_, scale_shift_;

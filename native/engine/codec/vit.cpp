@@ -8,15 +8,6 @@
 
 namespace magnets {
 
-namespace {
-
-/// Rows of one pass: enough to fill a device, few enough for little memory.
-constexpr int kRowsAtOnce = 4096;
-
-int sequences_at_once(int positions) { return std::max(1, kRowsAtOnce / positions); }
-
-}  // namespace
-
 Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format)
     : backend_(std::move(backend)), config_(config) {
   DeviceLoader loader(*backend_, source, format);

@@ -1,6 +1,13 @@
 /** MaskBit's generator (PyTorch): a token is a word of bits, drawn in two halves. */
 
-import { copied, type Hints, type MadeTensor, type Peer, type Weights } from '../translation.js';
+import {
+  copied,
+  type Hints,
+  type MadeTensor,
+  type Peer,
+  third,
+  type Weights,
+} from '../translation.js';
 
 /** How its authors sample from each number of bits (configs/generator). */
 const recipes: Readonly<Record<number, { guidance: number; power: number; noise: number }>> = {
@@ -24,18 +31,6 @@ function headsOf(weights: Weights, d: number, hints: Hints): number {
     );
   }
   return heads;
-}
-
-/** A third of the rows of a tensor: queries, keys and values lie in one. */
-function third(name: string, shape: readonly number[], from: string, part: number): MadeTensor {
-  const [rows, ...columns] = shape;
-  return {
-    name,
-    shape,
-    from: [{ name: from, shape: [3 * rows!, ...columns] }],
-    make: (target, values) =>
-      target.set(values!.subarray(part * target.length, (part + 1) * target.length)),
-  };
 }
 
 /**

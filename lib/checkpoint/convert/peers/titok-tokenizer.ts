@@ -1,0 +1,208 @@
+/** TiTok's tokenizers (PyTorch): transformers as CLIP names them, and MaskGIT's decoder of pixels. */
+
+import { convDecoder, pytorch, reorder } from '../conv-tokenizer.js';
+import {
+  copied,
+  type Hints,
+  type MadeTensor,
+  type Peer,
+  third,
+  type Weights,
+} from '../translation.js';
+import { foldedNote } from './maskgit.js';
+import { origin } from './titok.js';
+
+/** Attention heads of the released tokenizers by their hidden sizes: S, B and L. */
+const releasedHeads: Readonly<Record<number, number>> = { 512: 8, 768: 12, 1024: 16 };
+
+/** The vectors that MaskGIT's decoder makes pixels of. */
+const pixelCodebook = 'pixel_quantize.embedding.weight';
+
+/**
+ * The positions of the class, the patches and the latents, each with what is added to its row whatever the picture is:
+ * the class, `patch` (a bias, or the mask) and in the encoder the latent tokens.
+ */
+function sequencePositions(
+  half: 'encoder' | 'decoder',
+  d: number,
+  patches: number,
+  latents: number,
+  patch: MadeTensor['from'][number],
+  latentRows?: MadeTensor['from'][number],
+): MadeTensor {
+  return {
+    name: `${half}.position.weight`,
+    shape: [1 + patches + latents, d],
+    from: [
+      { name: `${half}.class_embedding`, shape: [1, d] },
+      { name: `${half}.positional_embedding`, shape: [1 + patches, d] },
+      patch,
+      { name: `${half}.latent_token_positional_embedding`, shape: [latents, d] },
+      ...(latentRows === undefined ? [] : [latentRows]),
+    ],
+    make: (target, classRow, own, patchRow, latentOwn, latentValues) => {
+      target.set(own!);
+      target.set(latentOwn!, own!.length);
+      for (let i = 0; i < own!.length; ++i) {
+        target[i] = target[i]! + (i < d ? classRow![i]! : patchRow![i % d]!);
+      }
+      latentValues?.forEach((value, i) => {
+        target[own!.length + i] = target[own!.length + i]! + value;
+      });
+    },
+  };
+}
+
+function headsOf(weights: Weights, d: number, hints: Hints): number {
+  const heads = hints.heads ?? releasedHeads[d];
+  if (heads === undefined || d % heads !== 0) {
+    const known = Object.keys(releasedHeads).join(', ');
+    return weights.refuse(
+      `latent_tokens: expected a hidden size of ${known}, or --heads that divide it, but received ${d}`,
+    );
+  }
+  return heads;
+}
+
+/** Blocks as CLIP names them. */
+function clip(half: 'encoder' | 'decoder', i: number, d: number, f: number): MadeTensor[] {
+  const [to, from] = [`${half}.layers.${i}`, `${half}.transformer.${i}`];
+  const layer = (ours: string, theirs: string, shape: readonly number[]): MadeTensor[] => [
+    copied(`${to}.${ours}.weight`, shape, `${from}.${theirs}.weight`),
+    copied(`${to}.${ours}.bias`, [shape[0]!], `${from}.${theirs}.bias`),
+  ];
+  const projections = ['query', 'key', 'value'].flatMap((name, part) => [
+    third(`${to}.attention.${name}.weight`, [d, d], `${from}.attn.in_proj_weight`, part),
+    third(`${to}.attention.${name}.bias`, [d], `${from}.attn.in_proj_bias`, part),
+  ]);
+  return [
+    ...projections,
+    ...layer('attention.norm', 'ln_1', [d]),
+    ...layer('attention.output', 'attn.out_proj', [d, d]),
+    ...layer('mlp.norm', 'ln_2', [d]),
+    ...layer('mlp.up', 'mlp.c_fc', [f, d]),
+    ...layer('mlp.down', 'mlp.c_proj', [d, f]),
+  ];
+}
+
+function translate(weights: Weights, hints: Hints) {
+  const [latentRows, hidden] = weights.shape('latent_tokens', 2);
+  const [positionRows] = weights.shape('encoder.positional_embedding', 2);
+  const [, channels, patchSide] = weights.shape('encoder.patch_embed.weight', 4);
+  const [units] = weights.shape('encoder.transformer.0.mlp.c_fc.weight', 2);
+  const [codes, dim] = weights.shape('quantize.embedding.weight', 2);
+  const [mixed, mixedSize] = weights.shape(pixelCodebook, 2);
+  const [latents, d, f, patch] = [latentRows!, hidden!, units!, patchSide!];
+  const heads = headsOf(weights, d, hints);
+  const patches = positionRows! - 1;
+  const side = weights.side('encoder.positional_embedding', patches);
+  if (hints.grid !== undefined && hints.grid.join() !== `1,${latents}`) {
+    weights.refuse(`expected tokens of [1,${latents}] but the generator has [${hints.grid}]`);
+  }
+  const up = (level: number) => `pixel_decoder.up.${level}`;
+  const pixels = convDecoder(
+    weights,
+    pytorch,
+    'pixels',
+    {
+      input: 'pixel_decoder.conv_in',
+      block: (level, at) => `${up(level)}.block.${at}`,
+      resample: (level) => `${up(level)}.upsample_conv`,
+      middle: ['pixel_decoder.mid.0', 'pixel_decoder.mid.1'],
+      norm: 'pixel_decoder.norm_out',
+      output: 'pixel_decoder.conv_out',
+    },
+    { biases: false, shortcut: 'folded', pixels: [0, 1] },
+  );
+  const scale = 2 ** (pixels.config.multipliers.length - 1);
+  if (patch !== scale || channels !== pixels.channels) {
+    weights.refuse(
+      `encoder.patch_embed.weight: expected patches of the ${pixels.channels} x ${scale} x ${scale} values that the decoder makes of one but received ${channels} x ${patch} x ${patch}`,
+    );
+  }
+
+  const pair = (to: string, from: string, size: number): MadeTensor[] => [
+    copied(`${to}.weight`, [size], `${from}.weight`),
+    copied(`${to}.bias`, [size], `${from}.bias`),
+  ];
+  /** A product, stored as a convolution of one pixel or as a linear layer. */
+  const product = (to: string, from: string, out: number, inputs: number, dimensions: 2 | 4) => {
+    const shape = dimensions === 4 ? [out, inputs, 1, 1] : [out, inputs];
+    return [
+      { ...copied(`${to}.weight`, shape, `${from}.weight`), shape: [out, inputs] },
+      copied(`${to}.bias`, [out], `${from}.bias`),
+    ];
+  };
+  const countOf = (half: string) =>
+    weights.count((i) => `${half}.transformer.${i}.mlp.c_fc.weight`);
+  const blocks = (half: 'encoder' | 'decoder') =>
+    Array.from({ length: countOf(half) }, (_, i) => clip(half, i, d, f)).flat();
+  return {
+    config: {
+      model_type: 'magnets_tokenizer',
+      kind: 'titok',
+      sample_shape: [1, side * scale, side * scale],
+      channels,
+      hidden_size: d,
+      num_attention_heads: heads,
+      intermediate_size: f,
+      hidden_act: 'gelu',
+      layer_norm_eps: 1e-5,
+      encoder_layers: countOf('encoder'),
+      decoder_layers: countOf('decoder'),
+      latent_tokens: latents,
+      codebook_size: codes,
+      codebook_dim: dim,
+      pixel_decoder: { codebook_size: mixed, ...pixels.config },
+    },
+    tensors: [
+      {
+        name: 'encoder.input.weight',
+        shape: [d, patch * patch * channels!],
+        from: [{ name: 'encoder.patch_embed.weight', shape: [d, channels!, patch, patch] }],
+        make: reorder('OIHW', patch, d, channels!),
+      },
+      sequencePositions(
+        'encoder',
+        d,
+        patches,
+        latents,
+        { name: 'encoder.patch_embed.bias', shape: [d] },
+        { name: 'latent_tokens', shape: [latents, d] },
+      ),
+      ...pair('encoder.input_norm', 'encoder.ln_pre', d),
+      ...blocks('encoder'),
+      ...pair('encoder.norm', 'encoder.ln_post', d),
+      ...product('encoder.output', 'encoder.conv_out', dim!, d, 4),
+      copied('codebook.weight', [codes!, dim!], 'quantize.embedding.weight'),
+      ...product('decoder.input', 'decoder.decoder_embed', d, dim!, 2),
+      sequencePositions('decoder', d, patches, latents, {
+        name: 'decoder.mask_token',
+        shape: [1, 1, d],
+      }),
+      ...pair('decoder.input_norm', 'decoder.ln_pre', d),
+      ...blocks('decoder'),
+      ...pair('decoder.norm', 'decoder.ln_post', d),
+      ...product('mixture.hidden', 'decoder.ffn.0', 2 * d, d, 4),
+      ...product('mixture.scores', 'decoder.ffn.2', mixed!, 2 * d, 4),
+      copied('mixture.codebook.weight', [mixed!, mixedSize!], pixelCodebook),
+      ...pixels.tensors,
+    ] satisfies MadeTensor[],
+  };
+}
+
+export const titokTokenizer: Peer = {
+  part: 'tokenizer',
+  format: 'torch',
+  recognizes: (names) => names.has('latent_tokens') && names.has(pixelCodebook),
+  translate: (weights, hints) => ({
+    origin: { ...origin, name: "TiTok's tokenizer" },
+    ...translate(weights, hints),
+    dropped: [],
+    same: [],
+    notes: [
+      'What is added to every class, mask, latent token and patch became a part of the positions.',
+      foldedNote,
+    ],
+  }),
+};

@@ -1,0 +1,152 @@
+/** TiTok's generators L-32 and B-64 (PyTorch): BERT as Hugging Face names it. */
+
+import { copied, type Hints, type MadeTensor, type Peer, type Weights } from '../translation.js';
+
+export const origin = {
+  url: 'https://github.com/bytedance/1d-tokenizer',
+  licence: 'Apache-2.0; its authors ask that the weights be used for research only',
+};
+
+const words = 'model.embeddings.word_embeddings.weight';
+const positions = 'model.embeddings.position_embeddings.weight';
+const head = 'model.lm_head.weight';
+
+const releasedHiddenSize = 768;
+const releasedHeads = 16;
+
+/** How its authors sample from so many tokens (configs/infer). */
+const steps = 8;
+const recipes: Readonly<Record<number, { guidance: number; noise: number }>> = {
+  32: { guidance: 4.5, noise: 9.5 },
+  64: { guidance: 3, noise: 11 },
+};
+
+/**
+ * The original divides the logits by a temperature of 0.5 + 0.8 (1 - r) when r of the steps are done, draws from them with
+ * Gumbel noise of the scale a = noise (1 - r), and adds noise of that scale to the divided logit for the confidence. The
+ * same tokens win, in the same order, where nothing is divided and both scales are temperature · a.
+ */
+function noiseOf(noise: number): number[] {
+  return Array.from({ length: steps }, (_, t) => {
+    const left = 1 - (t + 1) / steps;
+    return (0.5 + 0.8 * left) * noise * left;
+  });
+}
+
+function headsOf(weights: Weights, d: number, hints: Hints): number {
+  const heads = hints.heads ?? (d === releasedHiddenSize ? releasedHeads : undefined);
+  if (heads === undefined || d % heads !== 0) {
+    const expected = `${releasedHiddenSize}, or --heads that divide it,`;
+    return weights.refuse(`${words}: expected a hidden size of ${expected} but received ${d}`);
+  }
+  return heads;
+}
+
+function translate(weights: Weights, hints: Hints) {
+  const [rows, hidden] = weights.shape(words, 2);
+  const [positionRows] = weights.shape(positions, 2);
+  const [outputs] = weights.shape(head, 2);
+  const [units] = weights.shape('model.encoder.layer.0.intermediate.dense.weight', 2);
+  const [vocabulary, sequence, codes, d, f] = [rows!, positionRows!, outputs!, hidden!, units!];
+  const layers = weights.count((i) => `model.encoder.layer.${i}.intermediate.dense.weight`);
+  const tokens = sequence - 1;
+  if (tokens < 1) weights.refuse(`${positions}: expected more rows than the class's`);
+  // The rows are the codes, the mask, the classes and "no class".
+  const classes = vocabulary - codes - 2;
+  if (classes < 1) weights.refuse(`${words}: expected more rows than the ${codes} codes and 2`);
+  const heads = headsOf(weights, d, hints);
+  const recipe = recipes[tokens] ?? recipes[64]!;
+  const noise = noiseOf(recipe.noise);
+
+  const layer = (to: string, from: string, shape: readonly number[]): MadeTensor[] => [
+    copied(`${to}.weight`, shape, `${from}.weight`),
+    copied(`${to}.bias`, [shape[0]!], `${from}.bias`),
+  ];
+  const block = (i: number): MadeTensor[] => {
+    const [to, from] = [`layers.${i}`, `model.encoder.layer.${i}`];
+    return [
+      ...['query', 'key', 'value'].flatMap((part) =>
+        layer(`${to}.attention.${part}`, `${from}.attention.self.${part}`, [d, d]),
+      ),
+      ...layer(`${to}.attention.output`, `${from}.attention.output.dense`, [d, d]),
+      ...layer(`${to}.attention.norm`, `${from}.attention.output.LayerNorm`, [d]),
+      ...layer(`${to}.mlp.up`, `${from}.intermediate.dense`, [f, d]),
+      ...layer(`${to}.mlp.down`, `${from}.output.dense`, [d, f]),
+      ...layer(`${to}.mlp.norm`, `${from}.output.LayerNorm`, [d]),
+    ];
+  };
+  return {
+    config: {
+      model_type: 'magnets',
+      hidden_size: d,
+      num_hidden_layers: layers,
+      num_attention_heads: heads,
+      intermediate_size: f,
+      norm_position: 'post',
+      layer_norm_eps: 1e-12,
+      hidden_act: 'gelu',
+      head: 'plain',
+      tied: false,
+      codebook_size: codes,
+      num_classes: classes,
+      latent_shape: [1, 1, tokens],
+      widths: [{ name: '1', heads, hidden: f }],
+      sampling: {
+        steps,
+        masking_schedule: 'arccos',
+        guidance: recipe.guidance,
+        guidance_schedule: 'linear',
+        temperature: noise,
+        choice_temperature: noise,
+        confidence: 'logit',
+      },
+    },
+    tensors: [
+      {
+        name: 'embeddings.word.weight',
+        shape: [vocabulary, d],
+        from: [{ name: words, shape: [vocabulary, d] }],
+        // The mask becomes the last row.
+        make: (target, values) => {
+          target.set(values!.subarray(0, codes * d));
+          target.set(values!.subarray((codes + 1) * d), codes * d);
+          target.set(values!.subarray(codes * d, (codes + 1) * d), target.length - d);
+        },
+      },
+      {
+        // Every position is of the first of BERT's two segments.
+        name: 'embeddings.position.weight',
+        shape: [sequence, d],
+        from: [
+          { name: positions, shape: [sequence, d] },
+          { name: 'model.embeddings.token_type_embeddings.weight', shape: [2, d] },
+        ],
+        make: (target, values, segments) =>
+          target.forEach((_, i) => {
+            target[i] = values![i]! + segments![i % d]!;
+          }),
+      },
+      ...layer('embeddings.norm', 'model.embeddings.LayerNorm', [d]),
+      ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
+      copied('head.output.weight', [codes, d], head),
+      copied('head.bias', [codes], 'model.lm_head.bias'),
+    ] satisfies MadeTensor[],
+  };
+}
+
+export const titok: Peer = {
+  part: 'generator',
+  format: 'torch',
+  recognizes: (names) => names.has(words) && names.has(head),
+  translate: (weights, hints) => ({
+    origin: { ...origin, name: "TiTok's generator" },
+    ...translate(weights, hints),
+    dropped: ['model.embeddings.position_ids']
+      .filter((name) => weights.has(name))
+      .map((name) => ({ name, why: 'the numbers of the positions' })),
+    same: [],
+    notes: [
+      'The mask is the last id of the vocabulary, and the row of the first segment a part of the positions.',
+    ],
+  }),
+};

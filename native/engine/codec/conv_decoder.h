@@ -1,0 +1,29 @@
+// From codes on the coarsest level to pixels, by convolutions.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conv_blocks.h"
+
+namespace magnets {
+
+class ConvDecoder {
+ public:
+  /// Asks for the tensors `prefix`input, `prefix`middle.…, `prefix`levels.…, `prefix`norm and `prefix`output.
+  ConvDecoder(Loader& loader, const Levels& levels, const ConvDecoderConfig& config, const std::string& prefix);
+
+  /// Changes the canvas, which holds codes, and gives pixels: f32 [samples * height * width, channels].
+  std::unique_ptr<Buffer> run(Canvas& canvas) const;
+
+ private:
+  ConvLayer input_;
+  Stage middle_;
+  std::vector<Stage> levels_;         // by level
+  std::vector<ConvLayer> upsamples_;  // of level l + 1
+  Norm norm_;
+  ConvLayer output_;
+};
+
+}  // namespace magnets

@@ -1,0 +1,49 @@
+// A picture as a short line of tokens without a grid (TiTok, arXiv 2406.07550): vision transformers over patches and
+// latent rows, and a decoder of convolutions, as docs/checkpoints.md describes them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "../config.h"
+#include "../transformer.h"
+#include "../weights/loader.h"
+#include "codec.h"
+#include "conv_decoder.h"
+
+namespace magnets {
+
+class Titok : public Codec {
+ public:
+  Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, WeightSource& source, WeightFormat format);
+
+  /// Every tensor of such a codec.
+  static std::vector<TensorShape> tensors(const TitokConfig& config);
+
+  Tokens tokenize(const std::vector<float>& pixels, int count) const override;
+  Pixels detokenize(const std::vector<int32_t>& tokens, int count) const override;
+
+ private:
+  explicit Titok(const TitokConfig& config) : config_(config) {}
+  void load(Loader& loader);
+  void load_mixture(Loader& loader);
+  std::unique_ptr<Buffer> decode(Input x, const Buffer& patches, int samples, Canvas& canvas, Stream& stream) const;
+
+  std::shared_ptr<Backend> backend_;
+  TitokConfig config_;
+  std::unique_ptr<Linear> encoder_input_;
+  std::unique_ptr<Buffer> encoder_positions_;  // activations [S, d]
+  Norm encoder_input_norm_;
+  std::unique_ptr<Transformer> encoder_;
+  std::unique_ptr<Linear> encoder_output_;
+  std::unique_ptr<Linear> code_scores_;        // [codebook_size, codebook_dim], largest for the code of a latent
+  std::unique_ptr<Table> code_inputs_;         // [codebook_size + 1, d]: decoder.input of every code, then zeros
+  std::unique_ptr<Buffer> decoder_positions_;  // f32 [S, d]
+  Norm decoder_input_norm_;
+  std::unique_ptr<Transformer> decoder_;
+  std::unique_ptr<Linear> mixture_hidden_, mixture_scores_;
+  std::unique_ptr<Linear> mixture_;  // [code_channels, pixel_codes]: columns are what is mixed
+  std::unique_ptr<ConvDecoder> pixels_;
+};
+
+}  // namespace magnets
