@@ -5,7 +5,7 @@
 
 import { decode, hasPngSignature, type PngDataArray } from 'fast-png';
 import { integer, MagnetsError, wrongType, wrongValue } from '../errors.js';
-import { Tensor } from '../tensor.js';
+import { isDataOf, Tensor } from '../tensor.js';
 import { chunk, chunksOf, headerData, signature } from './chunks.js';
 import type { Picture, PictureSize } from './pixels.js';
 
@@ -113,7 +113,7 @@ function readFrames(file: Buffer, size: PictureSize): Uint8Array[] {
  */
 export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<'float32'> {
   const { channels, name = 'picture' } = options;
-  if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
+  if (!isDataOf('uint8', bytes)) throw wrongType('bytes', 'a Uint8Array', bytes);
   if (typeof name !== 'string') throw wrongType('name', 'a string', name);
   const height = integer('height', options.height, 1, 2 ** 16);
   const width = integer('width', options.width, 1, 2 ** 16);

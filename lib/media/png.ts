@@ -3,7 +3,7 @@
 import { encode } from 'fast-png';
 import { wrongValue } from '../errors.js';
 import { Tensor } from '../tensor.js';
-import { checkPixels, framesOf } from './pixels.js';
+import { framesOf, readPixels } from './pixels.js';
 import { Sheet, type SheetOptions } from './sheet.js';
 
 /**
@@ -14,8 +14,7 @@ import { Sheet, type SheetOptions } from './sheet.js';
  * @throws TypeError or RangeError when `pixels` is no such tensor.
  */
 export function encodePng(pixels: Tensor<'float32'>): Uint8Array {
-  checkPixels(pixels);
-  const { dims, data } = pixels;
+  const { dims, data } = readPixels(pixels);
   const channels = dims[2];
   if (dims.length !== 3 || (channels !== 1 && channels !== 3) || data.length === 0) {
     throw wrongValue('pixels', '[height, width, 1 or 3], none of them 0,', dims);

@@ -2,7 +2,7 @@
 
 import { encode } from 'fast-png';
 import { wrongType, wrongValue } from '../errors.js';
-import type { Tensor } from '../tensor.js';
+import { isDataOf, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
 import { Sheet, type SheetOptions } from './sheet.js';
 
@@ -30,7 +30,7 @@ export function stepStrip(
   const all = framesOf(pixels);
   const { samples: steps, frames, height, width, channels } = all;
   const [slices, rows, columns] = latentShape;
-  if (!(masked instanceof Uint8Array)) throw wrongType('masked', 'a Uint8Array', masked);
+  if (!isDataOf('uint8', masked)) throw wrongType('masked', 'a Uint8Array', masked);
   if (masked.length !== steps * slices * rows * columns) {
     const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
     throw wrongValue('masked', expected, masked.length);

@@ -3,7 +3,7 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, checkOptions, integer, number, wrongType, wrongValue } from '../errors.js';
+import { boolean, integer, number, readOptions, wrongType, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 import { maskCounts } from './masking.js';
@@ -225,7 +225,6 @@ export interface Planner {
 
 /** @throws TypeError, RangeError when an option is not what it should be. */
 export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
-  checkOptions(options, optionNames);
   const { model, schedule, budget } = options;
   if (typeof model !== 'object' || model === null || !Array.isArray(model.widths)) {
     throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", model);
@@ -264,10 +263,12 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
  * @throws TypeError, RangeError when an option is not what it should be.
  */
 export function plan(options: PlanOptions): BatchPlan {
-  const { planBatch } = planner(options);
-  const length = tokenCount(options.model);
-  const masked = [options.masked ?? length].flat();
+  const { masked: given, ...planned } = readOptions<PlanOptions>(options, optionNames);
+  const { planBatch } = planner(planned);
+  const { model } = planned;
+  const length = tokenCount(model);
+  const masked = [given ?? length].flat();
   integer('samples in masked', masked.length, 1, mostSamples);
   for (const count of masked) integer('masked', count, 0, length);
-  return planBatch(masked.map((count) => count * (options.model.subTokens ?? 1)));
+  return planBatch(masked.map((count) => count * (model.subTokens ?? 1)));
 }

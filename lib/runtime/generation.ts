@@ -1,7 +1,7 @@
 /** One generation: the batches of a request, run step by step in native sessions. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { boolean, checkCallback, checkOptions, MagnetsError } from '../errors.js';
+import { boolean, checkCallback, MagnetsError, readOptions } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
 import type { BatchPlan, StepPlan } from '../plan/plan.js';
 import { subTokenCount, tokenCount } from '../plan/shape.js';
@@ -208,11 +208,14 @@ export class Generation<R extends GenerationResult = GenerationResult>
    * gives the same promise. @throws MagnetsError ERR_STATE when a loop over the steps was left before the last one.
    */
   result(options: ResultOptions = {}): Promise<R> {
-    checkOptions(options, ['onStep', 'pixels']);
-    checkCallback('onStep', options.onStep);
-    const pixels = boolean('pixels', options.pixels ?? true);
-    this.#result ??= this.#finish(options.onStep, pixels);
-    return this.#result;
+    try {
+      const { onStep, pixels = true } = readOptions<ResultOptions>(options, ['onStep', 'pixels']);
+      checkCallback('onStep', onStep);
+      this.#result ??= this.#finish(onStep, boolean('pixels', pixels));
+      return this.#result;
+    } catch (error) {
+      return Promise.reject(error); // a wrong option; not async, for the promise is the same each time
+    }
   }
 
   async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {

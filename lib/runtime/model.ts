@@ -1,7 +1,7 @@
 /** A loaded checkpoint: the door to everything else. */
 
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
-import { checkOptions, integer, MagnetsError } from '../errors.js';
+import { MagnetsError, readOptions } from '../errors.js';
 import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
@@ -21,6 +21,7 @@ import {
   generateRequest,
   type Label,
   labelIds,
+  readLabels,
   tokenIds,
 } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
@@ -33,6 +34,12 @@ export interface ForwardOptions {
   /** The sub-model, such as `'1/8'` or 0.125. Default: the full width. */
   readonly width?: string | number;
 }
+
+const forwardOptionNames = [
+  'tokens',
+  'labels',
+  'width',
+] as const satisfies readonly (keyof ForwardOptions)[];
 
 export class Model {
   readonly config: GeneratorConfig;
@@ -90,8 +97,12 @@ export class Model {
   predict(options: PredictOptions): Prediction {
     const engine = this.#engine();
     const { config, tokenizerConfig } = this;
-    const request = predictRequest(config, tokenizerConfig, options, this.#usualBatchSize());
-    const { frames } = options;
+    const { request, frames } = predictRequest(
+      config,
+      tokenizerConfig,
+      options,
+      this.#usualBatchSize(),
+    );
     return new Generation(
       engine,
       request,
@@ -106,15 +117,16 @@ export class Model {
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     const { generator } = this.#engine();
-    checkOptions(options, ['tokens', 'labels', 'width']);
-    const { tokens, labels } = options;
+    const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames);
+    const labels = readLabels(rest.labels);
     const classIds = labelIds(this.config, labels);
-    integer('samples in labels', labels.length, 1, 2 ** 16);
     const { ids } = tokenIds(this.config, tokens, labels.length);
     const { heads, hidden } =
-      options.width === undefined ? fullWidth(this.config) : findWidth(this.config, options.width);
+      width === undefined ? fullWidth(this.config) : findWidth(this.config, width);
     const { logits } = await generator.forward(ids, classIds, heads, hidden);
-    return new Tensor('float32', logits, [
+    // As an array of this realm: the addon makes those of the one that loaded it.
+    const data = new Float32Array(logits.buffer, logits.byteOffset, logits.length);
+    return new Tensor('float32', data, [
       labels.length,
       this.tokenCount,
       logitsColumns(this.config),
