@@ -133,6 +133,50 @@ t.test('a strip of steps', async (t) => {
   t.same(cellOf(pictures, [2, 4], 0, 0), Array(24).fill(128));
 });
 
+t.test('pixels out of range become the nearest end, and numbers between are rounded', async (t) => {
+  const values = [
+    -0.5,
+    -0.001,
+    0,
+    0.4999,
+    0.5,
+    0.999,
+    1,
+    1.001,
+    1.01,
+    2,
+    1e30,
+    -Infinity,
+    Infinity,
+  ];
+  const bytes = [0, 0, 0, 127, 128, 255, 255, 255, 255, 255, 255, 0, 255];
+  const pixels = (...dims: number[]) => new Tensor('float32', Float32Array.from(values), dims);
+  const length = values.length;
+  const wide = [1, length] as [number, number];
+  t.same([...readPng(encodePng(pixels(1, length, 1))).data], bytes);
+  t.same([...readPng(contactSheet(pixels(1, 1, length, 1))).data], bytes);
+  const strip = readPng(stepStrip(pixels(1, 1, length, 1), new Uint8Array(length), [1, 1, length]));
+  t.same([...strip.data], bytes);
+  const videos = pixels(1, 1, 1, length, 1);
+  t.same([...decodeApng(animation(videos, 'apng')).frames[0]!.data], bytes);
+  const gif = new GifReader(Buffer.from(animation(videos, 'gif')));
+  const rgba = new Uint8Array(4 * length);
+  gif.decodeAndBlitFrameRGBA(0, rgba);
+  t.same(
+    [...rgba].filter((_, i) => i % 4 === 0),
+    bytes,
+  );
+  const two = new Tensor('float32', Float32Array.of(...values, ...values), [2, ...wide, 1]);
+  t.same(cellOf(readPng(contactSheet(two)), wide, 0, 1), bytes, 'in a sheet of several');
+
+  const wrong = new Tensor('float32', Float32Array.of(0, Number.NaN), [1, 1, 2, 1]);
+  const refused = { name: 'RangeError', message: /^Expected numbers for pixels but received NaN$/ };
+  t.throws(() => contactSheet(wrong), refused);
+  t.throws(() => animation(wrong, 'gif'), refused);
+  t.throws(() => stepStrip(wrong, new Uint8Array(2), [1, 1, 2]), refused);
+  t.throws(() => encodePng(new Tensor('float32', wrong.data, [1, 2, 1])), refused);
+});
+
 t.test('wrong arguments', async (t) => {
   const video = pixelsOf(1, 2, 2, 2, 1);
   const wrong = { name: 'RangeError' };
