@@ -18,6 +18,9 @@ export const errorCodes = [
 /** The codes of a {@link MagnetsError}; docs/errors.md says what each means and what to do. */
 export type ErrorCode = (typeof errorCodes)[number];
 
+/** A message has at most this many characters, whatever names and values of a file it quotes. */
+const longestMessage = 2000;
+
 /** Marks the errors of every copy of this package in a process, in every realm. */
 const brand = Symbol.for('magnets.MagnetsError');
 
@@ -27,7 +30,10 @@ export class MagnetsError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(
+      message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message,
+      options,
+    );
     this.code = code;
   }
 
@@ -46,6 +52,8 @@ Object.defineProperty(MagnetsError, Symbol.hasInstance, {
 
 /** A value in a message takes at most this many characters. */
 const longestQuote = 80;
+/** A list of choices has at most this many. */
+const longestList = 24;
 
 /** `[object Map]` -> `Map`, of objects of every realm. */
 function kindOf(value: object): string {
@@ -81,6 +89,12 @@ function textOf(value: unknown): string {
 /** A text as messages show it: cut where it is long, for example a name that a file gives a tensor. */
 export function cut(text: string): string {
   return text.length > longestQuote ? `${text.slice(0, longestQuote - 3)}...` : text;
+}
+
+/** Choices as messages show them: separated by commas, the first ones of many. */
+export function listed(choices: readonly string[]): string {
+  const shown = choices.slice(0, longestList).map(cut);
+  return [...shown, ...(choices.length > longestList ? ['...'] : [])].join(', ');
 }
 
 /** The value as messages show it: JSON, cut where it is long. */

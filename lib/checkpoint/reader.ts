@@ -1,6 +1,6 @@
 /** Reads typed keys of one JSON object of a checkpoint; every refusal names the file, the key and what was expected. */
 
-import { MagnetsError, quote } from '../errors.js';
+import { cut, MagnetsError, quote } from '../errors.js';
 
 type Json = Record<string, unknown>;
 export type Shape3 = [number, number, number];
@@ -14,7 +14,7 @@ export class Reader {
 
   fail(key: string, expected: string): never {
     const value = Object.hasOwn(this.json, key) ? quote(this.json[key]) : 'nothing';
-    const message = `${this.file}: expected ${expected} for ${this.prefix}${key} but received ${value}`;
+    const message = `${this.file}: expected ${expected} for ${this.prefix}${cut(key)} but received ${value}`;
     throw new MagnetsError('ERR_CHECKPOINT', message);
   }
 

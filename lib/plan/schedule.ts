@@ -1,6 +1,6 @@
 /** Schedules: how many steps each width gets, in order. */
 
-import { integer, wrongType, wrongValue } from '../errors.js';
+import { cut, integer, listed, wrongType, wrongValue } from '../errors.js';
 import { fullWidth, type ModelShape, type Width } from './shape.js';
 
 /** More steps than anyone needs; a bound for memory. */
@@ -34,7 +34,7 @@ export const generalSchedules = ['paper', 'baseline'] as const;
 /** What a schedule may be, for messages. */
 function forms({ schedules = {} }: Scheduled): string {
   const names = [...generalSchedules, ...Object.keys(schedules)].map((name) => `'${name}'`);
-  return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+  return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${listed(names.slice(0, -1))} or ${cut(names.at(-1)!)}`;
 }
 
 function fraction(text: string): number {
@@ -44,7 +44,7 @@ function fraction(text: string): number {
 
 /** The width of `shape` called `name`: its name, or a number equal to it (0.125 is '1/8'). */
 export function findWidth(shape: Pick<ModelShape, 'widths'>, name: string | number): Width {
-  const expected = `one of ${shape.widths.map((width) => width.name).join(', ')}`;
+  const expected = `one of ${listed(shape.widths.map((width) => width.name))}`;
   if (typeof name !== 'string' && typeof name !== 'number') {
     throw wrongType('width', expected, name);
   }

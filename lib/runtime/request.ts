@@ -4,7 +4,15 @@
  */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { checkSignal, integer, oneOf, readOptions, wrongType, wrongValue } from '../errors.js';
+import {
+  checkSignal,
+  integer,
+  listed,
+  oneOf,
+  readOptions,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { haltonOrder, orderShift, turnsOf } from '../plan/halton.js';
 import {
   type BatchPlan,
@@ -154,8 +162,7 @@ export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int
     if (index === null) return classId(config, null);
     if (typeof index !== 'number') throw wrongType('label', 'a class name, number or null', label);
     if (!Number.isInteger(index) || index < 0 || index >= config.classes) {
-      const names =
-        config.classLabels.length > 0 ? `one of ${config.classLabels.join(', ')} or ` : '';
+      const names = config.classLabels.length > 0 ? `one of ${listed(config.classLabels)} or ` : '';
       throw wrongValue('label', `${names}a number below ${config.classes}`, label);
     }
     return classId(config, index);
