@@ -189,6 +189,23 @@ function planAt(
   };
 }
 
+/** The best ascending schedule of at most `steps` steps for a whole sample. */
+function searchWithin(budget: number, settings: Settings, steps: number): readonly Width[] {
+  const { model, sampling } = settings;
+  const masked = subTokenCount(model);
+  const count = Math.min(steps, masked); // a whole sample takes no more
+  const refreshing: Settings = { ...settings, sampling: { ...sampling, refreshes: () => true } };
+  const plansOf = (each: Settings) =>
+    model.widths.map((width) => planAt(each, Array<Width>(count).fill(width), [masked]));
+  const [continued, refreshed] = [plansOf(settings), plansOf(refreshing)];
+  const choices = continued[0]!.steps.map((step, t) => ({
+    revealed: step.masked - step.maskedAfter[0]!,
+    continued: continued.map((plan) => plan.steps[t]!.flops),
+    refreshed: refreshed.map((plan) => plan.steps[t]!.flops),
+  }));
+  return bestWithin(budget, model, choices, continued[0]!.baselineFlops);
+}
+
 /** The options that requests share with plans. */
 export const plannedOptionNames = [
   'steps',
@@ -250,8 +267,7 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
     number('budget', budget, 0);
     if (schedule !== undefined) throw wrongValue('budget', 'no schedule beside it', schedule);
     integer('steps with a budget', steps, 1, mostStepsOfBudget);
-    const whole = [subTokenCount(model)];
-    widths = bestWithin(budget, model, steps, (candidate) => planAt(settings, candidate, whole));
+    widths = searchWithin(budget, settings, steps);
   }
   const { order, guided } = sampling;
   const planBatch = (masked: readonly number[]) => planAt(settings, widths, masked);
