@@ -9,6 +9,7 @@ import { tokenAt } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import type {
   NativeGenerator,
+  NativeSession,
   NativeSessionOptions,
   NativeState,
   NativeStepOptions,
@@ -113,6 +114,30 @@ export interface Engine {
   readonly config: GeneratorConfig;
   readonly generator: NativeGenerator;
   readonly tokenizer: Tokenizer | undefined;
+  /** Where a model can be disposed of while generations are under way. */
+  readonly sessions?: OpenSessions;
+}
+
+/** The sessions of the generations that are under way, which end with their model. */
+export class OpenSessions {
+  readonly #open = new Set<NativeSession>();
+  #ended = false;
+
+  add(session: NativeSession): void {
+    if (this.#ended) session.dispose();
+    else this.#open.add(session);
+  }
+
+  delete(session: NativeSession): void {
+    this.#open.delete(session);
+  }
+
+  /** Disposes of all: the step that runs still ends, the next call of its generation is ERR_DISPOSED. */
+  end(): void {
+    this.#ended = true;
+    for (const session of this.#open) session.dispose();
+    this.#open.clear();
+  }
 }
 
 /** A step that has run. */
@@ -250,7 +275,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
       const message = `${config.name} has no tokenizer beside it`;
       return { pixels: new MagnetsError('ERR_UNSUPPORTED', message), flops: 0 };
     }
-    if (wanted) return tokenizer.detokenize(tokens);
+    if (wanted) return tokenizer.detokenize(tokens, this.#request.signal);
     const message = 'this result was asked for without pixels: detokenize its tokens';
     return { pixels: new MagnetsError('ERR_STATE', message), flops: 0 };
   }
@@ -264,7 +289,9 @@ export class Generation<R extends GenerationResult = GenerationResult>
       for (const [batch, { samples, plan }] of batches.entries()) {
         signal?.throwIfAborted();
         const options = this.#sessionOptions(ids, samples);
-        const session = await this.#timed(this.#engine.generator.openSession(options));
+        const { generator, sessions } = this.#engine;
+        const session = await this.#timed(generator.openSession(options));
+        sessions?.add(session);
         try {
           for (const step of plan.steps) {
             signal?.throwIfAborted();
@@ -275,6 +302,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
             yield { batch, plan, step, parts: { ...flops } };
           }
         } finally {
+          sessions?.delete(session);
           session.dispose();
         }
       }

@@ -7,7 +7,7 @@ import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import { type OpenDevice, samplesThatFill } from './device.js';
-import { Generation, GenerationResult } from './generation.js';
+import { type Engine, Generation, GenerationResult, OpenSessions } from './generation.js';
 import type { NativeDevice, NativeFormat, NativeGenerator } from './native.js';
 import {
   conditionOf,
@@ -55,6 +55,7 @@ export class Model {
   readonly #device: NativeDevice;
   readonly #generator: NativeGenerator;
   readonly #tokenizer: Tokenizer | undefined;
+  readonly #sessions = new OpenSessions();
   #disposed = false;
 
   /** Use {@link load}. */
@@ -152,12 +153,13 @@ export class Model {
   }
 
   /**
-   * Frees the weights as soon as nothing runs on them. A batch that is being generated runs to its end; the next batch of
-   * its generation, or its pixels, are refused with ERR_DISPOSED, like every other call.
+   * Frees the weights, and the memory of every generation, as soon as nothing runs on them: a generation that is under way
+   * ends with ERR_DISPOSED after the step that runs, and every other call is refused with it.
    */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#sessions.end();
     this.#generator.dispose();
     this.#tokenizer?.dispose();
     this.#device.dispose();
@@ -171,9 +173,14 @@ export class Model {
     this.dispose();
   }
 
-  #engine() {
+  #engine(): Engine {
     if (this.#disposed) throw new MagnetsError('ERR_DISPOSED', 'this model has been disposed');
-    return { config: this.config, generator: this.#generator, tokenizer: this.#tokenizer };
+    return {
+      config: this.config,
+      generator: this.#generator,
+      tokenizer: this.#tokenizer,
+      sessions: this.#sessions,
+    };
   }
 
   #requireTokenizer(): Tokenizer {

@@ -116,6 +116,8 @@ export function predictRequest(
   if (frames.size === 0 || frames.dims.slice(1).join() !== shape.join()) {
     throw wrongValue('frames', `[samples, ${shape.join(', ')}]`, frames.dims);
   }
+  const wrong = frames.data.find((value) => !Number.isFinite(value));
+  if (wrong !== undefined) throw wrongValue('frames', 'finite numbers', wrong);
   const count = checkCount(config, options.count ?? frames.dims[0]);
   // Trained without a class, so that the two branches of guidance would be the same.
   const labels = Array<Label>(count).fill(null);
