@@ -131,6 +131,14 @@ export function number(name: string, value: unknown, least: number): number {
   return value;
 }
 
+/** Checks that `value` is a number in [least, most]. */
+export function within(name: string, value: unknown, least: number, most: number): number {
+  const expected = `a number in ${least} .. ${most}`;
+  if (typeof value !== 'number') throw wrongType(name, expected, value);
+  if (!(value >= least && value <= most)) throw wrongValue(name, expected, value);
+  return value;
+}
+
 /** Checks that `value` is true or false. */
 export function boolean(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value);
@@ -148,11 +156,13 @@ export function oneOf<T extends string>(name: string, value: unknown, choices: r
 
 /**
  * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, or
- * has another option, for a misspelled one is not ignored.
+ * has another option, for a misspelled one is not ignored; null stands for no default. Who needs the `required` ones
+ * refuses them.
  */
 export function readOptions<T extends object>(
   value: unknown,
   known: readonly (keyof T & string)[],
+  required: readonly string[] = [],
 ): T {
   if (typeof value !== 'object' || value === null || kindOf(value) !== 'Object') {
     throw wrongType('options', 'an object', value);
@@ -163,7 +173,10 @@ export function readOptions<T extends object>(
       `Expected options among ${known.join(', ')} but received ${quote(unknown)}`,
     );
   }
-  return Object.fromEntries(known.map((name) => [name, (value as T)[name]])) as T;
+  const options = Object.fromEntries(known.map((name) => [name, (value as T)[name]])) as T;
+  const none = known.find((name) => options[name] === null && !required.includes(name));
+  if (none !== undefined) throw wrongType(none, 'a value, or undefined for the default,', null);
+  return options;
 }
 
 /** Checks that `value` is an AbortSignal, of any realm, where there is one. */

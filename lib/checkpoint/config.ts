@@ -1,6 +1,6 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { maskingScheduleNames } from '../plan/masking.js';
+import { maskingScheduleNames, mostSteps } from '../plan/masking.js';
 import {
   confidences,
   guidanceScheduleNames,
@@ -11,7 +11,6 @@ import {
   type Recipe,
   type Refresh,
 } from '../plan/recipe.js';
-import { mostSteps } from '../plan/schedule.js';
 import {
   type Head,
   headKinds,
@@ -20,6 +19,7 @@ import {
   type Modulation,
   mlpGates,
   modulations,
+  mostTokens,
   sequenceLength,
   tokenCount,
   type Width,
@@ -27,7 +27,7 @@ import {
 import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
 import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
-import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
+import { checkSizes, mostSampleValues, product } from './sizes.js';
 
 /** The exact GELU, its tanh approximation, or SiLU. */
 export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;

@@ -1,7 +1,8 @@
 /** `config.json` of a convolutional tokenizer (docs/checkpoints.md), checked. */
 
+import { mostTokens } from '../plan/shape.js';
 import type { Reader } from './reader.js';
-import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
+import { checkSizes, mostSampleValues, product } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
 export const shortcuts = ['none', 'projection'] as const;

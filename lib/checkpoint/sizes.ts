@@ -4,8 +4,6 @@ import type { Reader } from './reader.js';
 
 /** A sample has at most this many values: frames · height · width · channels. */
 export const mostSampleValues = 2 ** 27;
-/** A sample has at most this many token positions. */
-export const mostTokens = 2 ** 16;
 /** A matrix of weights, and what one sample needs of each kind of memory, has at most this many values. */
 const mostValues = 2 ** 31 - 1;
 

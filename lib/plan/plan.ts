@@ -3,10 +3,10 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, integer, number, readOptions, wrongType, wrongValue } from '../errors.js';
+import { boolean, integer, number, readOptions, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
-import { maskCounts } from './masking.js';
+import { maskCounts, mostSteps } from './masking.js';
 import {
   type GuidanceOptions,
   type Order,
@@ -17,13 +17,13 @@ import {
 } from './recipe.js';
 import {
   formatSchedule,
-  mostSteps,
   parseSchedule,
   phasesOf,
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
 import {
+  checkWholeShape,
   fullWidth,
   type ModelShape,
   sequenceLength,
@@ -243,10 +243,8 @@ export interface Planner {
 /** @throws TypeError, RangeError when an option is not what it should be. */
 export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
   const { model, schedule, budget } = options;
-  if (typeof model !== 'object' || model === null || !Array.isArray(model.widths)) {
-    throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", model);
-  }
-  const recipe = model.sampling ?? plainRecipe;
+  checkWholeShape(model);
+  const { sampling: recipe = plainRecipe } = model;
   const steps = integer(
     'steps',
     options.steps ?? scheduleSteps(schedule, model) ?? recipe.steps,
@@ -283,7 +281,7 @@ export function plan(options: PlanOptions): BatchPlan {
   const { planBatch } = planner(planned);
   const { model } = planned;
   const length = tokenCount(model);
-  const masked = [given ?? length].flat();
+  const masked: readonly number[] = Array.isArray(given) ? [...given] : [given ?? length];
   integer('samples in masked', masked.length, 1, mostSamples);
   for (const count of masked) integer('masked', count, 0, length);
   return planBatch(masked.map((count) => count * (model.subTokens ?? 1)));

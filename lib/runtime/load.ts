@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCheckpoint } from '../checkpoint/checkpoint.js';
-import { checkCallback, checkSignal, readOptions, wrongType } from '../errors.js';
+import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { type DeviceOptions, deviceOptionNames, openDevice, samplesThatFill } from './device.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
@@ -32,6 +32,7 @@ const optionNames = [
 export function modelFolder(nameOrFolder: string): string {
   if (typeof nameOrFolder !== 'string')
     throw wrongType('model', 'a name or a folder', nameOrFolder);
+  if (nameOrFolder === '') throw wrongValue('model', 'a name or a folder', nameOrFolder);
   const bundled = join(packageRoot, 'models', nameOrFolder);
   const isName = /^[\w-]+$/.test(nameOrFolder) && existsSync(join(bundled, 'config.json'));
   return isName ? bundled : nameOrFolder;

@@ -118,7 +118,10 @@ export class Model {
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     const { generator } = this.#engine();
-    const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames);
+    const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames, [
+      'tokens',
+      'labels',
+    ]);
     const labels = readLabels(rest.labels);
     const classIds = labelIds(this.config, labels);
     const { ids } = tokenIds(this.config, tokens, labels.length);

@@ -111,7 +111,7 @@ export function predictRequest(
   usualBatchSize: number,
 ): { readonly request: Request; readonly frames: Pixels } {
   const shape = givenShape(config, tokenizer);
-  const options = readOptions<PredictOptions>(given, predictOptionNames);
+  const options = readOptions<PredictOptions>(given, predictOptionNames, ['frames']);
   const frames = readTensor('frames', 'a float32 tensor', 'float32', options.frames);
   if (frames.size === 0 || frames.dims.slice(1).join() !== shape.join()) {
     throw wrongValue('frames', `[samples, ${shape.join(', ')}]`, frames.dims);
