@@ -1,5 +1,6 @@
 /** The options that say how tokens are drawn and revealed, for every command that plans steps. */
 
+import { quote } from '../errors.js';
 import type { MaskingSchedule } from '../plan/masking.js';
 import type {
   GuidanceOptions,
@@ -52,9 +53,7 @@ function toRange(name: string, text: string | undefined): Range | undefined {
   if (text === undefined) return undefined;
   const ends = toNumbers(name, text);
   if (ends.length > 2) {
-    throw new UsageError(
-      `Expected T or FIRST,LAST for --${name} but received ${JSON.stringify(text)}`,
-    );
+    throw new UsageError(`Expected T or FIRST,LAST for --${name} but received ${quote(text)}`);
   }
   return ends.length === 2 ? (ends as [number, number]) : ends[0];
 }
