@@ -123,11 +123,15 @@ export function integer(name: string, value: unknown, least: number, most = 2 **
   return value;
 }
 
-/** Checks that `value` is a finite number of at least `least`. */
+/** Numbers go to native code in 32 bits, where larger ones times a logit are infinite. */
+export const mostNumber = 1e30;
+
+/** Checks that `value` is a number of at least `least` that is not too large to compute with. */
 export function number(name: string, value: unknown, least: number): number {
   const expected = `a number of at least ${least}`;
   if (typeof value !== 'number') throw wrongType(name, expected, value);
   if (!Number.isFinite(value) || value < least) throw wrongValue(name, expected, value);
+  if (value > mostNumber) throw wrongValue(name, `a number of at most ${mostNumber}`, value);
   return value;
 }
 

@@ -1,5 +1,6 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
+import { mostNumber } from '../errors.js';
 import { maskingScheduleNames, mostSteps } from '../plan/masking.js';
 import {
   confidences,
@@ -27,7 +28,7 @@ import {
 import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
 import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
-import { checkSizes, mostSampleValues, product } from './sizes.js';
+import { checkSizes, leastEps, mostSampleValues, product } from './sizes.js';
 
 /** The exact GELU, its tanh approximation, or SiLU. */
 export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;
@@ -169,7 +170,7 @@ function transformer(reader: Reader) {
     headDim: reader.has('head_dim') ? reader.integer('head_dim') : hiddenSize / heads,
     intermediateSize: reader.integer('intermediate_size'),
     activation: reader.oneOf('hidden_act', ...activations),
-    normEps: reader.number('layer_norm_eps'),
+    normEps: reader.number('layer_norm_eps', leastEps),
   };
 }
 
@@ -212,7 +213,7 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
 /** A number, or [first, last]. */
 function readRange(reader: Reader, key: string, least: number): Range {
   if (!Array.isArray(reader.value(key))) return reader.number(key, least);
-  const valid = (end: unknown) => typeof end === 'number' && Number.isFinite(end) && end >= least;
+  const valid = (end: unknown) => typeof end === 'number' && end >= least && end <= mostNumber;
   const ends = reader.list(key);
   return ends.length === 2 && ends.every(valid)
     ? (ends as [number, number])

@@ -2,7 +2,7 @@
 
 import { mostTokens } from '../plan/shape.js';
 import type { Reader } from './reader.js';
-import { checkSizes, mostSampleValues, product } from './sizes.js';
+import { checkSizes, leastEps, mostSampleValues, product } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
 export const shortcuts = ['none', 'projection'] as const;
@@ -130,7 +130,7 @@ export function readConvTokenizer(reader: Reader): ConvTokenizerConfig {
     quantizer: readQuantizer(reader, codebookSize, codebookDim),
     codeChannels,
     normGroups,
-    normEps: reader.has('norm_eps') ? reader.number('norm_eps') : 1e-6,
+    normEps: reader.has('norm_eps') ? reader.number('norm_eps', leastEps) : 1e-6,
     signedPixels: readSignedPixels(reader),
   };
 }

@@ -346,6 +346,97 @@ t.test('what is taken in every place', async (t) => {
   }
 });
 
+t.test('numbers that would be infinite beside a logit', async (t) => {
+  for (const name of ['guidance', 'temperature', 'inverseTemperature', 'choiceTemperature']) {
+    t.throws(() => model.generate({ [name]: 1e308 }), {
+      name: 'RangeError',
+      message: `Expected a number of at most 1e+30 for ${name} but received 1e+308`,
+    });
+  }
+});
+
+/** Options that count how often each is read, and are others the second time. */
+function readOnce<T extends object>(options: T): { options: T; reads: () => number[] } {
+  const counts = new Map<string, number>();
+  const counting = new Proxy(options, {
+    get(target, key: string) {
+      const count = (counts.get(key) ?? 0) + 1;
+      counts.set(key, count);
+      return count === 1 ? target[key as keyof T] : Symbol('another value');
+    },
+  });
+  return {
+    options: counting,
+    reads: () => Object.keys(options).map((key) => counts.get(key) ?? 0),
+  };
+}
+
+t.test('options are read once, at the call', async (t) => {
+  const signal = new AbortController().signal;
+  const generate = {
+    labels: ['a'],
+    count: 2,
+    steps: 2,
+    guidance: 1,
+    refresh: [1],
+    topK: 3,
+    signal,
+  };
+  for (const [name, given, call] of [
+    ['generate', generate, (options) => model.generate(options as object).result()],
+    [
+      'predict',
+      { frames, steps: 2, count: 2 },
+      (o) => video.predict(o as { frames: typeof frames }),
+    ],
+    ['forward', { tokens, labels: ['a'], width: '1' }, (o) => model.forward(o as never)],
+    ['load', { threads: 1, device: 'cpu', signal }, (o) => magnets.load(fixtureFolder('post'), o)],
+    ['plan', { model: L, steps: 3, masked: [256, 2] }, (o) => magnets.plan(o as never)],
+    ['contactSheet', { columns: 1, scale: 2 }, (o) => magnets.contactSheet(pixels, o)],
+    ['animation', { columns: 1, fps: 5 }, (o) => magnets.animation(pixels, 'gif', o)],
+    ['decodePng', size, (o) => magnets.decodePng(png, o as typeof size)],
+  ] as [string, object, (options: object) => unknown][]) {
+    const { options, reads } = readOnce(given);
+    const result = await call(options);
+    if (name === 'load') (result as typeof model).dispose();
+    t.same(
+      reads(),
+      Object.keys(given).map(() => 1),
+      name,
+    );
+  }
+});
+
+t.test('what is written to an argument after the call changes nothing', async (t) => {
+  const given = new Float32Array(frames.size).fill(0.25);
+  const own = new Tensor('float32', given.slice(), frames.dims);
+  const options = { steps: 2, seed: 3 };
+  const want = await video.predict({ ...options, frames: own }).result();
+  const changed = new Tensor('float32', given, frames.dims);
+  const prediction = video.predict({ ...options, frames: changed });
+  given.fill(1);
+  t.same((await prediction.result()).tokens.data, want.tokens.data, 'frames');
+
+  const ids = new Int32Array(12).fill(-1).map((_, i) => (i < 6 ? i : -1));
+  const labels = ['a'];
+  const edit = { labels, steps: 2, seed: 3 };
+  const edited = await model.generate({ ...edit, tokens: ids.slice() }).result();
+  const generation = model.generate({ ...edit, tokens: ids });
+  ids.fill(0);
+  labels[0] = 'b';
+  t.same((await generation.result()).tokens.data, edited.tokens.data, 'tokens and labels');
+
+  const many = Int32Array.from({ length: 400 * 12 }, (_, i) => i % 40); // more than at once
+  const shown = await model.detokenize(new Tensor('int32', many.slice(), [400, 12]));
+  const running = model.detokenize(new Tensor('int32', many, [400, 12]));
+  many.fill(0);
+  t.same((await running).data, shown.data, 'detokenize');
+  const back = await model.tokenize(new Tensor('float32', shown.data.slice(), shown.dims));
+  const again = model.tokenize(shown);
+  shown.data.fill(0);
+  t.same((await again).data, back.data, 'tokenize');
+});
+
 t.test('every function is in the table', async (t) => {
   const names = Object.entries(magnets)
     .filter(([, value]) => typeof value === 'function')
