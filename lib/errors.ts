@@ -75,6 +75,7 @@ function shown(_: string, value: unknown): unknown {
 function textOf(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(shown('', value));
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return Function.prototype.toString.call(value);
   if (typeof value !== 'object' || value === null) return String(value);
   if (ArrayBuffer.isView(value)) return kindOf(value);
   try {

@@ -184,7 +184,8 @@ function tokenTensor(
   if (!Array.isArray(tokens)) return readTensor('tokens', expected, 'int32', tokens);
   for (const list of tokens as unknown[]) {
     const fits = Array.isArray(list) && list.length === length;
-    if (!fits || !list.every((id) => id === (id | 0))) throw wrongValue('tokens', expected, list);
+    const ids = fits && list.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
+    if (!ids) throw wrongValue('tokens', expected, list);
   }
   return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
 }

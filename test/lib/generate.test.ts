@@ -125,8 +125,14 @@ t.test('the forms of tokens', async (t) => {
   const want = (await edit(new Tensor('int32', flat, [2, 12]))).tokens;
   t.same((await edit(flat)).tokens, want);
   t.same((await edit(lists)).tokens, want);
+  let deep: unknown = 0;
+  for (let depth = 0; depth < 10_000; ++depth) deep = [deep];
   for (const wrong of [flat.slice(1), [[1, 2]], [Array(12).fill(0.5)], [Array(12).fill(2 ** 32)]]) {
     t.throws(() => edit(wrong), { name: 'RangeError', message: /for tokens but received/ });
+  }
+  for (const wrong of [Symbol('x'), 1n, '1', null, deep] as number[]) {
+    const expected = { name: 'RangeError', message: /for tokens but received/ };
+    t.throws(() => edit([Array(12).fill(wrong)]), expected, typeof wrong);
   }
   t.throws(() => edit('x' as unknown as Int32Array), { name: 'TypeError' });
 });
