@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { OutputFile } from '../../lib/cli/output-file.js';
 import { copyOf, fixtureFolder } from './fixtures.js';
 import { cli, magnets } from './magnets.js';
 import { readPng } from './png.js';
@@ -88,6 +89,18 @@ t.test('a file is replaced whole or not at all', async (t) => {
   symlinkSync('/dev/null', nowhere);
   t.equal(generate(nowhere).status, 0);
   t.ok(existsSync('/dev/null') && readFileSync('/dev/null').length === 0);
+});
+
+t.test('what fails while it is written leaves the file before', async (t) => {
+  const folder = emptyFolder(t);
+  const path = join(folder, 'new', 'out.png');
+  const file = await OutputFile.prepare('out', path);
+  t.same(readdirSync(join(folder, 'new')), [], 'prepared, and nothing there');
+  await file.write('before');
+  // As a full disk does, this fails when the file beside is being written.
+  await t.rejects(file.write(7 as unknown as string), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.same(readdirSync(join(folder, 'new')), ['out.png']);
+  t.equal(readFileSync(path, 'utf8'), 'before');
 });
 
 t.test('a class that is called by digits or none', async (t) => {
