@@ -18,40 +18,89 @@ export const errorCodes = [
 /** The codes of a {@link MagnetsError}; docs/errors.md says what each means and what to do. */
 export type ErrorCode = (typeof errorCodes)[number];
 
-/** Every error of this package that is not a wrong argument. */
+/** A message has at most this many characters, whatever names and values of a file it quotes. */
+const longestMessage = 2000;
+
+/** Marks the errors of every copy of this package in a process, in every realm. */
+const brand = Symbol.for('magnets.MagnetsError');
+
+/** Every error of this package that is not a wrong argument. `instanceof` knows those of another copy of it, too. */
 export class MagnetsError extends Error {
   override readonly name = 'MagnetsError';
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(
+      message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message,
+      options,
+    );
     this.code = code;
+  }
+
+  get [brand](): true {
+    return true;
   }
 }
 
+Object.defineProperty(MagnetsError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    // A class that extends this one knows its own objects alone.
+    if (this !== MagnetsError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === 'object' && value !== null && brand in value;
+  },
+});
+
 /** A value in a message takes at most this many characters. */
 const longestQuote = 80;
+/** A list of choices has at most this many. */
+const longestList = 24;
+
+/** `[object Map]` -> `Map`, of objects of every realm. */
+function kindOf(value: object): string {
+  try {
+    return Object.prototype.toString.call(value).slice('[object '.length, -1);
+  } catch {
+    return 'Proxy'; // a revoked one
+  }
+}
+
+/** What JSON has no text for, and only the beginning of what is long. */
+function shown(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'string') return value.slice(0, longestQuote);
+  if (ArrayBuffer.isView(value)) return kindOf(value);
+  return Array.isArray(value) ? value.slice(0, longestQuote) : value;
+}
 
 function textOf(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return JSON.stringify(shown('', value));
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return Function.prototype.toString.call(value);
   if (typeof value !== 'object' || value === null) return String(value);
-  if (ArrayBuffer.isView(value)) return value.constructor.name;
+  if (ArrayBuffer.isView(value)) return kindOf(value);
   try {
-    const json = JSON.stringify(value, (_, inner) =>
-      typeof inner === 'bigint' ? `${inner}n` : inner,
-    );
+    const json = JSON.stringify(value, shown);
     if (json !== undefined) return json;
   } catch {
     // Cyclic, or its toJSON throws: its kind says enough.
   }
-  return Object.prototype.toString.call(value);
+  return `[object ${kindOf(value)}]`;
+}
+
+/** A text as messages show it: cut where it is long, for example a name that a file gives a tensor. */
+export function cut(text: string): string {
+  return text.length > longestQuote ? `${text.slice(0, longestQuote - 3)}...` : text;
+}
+
+/** Choices as messages show them: separated by commas, the first ones of many. */
+export function listed(choices: readonly string[]): string {
+  const shown = choices.slice(0, longestList).map(cut);
+  return [...shown, ...(choices.length > longestList ? ['...'] : [])].join(', ');
 }
 
 /** The value as messages show it: JSON, cut where it is long. */
 export function quote(value: unknown): string {
-  const text = textOf(value);
-  return text.length > longestQuote ? `${text.slice(0, longestQuote - 3)}...` : text;
+  return cut(textOf(value));
 }
 
 /** `Expected <what> for <name> but received <value>`: the value has the wrong type. */
@@ -75,11 +124,23 @@ export function integer(name: string, value: unknown, least: number, most = 2 **
   return value;
 }
 
-/** Checks that `value` is a finite number of at least `least`. */
+/** Numbers go to native code in 32 bits, where larger ones times a logit are infinite. */
+export const mostNumber = 1e30;
+
+/** Checks that `value` is a number of at least `least` that is not too large to compute with. */
 export function number(name: string, value: unknown, least: number): number {
   const expected = `a number of at least ${least}`;
   if (typeof value !== 'number') throw wrongType(name, expected, value);
   if (!Number.isFinite(value) || value < least) throw wrongValue(name, expected, value);
+  if (value > mostNumber) throw wrongValue(name, `a number of at most ${mostNumber}`, value);
+  return value;
+}
+
+/** Checks that `value` is a number in [least, most]. */
+export function within(name: string, value: unknown, least: number, most: number): number {
+  const expected = `a number in ${least} .. ${most}`;
+  if (typeof value !== 'number') throw wrongType(name, expected, value);
+  if (!(value >= least && value <= most)) throw wrongValue(name, expected, value);
   return value;
 }
 
@@ -98,22 +159,36 @@ export function oneOf<T extends string>(name: string, value: unknown, choices: r
   return found;
 }
 
-/** Checks that `value` is an object whose keys are all `known`, so that a misspelled option is not ignored. */
-export function checkOptions(value: unknown, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+/**
+ * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, or
+ * has another option, for a misspelled one is not ignored; null stands for no default. Who needs the `required` ones
+ * refuses them.
+ */
+export function readOptions<T extends object>(
+  value: unknown,
+  known: readonly (keyof T & string)[],
+  required: readonly string[] = [],
+): T {
+  if (typeof value !== 'object' || value === null || kindOf(value) !== 'Object') {
     throw wrongType('options', 'an object', value);
   }
-  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  const unknown = Object.keys(value).find((key) => !known.some((name) => name === key));
   if (unknown !== undefined) {
     throw new TypeError(
       `Expected options among ${known.join(', ')} but received ${quote(unknown)}`,
     );
   }
+  const options = Object.fromEntries(known.map((name) => [name, (value as T)[name]])) as T;
+  const none = known.find((name) => options[name] === null && !required.includes(name));
+  if (none !== undefined) throw wrongType(none, 'a value, or undefined for the default,', null);
+  return options;
 }
 
-/** Checks that `value` is an AbortSignal, where there is one. */
+/** Checks that `value` is an AbortSignal, of any realm, where there is one. */
 export function checkSignal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
+  if (value === undefined) return;
+  const { aborted, throwIfAborted } = (value ?? {}) as Partial<AbortSignal>;
+  if (typeof aborted !== 'boolean' || typeof throwIfAborted !== 'function') {
     throw wrongType('signal', 'an AbortSignal', value);
   }
 }

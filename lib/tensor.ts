@@ -12,58 +12,88 @@ export type TensorType = keyof TensorData;
 
 const constructors = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
 
+/** The name of a typed array of any realm, where `instanceof` knows only those of its own; undefined of all else. */
+const { get: typedArrayName } = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)!;
+
+/** Whether `value` is the typed array that a tensor of this type has, whichever realm made it. */
+export function isDataOf<T extends TensorType>(type: T, value: unknown): value is TensorData[T] {
+  return typedArrayName!.call(value) === constructors[type].name;
+}
+
 export class Tensor<T extends TensorType = TensorType> {
   readonly type: T;
   readonly dims: readonly number[];
   /** Elements. */
   readonly size: number;
-  #data: TensorData[T] | undefined;
+  /** The data itself, not a copy. A property of the tensor's own, so that structuredClone takes it along. */
+  readonly data: TensorData[T];
+  #disposed = false;
 
   /** @throws TypeError, RangeError when data and dims do not fit. */
   constructor(type: T, data: TensorData[T], dims: readonly number[]) {
-    if (!Object.hasOwn(constructors, type)) {
-      throw wrongValue('type', Object.keys(constructors).join(', '), type);
+    if (typeof type !== 'string' || !Object.hasOwn(constructors, type)) {
+      const error = typeof type === 'string' ? wrongValue : wrongType;
+      throw error('type', Object.keys(constructors).join(', '), type);
     }
-    if (!(data instanceof constructors[type])) {
-      throw wrongType('data', `a ${constructors[type].name}`, data);
-    }
-    if (!dims.every((extent) => Number.isInteger(extent) && extent >= 0)) {
-      throw wrongValue('dims', 'non-negative integers', dims);
+    if (!isDataOf(type, data)) throw wrongType('data', `a ${constructors[type].name}`, data);
+    if (!Array.isArray(dims)) throw wrongType('dims', 'a list of non-negative integers', dims);
+    const extents: readonly number[] = [...dims];
+    if (!extents.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
+      throw wrongValue('dims', 'non-negative integers', extents);
     }
     this.type = type;
-    this.dims = [...dims];
-    this.size = dims.reduce((product, extent) => product * extent, 1);
-    this.#data = data;
+    this.dims = Object.freeze(extents);
+    this.size = extents.reduce((product, extent) => product * extent, 1);
+    this.data = data;
     if (data.length !== this.size) {
-      throw wrongValue('data', `${this.size} elements for [${dims}]`, data.length);
+      throw wrongValue('data', `${this.size} elements for [${extents}]`, data.length);
     }
   }
 
   /** Where the data is: `'cpu'`, or `'none'` once disposed. */
   get location(): 'cpu' | 'none' {
-    return this.#data === undefined ? 'none' : 'cpu';
-  }
-
-  /** The data itself, not a copy. */
-  get data(): TensorData[T] {
-    if (this.#data === undefined) {
-      throw new MagnetsError('ERR_DISPOSED', 'this tensor has been disposed');
-    }
-    return this.#data;
+    return this.#disposed ? 'none' : 'cpu';
   }
 
   /** The data wherever it is; with `release` the tensor is disposed of afterwards. */
   async getData(release = false): Promise<TensorData[T]> {
+    if (typeof release !== 'boolean') throw wrongType('release', 'a boolean', release);
     const { data } = this;
     if (release) this.dispose();
     return data;
   }
 
+  /** Lets go of the data: to read it afterwards is ERR_DISPOSED. */
   dispose(): void {
-    this.#data = undefined;
+    this.#disposed = true;
+    const get = () => {
+      throw new MagnetsError('ERR_DISPOSED', 'this tensor has been disposed');
+    };
+    Object.defineProperty(this, 'data', { get, enumerable: true, configurable: true });
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/**
+ * The tensor that a caller gave as `name`: whatever has the type, data and dims of one, whether this or another copy of
+ * the package made it, in this or another realm, or structuredClone. Each is read once; the data is not copied.
+ * @throws TypeError, RangeError when it is none.
+ */
+export function readTensor<T extends TensorType>(
+  name: string,
+  expected: string,
+  type: T,
+  value: unknown,
+): Tensor<T> {
+  const given = (value ?? {}) as Partial<Tensor>;
+  if (given.type !== type) throw wrongType(name, expected, value);
+  const { data, dims } = given;
+  if (!isDataOf(type, data) || !Array.isArray(dims)) throw wrongType(name, expected, value);
+  return new Tensor(type, data, dims);
 }

@@ -6,10 +6,29 @@
 
 import { parseArgs } from 'node:util';
 import { readConfig } from '../../dist/checkpoint/checkpoint.js';
-import { ascending } from '../../dist/plan/budget.js';
 import { plan } from '../../dist/plan/plan.js';
 import { formatSchedule, phasesOf } from '../../dist/plan/schedule.js';
 import { modelFolder } from '../../dist/runtime/load.js';
+
+/** @typedef {import('../../dist/plan/shape.js').Width} Width */
+
+/**
+ * All ways to give `steps` steps to the widths `from` on, in order; a width may get none.
+ * @param {readonly Width[]} widths @param {number} steps
+ * @returns {Generator<Width[]>}
+ */
+function* ascending(widths, steps, from = 0) {
+  const width = /** @type {Width} */ (widths[from]);
+  if (from === widths.length - 1) {
+    yield Array(steps).fill(width);
+    return;
+  }
+  for (let count = 0; count <= steps; ++count) {
+    for (const rest of ascending(widths, steps - count, from + 1)) {
+      yield [...Array(count).fill(width), ...rest];
+    }
+  }
+}
 
 const { values } = parseArgs({
   options: {

@@ -1,6 +1,5 @@
 /** Reads a checkpoint folder (docs/checkpoints.md) and checks that it holds what its config promises, and no more. */
 
-import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import {
@@ -10,7 +9,9 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { type FileTensors, parseSafetensors } from './safetensors.js';
+import { DiskFile } from './disk-file.js';
+import { readJson } from './json.js';
+import { type FileTensors, readSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
 import { checkTensors, type TensorEntry, type TensorListing } from './schema.js';
 
@@ -21,31 +22,16 @@ export interface Checkpoint {
   readonly tokenizer?: { readonly config: TokenizerConfig; readonly tensors: FileTensors };
 }
 
-async function read(file: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  try {
-    return await readFile(file, { signal });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected a readable file`, { cause });
-  }
-}
-
-async function readJson(file: string, signal: AbortSignal | undefined): Promise<unknown> {
-  const bytes = await read(file, signal);
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected JSON`, { cause });
-  }
-}
+/** A config is at most this long: it has room for the names of tens of thousands of classes. */
+const longestConfig = 2 ** 21;
+const longestSchedules = 2 ** 18;
 
 /** Undefined where there is no such file. */
-async function readJsonIfAny(file: string, signal: AbortSignal | undefined): Promise<unknown> {
+async function readJsonIfAny(file: string, most: number, signal?: AbortSignal): Promise<unknown> {
   try {
-    return await readJson(file, signal);
+    return await readJson(file, most, signal);
   } catch (error) {
-    const cause =
-      error instanceof MagnetsError ? (error.cause as NodeJS.ErrnoException) : undefined;
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (cause?.code === 'ENOENT') return undefined;
     throw error;
   }
@@ -56,18 +42,23 @@ async function readTensors(
   expected: readonly TensorEntry[],
   signal: AbortSignal | undefined,
 ): Promise<FileTensors> {
-  const tensors = parseSafetensors(file, await read(file, signal));
-  checkTensors(file, tensors, expected);
-  return tensors;
+  const disk = await DiskFile.open(file);
+  try {
+    const tensors = await readSafetensors(disk, expected, signal);
+    checkTensors(file, tensors, expected);
+    return tensors;
+  } finally {
+    await disk.close();
+  }
 }
 
 /** The config and the named schedules, without weights: for plans. */
 export async function readConfig(folder: string, signal?: AbortSignal): Promise<GeneratorConfig> {
   const file = join(folder, 'config.json');
   const name = basename(resolve(folder));
-  const config = parseGeneratorConfig(file, name, await readJson(file, signal));
+  const config = parseGeneratorConfig(file, name, await readJson(file, longestConfig, signal));
   const schedulesFile = join(folder, 'schedules.json');
-  const schedules = await readJsonIfAny(schedulesFile, signal);
+  const schedules = await readJsonIfAny(schedulesFile, longestSchedules, signal);
   if (schedules === undefined) return config;
   return { ...config, schedules: parseSchedules(schedulesFile, schedules, config) };
 }
@@ -103,7 +94,7 @@ export async function readCheckpoint(
   const tensors = await readTensors(file, listing.generator(config), signal);
 
   const tokenizerConfigFile = join(folder, 'tokenizer', 'config.json');
-  const json = await readJsonIfAny(tokenizerConfigFile, signal);
+  const json = await readJsonIfAny(tokenizerConfigFile, longestConfig, signal);
   if (json === undefined) return { folder, config, tensors };
   const tokenizer = parseTokenizerConfig(tokenizerConfigFile, json);
   checkPair(tokenizerConfigFile, config, tokenizer);

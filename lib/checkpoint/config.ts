@@ -1,6 +1,7 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { maskingScheduleNames } from '../plan/masking.js';
+import { mostNumber } from '../errors.js';
+import { maskingScheduleNames, mostSteps } from '../plan/masking.js';
 import {
   confidences,
   guidanceScheduleNames,
@@ -11,7 +12,6 @@ import {
   type Recipe,
   type Refresh,
 } from '../plan/recipe.js';
-import { mostSteps } from '../plan/schedule.js';
 import {
   type Head,
   headKinds,
@@ -20,6 +20,7 @@ import {
   type Modulation,
   mlpGates,
   modulations,
+  mostTokens,
   sequenceLength,
   tokenCount,
   type Width,
@@ -27,7 +28,7 @@ import {
 import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
 import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
-import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
+import { checkSizes, mostSampleValues, product } from './sizes.js';
 import { readTitokTokenizer, type TitokTokenizerConfig } from './titok-tokenizer.js';
 import {
   type Activation,
@@ -174,7 +175,7 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
 function readRange(reader: Reader, key: string, least: number): Range {
   if (!Array.isArray(reader.value(key))) return reader.number(key, least);
   const valid = (point: unknown) =>
-    typeof point === 'number' && Number.isFinite(point) && point >= least;
+    typeof point === 'number' && point >= least && point <= mostNumber;
   const points = reader.list(key);
   return points.length >= 2 && points.length <= mostSteps && points.every(valid)
     ? (points as number[])

@@ -1,7 +1,8 @@
 /** `config.json` of a convolutional tokenizer (docs/checkpoints.md), checked. */
 
+import { mostTokens } from '../plan/shape.js';
 import type { Reader, Shape3 } from './reader.js';
-import { checkSizes, mostSampleValues, mostTokens, product } from './sizes.js';
+import { checkSizes, leastEps, mostSampleValues, product } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
 export const shortcuts = ['none', 'projection'] as const;
@@ -132,7 +133,7 @@ export function readConvDecoder(reader: Reader): ConvDecoderConfig {
     shortcut: reader.oneOf('shortcut', ...shortcuts),
     codeChannels,
     normGroups,
-    normEps: reader.has('norm_eps') ? reader.number('norm_eps') : 1e-6,
+    normEps: reader.has('norm_eps') ? reader.number('norm_eps', leastEps) : 1e-6,
   };
 }
 

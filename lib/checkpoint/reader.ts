@@ -1,6 +1,6 @@
 /** Reads typed keys of one JSON object of a checkpoint; every refusal names the file, the key and what was expected. */
 
-import { MagnetsError, quote } from '../errors.js';
+import { cut, MagnetsError, mostNumber, quote } from '../errors.js';
 
 type Json = Record<string, unknown>;
 export type Shape3 = [number, number, number];
@@ -14,7 +14,7 @@ export class Reader {
 
   fail(key: string, expected: string): never {
     const value = Object.hasOwn(this.json, key) ? quote(this.json[key]) : 'nothing';
-    const message = `${this.file}: expected ${expected} for ${this.prefix}${key} but received ${value}`;
+    const message = `${this.file}: expected ${expected} for ${this.prefix}${cut(key)} but received ${value}`;
     throw new MagnetsError('ERR_CHECKPOINT', message);
   }
 
@@ -41,8 +41,10 @@ export class Reader {
 
   number(key: string, least = 0): number {
     const value = this.json[key];
-    if (typeof value === 'number' && Number.isFinite(value) && value >= least) return value;
-    return this.fail(key, `a number of at least ${least}`);
+    if (typeof value !== 'number' || !(value >= least)) {
+      return this.fail(key, `a number of at least ${least}`);
+    }
+    return value <= mostNumber ? value : this.fail(key, `a number of at most ${mostNumber}`);
   }
 
   boolean(key: string): boolean {

@@ -3,7 +3,10 @@
  * ranges, dtypes, shapes, overlaps and holes.
  */
 
-import { MagnetsError } from '../errors.js';
+import { cut, MagnetsError } from '../errors.js';
+import { contentsInPlaceOfSafetensors } from './contents.js';
+import type { DiskFile } from './disk-file.js';
+import { parseJson } from './json.js';
 
 /** Bytes of an element of each dtype that the format has and anything here can meet. */
 const elementSizes = {
@@ -46,8 +49,12 @@ export interface HeaderTensor<D extends Dtype = Dtype> {
   readonly end: number;
 }
 
-/** The format's own limit. */
-const longestHeader = 100_000_000;
+/** The format allows 100 MB; that of a model of thirty thousand tensors has 4. */
+export const longestHeader = 2 ** 22;
+/** A tensor's entry in a header has fewer bytes than this, besides its name, and all the metadata together. */
+const longestEntry = 512;
+const longestMetadata = 2 ** 20;
+const mostDimensions = 8;
 
 interface Entry {
   readonly dtype: string;
@@ -65,6 +72,7 @@ function isEntry(entry: unknown): entry is Entry {
   return (
     typeof dtype === 'string' &&
     Array.isArray(shape) &&
+    shape.length <= mostDimensions &&
     shape.every(isCount) &&
     Array.isArray(offsets) &&
     offsets.length === 2 &&
@@ -76,14 +84,26 @@ function refuse(file: string, message: string): never {
   throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${message}`);
 }
 
+function refuseTensor(file: string, name: string, message: string): never {
+  refuse(file, `${cut(name)}: ${message}`);
+}
+
 /** The bytes of the header, of a file that begins with `start` and has `size` bytes in all. */
-export function headerLength(file: string, start: Uint8Array, size: number): number {
+export function headerLength(
+  file: string,
+  start: Uint8Array,
+  size: number,
+  longest = longestHeader,
+): number {
   if (start.byteLength < 8)
     refuse(file, `expected a header length of 8 bytes, the file has ${start.byteLength}`);
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
-  const most = Math.min(longestHeader, size - 8);
-  if (length > BigInt(most))
+  const most = Math.min(longest, size - 8);
+  if (length > BigInt(most)) {
+    const found = contentsInPlaceOfSafetensors(start);
+    if (found !== undefined) refuse(file, `expected safetensors but it is ${found}`);
     refuse(file, `expected a header of at most ${most} bytes but it says ${length}`);
+  }
   return Number(length);
 }
 
@@ -94,12 +114,7 @@ export function parseHeader<D extends Dtype>(
   dataBytes: number,
   dtypes: readonly D[],
 ): HeaderTensor<D>[] {
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected a JSON header`, { cause });
-  }
+  const header = parseJson(file, 'a JSON header', bytes);
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
     refuse(file, 'expected a JSON object as header');
   }
@@ -107,23 +122,21 @@ export function parseHeader<D extends Dtype>(
   const tensors: HeaderTensor<D>[] = [];
   for (const [name, entry] of Object.entries(header as object)) {
     if (name === '__metadata__') continue;
-    if (!isEntry(entry)) return refuse(file, `${name}: expected dtype, shape and data_offsets`);
+    const refuse = (message: string): never => refuseTensor(file, name, message);
+    if (!isEntry(entry)) return refuse('expected dtype, shape and data_offsets');
     const { shape, data_offsets: offsets } = entry;
     const [begin, end] = offsets;
     const dtype = dtypes.find((known) => known === entry.dtype);
     if (dtype === undefined) {
       const expected = `${dtypes.slice(0, -1).join(', ')} or ${dtypes.at(-1)}`;
-      return refuse(file, `${name}: expected dtype ${expected} but received ${entry.dtype}`);
+      return refuse(`expected dtype ${expected} but received ${cut(entry.dtype)}`);
     }
     const size = shape.reduce<number>((product, extent) => product * extent, elementSizes[dtype]);
     if (end - begin !== size) {
-      refuse(
-        file,
-        `${name}: expected ${size} bytes for ${dtype} [${shape}] but received ${end - begin}`,
-      );
+      refuse(`expected ${size} bytes for ${dtype} [${shape}] but received ${end - begin}`);
     }
     if (end > dataBytes) {
-      refuse(file, `${name}: expected bytes below ${dataBytes} but they end at ${end}`);
+      refuse(`expected bytes below ${dataBytes} but they end at ${end}`);
     }
     tensors.push({ name, dtype, shape: [...shape], begin, end });
   }
@@ -132,9 +145,9 @@ export function parseHeader<D extends Dtype>(
   let reached = 0;
   for (const { name, begin, end } of tensors) {
     if (begin < reached)
-      refuse(file, `${name}: expected bytes of its own but they overlap another tensor's`);
+      refuseTensor(file, name, `expected bytes of its own but they overlap another tensor's`);
     if (begin > reached)
-      refuse(file, `${name}: expected to begin at byte ${reached} but it begins at ${begin}`);
+      refuseTensor(file, name, `expected to begin at byte ${reached} but it begins at ${begin}`);
     reached = end;
   }
   if (reached !== dataBytes) {
@@ -153,4 +166,24 @@ export function parseSafetensors(file: string, bytes: Uint8Array): FileTensors {
     tensors[name] = { dtype, shape, data: data.subarray(begin, end) };
   }
   return tensors;
+}
+
+/**
+ * The tensors of a file that is to hold those of these names and shapes: how large it and its header may be follows from
+ * them, so that nothing larger is read.
+ */
+export async function readSafetensors(
+  disk: DiskFile,
+  expected: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  signal: AbortSignal | undefined,
+): Promise<FileTensors> {
+  let [longest, values] = [longestMetadata, 0];
+  for (const { name, shape } of expected) {
+    longest += name.length + longestEntry;
+    values += shape.reduce((product, extent) => product * extent, 1);
+  }
+  const start = await disk.read(0, Math.min(disk.size, 512));
+  headerLength(disk.path, start, disk.size, longest);
+  const most = 8 + longest + values * elementSizes.F32;
+  return parseSafetensors(disk.path, await disk.readAll(most, signal));
 }

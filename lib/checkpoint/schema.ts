@@ -1,6 +1,6 @@
 /** Checks the tensors of a file against the list of those that the engine needs for a config. */
 
-import { MagnetsError } from '../errors.js';
+import { cut, MagnetsError } from '../errors.js';
 import type { GeneratorConfig, TokenizerConfig } from './config.js';
 
 /** The name and shape of one tensor. */
@@ -31,6 +31,6 @@ export function checkTensors(
   const names = new Set(expected.map(({ name }) => name));
   const extra = Object.keys(tensors).find((name) => !names.has(name));
   if (extra !== undefined) {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${extra}: expected no such tensor`);
+    throw new MagnetsError('ERR_CHECKPOINT', `${file}: ${cut(extra)}: expected no such tensor`);
   }
 }

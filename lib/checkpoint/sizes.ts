@@ -2,10 +2,11 @@
 
 import type { Reader } from './reader.js';
 
+/** The least that is added to a variance: without it a row of equal values is divided by 0. */
+export const leastEps = 1e-20;
+
 /** A sample has at most this many values: frames · height · width · channels. */
 export const mostSampleValues = 2 ** 27;
-/** A sample has at most this many token positions. */
-export const mostTokens = 2 ** 16;
 /** A matrix of weights, and what one sample needs of each kind of memory, has at most this many values. */
 const mostValues = 2 ** 31 - 1;
 

@@ -7,8 +7,9 @@ import {
   readPictures,
   scaleOf,
 } from './conv-tokenizer.js';
+import { mostTokens } from '../plan/shape.js';
 import type { Reader, Shape3 } from './reader.js';
-import { checkSizes, mostTokens } from './sizes.js';
+import { checkSizes } from './sizes.js';
 import {
   checkTransformerSizes,
   readTransformer,

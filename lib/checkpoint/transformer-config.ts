@@ -1,7 +1,7 @@
 /** Keys that generators and tokenizers of transformers share, checked. */
 
 import type { Reader } from './reader.js';
-import { checkSizes } from './sizes.js';
+import { checkSizes, leastEps } from './sizes.js';
 
 /** The exact GELU, its tanh approximation, or SiLU. */
 export const activations = ['gelu', 'gelu_tanh', 'silu'] as const;
@@ -28,7 +28,7 @@ export function readTransformer(reader: Reader): TransformerConfig {
     headDim: reader.has('head_dim') ? reader.integer('head_dim') : hiddenSize / heads,
     intermediateSize: reader.integer('intermediate_size'),
     activation: reader.oneOf('hidden_act', ...activations),
-    normEps: reader.number('layer_norm_eps'),
+    normEps: reader.number('layer_norm_eps', leastEps),
   };
 }
 

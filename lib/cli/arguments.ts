@@ -2,6 +2,7 @@
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { readConfig } from '../checkpoint/checkpoint.js';
+import { quote } from '../errors.js';
 import { presets } from '../plan/presets.js';
 import type { ModelShape } from '../plan/shape.js';
 import { modelFolder } from '../runtime/load.js';
@@ -43,7 +44,7 @@ export function toNumber(name: string, text: string | undefined): number | undef
   if (text === undefined) return undefined;
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) {
-    throw new UsageError(`Expected a number for --${name} but received ${JSON.stringify(text)}`);
+    throw new UsageError(`Expected a number for --${name} but received ${quote(text)}`);
   }
   return value;
 }

@@ -1,11 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { integer, number } from '../errors.js';
 import { type BenchResult, type BenchRow, bench } from '../runtime/bench.js';
 import { checkedOutCommit } from '../runtime/machine.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, progress, table } from './output.js';
+import { OutputFile } from './output-file.js';
 import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json] [--out FILE]
@@ -95,6 +94,7 @@ export async function run(args: string[]): Promise<void> {
   });
   const { out } = values;
   if (out === '') throw new UsageError('Expected a file for --out but received ""');
+  const outFile = out === undefined ? undefined : await OutputFile.prepare('out', out);
   const result = await bench({
     ...deviceArguments(values),
     model: await shapeOf(values.model),
@@ -107,10 +107,7 @@ export async function run(args: string[]): Promise<void> {
     onProgress: (done, total) => progress('bench', done, total),
   });
   const file = toFile(result, args);
-  if (out !== undefined) {
-    await mkdir(dirname(out), { recursive: true });
-    await writeFile(out, file);
-  }
+  await outFile?.write(file);
   if (values.json) {
     process.stdout.write(file);
     return;

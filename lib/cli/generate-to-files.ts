@@ -1,9 +1,10 @@
 /** What generate and predict share: their options, the run with its progress, the files that are written, the report. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, extname } from 'node:path';
-import { animation } from '../media/animation.js';
+import { extname, resolve } from 'node:path';
+import { MagnetsError, quote } from '../errors.js';
+import { animation, checkFps } from '../media/animation.js';
 import { contactSheet } from '../media/png.js';
+import { checkSheet, layoutOf } from '../media/sheet.js';
 import { stepStrip } from '../media/strip.js';
 import type { Confidence } from '../plan/recipe.js';
 import type { Generation, GenerationResult, GenerationStep } from '../runtime/generation.js';
@@ -14,6 +15,7 @@ import { Tensor } from '../tensor.js';
 import { type parse, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, printJson, progress } from './output.js';
+import { OutputFile } from './output-file.js';
 import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const sharedOptions = {
@@ -86,21 +88,68 @@ function defaultScale(height: number): number {
   return height <= 64 ? 3 : 1;
 }
 
-/** What makes the bytes of --out, by the ending of its name. */
+/** What the two files look like. */
+interface Looks {
+  readonly columns?: number;
+  /** Default: by the height of the samples. */
+  readonly scale?: number;
+  readonly fps?: number;
+}
+
+/** The options of the files, checked as far as they can be without a model. */
+function looksOf({ out, strip, ...values }: Values): Looks {
+  if (strip !== undefined && extname(strip).toLowerCase() !== '.png') {
+    throw new UsageError(
+      `Expected a file that ends in .png for --strip but received ${quote(strip)}`,
+    );
+  }
+  if (out !== undefined && strip !== undefined && resolve(out) === resolve(strip)) {
+    throw new UsageError(
+      `Expected another file for --strip than --out but received ${quote(strip)}`,
+    );
+  }
+  const looks = {
+    columns: toNumber('columns', values.columns),
+    scale: toNumber('scale', values.scale),
+    fps: toNumber('fps', values.fps),
+  };
+  checkSheet(looks);
+  if (looks.fps !== undefined) checkFps(looks.fps);
+  return looks;
+}
+
+/** The size of the model's pictures. @throws MagnetsError ERR_UNSUPPORTED where there are none that a file can hold. */
+function pictureSize({ config, tokenizerConfig }: Model) {
+  const refuse = (message: string): never => {
+    throw new MagnetsError('ERR_UNSUPPORTED', message);
+  };
+  if (tokenizerConfig === undefined) return refuse(`${config.name} has no tokenizer beside it`);
+  const { channels, sampleShape } = tokenizerConfig;
+  if (channels !== 1 && channels !== 3) {
+    return refuse(`expected a model of 1 or 3 channels, for PNG, but it has ${channels}`);
+  }
+  const [frames, height, width] = sampleShape;
+  return { frames, height, width, channels } as const;
+}
+
+/** What makes the bytes of --out, by the ending of its name, and how many cells of it lie side by side. */
 function encoderOf(
   out: string,
-  video: boolean,
-  options: { columns?: number; scale: number; fps?: number },
-): (pixels: Pixels) => Uint8Array {
+  frames: number,
+  { fps, ...sheet }: Looks,
+): { cellsOfSample: number; encode(pixels: Pixels): Uint8Array } {
   const ending = extname(out).toLowerCase();
-  if (ending === '.png') return (pixels) => contactSheet(pixels, options);
+  const video = frames > 1;
+  if (ending === '.png') {
+    return { cellsOfSample: frames, encode: (pixels) => contactSheet(pixels, sheet) };
+  }
   if (video && (ending === '.apng' || ending === '.gif')) {
     const format = ending === '.gif' ? 'gif' : 'apng';
-    return (pixels) => animation(pixels, format, options);
+    return { cellsOfSample: 1, encode: (pixels) => animation(pixels, format, { ...sheet, fps }) };
   }
   const endings = video ? '.apng, .gif or .png, for this model makes videos,' : '.png';
   throw new UsageError(
-    `Expected a file that ends in ${endings} for --out but received ${JSON.stringify(out)}`,
+    `Expected a file that ends in ${endings} for --out but received ${quote(out)}`,
   );
 }
 
@@ -116,11 +165,6 @@ async function drawStrip(model: Model, steps: Int32Array[], scale: number): Prom
   return stepStrip(pixels, masked, model.config.latentShape, { scale });
 }
 
-async function write(file: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, bytes);
-}
-
 /** Runs the generation that `begin` returns, writes --out and --strip, and reports. */
 export async function generateToFiles<R extends GenerationResult>(
   values: Values,
@@ -129,19 +173,21 @@ export async function generateToFiles<R extends GenerationResult>(
 ): Promise<void> {
   const { out, strip } = values;
   if (out === undefined) throw new UsageError('Expected --out FILE');
+  const looks = looksOf(values);
   const model = await load(values.model, deviceArguments(values));
   try {
-    const [frames, height] = model.tokenizerConfig?.sampleShape ?? [1, 1];
+    const { frames, ...size } = pictureSize(model);
     if (strip !== undefined && model.tokenizerConfig?.kind === 'titok') {
       throw new UsageError('Expected a model whose tokens lie on a grid for --strip');
     }
-    const scale = toNumber('scale', values.scale) ?? defaultScale(height);
-    const encode = encoderOf(out, frames > 1, {
-      columns: toNumber('columns', values.columns),
-      scale,
-      fps: toNumber('fps', values.fps),
-    });
+    const { scale = defaultScale(size.height) } = looks;
+    const { cellsOfSample, encode } = encoderOf(out, frames, { ...looks, scale });
     const generation = await begin(model);
+    // Whatever can be refused is refused here, before anything is computed.
+    const cells = generation.labels.length * cellsOfSample;
+    layoutOf(cells, size, Math.ceil(Math.sqrt(cells)), { columns: looks.columns, scale });
+    const outFile = await OutputFile.prepare('out', out);
+    const stripFile = strip === undefined ? undefined : await OutputFile.prepare('strip', strip);
     const first: Int32Array[] = [];
     const onStep = ({ step, steps, batch, batches, tokens }: GenerationStep) => {
       progress('generate', batch * steps + step + 1, batches * steps);
@@ -150,8 +196,8 @@ export async function generateToFiles<R extends GenerationResult>(
       }
     };
     const result = await generation.result({ onStep });
-    await write(out, encode(pixelsOf(result)));
-    if (strip !== undefined) await write(strip, await drawStrip(model, first, scale));
+    await outFile.write(encode(pixelsOf(result)));
+    await stripFile?.write(await drawStrip(model, first, scale));
     report(values, model, result, frames > 1);
   } finally {
     model.dispose();

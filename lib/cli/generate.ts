@@ -1,3 +1,4 @@
+import type { Model } from '../runtime/model.js';
 import type { Label } from '../runtime/request.js';
 import { parse, valuesOf } from './arguments.js';
 import {
@@ -11,13 +12,20 @@ import { guidanceArguments, guidanceHelp, guidanceOptions } from './sampling-opt
 export const help = `magnets generate [LABEL...] [--model fashion] --out out.png
 
 Generates pictures or videos of the given classes. A label is a class name, a class number or 'none'; with a larger
---count the labels repeat in turn.
+--count the labels repeat in turn. Where a class is called by digits or none, the name comes first.
 
   --model NAME      a bundled model or a checkpoint folder; default fashion
   --label LABEL     the same as LABEL alone; may be repeated
   --count N         samples; default: as many as labels
 ${guidanceHelp}
 ${sharedHelp}`;
+
+/** A name of the model's own comes first: a class may be called 3, or none. */
+function toLabel(text: string, { config }: Model): Label {
+  if (config.classLabels.includes(text)) return text;
+  if (text === 'none') return null;
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
 
 export async function run(args: string[]): Promise<void> {
   const options = {
@@ -26,16 +34,13 @@ export async function run(args: string[]): Promise<void> {
     ...guidanceOptions,
   } as const;
   const { values, tokens } = parse(args, options, true);
-  const labels = valuesOf(tokens, 'label').map((label): Label => {
-    if (label === 'none') return null;
-    return /^\d+$/.test(label) ? Number(label) : label;
-  });
+  const given = valuesOf(tokens, 'label');
   await generateToFiles(
     values,
     (model) =>
       model.generate({
         ...sharedArguments(values),
-        labels: labels.length > 0 ? labels : undefined,
+        labels: given.length > 0 ? given.map((text) => toLabel(text, model)) : undefined,
         ...guidanceArguments(values),
       }),
     (result) => result.pixels,

@@ -4,6 +4,8 @@
  * code is 1, or 2 for a wrong command line.
  */
 
+import { quote } from '../errors.js';
+import { packageVersion } from '../runtime/native.js';
 import { UsageError } from './arguments.js';
 import * as bench from './bench.js';
 import * as convert from './convert.js';
@@ -30,19 +32,33 @@ const help = `magnets: masked generative transformers with nested widths
   magnets convert    make a checkpoint folder of a public model
   magnets info       print what magnets can use on this machine
 
-magnets COMMAND --help prints the options of a command.`;
+magnets COMMAND --help (or -h) prints the options of a command, magnets --version the version.`;
+
+/** Who reads the output has enough, as in `magnets plan | head`: there is nothing left to do. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+
+const asksForHelp = (arg: string) => arg === '--help' || arg === '-h';
 
 async function main([name, ...args]: string[]): Promise<void> {
-  if (name === undefined || name === '--help' || name === 'help') return console.log(help);
+  if (name === undefined || name === 'help' || asksForHelp(name)) return console.log(help);
+  if (name === '--version') return console.log(packageVersion());
   if (!Object.hasOwn(commands, name)) {
     const names = Object.keys(commands).join(', ');
-    throw new UsageError(`Expected a command (${names}) but received ${JSON.stringify(name)}`);
+    throw new UsageError(`Expected a command (${names}) but received ${quote(name)}`);
   }
   const command = commands[name]!;
-  if (args.includes('--help')) return console.log(command.help);
+  const end = args.indexOf('--'); // what follows are no options
+  if (args.slice(0, end < 0 ? args.length : end).some(asksForHelp)) {
+    return console.log(command.help);
+  }
   await command.run(args);
 }
 
+process.stdout.on('error', endWithReader);
+process.stderr.on('error', endWithReader);
 main(process.argv.slice(2)).catch((error: Error) => {
   console.error(process.env.DEBUG ? error : `magnets: ${error.message}`);
   process.exitCode = error instanceof UsageError ? 2 : 1;

@@ -1,11 +1,11 @@
 /** Videos as animations: APNG or GIF. */
 
-import { integer, wrongValue } from '../errors.js';
+import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { encodeApng } from './apng.js';
 import { encodeGif } from './gif.js';
 import { framesOf } from './pixels.js';
-import { Sheet, type SheetOptions } from './sheet.js';
+import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
 
 const encoders = { apng: encodeApng, gif: encodeGif };
 
@@ -15,6 +15,16 @@ export type AnimationFormat = keyof typeof encoders;
 export interface AnimationOptions extends SheetOptions {
   /** Frames per second, 1 to 50, because viewers slow down a GIF that is faster. Default 8. */
   readonly fps?: number;
+}
+
+const optionNames = [
+  ...sheetOptionNames,
+  'fps',
+] as const satisfies readonly (keyof AnimationOptions)[];
+
+/** @throws TypeError or RangeError */
+export function checkFps(fps: unknown): void {
+  integer('fps', fps, 1, 50);
 }
 
 /**
@@ -32,13 +42,13 @@ export function animation(
   options: AnimationOptions = {},
 ): Uint8Array {
   const all = framesOf(pixels);
-  if (!Object.hasOwn(encoders, format)) {
-    throw wrongValue('format', Object.keys(encoders).join(' or '), format);
-  }
-  const fps = integer('fps', options.fps ?? 8, 1, 50);
+  if (typeof format !== 'string') throw wrongType('format', 'apng or gif', format);
+  if (!Object.hasOwn(encoders, format)) throw wrongValue('format', 'apng or gif', format);
+  const { fps = 8, ...sheetOptions } = readOptions<AnimationOptions>(options, optionNames);
+  checkFps(fps);
   const columns = Math.ceil(Math.sqrt(all.samples));
   const pictures = Array.from({ length: all.frames }, (_, frame) => {
-    const sheet = new Sheet(all.samples, all, columns, options);
+    const sheet = new Sheet(all.samples, all, columns, sheetOptions);
     for (let i = 0; i < all.samples; ++i) sheet.draw(i, all.picture(i, frame));
     return sheet.picture;
   });

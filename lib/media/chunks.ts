@@ -32,12 +32,23 @@ export function headerData({ width, height, channels }: PictureSize, interlace =
   ]);
 }
 
-/** Type and data of each chunk of a file; check sums are left to who decodes the pixels. */
+/**
+ * Type and data of each chunk of a file, checked as far as it is read: length, type and check sum.
+ * @throws Error that says what is wrong.
+ */
 export function* chunksOf(file: Buffer): Generator<{ type: string; data: Buffer }> {
-  for (let at = signature.length; at + 12 <= file.length; ) {
+  if (!file.subarray(0, signature.length).equals(signature)) throw new Error('it is no PNG');
+  for (let at = signature.length; at < file.length; ) {
+    const length = at + 12 <= file.length ? file.readUInt32BE(at) : 0;
     const start = at + 8;
-    const end = start + file.readUInt32BE(at);
-    yield { type: file.toString('latin1', at + 4, start), data: file.subarray(start, end) };
+    const end = start + length;
+    if (end + 4 > file.length) throw new Error('it ends within a chunk');
+    const type = file.toString('latin1', at + 4, start);
+    if (!/^[A-Za-z]{4}$/.test(type)) throw new Error(`its chunk at byte ${at} has no sound type`);
+    if (crc32(file.subarray(at + 4, end)) !== file.readUInt32BE(end)) {
+      throw new Error(`its chunk ${type} at byte ${at} has a wrong check sum`);
+    }
+    yield { type, data: file.subarray(start, end) };
     at = end + 4;
   }
 }

@@ -1,12 +1,12 @@
 /**
- * Reads PNG and APNG files. The frames of an APNG are put together here because fast-png reads a frame that is a part of
- * the picture over black instead of over the frame before.
+ * Reads PNG and APNG files, which may be damaged or made to do harm: every check sum, the order of the chunks and the
+ * number of frames are checked, and what is unpacked is bounded beforehand.
  */
 
-import { decode, hasPngSignature, type PngDataArray } from 'fast-png';
-import { integer, MagnetsError, wrongType, wrongValue } from '../errors.js';
-import { Tensor } from '../tensor.js';
-import { chunk, chunksOf, headerData, signature } from './chunks.js';
+import { integer, MagnetsError, readOptions, wrongType, wrongValue } from '../errors.js';
+import { isDataOf, Tensor } from '../tensor.js';
+import { chunksOf, headerData } from './chunks.js';
+import { pixelsIn } from './inflate.js';
 import type { Picture, PictureSize } from './pixels.js';
 
 export interface DecodePngOptions {
@@ -19,6 +19,16 @@ export interface DecodePngOptions {
   /** What messages call the bytes, for example the file's name. Default `'picture'`. */
   readonly name?: string;
 }
+
+const optionNames = [
+  'height',
+  'width',
+  'channels',
+  'name',
+] as const satisfies readonly (keyof DecodePngOptions)[];
+
+/** All frames of a file have at most this many values. */
+const mostValues = 2 ** 28;
 
 /** How a frame's region is left for the next frame (dispose_op). */
 const disposals = { none: 0, background: 1, previous: 2 } as const;
@@ -37,31 +47,116 @@ interface StoredFrame extends Region {
   readonly data: Buffer[];
 }
 
-/** The stored frames of an APNG, or the only one of a PNG, and the data of the chunk IHDR. */
-function readStored(file: Buffer, { width, height }: PictureSize) {
-  let header: Buffer = Buffer.alloc(0);
-  const still: StoredFrame = { width, height, x: 0, y: 0, disposal: disposals.none, data: [] };
-  const stored: StoredFrame[] = [];
-  for (const { type, data } of chunksOf(file)) {
-    if (type === 'IHDR') header = data;
-    if (type === 'IDAT') (stored.at(-1) ?? still).data.push(data);
-    if (type === 'fdAT') stored.at(-1)?.data.push(data.subarray(4));
-    if (type === 'fcTL') {
-      stored.push({
-        width: data.readUInt32BE(4),
-        height: data.readUInt32BE(8),
-        x: data.readUInt32BE(12),
-        y: data.readUInt32BE(16),
-        disposal: data.readUInt8(24),
-        data: [],
-      });
+/** Refuses a file that is not sound. */
+function check(sound: boolean, message: string): asserts sound {
+  if (!sound) throw new Error(message);
+}
+
+function readControl(data: Buffer, { width, height }: PictureSize): StoredFrame {
+  check(data.length === 26, 'it has a frame without its 26 bytes of fcTL');
+  const at = (place: number) => data.readUInt32BE(place);
+  const frame = { width: at(4), height: at(8), x: at(12), y: at(16), disposal: data.readUInt8(24) };
+  check(frame.width > 0 && frame.height > 0, 'it has a frame without pixels');
+  check(
+    frame.x + frame.width <= width && frame.y + frame.height <= height,
+    'it has a frame that is larger than the picture',
+  );
+  check(frame.disposal <= 2 && data.readUInt8(25) <= 1, 'it has a frame of an unknown kind');
+  return { ...frame, data: [] };
+}
+
+/** What is read of a file's chunks, in their order. */
+class Chunks {
+  /** The only picture of a PNG. Of an APNG the first frame, or one that is not shown. */
+  readonly still: StoredFrame;
+  /** Those of an APNG. */
+  readonly frames: StoredFrame[] = [];
+  /** 0, or 1 for Adam7. */
+  interlace = 0;
+  /** How many frames there are to be, in an APNG. */
+  #promised: number | undefined;
+  /** Of fcTL and fdAT, which are counted together. */
+  #sequence = 0;
+  #before = '';
+  readonly #seen = new Set<string>();
+
+  constructor(
+    file: Buffer,
+    private readonly size: PictureSize,
+  ) {
+    const { width, height } = size;
+    this.still = { width, height, x: 0, y: 0, disposal: disposals.none, data: [] };
+    for (const { type, data } of chunksOf(file)) {
+      this.#check(type);
+      this.#read(type, data);
+      this.#seen.add(type);
+      this.#before = type;
     }
+    check(this.#before === 'IEND', 'it ends before its last chunk');
+    check(this.#seen.has('IDAT'), 'it has no pixels');
+    if (this.frames.length === 0 && this.#promised === undefined) return;
+    check(this.#promised !== undefined, 'it has frames but no acTL, which says how many');
+    check(
+      this.frames.length === this.#promised,
+      `it has ${this.frames.length} frames instead of ${this.#promised}`,
+    );
   }
-  return { stored: stored.length > 0 ? stored : [still], header };
+
+  #check(type: string): void {
+    const seen = this.#seen;
+    check(this.#before !== 'IEND', 'it goes on after its last chunk');
+    check((type === 'IHDR') === (this.#before === ''), 'it has no IHDR at its start, or another');
+    check(type !== 'IDAT' || !seen.has(type) || this.#before === type, 'its IDAT are apart');
+    const early = type === 'PLTE' || type === 'acTL';
+    check(!early || !(seen.has('IDAT') || seen.has(type)), `its ${type} is out of order`);
+    const known = ['IHDR', 'PLTE', 'IDAT', 'IEND'].includes(type) || /^[a-z]/.test(type);
+    check(known, `it has a chunk ${type}, which is not known`);
+  }
+
+  #read(type: string, data: Buffer): void {
+    if (type === 'IHDR') this.#readHeader(data);
+    if (type === 'acTL') {
+      check(data.length === 8, 'it has an acTL without its 8 bytes');
+      this.#promised = data.readUInt32BE(0);
+    }
+    if (type === 'fcTL' || type === 'fdAT') {
+      check(
+        data.length >= 4 && data.readUInt32BE(0) === this.#sequence++,
+        'its frames are out of order',
+      );
+    }
+    if (type === 'fcTL') {
+      const frame = readControl(data, this.size);
+      if (!this.#seen.has('IDAT')) {
+        const whole = frame.width === this.size.width && frame.height === this.size.height;
+        check(whole && this.frames.length === 0, 'its first frame is not the whole picture');
+        this.frames.push({ ...this.still, disposal: frame.disposal }); // its data are the IDAT
+      } else {
+        this.frames.push(frame);
+      }
+    }
+    if (type === 'IDAT') this.still.data.push(data);
+    if (type === 'fdAT') {
+      const frame = this.frames.at(-1);
+      const place = this.#seen.has('IDAT') && frame !== undefined && frame.data !== this.still.data;
+      check(place, 'it has a frame without its fcTL');
+      frame.data.push(data.subarray(4));
+    }
+    check(type !== 'IEND' || data.length === 0, 'its last chunk is not empty');
+  }
+
+  #readHeader(header: Buffer): void {
+    check(header.length === 13, 'its IHDR has not 13 bytes');
+    const [bits, colors, , , interlace] = header.subarray(8) as unknown as number[];
+    this.interlace = interlace!;
+    if (header.equals(headerData(this.size, interlace)) && interlace! <= 1) return;
+    const [w, h] = [0, 4].map((at) => header.readUInt32BE(at));
+    throw new Error(`it has ${w} x ${h} pixels of ${bits} bits and PNG's color type ${colors}`);
+  }
 }
 
 /** Replaces a region of the canvas; without an alpha channel both of APNG's ways to blend do that. */
-function replace(canvas: Picture, region: Region, pixels: PngDataArray): void {
+function replace(canvas: Picture, region: Region, pixels: Uint8Array): void {
   const { width, channels, data } = canvas;
   const length = region.width * channels;
   for (let row = 0; row < region.height; ++row) {
@@ -73,32 +168,24 @@ function replace(canvas: Picture, region: Region, pixels: PngDataArray): void {
 /** The frames as they are shown, [height, width, channels] each. */
 function readFrames(file: Buffer, size: PictureSize): Uint8Array[] {
   const { width, height, channels } = size;
-  if (!hasPngSignature(file)) throw new Error('it is no PNG');
-  const { stored, header } = readStored(file, size);
-  const [interlace] = header.subarray(12);
-  if (!header.equals(headerData(size, interlace))) {
-    const [w, h] = [0, 4].map((at) => header.readUInt32BE(at));
-    const [bits, colors] = header.subarray(8);
-    throw new Error(`it has ${w} x ${h} pixels of ${bits} bits and PNG's color type ${colors}`);
-  }
+  const { still, frames, interlace } = new Chunks(file, size);
+  const values = Math.max(1, frames.length) * width * height * channels;
+  check(values <= mostValues, `it has ${frames.length} frames, more than ${mostValues} values`);
+  const pixelsOf = (frame: StoredFrame) =>
+    pixelsIn(Buffer.concat(frame.data), { ...frame, channels }, interlace);
+  const shown = pixelsOf(still); // checked, too, where it is none of the frames
+  if (frames.length === 0) return [shown];
 
   const canvas = { ...size, data: new Uint8Array(width * height * channels) };
-  return stored.map((frame) => {
-    if (frame.x + frame.width > width || frame.y + frame.height > height) {
-      throw new Error('it has a frame that is larger than the picture');
-    }
+  return frames.map((frame) => {
     const before = canvas.data.slice();
-    const png = [
-      chunk('IHDR', headerData({ ...frame, channels }, interlace)),
-      chunk('IDAT', ...frame.data),
-    ];
-    replace(canvas, frame, decode(Buffer.concat([signature, ...png, chunk('IEND')])).data);
-    const shown = canvas.data.slice();
+    replace(canvas, frame, frame.data === still.data ? shown : pixelsOf(frame));
+    const result = canvas.data.slice();
     if (frame.disposal === disposals.background) {
       replace(canvas, frame, new Uint8Array(frame.width * frame.height * channels));
     }
     if (frame.disposal === disposals.previous) canvas.data.set(before);
-    return shown;
+    return result;
   });
 }
 
@@ -109,23 +196,26 @@ function readFrames(file: Buffer, size: PictureSize): Uint8Array[] {
  * @param options the size that the picture must have, and what messages call it.
  * @returns float32 [frames, height, width, channels] in [0, 1]: all frames of an APNG, the one of a PNG.
  * @throws TypeError or RangeError when an argument is not what it should be.
- * @throws MagnetsError ERR_MEDIA when the bytes are no PNG or APNG of that size.
+ * @throws MagnetsError ERR_MEDIA when the bytes are no PNG or APNG of that size, or damaged.
  */
 export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<'float32'> {
-  const { channels, name = 'picture' } = options;
-  if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes);
+  const { channels, name = 'picture', ...size } = readOptions(options, optionNames);
+  if (!isDataOf('uint8', bytes)) throw wrongType('bytes', 'a Uint8Array', bytes);
   if (typeof name !== 'string') throw wrongType('name', 'a string', name);
-  const height = integer('height', options.height, 1, 2 ** 16);
-  const width = integer('width', options.width, 1, 2 ** 16);
+  const height = integer('height', size.height, 1, 2 ** 16);
+  const width = integer('width', size.width, 1, 2 ** 16);
   if (typeof channels !== 'number') throw wrongType('channels', '1 or 3', channels);
   if (channels !== 1 && channels !== 3) throw wrongValue('channels', '1 or 3', channels);
+  if (height * width * channels > mostValues) {
+    throw wrongValue('height', `a picture of at most ${mostValues} values`, height);
+  }
   try {
     const frames = readFrames(Buffer.from(bytes), { height, width, channels });
     const values = Float32Array.from(Buffer.concat(frames), (value) => value / 255);
     return new Tensor('float32', values, [frames.length, height, width, channels]);
   } catch (cause) {
-    const size = `${width} x ${height} ${channels === 1 ? 'gray' : 'RGB'} pixels of 8 bits`;
-    const message = `${name}: expected a PNG or APNG of ${size}: ${(cause as Error).message}`;
+    const expected = `${width} x ${height} ${channels === 1 ? 'gray' : 'RGB'} pixels of 8 bits`;
+    const message = `${name}: expected a PNG or APNG of ${expected}: ${(cause as Error).message}`;
     throw new MagnetsError('ERR_MEDIA', message, { cause });
   }
 }

@@ -1,7 +1,7 @@
 /** Tensors of pixels as frames of 8 bits. */
 
-import { wrongType, wrongValue } from '../errors.js';
-import { Tensor } from '../tensor.js';
+import { wrongValue } from '../errors.js';
+import { readTensor, type Tensor } from '../tensor.js';
 
 /** An 8-bit picture: gray (1 channel) or RGB (3 channels), row-major [height, width, channels]. */
 export interface Picture {
@@ -26,11 +26,11 @@ export function toByte(value: number): number {
   return Math.round(255 * Math.min(1, Math.max(0, value)));
 }
 
-/** @throws TypeError when `pixels` is no float32 tensor. */
-export function checkPixels(pixels: Tensor<'float32'>): void {
-  if (!(pixels instanceof Tensor) || pixels.type !== 'float32') {
-    throw wrongType('pixels', 'a float32 tensor', pixels);
-  }
+/** @throws TypeError when `pixels` is no float32 tensor, RangeError when one of its values is not a number. */
+export function readPixels(pixels: unknown): Tensor<'float32'> {
+  const tensor = readTensor('pixels', 'a float32 tensor', 'float32', pixels);
+  if (tensor.data.some(Number.isNaN)) throw wrongValue('pixels', 'numbers', Number.NaN);
+  return tensor;
 }
 
 /**
@@ -38,8 +38,7 @@ export function checkPixels(pixels: Tensor<'float32'>): void {
  * @throws TypeError or RangeError when `pixels` is no such tensor.
  */
 export function framesOf(pixels: Tensor<'float32'>): Frames {
-  checkPixels(pixels);
-  const { dims, data } = pixels;
+  const { dims, data } = readPixels(pixels);
   const [samples, frames, height, width, channels] = (
     dims.length === 4 ? [dims[0], 1, ...dims.slice(1)] : dims
   ) as [number, number, number, number, number];

@@ -1,10 +1,10 @@
 /** PNG files of samples: one picture, or many side by side. */
 
 import { encode } from 'fast-png';
-import { wrongValue } from '../errors.js';
+import { readOptions, wrongValue } from '../errors.js';
 import { Tensor } from '../tensor.js';
-import { checkPixels, framesOf } from './pixels.js';
-import { Sheet, type SheetOptions } from './sheet.js';
+import { framesOf, readPixels } from './pixels.js';
+import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
 
 /**
  * Encodes one picture as a PNG of 8 bits.
@@ -14,8 +14,7 @@ import { Sheet, type SheetOptions } from './sheet.js';
  * @throws TypeError or RangeError when `pixels` is no such tensor.
  */
 export function encodePng(pixels: Tensor<'float32'>): Uint8Array {
-  checkPixels(pixels);
-  const { dims, data } = pixels;
+  const { dims, data } = readPixels(pixels);
   const channels = dims[2];
   if (dims.length !== 3 || (channels !== 1 && channels !== 3) || data.length === 0) {
     throw wrongValue('pixels', '[height, width, 1 or 3], none of them 0,', dims);
@@ -36,7 +35,8 @@ export function contactSheet(pixels: Tensor<'float32'>, options: SheetOptions = 
   const all = framesOf(pixels);
   const { samples, frames } = all;
   const columns = frames > 1 ? frames : Math.ceil(Math.sqrt(samples));
-  const sheet = new Sheet(samples * frames, all, columns, options);
+  const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
+  const sheet = new Sheet(samples * frames, all, columns, sheetOptions);
   for (let sample = 0; sample < samples; ++sample) {
     for (let frame = 0; frame < frames; ++frame) {
       sheet.draw(sample * frames + frame, all.picture(sample, frame));

@@ -1,10 +1,10 @@
 /** A PNG that shows how one sample comes about: its picture after each step. */
 
 import { encode } from 'fast-png';
-import { wrongType, wrongValue } from '../errors.js';
-import type { Tensor } from '../tensor.js';
+import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
+import { isDataOf, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
-import { Sheet, type SheetOptions } from './sheet.js';
+import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
 
 /** What a masked patch is drawn as, in [0, 1]. */
 const maskedGray = toByte(0.5);
@@ -29,13 +29,21 @@ export function stepStrip(
 ): Uint8Array {
   const all = framesOf(pixels);
   const { samples: steps, frames, height, width, channels } = all;
-  const [slices, rows, columns] = latentShape;
-  if (!(masked instanceof Uint8Array)) throw wrongType('masked', 'a Uint8Array', masked);
+  const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
+  if (!Array.isArray(latentShape) || latentShape.length !== 3) {
+    throw wrongType('latentShape', '[frames, height, width]', latentShape);
+  }
+  const [slices, rows, columns] = latentShape.map((extent) =>
+    integer('extent of latentShape', extent, 1, 4096),
+  ) as [number, number, number];
+  if (!isDataOf('uint8', masked)) throw wrongType('masked', 'a Uint8Array', masked);
   if (masked.length !== steps * slices * rows * columns) {
     const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
     throw wrongValue('masked', expected, masked.length);
   }
-  const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, options);
+  const wrong = masked.find((flag) => flag > 1);
+  if (wrong !== undefined) throw wrongValue('masked', '0 or 1', wrong);
+  const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, sheetOptions);
   for (let step = 0; step < steps; ++step) {
     for (let frame = 0; frame < frames; ++frame) {
       const picture = all.picture(step, frame);

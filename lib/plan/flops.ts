@@ -4,8 +4,18 @@
  * head on o rows: o·(d² + V·d), a plain one o·V·d, with a matrix of its own o·C·d. Modulation: (6·L + 2)·d² once for each branch.
  */
 
-import { type ModelShape, sequenceLength, type Width } from './shape.js';
+import { integer, number, wrongType } from '../errors.js';
+import {
+  checkShape,
+  checkWholeShape,
+  type ModelShape,
+  sequenceLength,
+  type Width,
+} from './shape.js';
 import { logitsColumns } from './vocabulary.js';
+
+/** More rows than a batch has: 65536 samples of two branches. */
+const mostRows = 2 ** 34;
 
 export interface FlopsByPart {
   /** Query, key, value and output projections, and modulation. */
@@ -23,6 +33,12 @@ export function stepFlops(
   activeRows: number,
   logitsRows: number,
 ): FlopsByPart {
+  checkWholeShape(shape);
+  if (typeof width !== 'object' || width === null) throw wrongType('width', 'a width', width);
+  number('width.heads', width.heads, 0); // a formula takes fractions, too
+  number('width.hidden', width.hidden, 0);
+  integer('activeRows', activeRows, 0, mostRows);
+  integer('logitsRows', logitsRows, 0, mostRows);
   const d = shape.hiddenSize;
   const inner = width.heads * shape.headDim;
   return {
@@ -35,10 +51,20 @@ export function stepFlops(
 
 /** The vectors by which classes modulate: of each branch once, before its first step. */
 export function modulationFlops(shape: ModelShape, branches: number): number {
+  checkShape(shape, 'modulation', 'layers', 'hiddenSize');
+  integer('branches', branches, 0, mostRows);
   if (shape.modulation !== 'class') return 0;
   return 2 * branches * (6 * shape.layers + 2) * shape.hiddenSize ** 2;
 }
 
 export function totalFlops(parts: FlopsByPart): number {
-  return parts.projections + parts.attention + parts.mlp + parts.lmHead;
+  if (typeof parts !== 'object' || parts === null) {
+    throw wrongType('parts', 'the FLOPs of each part', parts);
+  }
+  const { projections, attention, mlp, lmHead } = parts;
+  number('projections', projections, 0);
+  number('attention', attention, 0);
+  number('mlp', mlp, 0);
+  number('lmHead', lmHead, 0);
+  return projections + attention + mlp + lmHead;
 }

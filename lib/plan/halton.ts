@@ -3,7 +3,9 @@
  * sequence visit them, so that positions which are revealed together lie far apart.
  */
 
+import { integer, wrongValue } from '../errors.js';
 import { philox } from './philox.js';
+import { mostTokens } from './shape.js';
 
 /** The digits of `number` in `base`, mirrored at the point, as the fraction [numerator, denominator]: 6 = 110 -> 011 = 3/8. */
 function mirrored(number: number, base: number): [numerator: number, denominator: number] {
@@ -21,6 +23,11 @@ function mirrored(number: number, base: number): [numerator: number, denominator
  * rows by base 2, columns by base 3.
  */
 export function haltonOrder(height: number, width: number): Int32Array {
+  integer('height', height, 1, 4096);
+  integer('width', width, 1, 4096);
+  if (height * width > mostTokens) {
+    throw wrongValue('height', `at most ${mostTokens} positions with a width of ${width}`, height);
+  }
   const order = new Int32Array(height * width);
   const visited = new Uint8Array(height * width);
   const cell = (point: number, base: number, extent: number) => {

@@ -1,12 +1,20 @@
 /** How many positions stay masked after each step. */
 
+import { integer, oneOf, within } from '../errors.js';
+
+/** More steps than anyone needs; a bound for memory. */
+export const mostSteps = 1000;
+
+/** A share at progress r, which is checked. */
+const share = (of: (r: number) => number) => (r: number) => of(within('progress', r, 0, 1));
+
 /** Share of positions that is masked at progress r in [0, 1] (MaskGIT, mask_schedule; arccos: Halton-MaskGIT). */
 export const maskingSchedules = {
-  cosine: (r: number) => Math.cos((Math.PI / 2) * r),
-  linear: (r: number) => 1 - r,
-  square: (r: number) => 1 - r ** 2,
-  cubic: (r: number) => 1 - r ** 3,
-  arccos: (r: number) => Math.acos(r) / (Math.PI / 2),
+  cosine: share((r) => Math.cos((Math.PI / 2) * r)),
+  linear: share((r) => 1 - r),
+  square: share((r) => 1 - r ** 2),
+  cubic: share((r) => 1 - r ** 3),
+  arccos: share((r) => Math.acos(r) / (Math.PI / 2)),
 } as const;
 
 export type MaskingSchedule = keyof typeof maskingSchedules;
@@ -27,6 +35,10 @@ export function maskCounts(
   schedule: MaskingSchedule,
   rounding: MaskRounding = 'down',
 ): number[] {
+  integer('masked', masked, 0);
+  integer('steps', steps, 0, mostSteps);
+  oneOf('schedule', schedule, maskingScheduleNames);
+  oneOf('rounding', rounding, ['down', 'up']);
   let left = masked;
   return Array.from({ length: steps }, (_, step) => {
     const ratio = Math.min(1, Math.max(1e-6, maskingSchedules[schedule]((step + 1) / steps)));

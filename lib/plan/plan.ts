@@ -3,10 +3,10 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, checkOptions, integer, number, wrongType, wrongValue } from '../errors.js';
+import { boolean, integer, number, readOptions, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
-import { maskCounts } from './masking.js';
+import { maskCounts, mostSteps } from './masking.js';
 import {
   type GuidanceOptions,
   type Order,
@@ -17,13 +17,13 @@ import {
 } from './recipe.js';
 import {
   formatSchedule,
-  mostSteps,
   parseSchedule,
   phasesOf,
   type ScheduleInput,
   scheduleSteps,
 } from './schedule.js';
 import {
+  checkWholeShape,
   fullWidth,
   type ModelShape,
   sequenceLength,
@@ -189,6 +189,23 @@ function planAt(
   };
 }
 
+/** The best ascending schedule of at most `steps` steps for a whole sample. */
+function searchWithin(budget: number, settings: Settings, steps: number): readonly Width[] {
+  const { model, sampling } = settings;
+  const masked = subTokenCount(model);
+  const count = Math.min(steps, masked); // a whole sample takes no more
+  const refreshing: Settings = { ...settings, sampling: { ...sampling, refreshes: () => true } };
+  const plansOf = (each: Settings) =>
+    model.widths.map((width) => planAt(each, Array<Width>(count).fill(width), [masked]));
+  const [continued, refreshed] = [plansOf(settings), plansOf(refreshing)];
+  const choices = continued[0]!.steps.map((step, t) => ({
+    revealed: step.masked - step.maskedAfter[0]!,
+    continued: continued.map((plan) => plan.steps[t]!.flops),
+    refreshed: refreshed.map((plan) => plan.steps[t]!.flops),
+  }));
+  return bestWithin(budget, model, choices, continued[0]!.baselineFlops);
+}
+
 /** The options that requests share with plans. */
 export const plannedOptionNames = [
   'steps',
@@ -225,12 +242,9 @@ export interface Planner {
 
 /** @throws TypeError, RangeError when an option is not what it should be. */
 export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
-  checkOptions(options, optionNames);
   const { model, schedule, budget } = options;
-  if (typeof model !== 'object' || model === null || !Array.isArray(model.widths)) {
-    throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", model);
-  }
-  const recipe = model.sampling ?? plainRecipe;
+  checkWholeShape(model);
+  const { sampling: recipe = plainRecipe } = model;
   const steps = integer(
     'steps',
     options.steps ?? scheduleSteps(schedule, model) ?? recipe.steps,
@@ -251,8 +265,7 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
     number('budget', budget, 0);
     if (schedule !== undefined) throw wrongValue('budget', 'no schedule beside it', schedule);
     integer('steps with a budget', steps, 1, mostStepsOfBudget);
-    const whole = [subTokenCount(model)];
-    widths = bestWithin(budget, model, steps, (candidate) => planAt(settings, candidate, whole));
+    widths = searchWithin(budget, settings, steps);
   }
   const { order, guided } = sampling;
   const planBatch = (masked: readonly number[]) => planAt(settings, widths, masked);
@@ -264,10 +277,12 @@ export function planner(options: Omit<PlanOptions, 'masked'>): Planner {
  * @throws TypeError, RangeError when an option is not what it should be.
  */
 export function plan(options: PlanOptions): BatchPlan {
-  const { planBatch } = planner(options);
-  const length = tokenCount(options.model);
-  const masked = [options.masked ?? length].flat();
+  const { masked: given, ...planned } = readOptions<PlanOptions>(options, optionNames);
+  const { planBatch } = planner(planned);
+  const { model } = planned;
+  const length = tokenCount(model);
+  const masked: readonly number[] = Array.isArray(given) ? [...given] : [given ?? length];
   integer('samples in masked', masked.length, 1, mostSamples);
   for (const count of masked) integer('masked', count, 0, length);
-  return planBatch(masked.map((count) => count * (options.model.subTokens ?? 1)));
+  return planBatch(masked.map((count) => count * (model.subTokens ?? 1)));
 }

@@ -1,14 +1,22 @@
 /** What a step does besides its width: the options for it, and how a model says its own defaults of them. */
 
-import { integer, number, oneOf, wrongType, wrongValue } from '../errors.js';
-import { type MaskingSchedule, maskingScheduleNames } from './masking.js';
-import { mostSteps } from './schedule.js';
+import { integer, number, oneOf, within, wrongType, wrongValue } from '../errors.js';
+import { type MaskingSchedule, maskingScheduleNames, mostSteps } from './masking.js';
+
+/** The least number that logits may be multiplied by, and the least power of progress. */
+export const leastPositive = 1e-6;
+
+/** A share at a progress with a power, which are checked. */
+const share =
+  (of: (progress: number, power: number) => number) =>
+  (progress: number, power = 1): number =>
+    of(within('progress', progress, 0, 1), number('power', power, leastPositive));
 
 /** How guidance goes on from step to step: w times this, t of T steps being done. */
 export const guidanceSchedules = {
-  constant: () => 1,
-  linear: (progress: number) => progress,
-  cosine: (progress: number, power: number) => (1 - Math.cos(Math.PI * progress ** power)) / 2,
+  constant: share(() => 1),
+  linear: share((progress) => progress),
+  cosine: share((progress, power) => (1 - Math.cos(Math.PI * progress ** power)) / 2),
 } as const;
 
 export type GuidanceSchedule = keyof typeof guidanceSchedules;
@@ -111,9 +119,6 @@ export const plainRecipe: Recipe = {
   confidence: 'log-probability',
   topK: 0,
 };
-
-/** The least number that logits may be multiplied by, and the least power of progress. */
-export const leastPositive = 1e-6;
 
 /** A recipe as a plan follows it, step by step. `steps` and `t` are those of the plan. */
 export interface Sampling {

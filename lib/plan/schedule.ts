@@ -1,10 +1,8 @@
 /** Schedules: how many steps each width gets, in order. */
 
-import { integer, wrongType, wrongValue } from '../errors.js';
-import { fullWidth, type ModelShape, type Width } from './shape.js';
-
-/** More steps than anyone needs; a bound for memory. */
-export const mostSteps = 1000;
+import { cut, integer, listed, wrongType, wrongValue } from '../errors.js';
+import { mostSteps } from './masking.js';
+import { checkShape, checkWidth, fullWidth, type ModelShape, type Width } from './shape.js';
 
 /**
  * One of
@@ -34,7 +32,7 @@ export const generalSchedules = ['paper', 'baseline'] as const;
 /** What a schedule may be, for messages. */
 function forms({ schedules = {} }: Scheduled): string {
   const names = [...generalSchedules, ...Object.keys(schedules)].map((name) => `'${name}'`);
-  return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+  return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${listed(names.slice(0, -1))} or ${cut(names.at(-1)!)}`;
 }
 
 function fraction(text: string): number {
@@ -44,7 +42,8 @@ function fraction(text: string): number {
 
 /** The width of `shape` called `name`: its name, or a number equal to it (0.125 is '1/8'). */
 export function findWidth(shape: Pick<ModelShape, 'widths'>, name: string | number): Width {
-  const expected = `one of ${shape.widths.map((width) => width.name).join(', ')}`;
+  checkShape(shape, 'widths');
+  const expected = `one of ${listed(shape.widths.map((width) => width.name))}`;
   if (typeof name !== 'string' && typeof name !== 'number') {
     throw wrongType('width', expected, name);
   }
@@ -112,6 +111,8 @@ function countSteps(phases: readonly Phase[]): number {
  * @throws TypeError, RangeError when it is no schedule of this model or has another number of steps.
  */
 export function parseSchedule(input: ScheduleInput, shape: Scheduled, steps: number): Phase[] {
+  checkShape(shape, 'widths', 'schedules');
+  integer('steps', steps, 0, mostSteps);
   const schedule = readSchedule(input, shape);
   if (schedule === 'paper') return paper(shape, steps);
   if (schedule === 'baseline') return [{ width: fullWidth(shape), steps }];
@@ -125,6 +126,7 @@ export function scheduleSteps(
   input: ScheduleInput | undefined,
   shape: Scheduled,
 ): number | undefined {
+  checkShape(shape, 'widths', 'schedules');
   const schedule = input === undefined ? 'paper' : readSchedule(input, shape);
   return typeof schedule === 'string' ? undefined : countSteps(schedule);
 }
@@ -142,5 +144,14 @@ export function phasesOf(widths: readonly Width[]): Phase[] {
 
 /** `1/8x3,1/4x3,1/2x3,1x3` */
 export function formatSchedule(phases: readonly Phase[]): string {
+  const expected = 'a list of phases { width, steps }';
+  if (!Array.isArray(phases)) throw wrongType('phases', expected, phases);
+  for (const phase of phases as unknown[]) {
+    if (typeof phase !== 'object' || phase === null) throw wrongType('phases', expected, phases);
+    const { width, steps } = phase as Partial<Phase>;
+    checkWidth('width', width);
+    if (width?.name === undefined) throw wrongType('width.name', 'a string', width?.name);
+    integer('steps', steps, 1, mostSteps);
+  }
   return phases.map((phase) => `${phase.width.name}x${phase.steps}`).join(',');
 }

@@ -1,5 +1,6 @@
 /** The size of a generator: everything that FLOPs and plans depend on. */
 
+import { boolean, integer, oneOf, wrongType, wrongValue } from '../errors.js';
 import type { Recipe } from './recipe.js';
 
 /** A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer. */
@@ -54,8 +55,85 @@ export interface ModelShape {
   readonly sampling?: Recipe;
 }
 
+/** A sample has at most this many token positions. */
+export const mostTokens = 2 ** 16;
+
+/** No model is near this. */
+const mostExtent = 2 ** 30;
+
+function checkExtents(name: string, value: unknown): void {
+  const expected = 'three positive integers [frames, height, width]';
+  if (!Array.isArray(value)) throw wrongType(name, expected, value);
+  const valid = value.length === 3 && value.every((n) => Number.isInteger(n) && n > 0 && n <= 4096);
+  if (!valid) throw wrongValue(name, expected, value);
+}
+
+/** Checks that `value` is a width: its heads and hidden units, and its name where it has one. */
+export function checkWidth(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw wrongType(name, 'a width', value);
+  const width = value as Partial<Record<keyof Width, unknown>>;
+  if (width.name !== undefined && typeof width.name !== 'string') {
+    throw wrongType(`${name}.name`, 'a string', width.name);
+  }
+  integer(`${name}.heads`, width.heads, 1, mostExtent);
+  integer(`${name}.hidden`, width.hidden, 1, mostExtent);
+}
+
+function checkWidths(name: string, value: unknown): void {
+  const expected = 'a list of at least one width';
+  if (!Array.isArray(value) || value.length === 0) throw wrongType(name, expected, value);
+  value.forEach((width, i) => {
+    checkWidth(`${name}[${i}]`, width);
+    if (width.name === undefined) throw wrongType(`${name}[${i}].name`, 'a string', width.name);
+  });
+}
+
+function checkObject(name: string, value: unknown): void {
+  if (value !== undefined && (typeof value !== 'object' || value === null)) {
+    throw wrongType(name, 'an object', value);
+  }
+}
+
+const extent = (least: number) => (name: string, value: unknown) =>
+  integer(name, value, least, mostExtent);
+
+const checks = {
+  layers: extent(1),
+  hiddenSize: extent(1),
+  heads: extent(1),
+  headDim: extent(1),
+  intermediateSize: extent(1),
+  codebookSize: extent(2),
+  vocabSize: extent(1),
+  subTokens: (name, value) => value === undefined || integer(name, value, 1, 8),
+  mlpGate: (name, value) => value === undefined || oneOf(name, value, mlpGates),
+  modulation: (name, value) => value === undefined || oneOf(name, value, modulations),
+  head: (name, value) => value === undefined || oneOf(name, value, headKinds),
+  tied: (name, value) => value === undefined || boolean(name, value),
+  latentShape: checkExtents,
+  widths: checkWidths,
+  schedules: checkObject,
+  sampling: checkObject,
+} as const satisfies Partial<Record<keyof ModelShape, (name: string, value: unknown) => unknown>>;
+
+type Checked = keyof typeof checks;
+
+/** Checks these keys of what is to be the shape of a model. @throws TypeError, RangeError */
+export function checkShape(value: unknown, ...keys: readonly Checked[]): void {
+  if (typeof value !== 'object' || value === null) {
+    throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", value);
+  }
+  for (const key of keys) checks[key](key, (value as Partial<ModelShape>)[key]);
+}
+
+/** Checks all of a shape that plans look at. */
+export function checkWholeShape(value: unknown): void {
+  checkShape(value, ...(Object.keys(checks) as Checked[]));
+}
+
 /** N, the number of token positions of one sample, without the class token or register. */
 export function tokenCount(shape: Pick<ModelShape, 'latentShape'>): number {
+  checkShape(shape, 'latentShape');
   const [frames, height, width] = shape.latentShape;
   return frames * height * width;
 }
@@ -72,5 +150,6 @@ export function sequenceLength(shape: Pick<ModelShape, 'latentShape'>): number {
 
 /** The last and widest of the widths: the whole model. */
 export function fullWidth(shape: Pick<ModelShape, 'widths'>): Width {
+  checkShape(shape, 'widths');
   return shape.widths[shape.widths.length - 1]!;
 }

@@ -10,8 +10,8 @@
  * sub-tokens: g · C^(1/g) ids take the place of C, digit d of sub-token j is j · C^(1/g) + d.
  */
 
-import { wrongValue } from '../errors.js';
-import type { ModelShape, Modulation } from './shape.js';
+import { boolean, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import { type ModelShape, type Modulation, modulations } from './shape.js';
 
 export interface Vocabulary {
   /** C */
@@ -54,6 +54,18 @@ export function tokenAt(vocabulary: Vocabulary, ids: Int32Array, first: number):
   return token;
 }
 
+/** Checks that `value` is a vocabulary. @throws TypeError, RangeError */
+function check(value: Vocabulary): void {
+  if (typeof value !== 'object' || value === null) {
+    throw wrongType('vocabulary', 'an object { codebookSize, classes, ... }', value);
+  }
+  integer('codebookSize', value.codebookSize, 1, 2 ** 20);
+  integer('classes', value.classes, 0, 2 ** 20);
+  if (value.nullClass !== undefined) boolean('nullClass', value.nullClass);
+  if (value.modulation !== undefined) oneOf('modulation', value.modulation, modulations);
+  if (value.subTokens !== undefined) integer('subTokens', value.subTokens, 1, 8);
+}
+
 /** K, and one more for the null class. */
 export function classRows({ classes, nullClass = true }: Vocabulary): number {
   return classes + (nullClass ? 1 : 0);
@@ -76,7 +88,9 @@ export function logitsColumns(
  * class table. @throws RangeError for null where there is no null class.
  */
 export function classId(vocabulary: Vocabulary, index: number | null): number {
+  check(vocabulary);
   const { classes, nullClass = true, modulation } = vocabulary;
+  if (index !== null) integer('index', index, 0, classes - 1);
   if (index === null && !nullClass) {
     throw wrongValue('label', 'a class (this model has no null class)', index);
   }
@@ -90,6 +104,7 @@ export function registerId(vocabulary: Vocabulary): number {
 
 /** The id of [MASK]. */
 export function maskId(vocabulary: Vocabulary): number {
+  check(vocabulary);
   const { modulation } = vocabulary;
   return codeCount(vocabulary) + (modulation === 'class' ? 1 : classRows(vocabulary));
 }

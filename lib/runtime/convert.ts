@@ -4,10 +4,10 @@ import { convertCheckpoint, type Part } from '../checkpoint/convert/convert.js';
 import { type WeightFormat, weightFormats } from '../checkpoint/convert/numbers.js';
 import {
   checkCallback,
-  checkOptions,
   checkSignal,
   integer,
   oneOf,
+  readOptions,
   wrongType,
   wrongValue,
 } from '../errors.js';
@@ -58,8 +58,8 @@ function checkPath(name: string, value: unknown): string {
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_CHECKPOINT when a file is damaged or none of a model
  * that is known; the signal's reason when it aborts.
  */
-export async function convert(path: string, options: ConvertOptions): Promise<ConvertedPart[]> {
-  checkOptions(options, optionNames);
+export async function convert(path: string, given: ConvertOptions): Promise<ConvertedPart[]> {
+  const options = readOptions<ConvertOptions>(given, optionNames);
   const { signal, onProgress } = options;
   checkSignal(signal);
   checkCallback('onProgress', onProgress);

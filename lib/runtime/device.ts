@@ -1,8 +1,8 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
-import { availableParallelism } from 'node:os';
 import { integer, oneOf, wrongType, wrongValue } from '../errors.js';
 import { type NativeDevice, type NativeFormat, native, packageVersion } from './native.js';
+import { usableThreads } from './threads.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -26,7 +26,9 @@ export interface DeviceOptions {
    * are f32. Default `'auto'`.
    */
   readonly compute?: Format;
-  /** Threads of the CPU that compute, 1 .. 1024. Default: as many as this process may use at once. */
+  /**
+   * Threads of the CPU that compute, 1 .. 1024. Default: as many as this process may use at once, by its affinity and the quota of its control groups (containers).
+   */
   readonly threads?: number;
   /** One of `info().cpu.instructionSets`. Default: the MAGNETS_ISA environment variable, else the best. */
   readonly instructionSet?: string;
@@ -63,7 +65,7 @@ export function info(): Info {
   }));
   return {
     version: packageVersion(),
-    cpu: { instructionSets, threads: availableParallelism() },
+    cpu: { instructionSets, threads: usableThreads() },
     cuda: { devices },
     backends: [
       { name: 'cpu', available: true },
@@ -111,7 +113,7 @@ export interface OpenDevice {
  * this machine does not have, ERR_THREAD when the system gives no threads.
  */
 export function openDevice(options: DeviceOptions = {}): OpenDevice {
-  const { device = 'auto', threads = availableParallelism() } = options;
+  const { device = 'auto', threads = usableThreads() } = options;
   if (typeof device !== 'string') throw wrongType('device', 'a string', device);
   const askedWeights = oneOf('weights', options.weights ?? 'auto', formats);
   const askedCompute = oneOf('compute', options.compute ?? 'auto', formats);

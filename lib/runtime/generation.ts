@@ -1,7 +1,7 @@
 /** One generation: the batches of a request, run step by step in native sessions. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { boolean, checkCallback, checkOptions, MagnetsError } from '../errors.js';
+import { boolean, checkCallback, MagnetsError, readOptions } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
 import type { BatchPlan, StepPlan } from '../plan/plan.js';
 import { subTokenCount, tokenCount } from '../plan/shape.js';
@@ -9,6 +9,7 @@ import { tokenAt } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import type {
   NativeGenerator,
+  NativeSession,
   NativeSessionOptions,
   NativeState,
   NativeStepOptions,
@@ -113,6 +114,30 @@ export interface Engine {
   readonly config: GeneratorConfig;
   readonly generator: NativeGenerator;
   readonly tokenizer: Tokenizer | undefined;
+  /** Where a model can be disposed of while generations are under way. */
+  readonly sessions?: OpenSessions;
+}
+
+/** The sessions of the generations that are under way, which end with their model. */
+export class OpenSessions {
+  readonly #open = new Set<NativeSession>();
+  #ended = false;
+
+  add(session: NativeSession): void {
+    if (this.#ended) session.dispose();
+    else this.#open.add(session);
+  }
+
+  delete(session: NativeSession): void {
+    this.#open.delete(session);
+  }
+
+  /** Disposes of all: the step that runs still ends, the next call of its generation is ERR_DISPOSED. */
+  end(): void {
+    this.#ended = true;
+    for (const session of this.#open) session.dispose();
+    this.#open.clear();
+  }
 }
 
 /** A step that has run. */
@@ -208,11 +233,14 @@ export class Generation<R extends GenerationResult = GenerationResult>
    * gives the same promise. @throws MagnetsError ERR_STATE when a loop over the steps was left before the last one.
    */
   result(options: ResultOptions = {}): Promise<R> {
-    checkOptions(options, ['onStep', 'pixels']);
-    checkCallback('onStep', options.onStep);
-    const pixels = boolean('pixels', options.pixels ?? true);
-    this.#result ??= this.#finish(options.onStep, pixels);
-    return this.#result;
+    try {
+      const { onStep, pixels = true } = readOptions<ResultOptions>(options, ['onStep', 'pixels']);
+      checkCallback('onStep', onStep);
+      this.#result ??= this.#finish(onStep, boolean('pixels', pixels));
+      return this.#result;
+    } catch (error) {
+      return Promise.reject(error); // a wrong option; not async, for the promise is the same each time
+    }
   }
 
   async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {
@@ -247,7 +275,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
       const message = `${config.name} has no tokenizer beside it`;
       return { pixels: new MagnetsError('ERR_UNSUPPORTED', message), flops: 0 };
     }
-    if (wanted) return tokenizer.detokenize(tokens);
+    if (wanted) return tokenizer.detokenize(tokens, this.#request.signal);
     const message = 'this result was asked for without pixels: detokenize its tokens';
     return { pixels: new MagnetsError('ERR_STATE', message), flops: 0 };
   }
@@ -261,7 +289,9 @@ export class Generation<R extends GenerationResult = GenerationResult>
       for (const [batch, { samples, plan }] of batches.entries()) {
         signal?.throwIfAborted();
         const options = this.#sessionOptions(ids, samples);
-        const session = await this.#timed(this.#engine.generator.openSession(options));
+        const { generator, sessions } = this.#engine;
+        const session = await this.#timed(generator.openSession(options));
+        sessions?.add(session);
         try {
           for (const step of plan.steps) {
             signal?.throwIfAborted();
@@ -272,6 +302,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
             yield { batch, plan, step, parts: { ...flops } };
           }
         } finally {
+          sessions?.delete(session);
           session.dispose();
         }
       }

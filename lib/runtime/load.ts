@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCheckpoint } from '../checkpoint/checkpoint.js';
-import { checkCallback, checkOptions, checkSignal, wrongType } from '../errors.js';
+import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { type DeviceOptions, deviceOptionNames, openDevice, samplesThatFill } from './device.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
@@ -32,6 +32,7 @@ const optionNames = [
 export function modelFolder(nameOrFolder: string): string {
   if (typeof nameOrFolder !== 'string')
     throw wrongType('model', 'a name or a folder', nameOrFolder);
+  if (nameOrFolder === '') throw wrongValue('model', 'a name or a folder', nameOrFolder);
   const bundled = join(packageRoot, 'models', nameOrFolder);
   const isName = /^[\w-]+$/.test(nameOrFolder) && existsSync(join(bundled, 'config.json'));
   return isName ? bundled : nameOrFolder;
@@ -44,12 +45,11 @@ export function modelFolder(nameOrFolder: string): string {
  * ERR_UNSUPPORTED when there is no such device; the signal's reason when it aborts.
  */
 export async function load(nameOrFolder: string, options: LoadOptions = {}): Promise<Model> {
-  checkOptions(options, optionNames);
-  const { signal, onProgress } = options;
+  const { signal, onProgress, ...deviceOptions } = readOptions<LoadOptions>(options, optionNames);
   checkSignal(signal);
   checkCallback('onProgress', onProgress);
   const folder = modelFolder(nameOrFolder);
-  const opened = openDevice(options);
+  const opened = openDevice(deviceOptions);
   const { device, weights } = opened;
   let generator: NativeGenerator | undefined;
   let tokenizer: Tokenizer | undefined;

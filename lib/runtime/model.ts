@@ -1,13 +1,13 @@
 /** A loaded checkpoint: the door to everything else. */
 
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
-import { checkOptions, integer, MagnetsError } from '../errors.js';
+import { MagnetsError, readOptions } from '../errors.js';
 import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import { type OpenDevice, samplesThatFill } from './device.js';
-import { Generation, GenerationResult } from './generation.js';
+import { type Engine, Generation, GenerationResult, OpenSessions } from './generation.js';
 import type { NativeDevice, NativeFormat, NativeGenerator } from './native.js';
 import {
   conditionOf,
@@ -21,6 +21,7 @@ import {
   generateRequest,
   type Label,
   labelIds,
+  readLabels,
   tokenIds,
 } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
@@ -33,6 +34,12 @@ export interface ForwardOptions {
   /** The sub-model, such as `'1/8'` or 0.125. Default: the full width. */
   readonly width?: string | number;
 }
+
+const forwardOptionNames = [
+  'tokens',
+  'labels',
+  'width',
+] as const satisfies readonly (keyof ForwardOptions)[];
 
 export class Model {
   readonly config: GeneratorConfig;
@@ -48,6 +55,7 @@ export class Model {
   readonly #device: NativeDevice;
   readonly #generator: NativeGenerator;
   readonly #tokenizer: Tokenizer | undefined;
+  readonly #sessions = new OpenSessions();
   #disposed = false;
 
   /** Use {@link load}. */
@@ -90,8 +98,12 @@ export class Model {
   predict(options: PredictOptions): Prediction {
     const engine = this.#engine();
     const { config, tokenizerConfig } = this;
-    const request = predictRequest(config, tokenizerConfig, options, this.#usualBatchSize());
-    const { frames } = options;
+    const { request, frames } = predictRequest(
+      config,
+      tokenizerConfig,
+      options,
+      this.#usualBatchSize(),
+    );
     return new Generation(
       engine,
       request,
@@ -106,15 +118,19 @@ export class Model {
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     const { generator } = this.#engine();
-    checkOptions(options, ['tokens', 'labels', 'width']);
-    const { tokens, labels } = options;
+    const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames, [
+      'tokens',
+      'labels',
+    ]);
+    const labels = readLabels(rest.labels);
     const classIds = labelIds(this.config, labels);
-    integer('samples in labels', labels.length, 1, 2 ** 16);
     const { ids } = tokenIds(this.config, tokens, labels.length);
     const { heads, hidden } =
-      options.width === undefined ? fullWidth(this.config) : findWidth(this.config, options.width);
+      width === undefined ? fullWidth(this.config) : findWidth(this.config, width);
     const { logits } = await generator.forward(ids, classIds, heads, hidden);
-    return new Tensor('float32', logits, [
+    // As an array of this realm: the addon makes those of the one that loaded it.
+    const data = new Float32Array(logits.buffer, logits.byteOffset, logits.length);
+    return new Tensor('float32', data, [
       labels.length,
       this.tokenCount,
       logitsColumns(this.config),
@@ -140,12 +156,13 @@ export class Model {
   }
 
   /**
-   * Frees the weights as soon as nothing runs on them. A batch that is being generated runs to its end; the next batch of
-   * its generation, or its pixels, are refused with ERR_DISPOSED, like every other call.
+   * Frees the weights, and the memory of every generation, as soon as nothing runs on them: a generation that is under way
+   * ends with ERR_DISPOSED after the step that runs, and every other call is refused with it.
    */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#sessions.end();
     this.#generator.dispose();
     this.#tokenizer?.dispose();
     this.#device.dispose();
@@ -159,9 +176,14 @@ export class Model {
     this.dispose();
   }
 
-  #engine() {
+  #engine(): Engine {
     if (this.#disposed) throw new MagnetsError('ERR_DISPOSED', 'this model has been disposed');
-    return { config: this.config, generator: this.#generator, tokenizer: this.#tokenizer };
+    return {
+      config: this.config,
+      generator: this.#generator,
+      tokenizer: this.#tokenizer,
+      sessions: this.#sessions,
+    };
   }
 
   #requireTokenizer(): Tokenizer {

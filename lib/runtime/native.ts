@@ -215,11 +215,16 @@ function fromNative(error: unknown): MagnetsError {
   return new MagnetsError(known, message ?? String(error), { cause: error });
 }
 
+/** A promise of any realm: the addon makes those of the one that loaded it. */
+function isPromise(result: unknown): result is Promise<unknown> {
+  return typeof result === 'object' && result !== null && 'then' in result;
+}
+
 /** Calls native code: what it throws or rejects with becomes a MagnetsError, and the objects that it makes are guarded. */
 function call(run: () => unknown): unknown {
   try {
     const result = run();
-    if (!(result instanceof Promise)) return guardObject(result);
+    if (!isPromise(result)) return guardObject(result);
     return result.then(guardObject, (error) => {
       throw fromNative(error);
     });

@@ -4,8 +4,8 @@
  */
 
 import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
-import { checkOptions, MagnetsError, wrongType, wrongValue } from '../errors.js';
-import { Tensor } from '../tensor.js';
+import { MagnetsError, readOptions, wrongValue } from '../errors.js';
+import { readTensor, Tensor } from '../tensor.js';
 import { type Condition, type Generation, GenerationResult, type Outcome } from './generation.js';
 import {
   checkCount,
@@ -100,26 +100,32 @@ function firstTokens({ data, dims }: Tensor<'int32'>, n: number, count: number):
   return result;
 }
 
-/** @throws TypeError, RangeError when an option is not what it should be; MagnetsError ERR_UNSUPPORTED. */
+/**
+ * The request, and the frames as they are now: what the caller writes to them before they are tokenized changes nothing.
+ * @throws TypeError, RangeError when an option is not what it should be; MagnetsError ERR_UNSUPPORTED.
+ */
 export function predictRequest(
   config: GeneratorConfig,
   tokenizer: TokenizerConfig | undefined,
-  options: PredictOptions,
+  given: PredictOptions,
   usualBatchSize: number,
-): Request {
+): { readonly request: Request; readonly frames: Pixels } {
   const shape = givenShape(config, tokenizer);
-  checkOptions(options, predictOptionNames);
-  const { frames } = options;
-  if (!(frames instanceof Tensor) || frames.type !== 'float32') {
-    throw wrongType('frames', 'a float32 tensor', frames);
-  }
+  const options = readOptions<PredictOptions>(given, predictOptionNames, ['frames']);
+  const frames = readTensor('frames', 'a float32 tensor', 'float32', options.frames);
   if (frames.size === 0 || frames.dims.slice(1).join() !== shape.join()) {
     throw wrongValue('frames', `[samples, ${shape.join(', ')}]`, frames.dims);
   }
+  const wrong = frames.data.find((value) => !Number.isFinite(value));
+  if (wrong !== undefined) throw wrongValue('frames', 'finite numbers', wrong);
   const count = checkCount(config, options.count ?? frames.dims[0]);
   // Trained without a class, so that the two branches of guidance would be the same.
   const labels = Array<Label>(count).fill(null);
-  return decodeRequest(config, { ...options, guidance: 0 }, labels, undefined, usualBatchSize);
+  const unguided = { ...options, guidance: 0 };
+  return {
+    request: decodeRequest(config, unguided, labels, undefined, usualBatchSize),
+    frames: new Tensor('float32', frames.data.slice(), frames.dims),
+  };
 }
 
 /** Tokenizes the given frames: the tokens of all latent frames that they reach into. */

@@ -4,7 +4,15 @@
  */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { checkOptions, checkSignal, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import {
+  checkSignal,
+  integer,
+  listed,
+  oneOf,
+  readOptions,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { haltonOrder, orderShift, turnsOf } from '../plan/halton.js';
 import {
   type BatchPlan,
@@ -24,7 +32,7 @@ import {
 import type { ScheduleInput } from '../plan/schedule.js';
 import { subTokenCount, tokenCount } from '../plan/shape.js';
 import { classId, codeId, maskId } from '../plan/vocabulary.js';
-import { Tensor } from '../tensor.js';
+import { isDataOf, readTensor, Tensor } from '../tensor.js';
 
 /** A class by name or number (0 .. K - 1); null is no class. */
 export type Label = string | number | null;
@@ -138,18 +146,23 @@ export interface Request {
 /** Tokens of all samples of a request are at most this many. */
 const mostTokens = 2 ** 28;
 
-/** What the engine knows labels by: ids of the vocabulary, or rows of the class table. */
-export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
+/** The labels as they are now. */
+export function readLabels(labels: unknown): readonly Label[] {
   if (!Array.isArray(labels) || labels.length === 0) {
     throw wrongType('labels', 'a list of at least one label', labels);
   }
-  return Int32Array.from(labels as readonly Label[], (label) => {
+  integer('labels.length', labels.length, 1, mostSamples);
+  return [...labels];
+}
+
+/** What the engine knows labels by: ids of the vocabulary, or rows of the class table. */
+export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
+  return Int32Array.from(labels, (label) => {
     const index = typeof label === 'string' ? config.classLabels.indexOf(label) : label;
     if (index === null) return classId(config, null);
     if (typeof index !== 'number') throw wrongType('label', 'a class name, number or null', label);
     if (!Number.isInteger(index) || index < 0 || index >= config.classes) {
-      const names =
-        config.classLabels.length > 0 ? `one of ${config.classLabels.join(', ')} or ` : '';
+      const names = config.classLabels.length > 0 ? `one of ${listed(config.classLabels)} or ` : '';
       throw wrongValue('label', `${names}a number below ${config.classes}`, label);
     }
     return classId(config, index);
@@ -157,18 +170,22 @@ export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int
 }
 
 /** Each form of tokens as a tensor [count, N]. */
-function tokenTensor(config: GeneratorConfig, tokens: GenerateOptions['tokens']) {
-  if (tokens === undefined || tokens instanceof Tensor) return tokens;
+function tokenTensor(
+  config: GeneratorConfig,
+  tokens: GenerateOptions['tokens'],
+): Tensor<'int32'> | undefined {
+  if (tokens === undefined) return undefined;
   const length = tokenCount(config);
   const expected = `an int32 tensor, an Int32Array or lists, [count, ${length}],`;
-  if (tokens instanceof Int32Array) {
+  if (isDataOf('int32', tokens)) {
     if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
     return new Tensor('int32', tokens, [tokens.length / length, length]);
   }
-  if (!Array.isArray(tokens)) throw wrongType('tokens', expected, tokens);
+  if (!Array.isArray(tokens)) return readTensor('tokens', expected, 'int32', tokens);
   for (const list of tokens as unknown[]) {
     const fits = Array.isArray(list) && list.length === length;
-    if (!fits || !list.every((id) => id === (id | 0))) throw wrongValue('tokens', expected, list);
+    const ids = fits && list.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
+    if (!ids) throw wrongValue('tokens', expected, list);
   }
   return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
 }
@@ -180,11 +197,8 @@ export function tokenIds(
   count: number,
 ): { ids: Int32Array; masked: Uint8Array } {
   const expected = `an int32 tensor [${count},${tokenCount(config)}]`;
-  if (!(tokens instanceof Tensor)) throw wrongType('tokens', expected, tokens);
-  if (tokens.type !== 'int32' || tokens.dims.join() !== `${count},${tokenCount(config)}`) {
-    throw wrongValue('tokens', expected, tokens.dims);
-  }
-  const { data } = tokens;
+  const { data, dims } = readTensor('tokens', expected, 'int32', tokens);
+  if (dims.join() !== `${count},${tokenCount(config)}`) throw wrongValue('tokens', expected, dims);
   const wrong = data.find((token) => token < -1 || token >= config.codebookSize);
   if (wrong !== undefined) {
     throw wrongValue('tokens', `-1 or numbers below ${config.codebookSize}`, wrong);
@@ -333,12 +347,12 @@ export function checkCount(config: GeneratorConfig, count: unknown): number {
 /** @throws TypeError, RangeError when an option is not what it should be. */
 export function generateRequest(
   config: GeneratorConfig,
-  options: GenerateOptions,
+  given: GenerateOptions,
   usualBatchSize: number,
 ): Request {
-  checkOptions(options, generateOptionNames);
-  const { labels = [null] } = options;
-  labelIds(config, labels);
+  const options = readOptions<GenerateOptions>(given, generateOptionNames);
+  const labels = readLabels(options.labels ?? [null]);
+  labelIds(config, labels); // those that a smaller count leaves out, too
   const tokens = tokenTensor(config, options.tokens);
   const count = checkCount(config, options.count ?? tokens?.dims[0] ?? labels.length);
   return decodeRequest(

@@ -1,9 +1,9 @@
 /** Pixels to tokens and back, with as many samples at once as fill the device. */
 
 import { latentShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, wrongType, wrongValue } from '../errors.js';
+import { MagnetsError, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
-import { Tensor } from '../tensor.js';
+import { readTensor, Tensor } from '../tensor.js';
 import type { NativeTokenizer } from './native.js';
 
 /** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of videos, in [0, 1]. */
@@ -41,21 +41,23 @@ export class Tokenizer {
     this.#tokenCount = tokenCount({ latentShape: latentShapeOf(config) });
   }
 
-  /** Pixels to tokens [count, N], and the FLOPs that it took. */
+  /** Pixels to tokens [count, N], and the FLOPs that it took. @throws TypeError, RangeError, also for NaN and infinity. */
   async tokenize(pixels: Pixels): Promise<{ tokens: Tensor<'int32'>; flops: number }> {
     const expected = `a float32 tensor [count, ${this.pixelShape.join(', ')}]`;
-    if (!(pixels instanceof Tensor)) throw wrongType('pixels', expected, pixels);
-    if (pixels.type !== 'float32' || pixels.dims.slice(1).join() !== this.pixelShape.join()) {
-      throw wrongValue('pixels', expected, pixels);
+    const { data, dims } = readTensor('pixels', expected, 'float32', pixels);
+    if (dims.slice(1).join() !== this.pixelShape.join()) {
+      throw wrongValue('pixels', expected, dims);
     }
-    const { data } = pixels;
-    const count = pixels.dims[0]!;
+    const wrong = data.find((value) => !Number.isFinite(value));
+    if (wrong !== undefined) throw wrongValue('pixels', 'finite numbers', wrong);
+    const count = dims[0]!;
     const size = product(this.pixelShape);
+    const own = count > this.#batchSize ? data.slice() : data;
     const tokens = new Int32Array(count * this.#tokenCount);
     let flops = 0;
     for (let first = 0; first < count; first += this.#batchSize) {
       const end = Math.min(count, first + this.#batchSize);
-      const part = data.subarray(first * size, end * size);
+      const part = own.subarray(first * size, end * size);
       const done = await this.#native.tokenize(part, end - first);
       tokens.set(done.tokens, first * this.#tokenCount);
       flops += done.flops;
@@ -63,27 +65,32 @@ export class Tokenizer {
     return { tokens: new Tensor('int32', tokens, [count, this.#tokenCount]), flops };
   }
 
-  /** Tokens [count, N] to pixels, and the FLOPs that it took. */
-  async detokenize(tokens: Tensor<'int32'>): Promise<{ pixels: Pixels; flops: number }> {
+  /**
+   * Tokens [count, N] to pixels, and the FLOPs that it took. Both are read at the call: what the caller writes to a tensor
+   * while it is computed changes nothing. `signal` stops between the samples that are computed at once.
+   */
+  async detokenize(
+    tokens: Tensor<'int32'>,
+    signal?: AbortSignal,
+  ): Promise<{ pixels: Pixels; flops: number }> {
     const length = this.#tokenCount;
     const { codebookSize } = this.config;
     const expected = `an int32 tensor [count, ${length}]`;
-    if (!(tokens instanceof Tensor)) throw wrongType('tokens', expected, tokens);
-    if (tokens.type !== 'int32' || tokens.dims.length !== 2 || tokens.dims[1] !== length) {
-      throw wrongValue('tokens', expected, tokens);
-    }
-    const { data } = tokens;
+    const { data, dims } = readTensor('tokens', expected, 'int32', tokens);
+    if (dims.length !== 2 || dims[1] !== length) throw wrongValue('tokens', expected, dims);
     const wrong = data.find((token) => token < 0 || token >= codebookSize);
     if (wrong !== undefined) {
       throw wrongValue('tokens', `tokens of 0 .. ${codebookSize - 1}`, wrong);
     }
-    const count = tokens.dims[0]!;
+    const count = dims[0]!;
     const size = product(this.pixelShape);
+    const own = count > this.#batchSize ? data.slice() : data;
     const pixels = allocate(count, this.pixelShape);
     let flops = 0;
     for (let first = 0; first < count; first += this.#batchSize) {
+      signal?.throwIfAborted();
       const end = Math.min(count, first + this.#batchSize);
-      const part = data.subarray(first * length, end * length);
+      const part = own.subarray(first * length, end * length);
       const done = await this.#native.detokenize(part, end - first);
       pixels.set(done.pixels, first * size);
       flops += done.flops;

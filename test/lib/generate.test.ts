@@ -121,12 +121,18 @@ t.test('the forms of tokens', async (t) => {
   const flat = new Int32Array(24).map((_, i) => (i % 3 ? -1 : i));
   const lists = [[...flat.slice(0, 12)], [...flat.slice(12)]];
   const edit = (tokens: Int32Array | number[][] | Tensor<'int32'>) =>
-    model.generate({ labels: [1], steps: 4, tokens }).result();
+    model.generate({ labels: [1], steps: 4, seed: 5, tokens }).result();
   const want = (await edit(new Tensor('int32', flat, [2, 12]))).tokens;
   t.same((await edit(flat)).tokens, want);
   t.same((await edit(lists)).tokens, want);
+  let deep: unknown = 0;
+  for (let depth = 0; depth < 10_000; ++depth) deep = [deep];
   for (const wrong of [flat.slice(1), [[1, 2]], [Array(12).fill(0.5)], [Array(12).fill(2 ** 32)]]) {
     t.throws(() => edit(wrong), { name: 'RangeError', message: /for tokens but received/ });
+  }
+  for (const wrong of [Symbol('x'), 1n, '1', null, deep] as number[]) {
+    const expected = { name: 'RangeError', message: /for tokens but received/ };
+    t.throws(() => edit([Array(12).fill(wrong)]), expected, typeof wrong);
   }
   t.throws(() => edit('x' as unknown as Int32Array), { name: 'TypeError' });
 });
@@ -235,7 +241,7 @@ t.test('the result after the loop, and steps beside the result', async (t) => {
     }),
     failure,
   );
-  t.throws(() => model.generate(base).result({ onStep: 1 as unknown as () => void }), {
+  await t.rejects(model.generate(base).result({ onStep: 1 as unknown as () => void }), {
     name: 'TypeError',
     message: 'Expected a function for onStep but received 1',
   });
@@ -376,7 +382,7 @@ t.test('a result without pixels costs none, and says so', async (t) => {
   t.throws(() => result.pixels, { code: 'ERR_STATE', message: /asked for without pixels/ });
   t.same((await model.detokenize(result.tokens)).data, whole.pixels.data);
   const wrong = { pixels: 1 } as unknown as { pixels: boolean };
-  t.throws(() => model.generate(base).result(wrong), { name: 'TypeError' });
+  await t.rejects(model.generate(base).result(wrong), { name: 'TypeError' });
 });
 
 t.test('wrong arguments are refused at once', async (t) => {

@@ -4,7 +4,7 @@
  */
 
 import { crc32, deflateSync } from 'node:zlib';
-import { decodeApng, encode } from 'fast-png';
+import { decode, decodeApng, encode } from 'fast-png';
 import { GifReader } from 'omggif';
 import t from 'tap';
 import {
@@ -133,6 +133,50 @@ t.test('a strip of steps', async (t) => {
   t.same(cellOf(pictures, [2, 4], 0, 0), Array(24).fill(128));
 });
 
+t.test('pixels out of range become the nearest end, and numbers between are rounded', async (t) => {
+  const values = [
+    -0.5,
+    -0.001,
+    0,
+    0.4999,
+    0.5,
+    0.999,
+    1,
+    1.001,
+    1.01,
+    2,
+    1e30,
+    -Infinity,
+    Infinity,
+  ];
+  const bytes = [0, 0, 0, 127, 128, 255, 255, 255, 255, 255, 255, 0, 255];
+  const pixels = (...dims: number[]) => new Tensor('float32', Float32Array.from(values), dims);
+  const length = values.length;
+  const wide = [1, length] as [number, number];
+  t.same([...readPng(encodePng(pixels(1, length, 1))).data], bytes);
+  t.same([...readPng(contactSheet(pixels(1, 1, length, 1))).data], bytes);
+  const strip = readPng(stepStrip(pixels(1, 1, length, 1), new Uint8Array(length), [1, 1, length]));
+  t.same([...strip.data], bytes);
+  const videos = pixels(1, 1, 1, length, 1);
+  t.same([...decodeApng(animation(videos, 'apng')).frames[0]!.data], bytes);
+  const gif = new GifReader(Buffer.from(animation(videos, 'gif')));
+  const rgba = new Uint8Array(4 * length);
+  gif.decodeAndBlitFrameRGBA(0, rgba);
+  t.same(
+    [...rgba].filter((_, i) => i % 4 === 0),
+    bytes,
+  );
+  const two = new Tensor('float32', Float32Array.of(...values, ...values), [2, ...wide, 1]);
+  t.same(cellOf(readPng(contactSheet(two)), wide, 0, 1), bytes, 'in a sheet of several');
+
+  const wrong = new Tensor('float32', Float32Array.of(0, Number.NaN), [1, 1, 2, 1]);
+  const refused = { name: 'RangeError', message: /^Expected numbers for pixels but received NaN$/ };
+  t.throws(() => contactSheet(wrong), refused);
+  t.throws(() => animation(wrong, 'gif'), refused);
+  t.throws(() => stepStrip(wrong, new Uint8Array(2), [1, 1, 2]), refused);
+  t.throws(() => encodePng(new Tensor('float32', wrong.data, [1, 2, 1])), refused);
+});
+
 t.test('wrong arguments', async (t) => {
   const video = pixelsOf(1, 2, 2, 2, 1);
   const wrong = { name: 'RangeError' };
@@ -185,14 +229,17 @@ function chunk(type: string, data: number[] | Uint8Array = []): Buffer {
 }
 
 const header = chunk('IHDR', [0, 0, 0, 3, 0, 0, 0, 2, 8, 0, 0, 0, 0]);
-const control = (width: number, height: number, x: number, y: number, disposal: number) =>
+/** The first number is that of the chunk among all fcTL and fdAT. */
+const control = (sequence: number, [width, height]: number[], [x, y]: number[], disposal: number) =>
   chunk(
     'fcTL',
-    [0, width, height, x, y].flatMap((n) => [0, 0, 0, n]).concat([0, 1, 0, 8, disposal, 0]),
+    [sequence, width!, height!, x!, y!]
+      .flatMap((n) => [0, 0, 0, n])
+      .concat([0, 1, 0, 8, disposal, 0]),
   );
 /** Rows, each after a 0: not filtered. */
 const rows = (...bytes: number[]) => deflateSync(Uint8Array.from(bytes));
-const later = (data: Uint8Array) => chunk('fdAT', [0, 0, 0, 0, ...data]);
+const later = (sequence: number, data: Uint8Array) => chunk('fdAT', [0, 0, 0, sequence, ...data]);
 
 t.test('frames that are a part of the picture lie over those before', async (t) => {
   const first = rows(0, 1, 2, 3, 0, 4, 5, 6);
@@ -200,15 +247,15 @@ t.test('frames that are a part of the picture lie over those before', async (t) 
     signature,
     header,
     chunk('acTL', [0, 0, 0, 4, 0, 0, 0, 0]),
-    control(3, 2, 0, 0, 0),
+    control(0, [3, 2], [0, 0], 0),
     chunk('IDAT', first.subarray(0, 5)),
     chunk('IDAT', first.subarray(5)),
-    control(2, 1, 1, 1, 1),
-    later(rows(0, 7, 8)),
-    control(1, 1, 0, 0, 2),
-    later(rows(0, 9)),
-    control(1, 1, 2, 0, 0),
-    later(rows(0, 10)),
+    control(1, [2, 1], [1, 1], 1),
+    later(2, rows(0, 7, 8)),
+    control(3, [1, 1], [0, 0], 2),
+    later(4, rows(0, 9)),
+    control(5, [1, 1], [2, 0], 0),
+    later(6, rows(0, 10)),
     chunk('IEND'),
   ]);
   t.same(decoded(file), [
@@ -240,9 +287,118 @@ t.test('other files are refused', async (t) => {
   refused(file(chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6).subarray(0, 9))), expected);
   refused(file(chunk('IDAT', rows(0, 1, 2, 3))), expected);
   refused(file(), expected);
-  refused(file(control(3, 2, 1, 0, 0), chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6))), /larger than/);
+  const pixels = chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6));
+  const animated = (count: number) => chunk('acTL', [0, 0, 0, count, 0, 0, 0, 0]);
+  refused(file(animated(1), control(0, [3, 2], [1, 0], 0), pixels), /larger than the picture$/);
+  refused(file(control(0, [3, 2], [0, 0], 0), pixels), /: it has frames but no acTL/);
+  refused(file(animated(1), control(0, [2, 2], [0, 0], 0), pixels), /not the whole picture$/);
+  refused(file(animated(1), pixels), /: it has 0 frames instead of 1$/);
+  refused(file(pixels, animated(1), control(0, [3, 2], [0, 0], 0)), /: its acTL is out of order$/);
+  refused(file(pixels, chunk('tEXt'), pixels), /: its IDAT are apart$/);
+  refused(file(header, pixels), /: it has no IHDR at its start, or another$/);
+  refused(file(pixels, chunk('KEYS')), /: it has a chunk KEYS, which is not known$/);
+  refused(file(chunk('IDAT', rows(0, 1, 2, 3, 5, 4, 5, 6))), /: it has a row with filter 5$/);
+  refused(file(chunk('IDAT', [...rows(0, 1, 2, 3, 0, 4, 5, 6), 0])), /bytes after its pixels$/);
+  refused(Buffer.concat([file(pixels), chunk('tEXt')]), /: it goes on after its last chunk$/);
+  t.same(decoded(file(chunk('tEXt', [1]), pixels, chunk('tIME', [1]))), [1, 2, 3, 4, 5, 6]);
   refused(file(chunk('fcTL', [0])), expected);
   t.throws(() => decodePng(file(), size), { message: /^picture: expected a PNG/ }, 'unnamed');
+});
+
+/** The chunks of a sound file. */
+function chunksOf(bytes: Uint8Array): Buffer[] {
+  const file = Buffer.from(bytes);
+  const chunks: Buffer[] = [];
+  for (let at = 8; at < file.length; at += chunks.at(-1)!.length) {
+    chunks.push(file.subarray(at, at + 12 + file.readUInt32BE(at)));
+  }
+  return chunks;
+}
+
+t.test('no damage is read as sound', async (t) => {
+  const data = Uint8Array.of(1, 2, 3, 4, 5, 6);
+  for (const [name, bytes] of [
+    ['PNG', encode({ ...size, data })],
+    ['APNG', animation(pixelsOf(1, 4, 2, 3, 1), 'apng')],
+  ] as const) {
+    let accepted: string[] = [];
+    const attempt = (what: string, damaged: Uint8Array) => {
+      try {
+        decodePng(damaged, size);
+        accepted.push(what);
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ERR_MEDIA') accepted.push(`${what}: ${error}`);
+      }
+    };
+    for (let bit = 0; bit < 8 * bytes.length; ++bit) {
+      const damaged = bytes.slice();
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      attempt(`bit ${bit}`, damaged);
+    }
+    t.same(accepted, [], `${name}: every bit that flips`);
+    accepted = [];
+    for (let length = 0; length < bytes.length; ++length) {
+      attempt(`${length} bytes`, bytes.subarray(0, length));
+    }
+    t.same(accepted, [], `${name}: every cut`);
+    accepted = [];
+    const chunks = chunksOf(bytes);
+    chunks.forEach((own, i) => {
+      const others = chunks.toSpliced(i, 1);
+      attempt(`without chunk ${i}`, Buffer.concat([signature, ...others]));
+      for (let to = 0; to < chunks.length; ++to) {
+        if (to === i) continue;
+        attempt(
+          `chunk ${i} as number ${to}`,
+          Buffer.concat([signature, ...others.toSpliced(to, 0, own)]),
+        );
+      }
+    });
+    t.same(accepted, [], `${name}: every chunk that is lost or out of place`);
+  }
+});
+
+t.test('every filter, as another reader undoes it', async (t) => {
+  for (const channels of [1, 3]) {
+    const [height, width] = [10, 5];
+    const raw = Uint8Array.from({ length: height * (1 + width * channels) }, (_, i) =>
+      i % (1 + width * channels) === 0
+        ? Math.floor(i / (1 + width * channels)) % 5
+        : (i * 89 + i ** 2) % 256,
+    );
+    const ihdr = chunk('IHDR', [0, 0, 0, width, 0, 0, 0, height, 8, channels - 1, 0, 0, 0]);
+    const png = [signature, ihdr, chunk('IDAT', deflateSync(raw)), chunk('IEND')];
+    const file = Buffer.concat(png);
+    t.same(decoded(file, { height, width, channels }), [...decode(file).data]);
+  }
+});
+
+t.test('what is unpacked is bounded beforehand', async (t) => {
+  const bomb = deflateSync(Buffer.alloc(2 ** 26));
+  const file = Buffer.concat([signature, header, chunk('IDAT', bomb), chunk('IEND')]);
+  const before = process.resourceUsage().maxRSS;
+  t.throws(() => decodePng(file, size), { message: /: its pixels are more than 8 bytes$/ });
+  const grown = (process.resourceUsage().maxRSS - before) / 1024;
+  t.ok(grown < 16, `${grown.toFixed(1)} MiB for a file that unpacks to 64`);
+  t.throws(() => decodePng(file, { height: 65536, width: 65536, channels: 1 }), {
+    name: 'RangeError',
+  });
+  // A frame of one pixel costs a few bytes and shows the whole picture again.
+  const [height, width] = [1024, 1024];
+  const ihdr = chunk('IHDR', [0, 0, 4, 0, 0, 0, 4, 0, 8, 0, 0, 0, 0]);
+  const number = (n: number) => [n >> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255];
+  const whole = chunk('IDAT', deflateSync(Buffer.alloc(1024 * 1025)));
+  const frames = Array.from({ length: 257 }, (_, i) => {
+    const region = [1, 1, 0, 0].flatMap(number);
+    const fcTL = chunk('fcTL', [...number(2 * i), ...region, 0, 1, 0, 8, 0, 0]);
+    return [fcTL, chunk('fdAT', [...number(2 * i + 1), ...rows(0, 0)])];
+  }).flat();
+  const counted = chunk('acTL', [...number(257), 0, 0, 0, 0]);
+  const animated = Buffer.concat([signature, ihdr, counted, whole, ...frames, chunk('IEND')]);
+  t.throws(() => decodePng(animated, { height, width, channels: 1 }), {
+    code: 'ERR_MEDIA',
+    message: /: it has 257 frames, more than 268435456 values$/,
+  });
 });
 
 t.test('wrong arguments of decodePng', async (t) => {

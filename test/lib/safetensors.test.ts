@@ -150,6 +150,20 @@ t.test('checkpoints', async (t) => {
     configured({ sampling: { guidance_scale: 2 } }),
     /expected none but steps, guidance, .* for sampling\.guidance_scale but received 2/,
   );
+  for (const change of [
+    { layer_norm_eps: 0 },
+    { layer_norm_eps: -1e-6 },
+    { layer_norm_eps: 1e31 },
+    { sampling: { guidance: 1e308 } },
+    { sampling: { choice_temperature: 1e39 } },
+    { sampling: { temperature: [1, 1e39] } },
+  ]) {
+    await refused(
+      JSON.stringify(change),
+      configured(change),
+      /config\.json: expected a number of at (least|most) .* but received /,
+    );
+  }
   const big = { num_classes: 0, class_labels: [] };
   for (const [key, change] of [
     ['latent_shape', { latent_shape: [1, 512, 256] }],

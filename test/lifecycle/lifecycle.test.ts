@@ -66,9 +66,7 @@ t.test('disposing', async (t) => {
     'one that has a session waits for its step, then detokenizing ends it',
   );
   await half.return?.();
-  t.match(await steps.next(), { done: false }, 'a session that is open goes on');
-  t.match(await steps.next(), { done: false });
-  await t.rejects(steps.next(), { code: 'ERR_DISPOSED' }, 'the next batch finds no model');
+  await t.rejects(steps.next(), { code: 'ERR_DISPOSED' }, 'the next step finds no model');
   await t.rejects(batches.result(), { code: 'ERR_DISPOSED' });
   {
     using scoped = await load(fixtureFolder('pre'));
@@ -78,6 +76,49 @@ t.test('disposing', async (t) => {
     await using scoped = await load(fixtureFolder('pre'));
     t.equal(scoped.tokenCount, 12);
   }
+});
+
+t.test('disposing ends what runs after its step', async (t) => {
+  for (const pixels of [true, false]) {
+    for (let after = 0; after < 6; ++after) {
+      const model = await load(fixtureFolder('post'));
+      const never = model.generate({ labels: ['a'] });
+      let steps = 0;
+      const generation = model.generate({ labels: ['a'], count: 4, batchSize: 2, steps: 3 });
+      const result = generation.result({
+        pixels,
+        onStep() {
+          if (++steps === after) model.dispose();
+        },
+      });
+      if (after === 0) model.dispose(); // while its session is opened
+      await t.rejects(result, { name: 'MagnetsError', code: 'ERR_DISPOSED' });
+      t.equal(steps, after, 'no step has begun since');
+      await t.rejects(never.result(), { code: 'ERR_DISPOSED' }, 'nor can one begin');
+    }
+  }
+  // In the middle of a step: it ends, and is the last.
+  const model = await load(fixtureFolder('post'), { threads: 1 });
+  let steps = 0;
+  const running = model.generate({ count: 512, batchSize: 512, steps: 12 });
+  const result = running.result({ onStep: () => ++steps });
+  while (steps === 0) await new Promise((resolve) => setImmediate(resolve));
+  const before = steps;
+  model.dispose();
+  await t.rejects(result, { code: 'ERR_DISPOSED' });
+  t.ok(steps <= before + 1, `${steps} steps, ${before} before`);
+});
+
+t.test('an abort ends detokenizing, too', async (t) => {
+  const model = await load(fixtureFolder('post'));
+  t.teardown(() => model.dispose());
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const tokens = new Int32Array(2000 * model.tokenCount); // nothing is masked: there are no steps
+  const generation = model.generate({ tokens, signal: controller.signal });
+  const result = generation.result();
+  setImmediate(() => controller.abort(reason));
+  await t.rejects(result, reason);
 });
 
 t.test('a hundred models and generations leave no memory behind', async (t) => {

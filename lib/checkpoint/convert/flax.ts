@@ -4,8 +4,8 @@
  * memory. What is no map, no array of flax and no single value is refused.
  */
 
+import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import type { DiskFile } from './disk-file.js';
 import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
 
 const dtypes: Readonly<Record<string, Dtype>> = {

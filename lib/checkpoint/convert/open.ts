@@ -3,7 +3,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MagnetsError } from '../../errors.js';
-import { DiskFile } from './disk-file.js';
+import { strangeContents } from '../contents.js';
+import { DiskFile } from '../disk-file.js';
 import { isFlax, openFlax } from './flax.js';
 import { isSafetensors, openSafetensors, openShards } from './shards.js';
 import type { Source } from './source.js';
@@ -37,7 +38,7 @@ async function isFolder(path: string): Promise<boolean> {
 async function openByContents(disk: DiskFile): Promise<Source> {
   if (disk.path.endsWith(indexEnding)) return openShards(disk);
   if (disk.size < 16) disk.refuse(`expected a checkpoint but it has ${disk.size} bytes`);
-  const start = await disk.read(0, 16);
+  const start = await disk.read(0, Math.min(disk.size, 512));
   if (isTorchArchive(start)) return openTorch(disk);
   if (isLegacyTorch(start)) {
     disk.refuse(
@@ -46,7 +47,11 @@ async function openByContents(disk: DiskFile): Promise<Source> {
   }
   if (isSafetensors(start)) return openSafetensors(disk);
   if (isFlax(start)) return openFlax(disk);
-  return disk.refuse('expected a file of torch.save, of flax (msgpack) or of safetensors');
+  const strange = strangeContents(start);
+  const received = strange === undefined ? '' : ` but it is ${strange}`;
+  return disk.refuse(
+    `expected a file of torch.save, of flax (msgpack) or of safetensors${received}`,
+  );
 }
 
 /** @throws MagnetsError ERR_CHECKPOINT for anything that is not sound. */

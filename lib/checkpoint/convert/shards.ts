@@ -1,9 +1,10 @@
 /** Files of safetensors: one, or an index and its shards. */
 
 import { dirname, join } from 'node:path';
-import { MagnetsError } from '../../errors.js';
+import { cut } from '../../errors.js';
+import { DiskFile } from '../disk-file.js';
+import { parseJson } from '../json.js';
 import { type Dtype, headerLength, parseHeader } from '../safetensors.js';
-import { DiskFile } from './disk-file.js';
 import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
 
 const dtypes = [
@@ -19,7 +20,7 @@ const dtypes = [
   'BOOL',
 ] as const satisfies readonly Dtype[];
 
-const longestIndex = 2 ** 26;
+const longestIndex = 2 ** 22;
 const mostShards = 1000;
 
 async function readHeader(disk: DiskFile): Promise<Group> {
@@ -47,21 +48,14 @@ export async function openSafetensors(disk: DiskFile): Promise<Source> {
 
 /** Which file has which tensor. */
 async function readIndex(disk: DiskFile): Promise<Map<string, string>> {
-  if (disk.size > longestIndex) disk.refuse(`expected at most ${longestIndex} bytes`);
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(await disk.read(0, disk.size)));
-  } catch (cause) {
-    if (cause instanceof MagnetsError) throw cause;
-    throw new MagnetsError('ERR_CHECKPOINT', `${disk.path}: expected JSON`, { cause });
-  }
+  const json = parseJson(disk.path, 'JSON', await disk.readAll(longestIndex));
   const map = (json as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null) return disk.refuse('expected a weight_map');
   const entries = Object.entries(map);
   for (const [name, shard] of entries) {
     // A name with a folder in it could lead anywhere.
     if (typeof shard !== 'string' || !/^[\w.-]+\.safetensors$/.test(shard)) {
-      disk.refuse(`${name}: expected the name of a .safetensors file beside it`);
+      disk.refuse(`${cut(name)}: expected the name of a .safetensors file beside it`);
     }
   }
   return new Map(entries);
@@ -80,13 +74,13 @@ export async function openShards(index: DiskFile): Promise<Source> {
       files.push(disk);
       for (const [name, tensor] of await readHeader(disk)) {
         if (map.get(name) !== shard) {
-          disk.refuse(`${name}: expected no tensor that the index has elsewhere`);
+          disk.refuse(`${cut(name)}: expected no tensor that the index has elsewhere`);
         }
         tensors.set(name, tensor);
       }
     }
     const missing = [...map].find(([name]) => !tensors.has(name));
-    if (missing !== undefined) index.refuse(`${missing[0]}: expected it in ${missing[1]}`);
+    if (missing !== undefined) index.refuse(`${cut(missing[0])}: expected it in ${missing[1]}`);
     return { path: index.path, format: 'safetensors', files, groups: new Map([['', tensors]]) };
   } catch (error) {
     for (const file of files.slice(1)) await file.close();

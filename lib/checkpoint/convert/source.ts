@@ -1,8 +1,8 @@
 /** A file of somebody else's tensors: a list of what is in it, and one tensor at a time from the disk. */
 
 import { MagnetsError } from '../../errors.js';
+import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import type { DiskFile } from './disk-file.js';
 import { decode, isFloat } from './numbers.js';
 
 /** A tensor in a file. */

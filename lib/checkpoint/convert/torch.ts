@@ -1,8 +1,8 @@
 /** Files of torch.save: a zip archive of a pickle and of the bytes of every storage. */
 
 import { MagnetsError } from '../../errors.js';
+import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import type { DiskFile } from './disk-file.js';
 import { PickleError, readPickle, StridedTensor, type Value } from './pickle.js';
 import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
 import { readZip, type ZipEntry } from './zip.js';
@@ -20,7 +20,7 @@ const dtypes: Readonly<Record<string, Dtype>> = {
   'torch.BoolStorage': 'BOOL',
 };
 
-const mostPickleBytes = 2 ** 26;
+const mostPickleBytes = 2 ** 22;
 /** State dicts lie one or two dictionaries deep, an optimizer's state three. */
 const mostDepth = 16;
 

@@ -3,7 +3,7 @@
  * unpacked, so there is nothing that could swell.
  */
 
-import type { DiskFile } from './disk-file.js';
+import type { DiskFile } from '../disk-file.js';
 
 export interface ZipEntry {
   readonly position: number;

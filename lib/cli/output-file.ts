@@ -1,0 +1,71 @@
+/** The files that commands write: what stands in the way is found before anything is computed, and no file is lost. */
+
+import { randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { access, constants, mkdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { quote } from '../errors.js';
+import { UsageError } from './arguments.js';
+
+/** As much is written and removed again to see that a file can be written. */
+const probeBytes = 2 ** 16;
+
+async function statIfAny(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export class OutputFile {
+  private constructor(
+    private readonly path: string,
+    /** A device or a pipe, such as /dev/stdout: there is no file beside it to rename. */
+    private readonly isStream: boolean,
+  ) {}
+
+  /**
+   * Makes the folder of `path` and sees that a file can be written there, for the option `name`.
+   * @throws UsageError for a folder; Error that says why it cannot be written.
+   */
+  static async prepare(name: string, path: string): Promise<OutputFile> {
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const facts = await statIfAny(path);
+      if (facts?.isDirectory()) {
+        throw new UsageError(`Expected a file for --${name} but ${quote(path)} is a folder`);
+      }
+      if (facts !== undefined) await access(path, constants.W_OK);
+      if (facts !== undefined && !facts.isFile()) return new OutputFile(path, true);
+      // A link stays one: what it leads to is replaced.
+      const file = new OutputFile(facts ? await realpath(path) : resolve(path), false);
+      await file.#beside(new Uint8Array(probeBytes), async () => {});
+      return file;
+    } catch (cause) {
+      if (cause instanceof UsageError) throw cause;
+      const message = `cannot write ${quote(path)} for --${name}: ${(cause as Error).message}`;
+      throw new Error(message, { cause });
+    }
+  }
+
+  /** Writes the file whole, or leaves what was there. */
+  async write(bytes: Uint8Array | string): Promise<void> {
+    if (this.isStream) await writeFile(this.path, bytes);
+    else await this.#beside(bytes, (partial) => rename(partial, this.path));
+  }
+
+  async #beside(
+    bytes: Uint8Array | string,
+    use: (partial: string) => Promise<void>,
+  ): Promise<void> {
+    const partial = `${this.path}.${randomUUID()}.partial`;
+    try {
+      await writeFile(partial, bytes, { flag: 'wx', flush: true });
+      await use(partial);
+    } finally {
+      await rm(partial, { force: true });
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** The pixels in a zlib stream of a PNG (PNG specification, third edition, 8 to 10): 8 bits, gray or RGB. */
+
+import { inflateSync } from 'node:zlib';
+import type { PictureSize } from './pixels.js';
+
+/** Every `step`-th pixel from `start` on, in both directions: what one pass over the picture holds. */
+interface Pass {
+  readonly start: readonly [x: number, y: number];
+  readonly step: readonly [x: number, y: number];
+}
+
+/** All rows in turn, or Adam7, by the header's number for the interlace method. */
+const passes: readonly (readonly Pass[])[] = [
+  [{ start: [0, 0], step: [1, 1] }],
+  [
+    { start: [0, 0], step: [8, 8] },
+    { start: [4, 0], step: [8, 8] },
+    { start: [0, 4], step: [4, 8] },
+    { start: [2, 0], step: [4, 4] },
+    { start: [0, 2], step: [2, 4] },
+    { start: [1, 0], step: [2, 2] },
+    { start: [0, 1], step: [1, 2] },
+  ],
+];
+
+/** Inflates exactly `length` bytes; more are never unpacked. The stream's own check sum is checked on the way. */
+function inflate(stream: Buffer, length: number): Buffer {
+  let bytes: Buffer;
+  let taken: number;
+  try {
+    const result = inflateSync(stream, { maxOutputLength: length, info: true }) as unknown;
+    const { buffer, engine } = result as { buffer: Buffer; engine: { bytesWritten: number } };
+    [bytes, taken] = [buffer, engine.bytesWritten];
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code !== 'ERR_BUFFER_TOO_LARGE') throw new Error(`its pixels are damaged: ${message}`);
+    throw new Error(`its pixels are more than ${length} bytes`);
+  }
+  if (bytes.length !== length) {
+    throw new Error(`its pixels are ${bytes.length} bytes instead of ${length}`);
+  }
+  if (taken !== stream.length) throw new Error('it has bytes after its pixels');
+  return bytes;
+}
+
+/** Of the bytes to the left, above, and above to the left, the one nearest to left + above - aboveLeft. */
+function paeth(left: number, above: number, aboveLeft: number): number {
+  const p = left + above - aboveLeft;
+  const [a, b, c] = [Math.abs(p - left), Math.abs(p - above), Math.abs(p - aboveLeft)];
+  if (a <= b && a <= c) return left;
+  return b <= c ? above : aboveLeft;
+}
+
+/** Undoes the filter of a row in place; `above` is the row before, or zeros. */
+function unfilter(filter: number, row: Buffer, above: Uint8Array, channels: number): void {
+  if (filter > 4) throw new Error(`it has a row with filter ${filter}`);
+  for (let i = 0; i < row.length && filter > 0; ++i) {
+    const left = i < channels ? 0 : row[i - channels]!;
+    const up = above[i]!;
+    let predicted = 0;
+    if (filter === 1) predicted = left;
+    else if (filter === 2) predicted = up;
+    else if (filter === 3) predicted = (left + up) >> 1;
+    else predicted = paeth(left, up, i < channels ? 0 : above[i - channels]!);
+    row[i] = row[i]! + predicted;
+  }
+}
+
+/** How many bytes the pixels of a picture are before they are compressed: each row has one more, for its filter. */
+function rawLength({ width, height, channels }: PictureSize, interlace: number): number {
+  return passes[interlace]!.reduce((sum, { start, step }) => {
+    const columns = Math.ceil(Math.max(0, width - start[0]) / step[0]);
+    const rows = Math.ceil(Math.max(0, height - start[1]) / step[1]);
+    return sum + (columns === 0 ? 0 : rows * (1 + columns * channels));
+  }, 0);
+}
+
+/**
+ * The pixels [height, width, channels] of a picture or of a frame's region.
+ * @throws Error that says what is wrong.
+ */
+export function pixelsIn(stream: Buffer, size: PictureSize, interlace: number): Uint8Array {
+  const { width, height, channels } = size;
+  const raw = inflate(stream, rawLength(size, interlace));
+  const pixels = new Uint8Array(height * width * channels);
+  let at = 0;
+  for (const { start, step } of passes[interlace]!) {
+    const columns = Math.ceil(Math.max(0, width - start[0]) / step[0]);
+    if (columns === 0) continue;
+    let above: Uint8Array = new Uint8Array(columns * channels);
+    for (let y = start[1]; y < height; y += step[1]) {
+      const row = raw.subarray(at + 1, at + 1 + columns * channels);
+      unfilter(raw[at]!, row, above, channels);
+      for (let i = 0; i < row.length; ++i) {
+        const x = start[0] + Math.floor(i / channels) * step[0];
+        pixels[(y * width + x) * channels + (i % channels)] = row[i]!;
+      }
+      above = row;
+      at += 1 + columns * channels;
+    }
+  }
+  return pixels;
+}
