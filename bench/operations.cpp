@@ -129,8 +129,8 @@ void attention(Bench& bench, int batch, int heads, int active_rows) {
   const int branches = 2 * batch;
   auto stream = bench.backend.stream();
   const auto weights = noise(static_cast<size_t>(kHiddenSize) * kHiddenSize);
-  const auto layer =
-      bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format, {.out = kHeadDim});
+  const auto layer = bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format,
+                                          {.out = kHeadDim});
   const auto cache = bench.backend.kv_cache(1, branches, kHeads, kHeadDim, kPositions);
   const int all_rows = branches * kPositions;
   const auto x = bench.backend.allocate(ElementType::activation, all_rows, kHiddenSize);

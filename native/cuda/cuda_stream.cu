@@ -1,8 +1,7 @@
 // A stream: copies, recordings and scratch memory. Its operations are in ops/.
-#include "cuda_stream.h"
-
 #include <algorithm>
 
+#include "cuda_stream.h"
 #include "matmul/mma.h"
 
 namespace magnets::cuda {

@@ -43,8 +43,7 @@ uint16_t rounded(const HostMatrix& matrix, int row, int column, ComputeType type
 uint16_t to_bits(float value, ComputeType type) { return type == ComputeType::f16 ? to_f16(value) : to_bf16(value); }
 float from_bits(uint16_t bits, ComputeType type) { return type == ComputeType::f16 ? from_f16(bits) : from_bf16(bits); }
 
-CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns,
-                       int head_dim)
+CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns, int head_dim)
     : type_(type),
       element_size_(size_of(type)),
       stride_(stride_of(spread(columns, head_dim), element_size_)),

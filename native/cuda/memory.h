@@ -20,8 +20,7 @@ constexpr int head_stride(int head_dim) { return static_cast<int>(round_up(head_
 /// Where element `index` of heads one after the other lies, or how many elements the first `index` take with the zeros;
 /// index itself where they are no heads (head_dim 0).
 constexpr int spread(int index, int head_dim) {
-  return head_dim % (kRowAlignment / 2) == 0 ? index
-                                             : index / head_dim * head_stride(head_dim) + index % head_dim;
+  return head_dim % (kRowAlignment / 2) == 0 ? index : index / head_dim * head_stride(head_dim) + index % head_dim;
 }
 
 /// A type that a CUDA device computes in: bf16 or f16. The host's view of one element.
@@ -50,8 +49,8 @@ class CudaBuffer : public Buffer {
   DeviceMemory memory_;
 };
 
-/// A matrix of weights in the compute type, row-major, its heads spread. Throws ERR_CHECKPOINT where a weight is not finite or, rounded,
-/// is not.
+/// A matrix of weights in the compute type, row-major, its heads spread. Throws ERR_CHECKPOINT where a weight is not
+/// finite or, rounded, is not.
 class WeightMatrix {
  public:
   WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type, HeadDims heads = {});

@@ -311,7 +311,11 @@ export const mutants = [
   { ...qkNorm, from: '    between_heads *= a.positions;\n', to: '' },
   { ...qkNorm, from: 'sum_of_warp(squares)', to: 'squares' },
   // Heads with zeros between them
-  { ...qkNorm, from: 'static_cast<float>(a.heads * a.head_dim)', to: 'static_cast<float>(columns)' },
+  {
+    ...qkNorm,
+    from: 'static_cast<float>(a.heads * a.head_dim)',
+    to: 'static_cast<float>(columns)',
+  },
   {
     file: 'ops/attention.cu',
     test: 'attention',

@@ -1,6 +1,6 @@
 // Projection into the cache, attention from it and the product that reads what it mixed, against the reference: few and
-// all rows, every width, head dimensions from 1 to 512, keys and values of other rows left from a pass before; and inputs
-// that carry a norm.
+// all rows, every width, head dimensions from 1 to 512, keys and values of other rows left from a pass before; and
+// inputs that carry a norm.
 #include <algorithm>
 
 #include "check.h"
@@ -100,8 +100,7 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
                           .head_dim = head_dim,
                           .out = *out.buffer});
     const auto queries = q.read(*stream, x.rows, inner, what + ": q");
-    stream->run(
-        Matmul{.layer = *output, .out = kOut, .in = inner, .x = {*out.buffer}, .rows = x.rows, .y = *y.buffer});
+    stream->run(Matmul{.layer = *output, .out = kOut, .in = inner, .x = {*out.buffer}, .rows = x.rows, .y = *y.buffer});
     for (int row = 0; row < x.rows; ++row) {
       for (int i = 0; i < inner; ++i) {
         check_near(queries[static_cast<size_t>(row) * q.columns + i], projected[0].at(row, i), norm_error,
@@ -233,8 +232,8 @@ void projects_under_a_norm(const Subject& subject, Backend& backend, int positio
           }
           bound += (kIn + 2) * kUnit * magnitude;
           bound += 2 * subject.roundoff(std::abs(projected.at(row, o)) + bound);  // and as the mix's factor 1
-          check_near(actual[static_cast<size_t>(row) * (kInner + Guarded::kMoreHeads * kHeadDim) + o], projected.at(row, o),
-                     bound, "a projection under a norm");
+          check_near(actual[static_cast<size_t>(row) * (kInner + Guarded::kMoreHeads * kHeadDim) + o],
+                     projected.at(row, o), bound, "a projection under a norm");
         }
       }
     }
@@ -248,8 +247,8 @@ int main() {
     const bool slow = subject->slow();
     auto backend = subject->open();
     // Watched, one for each kernel of a GPU: what is zeros beyond head_dim is memory too.
-    for (const int head_dim :
-         subject->watched() ? std::vector{7, 20, 48, 72, 85, 120} : std::vector{1, 7, 16, 20, 32, 48, 64, 72, 85, 96, 128}) {
+    for (const int head_dim : subject->watched() ? std::vector{7, 20, 48, 72, 85, 120}
+                                                 : std::vector{1, 7, 16, 20, 32, 48, 64, 72, 85, 96, 128}) {
       for (const int positions : slow ? std::vector{1, 65} : std::vector{1, 5, 32, 50, 65}) {
         for (const int heads : slow ? std::vector{2} : std::vector{1, 2, 3}) {
           for (const int active : {1, std::max(1, positions / 3), positions}) {

@@ -156,10 +156,9 @@ void Canvas::run(const ResidualBlock& block) {
 void Canvas::run(const AttentionBlock& block) {
   const int positions = grid_.height * grid_.width;
   if (attention_ == nullptr) {
-    attention_.reset(new AttentionMemory{AllRows(backend_, grid_.samples, positions),
-                                         backend_.kv_cache(1, grid_.samples, 1, channels_, positions),
-                                         backend_.allocate_heads(grid_.rows(), 1, channels_),
-                                         backend_.allocate_heads(grid_.rows(), 1, channels_)});
+    attention_.reset(new AttentionMemory{
+        AllRows(backend_, grid_.samples, positions), backend_.kv_cache(1, grid_.samples, 1, channels_, positions),
+        backend_.allocate_heads(grid_.rows(), 1, channels_), backend_.allocate_heads(grid_.rows(), 1, channels_)});
   }
   Buffer& normalized = second(channels_);
   const Rows rows = attention_->rows.rows(grid_.samples);

@@ -27,7 +27,8 @@ std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const st
                                              HeadDims heads) {
   const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
   const HostMatrix matrix = source_.get(weight, out, in);
-  return naming(weight, [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_, heads); });
+  return naming(weight,
+                [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_, heads); });
 }
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
