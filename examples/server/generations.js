@@ -8,7 +8,7 @@
 import { once } from 'node:events';
 import { clientOf, findModel, runJob } from './job.js';
 import { dataUrl, filesOf } from './pictures.js';
-import { checked, errorBody } from './refusal.js';
+import { bodyOf, checked, errorBody } from './refusal.js';
 
 /**
  * @param {import('fastify').FastifyInstance} app
@@ -16,8 +16,7 @@ import { checked, errorBody } from './refusal.js';
  */
 export function addGenerations(app, service) {
   app.post('/v1/generations', async (request, reply) => {
-    const body = /** @type {Record<string, unknown>} */ (request.body ?? {});
-    const { model: name, previews = false, ...options } = body;
+    const { model: name, previews = false, ...options } = bodyOf(request);
     const model = findModel(service, name);
     checked(() => {
       if (typeof previews === 'boolean') return;
@@ -57,6 +56,7 @@ function openEvents(reply, signal) {
   reply.raw.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
+    connection: 'close', // the server may be closing when the last event is sent
     'x-accel-buffering': 'no', // proxies pass every event on at once
   });
   /** @param {string} event @param {object} data */

@@ -3,7 +3,7 @@
 
 import { clientOf, findModel, runJob } from './job.js';
 import { dataUrl, filesOf } from './pictures.js';
-import { checked } from './refusal.js';
+import { bodyOf, checked } from './refusal.js';
 
 /** A larger picture than this would only repeat its pixels more often. */
 const largestSide = 1024;
@@ -17,7 +17,7 @@ const ignored = ['user', 'quality', 'style', 'background', 'moderation', 'output
  */
 export function addImages(app, service) {
   app.post('/v1/images/generations', async (request, reply) => {
-    const body = /** @type {Record<string, unknown>} */ (request.body ?? {});
+    const body = bodyOf(request);
     const { model: name, prompt, n, size, response_format: format, output_format, ...rest } = body;
     const model = findModel(service, name);
     for (const key of ignored) delete rest[key];

@@ -47,6 +47,16 @@ export function checked(check) {
 }
 
 /**
+ * The options that a client sends, as an object.
+ * @param {import('fastify').FastifyRequest} request
+ * @returns {Record<string, unknown>}
+ */
+export function bodyOf({ body }) {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body };
+  throw new Refusal(400, `Expected an object for body but received ${JSON.stringify(body)}`);
+}
+
+/**
  * The body of an error in the form of OpenAI's API, which its clients show as they show OpenAI's.
  * @param {unknown} error
  */

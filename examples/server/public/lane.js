@@ -63,7 +63,7 @@ export class Lane {
   setPlan(plan) {
     this.plan = plan;
     const steps = plan.steps.flat();
-    const most = Math.max(...steps.map(({ flops }) => flops));
+    const most = plan.baselineFlops / steps.length; // a step of the baseline
     this.#part('.ticks').replaceChildren(
       ...steps.map(({ flops }) => {
         const tick = document.createElement('span');

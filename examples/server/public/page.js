@@ -59,10 +59,7 @@ function labels() {
 function chooseModel(next) {
   model = next;
   const { classLabels, sampling, nullClass } = model.config;
-  // A few labels to begin with, spread over the list.
-  chosen = new Set(
-    [0, 0.5, 0.9].map((share) => classLabels[Math.floor(share * classLabels.length)] ?? ''),
-  );
+  chosen = new Set([0, 3, 7].flatMap((label) => classLabels[label] ?? []));
   get('labels').replaceChildren(
     ...classLabels.map((name) => {
       const chip = document.createElement('button');
@@ -139,9 +136,10 @@ const lanes = [
   new Lane(get('baseline'), (i) => edit(1, i)),
 ];
 const race = new Race(lanes, (slower) => {
+  if (running !== undefined) get('verdict').textContent = '';
   get('pace').textContent =
     slower === undefined
-      ? 'Shown as it ran, one after the other.'
+      ? 'Shown as they ran, one after the other.'
       : slower === 1
         ? 'Both ran one after the other; shown side by side.'
         : `Both ran one after the other; shown side by side, ${slower} times slower.`;
@@ -154,7 +152,8 @@ function clearStage() {
     lane.reset(count, model.sample, what[i] ?? '');
   });
   get('verdict').textContent = '';
-  get('replay').hidden = true;
+  get('pace').textContent = '';
+  showReplay(false);
 }
 
 async function run() {
@@ -164,13 +163,14 @@ async function run() {
   const nested = request();
   clearStage();
   get('editor').hidden = true;
+  get('verdict').textContent = 'The server runs both, one after the other…';
   button('generate').textContent = 'Stop';
   try {
     const baseline = { ...nested, schedule: 'baseline' };
     if (nested.seed === undefined) nested.seed = baseline.seed = anySeed();
     await race.run([nested, baseline], controller.signal);
     if (controller.signal.aborted) return;
-    get('replay').hidden = false;
+    showReplay(true);
     showVerdict();
   } catch (error) {
     if (!controller.signal.aborted) get('verdict').textContent = messageOf(error);
@@ -182,6 +182,11 @@ async function run() {
   }
 }
 
+/** @param {boolean} possible */
+function showReplay(possible) {
+  button('slow').hidden = button('real').hidden = !possible;
+}
+
 function showVerdict() {
   const [nested, baseline] = lanes.map(({ result, seconds }) => ({
     flops: result?.flops ?? 0,
@@ -191,7 +196,7 @@ function showVerdict() {
   const flops = (baseline.flops / nested.flops).toFixed(2);
   const time = (baseline.seconds / nested.seconds).toFixed(2);
   get('verdict').textContent =
-    `${flops}× fewer FLOPs, ${time}× less time. Take a picture to edit it.`;
+    `${flops}× fewer FLOPs, ${time}× less time. Choose a picture to edit it.`;
 }
 
 const anySeed = () => Math.floor(Math.random() * 1e6);

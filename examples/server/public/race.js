@@ -7,7 +7,7 @@ import { generate } from './api.js';
 /** @typedef {import('./lane.js').Lane} Lane */
 
 /** After so many milliseconds the runs are shown as they come. */
-const patience = 1500;
+const patience = 4000;
 /** Seconds that the slow motion of the longest lane takes. */
 const watchable = 6;
 

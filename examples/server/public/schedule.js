@@ -30,7 +30,15 @@ export class ScheduleEditor {
   /** The schedule as the library reads it, such as `1/8x3,1x9`. */
   get text() {
     const widths = this.#model?.widths ?? [];
-    return formatSchedule(this.#levels.map((level) => ({ width: at(widths, level), steps: 1 })));
+    /** @type {import('magnets/plan').Phase[]} */
+    const phases = [];
+    for (const level of this.#levels) {
+      const width = at(widths, level);
+      const last = phases.at(-1);
+      if (last?.width === width) phases[phases.length - 1] = { width, steps: last.steps + 1 };
+      else phases.push({ width, steps: 1 });
+    }
+    return formatSchedule(phases);
   }
 
   get steps() {
