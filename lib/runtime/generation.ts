@@ -1,5 +1,6 @@
 /** One generation: the batches of a request, run step by step in native sessions. */
 
+import { Readable } from 'node:stream';
 import type { GeneratorConfig } from '../checkpoint/config.js';
 import { boolean, checkCallback, MagnetsError, readOptions } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
@@ -14,6 +15,7 @@ import type {
   NativeState,
   NativeStepOptions,
 } from './native.js';
+import { previewOf } from './preview.js';
 import type { Batch, Label, Request } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
 
@@ -241,6 +243,25 @@ export class Generation<R extends GenerationResult = GenerationResult>
     } catch (error) {
       return Promise.reject(error); // a wrong option; not async, for the promise is the same each time
     }
+  }
+
+  /**
+   * The steps as a Node stream of objects, at most one ahead of who reads it. Destroying it ends the generation and frees
+   * its memory. It is one loop over the steps, so it cannot be had where another has begun: ERR_STATE, as an error of the
+   * stream.
+   */
+  toStream(): Readable {
+    return Readable.from(this, { highWaterMark: 1 });
+  }
+
+  /**
+   * The pixels of a step's tokens, as in the result, with gray patches where they are masked. Each costs as much as the
+   * result's pixels; it can be had as long as the model is not disposed.
+   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer; TypeError, RangeError for something else than a
+   * step.
+   */
+  preview(step: Pick<GenerationStep, 'tokens'>): Promise<Pixels> {
+    return previewOf(this.#engine, step?.tokens, this.labels.length);
   }
 
   async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {
