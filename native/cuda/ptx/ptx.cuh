@@ -195,6 +195,16 @@ __device__ __forceinline__ void tma_load(void* target, const CUtensorMap* map, u
       : "memory");
 }
 
+/// Likewise of a stack of matrices, at (column, row, matrix): a box that leaves its matrix does not enter the next.
+__device__ __forceinline__ void tma_load_3d(void* target, const CUtensorMap* map, uint64_t* barrier, int column,
+                                            int row, int matrix) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "[%2];" ::"r"(shared_address(target)),
+      "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(row), "r"(matrix)
+      : "memory");
+}
+
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int kGroups>
@@ -219,6 +229,11 @@ __device__ __forceinline__ void fewer_registers() {
 /// d [64, kColumns] (+)= A [64, 16] Bᵀ [16, kColumns], both in shared memory and K-major: by their descriptors.
 template <class T, int kColumns>
 __device__ __forceinline__ void wgmma(float (&d)[kColumns / 2], uint64_t a, uint64_t b, bool accumulate);
+
+/// d [64, 64] (+)= A [64, 16] B [16, 64]: A in registers, 16 rows a warp, as mma has its own; B in shared memory and
+/// N-major, by its descriptor.
+template <class T>
+__device__ __forceinline__ void wgmma_of_registers(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate);
 
 // clang-format off
 #define MAGNETS_OUT4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
@@ -288,10 +303,44 @@ __device__ __forceinline__ void wgmma<f16, 256>(float (&d)[128], uint64_t a, uin
       : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48), MAGNETS_OUT16(64), MAGNETS_OUT16(80), MAGNETS_OUT16(96), MAGNETS_OUT16(112)
       : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
 }
+#define MAGNETS_OPERANDS_68 MAGNETS_OPERANDS_64 ",%64,%65,%66,%67"
+template <>
+__device__ __forceinline__ void wgmma<bf16, 136>(float (&d)[68], uint64_t a, uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %70, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n136k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_68 "}, %68, %69, p, 1, 1, 0, 0;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48), MAGNETS_OUT4(64)
+      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+}
+template <>
+__device__ __forceinline__ void wgmma<f16, 136>(float (&d)[68], uint64_t a, uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %70, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n136k16.f32.f16.f16 {" MAGNETS_OPERANDS_68 "}, %68, %69, p, 1, 1, 0, 0;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48), MAGNETS_OUT4(64)
+      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+}
+template <>
+__device__ __forceinline__ void wgmma_of_registers<bf16>(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_32 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));
+}
+template <>
+__device__ __forceinline__ void wgmma_of_registers<f16>(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" MAGNETS_OPERANDS_32 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}"
+      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));
+}
 #undef MAGNETS_OUT4
 #undef MAGNETS_OUT16
 #undef MAGNETS_OPERANDS_32
 #undef MAGNETS_OPERANDS_64
+#undef MAGNETS_OPERANDS_68
 #undef MAGNETS_OPERANDS_128
 // clang-format on
 
