@@ -8,9 +8,10 @@
 namespace magnets::cuda {
 
 constexpr int kWgmmaHeadDim = 64;
-constexpr int kWgmmaQueries = 64;     // rows of a block
-constexpr int kWgmmaHalfKeys = 136;   // that are loaded, and multiplied, at once
-constexpr int kWgmmaKeys = 2 * kWgmmaHalfKeys;
+constexpr int kWgmmaQueries = 64;  // rows of a block
+/// Keys that come in, and are multiplied, at once; and those that softmax sees at once. Twice 136 are the 257 of a
+/// picture of 16 x 16 tokens, and four times 272 the 1025 of a video.
+constexpr int kWgmmaHalfKeys = 136, kWgmmaKeys = 2 * kWgmmaHalfKeys;
 
 struct AttentionMaps {
   CUtensorMap q;             // [rows, heads * 64]

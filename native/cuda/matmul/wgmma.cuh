@@ -3,6 +3,7 @@
 // out.
 #pragma once
 
+#include "../ptx/operand.cuh"
 #include "epilogue.cuh"
 #include "wgmma.h"
 
@@ -24,14 +25,6 @@ struct WgmmaShared {
   float bias[kConsumers][kColumns];
   uint64_t full[kStages(kColumns)], empty[kStages(kColumns)];
 };
-
-/// A K-major operand in rows of 128 swizzled bytes, groups of eight rows 1024 bytes apart (PTX ISA, "Matrix Descriptor
-/// Format"). 16 inputs further are 32 bytes further.
-__device__ __forceinline__ uint64_t descriptor_of(const void* tile, int k) {
-  const uint32_t address = shared_address(tile) + k * 32;
-  return static_cast<uint64_t>((address & 0x3ffff) >> 4) | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 |
-         uint64_t{1} << 62;
-}
 
 struct WgmmaTile {
   int product, row, column;
@@ -113,8 +106,8 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kColumns>& s
       wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kWgmmaStep / 16; ++k) {
-        wgmma<T, kColumns>(sums, descriptor_of(shared.x[stage] + consumer * 64 * kWgmmaStep, k),
-                           descriptor_of(shared.weight[stage], k), step > 0 || k > 0);
+        wgmma<T, kColumns>(sums, k_major_operand(shared.x[stage] + consumer * 64 * kWgmmaStep, k),
+                           k_major_operand(shared.weight[stage], k), step > 0 || k > 0);
       }
       wgmma_commit();
       if (step > 0) {

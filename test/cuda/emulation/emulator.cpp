@@ -151,6 +151,7 @@ Fiber* new_fiber(int i) {
 void start(Fiber* fiber) {
   fiber->state = State::ready;
   fiber->waited_for_grid = false;
+  fiber->wgmma_fenced = false;
   fiber->asan_stack = nullptr;
 #ifdef __SANITIZE_ADDRESS__
   __asan_unpoison_memory_region(fiber->stack, kStack);

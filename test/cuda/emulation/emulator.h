@@ -70,17 +70,23 @@ void copy_async_wait(int groups);
 void wait_for_previous_grid();
 
 // Hopper.
-struct TensorMap {  // two dimensions of 16-bit elements; the inner box is 128 bytes, swizzled
+struct TensorMap {  // matrices of 16-bit elements; the inner box is 128 bytes, swizzled, of one matrix
   const unsigned char* base;
-  uint64_t columns, rows, stride;  // elements, rows, bytes
+  int dimensions;                                           // 2 or 3
+  uint64_t columns, rows, matrices, stride, matrix_stride;  // elements, rows, matrices, bytes, bytes
   uint32_t box_columns, box_rows;
 };
 void mbarrier_init(uint64_t* barrier, int count, int line);
 void mbarrier_arrive(uint64_t* barrier, int expected_bytes, int line);
 void mbarrier_wait(uint64_t* barrier, int parity, int line);
-void tma_load(void* target, const TensorMap* map, uint64_t* barrier, int column, int row, int line);
+/// matrix: of a map of three dimensions; -1: the map has two.
+void tma_load(void* target, const TensorMap* map, uint64_t* barrier, int column, int row, int matrix, int line);
 void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, bool accumulate, Element element,
            int line);
+/// A in registers, as fragments of mma; B N-major.
+void wgmma_of_registers(float* d, int columns, const uint32_t* a, uint64_t descriptor_b, bool accumulate,
+                        Element element, int line);
+void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(int groups);
 void proxy_fence();

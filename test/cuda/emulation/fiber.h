@@ -19,7 +19,10 @@ struct Copy {
 struct Wgmma {
   float* d;
   int columns;
-  uint64_t descriptor_a, descriptor_b;
+  bool of_registers;
+  uint64_t descriptor_a;  // or, of registers:
+  uint16_t a[2][16];      // the two rows of A that are this thread's
+  uint64_t descriptor_b;
   bool accumulate;
   Element element;
   std::vector<float> before;  // d, where it was hidden from the thread
@@ -42,7 +45,8 @@ struct Fiber : Thread {
   std::vector<std::vector<Copy>> copy_groups;
   std::vector<Wgmma> wgmmas;
   std::vector<std::vector<Wgmma>> wgmma_groups;
-  char waited_tag = 0;  // its async proxy's reads are over
+  bool wgmma_fenced = false;  // since the last group was committed
+  char waited_tag = 0;        // its async proxy's reads are over
 };
 
 inline Fiber* self() { return static_cast<Fiber*>(current); }

@@ -90,9 +90,13 @@ inline void mbarrier_wait(uint64_t* barrier, int parity, EMULATOR_LINE) {
 }
 inline void prefetch_tensor_map(const CUtensorMap*) {}
 inline void tma_load(void* target, const CUtensorMap* map, uint64_t* barrier, int column, int row, EMULATOR_LINE) {
-  emulator::tma_load(target, map, barrier, column, row, line);
+  emulator::tma_load(target, map, barrier, column, row, -1, line);
 }
-inline void wgmma_fence() {}
+inline void tma_load_3d(void* target, const CUtensorMap* map, uint64_t* barrier, int column, int row, int matrix,
+                        EMULATOR_LINE) {
+  emulator::tma_load(target, map, barrier, column, row, matrix, line);
+}
+inline void wgmma_fence() { emulator::wgmma_fence(); }
 inline void wgmma_commit() { emulator::wgmma_commit(); }
 template <int kGroups>
 void wgmma_wait() {
@@ -103,6 +107,10 @@ void wgmma_results(float (&)[kCount]) {}
 template <class T, int kColumns>
 void wgmma(float (&d)[kColumns / 2], uint64_t a, uint64_t b, bool accumulate, EMULATOR_LINE) {
   emulator::wgmma(d, kColumns, a, b, accumulate, kElement<T>, line);
+}
+template <class T>
+void wgmma_of_registers(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate, EMULATOR_LINE) {
+  emulator::wgmma_of_registers(d, 64, a, b, accumulate, kElement<T>, line);
 }
 template <int kRegisters>
 void more_registers() {}
