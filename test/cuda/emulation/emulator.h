@@ -35,7 +35,8 @@ extern Device device;
 
 /// What kernels did, for tests that want to know that a path was taken and how well it uses shared memory.
 struct Counters {
-  uint64_t mma, wgmma, tma_loads, ldmatrix, bank_conflicts, launches, recordings, graph_launches;
+  uint64_t mma, wgmma, tma_loads, tma_stores, ldmatrix, stmatrix, bank_conflicts;
+  uint64_t launches, recordings, graph_launches;
 };
 extern Counters counters;
 
@@ -64,6 +65,7 @@ float to_float(uint16_t bits, Element element);
 uint16_t from_float(float value, Element element);  // to nearest even
 void mma_m16n8k16(float* d, const uint32_t* a, const uint32_t* b, Element element, int line);
 void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line);
+void stmatrix(void* row, const uint32_t* registers, int matrices, bool transposed, int line);  // of 4 or 2
 void copy_async(void* target, const void* source, int source_bytes, int line);  // 16 bytes, the rest zeros
 void copy_async_commit();
 void copy_async_wait(int groups);
@@ -90,5 +92,8 @@ void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(int groups);
 void proxy_fence();
+void tma_store(const TensorMap* map, const void* source, int column, int row, int line);
+void tma_store_commit();
+void tma_store_wait(int groups, bool read);  // `read`: until shared memory has been read, no longer
 
 }  // namespace emulator

@@ -1,5 +1,5 @@
-// sm_90: mbarriers, TMA loads and wgmma. Each thread has a second identity under ThreadSanitizer, its async proxy:
-// wgmma reads shared memory and TMA writes it under that name. The async proxy learns of ordinary stores through
+// sm_90: mbarriers, TMA and wgmma. Each thread has a second identity under ThreadSanitizer, its async proxy: wgmma
+// reads shared memory, and TMA reads and writes it, under that name. The async proxy learns of ordinary stores through
 // fence.proxy.async alone, and of TMA's through the mbarrier that counts their bytes.
 #include <algorithm>
 #include <map>
@@ -135,6 +135,45 @@ void hopper_block_starts() {
   std::fill(std::begin(wgmma_calls), std::end(wgmma_calls), 0);
 }
 
+namespace {
+
+void arrive(const Store& store) {
+  ActAs async(self()->tsan_async);
+  for (int r = 0; r < static_cast<int>(store.map.box_rows); ++r) {
+    const long y = store.row + r, x = store.column, left = static_cast<long>(store.map.columns) - x;
+    if (y < 0 || y >= static_cast<long>(store.map.rows) || left <= 0) continue;
+    unsigned char* to = const_cast<unsigned char*>(store.map.base) + y * store.map.stride + x * 2;
+    const size_t bytes = std::min<long>(kBoxBytes, left * 2);
+    saw_write(to, bytes);
+    raw_copy(to, store.box.data() + r * kBoxBytes, bytes);
+  }
+}
+
+void read(Store& store) {
+  ActAs async(self()->tsan_async);
+  const size_t base = static_cast<const unsigned char*>(store.source) - shared_memory;
+  store.box.resize(store.map.box_rows * kBoxBytes);
+  for (size_t at = 0; at < store.box.size(); at += 16) {
+    const unsigned char* from = shared_memory + swizzled(base + at);
+    saw_read(from, 16);
+    raw_copy(store.box.data() + at, from, 16);
+  }
+}
+
+}  // namespace
+
+void hopper_thread_ends() {
+  auto& groups = self()->store_groups;
+  if (!self()->stores.empty()) fail("ended with a TMA store not committed");
+  for (const auto& group : groups) {
+    for (const Store& store : group) {
+      if (store.box.empty()) fail("ended with a TMA store that may still read shared memory");
+      arrive(store);
+    }
+  }
+  groups.clear();
+}
+
 void hopper_block_ends() {
   if (!in_flight.empty()) fail("a block ended with a TMA load under way");
   for (int warp = 0; warp < 32; ++warp) {
@@ -234,6 +273,51 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
   }
   ActAs emulator(emulator_identity());
   in_flight.push_back(load);
+}
+
+void tma_store(const TensorMap* pointer, const void* source, int column, int row, int line) {
+  const TensorMap map = *pointer;
+  const int total = kBoxBytes * static_cast<int>(map.box_rows);
+  if (map.dimensions != 2) fail("line %d: a map of %d dimensions", line, map.dimensions);
+  if (map.box_columns * 2 != kBoxBytes) fail("line %d: a TMA box of %u columns", line, map.box_columns);
+  if (column < 0) fail("line %d: a TMA store at column %d", line, column);
+  check_shared(source, total, 1024, line, "TMA source");
+  ++counters.tma_stores;
+  Store store{map, source, column, row};
+  saw_read(source, total);  // as the thread: is there a barrier?
+  {
+    ActAs async(self()->tsan_async);
+    acquire(&fenced);
+    saw_read(source, total);  // as its async proxy: was it fenced?
+  }
+  if (!options.lazy) {
+    read(store);
+    arrive(store);
+  }
+  self()->stores.push_back(std::move(store));
+}
+
+void tma_store_commit() {
+  self()->store_groups.push_back(std::move(self()->stores));
+  self()->stores.clear();
+}
+
+void tma_store_wait(int groups, bool only_read) {
+  Fiber* fiber = self();
+  auto& pending = fiber->store_groups;
+  const int done = static_cast<int>(pending.size()) - groups;
+  for (int i = 0; i < done; ++i) {
+    for (Store& store : pending[i]) {
+      if (store.box.empty()) read(store);
+      if (!only_read) arrive(store);
+    }
+  }
+  if (!only_read && done > 0) pending.erase(pending.begin(), pending.begin() + done);
+  {
+    ActAs async(fiber->tsan_async);
+    release(&fiber->waited_tag);
+  }
+  acquire(&fiber->waited_tag);  // the reads that were waited for are over
 }
 
 namespace {
