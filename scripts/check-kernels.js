@@ -64,7 +64,7 @@ function demangled(symbol) {
   const match = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
   if (match === null) throw new Error(`${symbol}: expected the name of a kernel`);
   const [, name = '', parameters = ''] = match;
-  const values = [...parameters.matchAll(/(bf16|f16)|Li(\d+)/g)].map(
+  const values = [...parameters.matchAll(/(bf16|f16)|L[ib](\d+)/g)].map(
     ([, type, number]) => type ?? number,
   );
   return values.length > 0 ? `${name}<${values.join(', ')}>` : name;

@@ -16,8 +16,10 @@ int main() {
         std::pair(MmaTile::small, "32, 64, 2, 2, 4")}) {
     std::printf("  \"matmul_mma_kernel<T, %s>\": %zu,\n", name, mma_kernel<bf16>(tile).shared);
   }
-  for (const int columns : {64, 128, 256}) {
-    std::printf("  \"matmul_wgmma_kernel<T, %d>\": %zu,\n", columns, wgmma_kernel<bf16>(columns).shared);
+  for (int i = 0; i < kWgmmaShapeCount; ++i) {
+    const WgmmaShape& shape = kWgmmaShapes[i];
+    std::printf("  \"matmul_wgmma_kernel<T, %d, %d, %d>\": %zu,\n", shape.groups, shape.right, shape.swapped,
+                wgmma_kernel<bf16>(i).shared);
   }
   std::printf("  \"wide_attention_kernel<T>\": %zu,\n",
               choose_attention(ComputeType::bf16, kMostWideHeadDim, 128, 1, 1).shared);

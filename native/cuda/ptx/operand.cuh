@@ -13,7 +13,7 @@ __device__ __forceinline__ uint64_t swizzled_operand(uint32_t address) {
 
 /// K-major, a row of the operand in a row: inputs 16 k .. 16 k + 16 are 32 bytes of each.
 __device__ __forceinline__ uint64_t k_major_operand(const void* tile, int k) {
-  return swizzled_operand(shared_address(tile) + k * 32);
+  return swizzled_operand(shared_address(tile)) + k * 2;  // addresses count 16 bytes
 }
 
 /// N-major, an input in a row, of 64 columns: inputs 16 k .. 16 k + 16 are 16 rows.
