@@ -153,12 +153,11 @@ class WgmmaOutput {
     to = m_.epilogue == Epilogue::add ? to + sum : sum;
   }
 
-  /// Which row of the matrices of fragments 2 * pair and 2 * pair + 1 this lane gives the address of.
+  /// Which row of the matrices of fragments 2 * pair and 2 * pair + 1 this lane gives the address of. Beyond the last
+  /// fragment of an odd number it is one of the slot that nobody uses.
   static __device__ __forceinline__ T* matrix_row(void* slot, int pair) {
     const int lane = threadIdx.x % 32, warp = thread() / 32;
-    const bool alone = 2 * pair + 1 == kRight / 8;  // the last fragment of an odd number
-    if (kSwapped)
-      return Staging::chunk(slot, pair * 16 + (alone ? 0 : lane / 16 * 8) + lane % 8, warp * 2 + lane / 8 % 2);
+    if (kSwapped) return Staging::chunk(slot, pair * 16 + lane / 16 * 8 + lane % 8, warp * 2 + lane / 8 % 2);
     return Staging::chunk(slot, warp * 16 + lane % 16, pair * 2 + lane / 16);
   }
 

@@ -33,7 +33,8 @@ struct Store {
   TensorMap map;
   const void* source;
   int column, row;
-  std::vector<unsigned char> box = {};  // once it was read: its rows, not swizzled
+  std::vector<unsigned char> box;  // its rows, not swizzled
+  bool read = false;
 };
 
 struct Fiber : Thread {

@@ -152,7 +152,7 @@ void arrive(const Store& store) {
 void read(Store& store) {
   ActAs async(self()->tsan_async);
   const size_t base = static_cast<const unsigned char*>(store.source) - shared_memory;
-  store.box.resize(store.map.box_rows * kBoxBytes);
+  store.read = true;
   for (size_t at = 0; at < store.box.size(); at += 16) {
     const unsigned char* from = shared_memory + swizzled(base + at);
     saw_read(from, 16);
@@ -167,7 +167,7 @@ void hopper_thread_ends() {
   if (!self()->stores.empty()) fail("ended with a TMA store not committed");
   for (const auto& group : groups) {
     for (const Store& store : group) {
-      if (store.box.empty()) fail("ended with a TMA store that may still read shared memory");
+      if (!store.read) fail("ended with a TMA store that may still read shared memory");
       arrive(store);
     }
   }
@@ -283,7 +283,7 @@ void tma_store(const TensorMap* pointer, const void* source, int column, int row
   if (column < 0) fail("line %d: a TMA store at column %d", line, column);
   check_shared(source, total, 1024, line, "TMA source");
   ++counters.tma_stores;
-  Store store{map, source, column, row};
+  Store store{map, source, column, row, std::vector<unsigned char>(total)};
   saw_read(source, total);  // as the thread: is there a barrier?
   {
     ActAs async(self()->tsan_async);
@@ -308,7 +308,7 @@ void tma_store_wait(int groups, bool only_read) {
   const int done = static_cast<int>(pending.size()) - groups;
   for (int i = 0; i < done; ++i) {
     for (Store& store : pending[i]) {
-      if (store.box.empty()) read(store);
+      if (!store.read) read(store);
       if (!only_read) arrive(store);
     }
   }

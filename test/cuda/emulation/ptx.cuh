@@ -140,9 +140,5 @@ template <class T>
 void wgmma_of_registers(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate, EMULATOR_LINE) {
   emulator::wgmma_of_registers(d, 64, a, b, accumulate, kElement<T>, line);
 }
-template <int kRegisters>
-void more_registers() {}
-template <int kRegisters>
-void fewer_registers() {}
 
 }  // namespace magnets::cuda
