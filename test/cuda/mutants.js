@@ -4,7 +4,7 @@
  * @typedef {object} Mutant
  * @property {string} file of native/cuda
  * @property {string} [source] that includes the file; the file itself where there is none
- * @property {'matmul' | 'attention' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {'matmul' | 'products' | 'choose' | 'attention' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
  * @property {string} [by] the run that catches it, tried first
  * @property {string} from
  * @property {string} to
@@ -21,8 +21,9 @@ const mmaSplit = { ...mma, source: 'instances/mma_f16.cu' };
 const wgmma = /** @type {const} */ ({
   file: 'matmul/wgmma.cuh',
   source: 'instances/wgmma_f16.cu',
-  test: 'matmul',
+  test: 'products',
 });
+const wgmmaEpilogue = { ...wgmma, file: 'matmul/wgmma_epilogue.cuh' };
 const epilogue = /** @type {const} */ ({
   file: 'matmul/epilogue.cuh',
   source: 'instances/mma_bf16.cu',
@@ -201,12 +202,7 @@ export const mutants = [
     from: 'm.cache.row_index[row] / m.cache.positions',
     to: 'm.cache.row_index[first_row] / m.cache.positions',
   },
-  {
-    ...epilogue,
-    source: 'instances/wgmma_f16.cu',
-    from: 'at + 8 * kColumns',
-    to: 'at + 4 * kColumns',
-  },
+  { ...epilogue, from: 'at + 8 * kColumns', to: 'at + 4 * kColumns' },
   { ...mmaSplit, from: 'if (shared.last) m.tickets[tile] = 0;', to: '' },
   {
     ...mmaSplit,
@@ -219,40 +215,132 @@ export const mutants = [
     to: '(m.tickets[tile] += 1)',
   },
   // sm_90a: mbarriers, TMA, wgmma
-  { ...wgmma, from: 'mbarrier_wait(&shared.empty[stage], parity);', to: '' },
-  { ...wgmma, from: 'int stage = 0, parity = 1;', to: 'int stage = 0, parity = 0;' },
-  { ...wgmma, from: 'mbarrier_wait(&shared.full[stage], parity);', to: '' },
   {
     ...wgmma,
-    from: '(kWgmmaRows + kColumns) * kWgmmaStep * static_cast<int>(sizeof(T))',
-    to: 'kWgmmaRows * kWgmmaStep * static_cast<int>(sizeof(T))',
+    from: 'step < steps; ++step) {\n      mbarrier_wait(&shared.empty[place.stage], place.parity);',
+    to: 'step < steps; ++step) {',
   },
+  { ...wgmma, from: 'place{0, 1};', to: 'place{0, 0};' },
   {
     ...wgmma,
-    from: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers);',
-    to: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers - 1);',
+    from: 'mbarrier_wait(&shared.full[place.stage], place.parity);\n      wgmma_fence();',
+    to: 'wgmma_fence();',
   },
-  {
-    ...wgmma,
-    from: '        wgmma_wait<1>();\n        __syncwarp();',
-    to: '        __syncwarp();',
-  },
+  { ...wgmma, from: 'kShape.stage_bytes());', to: 'kShape.stage_bytes() / 2);' },
+  { ...wgmma, from: '4 * kGroups);  // one arrival', to: '4 * kGroups - 1);  // one arrival' },
+  { ...wgmma, from: '      wgmma_wait<1>();\n', to: '' },
   {
     ...wgmma,
     from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
     to: '    mbarrier_init_fence();\n  }',
   },
+  { ...wgmma, from: '        --early;', to: '        early -= 2;' },
   {
     ...wgmma,
-    from: '    barrier_sync(1 + consumer, 128);\n    wgmma_wait<0>();',
-    to: '    wgmma_wait<0>();',
+    file: 'ptx/operand.cuh',
+    from: 'swizzled_operand(shared_address(tile)) + k * 2;',
+    to: 'swizzled_operand(shared_address(tile)) + k;',
   },
-  { ...wgmma, from: '        --early;', to: '        early -= 2;' },
-  { ...wgmma, from: '      residual = next;\n', to: '' },
-  { ...wgmma, from: '+ k * 32;', to: '+ k * 16;' },
-  { ...wgmma, from: 'uint64_t{1024 >> 4} << 32', to: 'uint64_t{512 >> 4} << 32' },
-  { ...wgmma, from: 'step > 0 || k > 0', to: 'true' },
-  { ...wgmma, from: 'tile.row + consumer * 64 + warp * 16', to: 'tile.row + warp * 16' },
+  {
+    ...wgmma,
+    file: 'ptx/operand.cuh',
+    from: 'uint64_t{1024 >> 4} << 32',
+    to: 'uint64_t{512 >> 4} << 32',
+  },
+  { ...wgmma, from: '!first || k > 0', to: 'true' },
+  { ...wgmma, from: 'slot.left + group * 64 * kWgmmaStep', to: 'slot.left' },
+  {
+    ...wgmma,
+    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
+    to: 'step * kWgmmaStep',
+  },
+  // The way out by slots of the ring and TMA
+  { ...wgmma, from: '      tma_store_wait_read<0>();\n', to: '' },
+  {
+    ...wgmma,
+    from: 'stage_before(1 + kGroups - group)',
+    to: 'stage_before(kGroups - group)',
+  },
+  {
+    ...wgmma,
+    from: '      proxy_fence();\n      output.meet();\n      if (thread',
+    to: '      output.meet();\n      if (thread',
+  },
+  { ...wgmma, from: '      output.meet();\n      if (thread', to: '      if (thread' },
+  {
+    ...wgmma,
+    from: '      mbarrier_wait(&shared.full[place.stage], place.parity);\n      __syncwarp();',
+    to: '      __syncwarp();',
+  },
+  {
+    ...wgmma,
+    from: '++group) {\n      mbarrier_wait(&shared.empty[place.stage], place.parity);',
+    to: '++group) {',
+  },
+  {
+    ...wgmma,
+    from: '      if (of_group != group && lane == 0) mbarrier_arrive(&shared.empty[place.stage]);\n',
+    to: '',
+  },
+  { ...wgmma, from: '    going_out = false;\n', to: '' },
+  { ...wgmma, from: '  if (thread == 0) tma_store_wait<0>();\n', to: '' },
+  {
+    ...wgmma,
+    from: '        output.gather_rows(slot);\n        output.meet();',
+    to: '        output.gather_rows(slot);',
+  },
+  {
+    ...wgmma,
+    from: '      output.scatter_rows(slot);\n      __syncwarp();',
+    to: '      output.scatter_rows(slot);',
+  },
+  {
+    ...wgmmaEpilogue,
+    from: '        store_matrices_transposed(row, now);',
+    to: '        store_matrices(row, now);',
+  },
+  {
+    ...wgmmaEpilogue,
+    from: '          load_matrices_transposed(old, row);',
+    to: '          load_matrices(old, row);',
+  },
+  { ...wgmmaEpilogue, from: 'pair < (kRight + 15) / 16', to: 'pair < kRight / 16' },
+  { ...wgmmaEpilogue, from: '(chunk % 8 ^ row % 8) * 8', to: 'chunk % 8 * 8' },
+  { ...wgmmaEpilogue, from: 'row < m_.rows ? row_offset', to: 'row <= m_.rows ? row_offset' },
+  { ...wgmmaEpilogue, from: 'scale(x_row + 1, out)', to: 'scale(x_row, out)' },
+  {
+    ...wgmmaEpilogue,
+    from: '    meet();\n  }\n\n  __device__ __forceinline__ void activate',
+    to: '  }\n\n  __device__ __forceinline__ void activate',
+  },
+  { ...wgmmaEpilogue, from: '    meet();  // the biases', to: '    // the biases' },
+  {
+    ...wgmmaEpilogue,
+    from: '(kSwapped ? group : box) * 64',
+    to: '(kSwapped ? 0 : box) * 64',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/wgmma_maps.cpp',
+    source: 'matmul/wgmma_maps.cpp',
+    from: 'm.rows, m.out, m.y_stride, box_rows',
+    to: 'm.rows + 1, m.out, m.y_stride, box_rows',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/wgmma_maps.cpp',
+    source: 'matmul/wgmma_maps.cpp',
+    from: 'm.rows, m.out, m.y_stride, box_rows',
+    to: 'm.rows, m.out + 1, m.y_stride, box_rows',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/choose.cpp',
+    source: 'matmul/choose.cpp',
+    test: 'choose',
+    from: 'bytes * busy / kAllPorts',
+    to: 'bytes / kAllPorts',
+  },
   // Sampling and revealing
   {
     ...sample,
@@ -343,12 +431,6 @@ export const mutants = [
     to: 'if (line >= p.height) return -1;',
   },
   {
-    ...wgmma,
-    test: 'convolution',
-    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
-    to: 'step * kWgmmaStep',
-  },
-  {
     ...statistics,
     from: '  __syncthreads();\n\n  const int of_group',
     to: '  const int of_group',
@@ -409,8 +491,8 @@ export const controls = [
   {
     ...wgmma,
     source: 'instances/wgmma_bf16.cu',
-    from: 'step > 0 || k > 0',
-    to: '!(step == 0 && k == 0)',
+    from: '!first || k > 0',
+    to: '!(first && k == 0)',
   },
   { ...put, from: 'run < p.run_count', to: 'run != p.run_count' },
 ];
