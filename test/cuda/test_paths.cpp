@@ -17,8 +17,9 @@ emulator::Counters of_matmul(const Subject& subject, int rows, int out, int in) 
   auto x = backend->allocate(ElementType::activation, rows, in),
        y = backend->allocate(ElementType::activation, rows, out);
   stream->upload(to_floats(random.matrix(rows, in)).data(), rows, in, *x);
+  const Input residual{*y};
   emulator::counters = {};
-  stream->run(Matmul{.layer = *layer, .out = out, .in = in, .x = {*x}, .rows = rows, .y = *y});
+  stream->run(Matmul{.layer = *layer, .out = out, .in = in, .x = {*x}, .rows = rows, .residual = &residual, .y = *y});
   stream->synchronize();
   return emulator::counters;
 }
@@ -64,7 +65,8 @@ int main() {
   for (const auto& subject : subjects(Variety::devices)) {
     const bool hopper = subject->name().find("sm_90") == 0;
     const auto large = of_matmul(*subject, 260, 256, 130), small = of_matmul(*subject, 20, 64, 300);
-    check(hopper ? large.wgmma > 0 && large.tma_loads > 0 && large.mma == 0 : large.mma > 0 && large.wgmma == 0,
+    check(hopper ? large.wgmma > 0 && large.tma_loads > 0 && large.tma_stores > 0 && large.mma == 0
+                 : large.mma > 0 && large.wgmma == 0,
           subject->name() + ": a large product");
     check(small.mma > 0 && small.wgmma == 0, subject->name() + ": a small product");
     check(large.bank_conflicts == 0 && small.bank_conflicts == 0, subject->name() + ": bank conflicts of products");
