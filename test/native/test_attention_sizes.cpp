@@ -98,17 +98,20 @@ void compare(const Subject& subject, Backend& backend, int heads, const std::vec
 }  // namespace
 
 int main() {
-  const std::vector<int> queries{1, 63, 64, 65, 257}, keys{1, 16, 255, 256, 257, 272, 273, 1025};
+  const int all_queries[] = {1, 63, 64, 65, 257}, all_keys[] = {1, 16, 255, 256, 257, 272, 273, 1025};
   for (const auto& subject : subjects(Variety::devices)) {
     auto backend = subject->open();
-    for (size_t k = 0; k < keys.size(); ++k) {
-      for (size_t i = 0; i < queries.size(); ++i) {
-        // Emulated, every number meets others, but not all of them.
-        const size_t turn = (i + 3 * k) % queries.size();
-        if (subject->slow() && turn != 0 && (subject->watched() || turn != 2)) continue;
-        compare(*subject, *backend, 1 + static_cast<int>(i + k) % kFullHeads, {queries[i], 0, (queries[i] + 1) / 2},
-                keys[k]);
+    int turn = 0;
+    for (const int keys : all_keys) {
+      // Emulated, every number meets others, but not all of them; watched, it is enough that each meets one.
+      const bool skips = subject->watched() && (keys == 1 || keys == 255 || keys == 256 || keys == 272);
+      for (const int queries : all_queries) {
+        ++turn;
+        const bool picked = turn % 5 == 0 || (turn % 5 == 3 && !subject->watched());
+        if (subject->slow() && (skips || !picked)) continue;
+        compare(*subject, *backend, 1 + turn % kFullHeads, {queries, 0, (queries + 1) / 2}, keys);
       }
+      turn += 3;
     }
   }
   return report("attention_sizes");
