@@ -234,14 +234,14 @@ export const mutants = [
   {
     ...attentionWgmma,
     by: 'tsan forward lazy',
-    from: '    __syncthreads();  // nobody reads these keys',
-    to: '    // nobody reads these keys',
+    from: '      mbarrier_wait(&shared.keys_read, parity);\n',
+    to: '',
   },
   {
     ...attentionWgmma,
     by: 'tsan forward lazy',
-    from: '      __syncthreads();  // nobody reads these values',
-    to: '      // nobody reads these values',
+    from: '      mbarrier_wait(&shared.values_read, parity);\n',
+    to: '',
   },
   {
     ...attentionWgmma,
@@ -277,7 +277,12 @@ export const mutants = [
     to: 'shared_address(tile) + k * 1024',
   },
   { ...attentionWgmma, from: 'if (row >= rows) continue;', to: '' },
-  { ...attentionWgmma, by: 'tsan forward lazy', from: '  __syncwarp();\n', to: '' },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '  __syncwarp();\n#pragma unroll',
+    to: '#pragma unroll',
+  },
   {
     ...attentionShape,
     from: 'p.multiprocessors / p.heads,',
