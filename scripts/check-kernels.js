@@ -111,7 +111,7 @@ function faults({ name, target, registers, localLoads, localStores, mma, wgmma, 
   if (localLoads + localStores > 0) found.push('uses local memory');
   if (/^(matmul_mma|attention|wide_attention)_kernel/.test(name) && mma === 0)
     found.push('has no HMMA');
-  if (/^matmul_wgmma_kernel/.test(name) && (wgmma === 0 || tma === 0))
+  if (/_wgmma_kernel/.test(name) && (wgmma === 0 || tma === 0))
     found.push('has no HGMMA or no UTMALDG');
   return found.map((fault) => `${name} for ${target} ${fault}`);
 }

@@ -4,7 +4,7 @@
  * @typedef {object} Mutant
  * @property {string} file of native/cuda
  * @property {string} [source] that includes the file; the file itself where there is none
- * @property {'matmul' | 'products' | 'choose' | 'attention' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {'matmul' | 'products' | 'choose' | 'attention' | 'attention_sizes' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
  * @property {string} [by] the run that catches it, tried first
  * @property {string} from
  * @property {string} to
@@ -35,6 +35,12 @@ const attention = /** @type {const} */ ({
   test: 'attention',
 });
 const attentionGroups = { ...attention, source: 'instances/attention_small_f16.cu' };
+const attentionWgmma = /** @type {const} */ ({
+  file: 'kernels/attention_wgmma.cuh',
+  source: 'instances/attention_wgmma_f16.cu',
+  test: 'attention_sizes',
+});
+const attentionShape = /** @type {const} */ ({ file: 'ops/attention_shape.cpp', test: 'paths' });
 const sample = /** @type {const} */ ({
   file: 'kernels/sample.cuh',
   source: 'ops/sample.cu',
@@ -139,7 +145,7 @@ export const mutants = [
     from: '    __syncthreads();\n    if (own_group > 0 || !active) return;',
     to: '    if (own_group > 0 || !active) return;',
   },
-  { ...attentionGroups, from: 'if (first < kStep) {', to: 'if (first == 0) {' },
+  { ...attentionGroups, from: 'if (first < step) {', to: 'if (first == 0) {' },
   { ...attentionGroups, from: 'partial.sum[half][lane] * scale', to: 'partial.sum[half][lane]' },
   { ...attentionGroups, from: 'mixed[d][i] * own_scale + partial', to: 'mixed[d][i] + partial' },
   // Fragments, swizzles, tails
@@ -160,8 +166,8 @@ export const mutants = [
     ...attention,
     file: 'kernels/attention.h',
     test: 'paths',
-    from: '(kDim / 8 | 1) * 8',
-    to: 'kDim',
+    from: '(dim / 8 | 1) * 8',
+    to: 'dim',
   },
   { ...attention, from: 'load_matrices_transposed(b,', to: 'load_matrices(b,' },
   { ...attention, from: 'thread * 2 + i % 2 >= left', to: 'thread * 2 + i % 2 > left' },
@@ -183,8 +189,116 @@ export const mutants = [
   { ...attention, from: 'mixed[d][2 * half + 1] *= rescale;', to: '' },
   {
     ...attention,
-    from: 'branch) * a.cache_heads + head) * a.positions',
-    to: 'branch) * gridDim.y + head) * a.positions',
+    file: 'kernels/attention_block.cuh',
+    from: 'branch * a.cache_heads + head',
+    to: 'branch * gridDim.y + head',
+  },
+  // Attention by wgmma: one pass, or one after the other
+  { ...attentionWgmma, from: ' - offset[i / 2]', to: '' },
+  { ...attentionWgmma, from: ' - offset[i / 2]', to: ' - offset[0]' },
+  { ...attentionWgmma, from: 'if (left >= end * 8) return;', to: 'if (left > 0) return;' },
+  { ...attentionWgmma, from: 'thread * 2 + i % 2 >= left', to: 'thread * 2 + i % 2 > left' },
+  {
+    ...attentionWgmma,
+    from: 'shared.values_here[part], parity',
+    to: 'shared.values_here[0], parity',
+  },
+  { ...attentionWgmma, from: 'shared.keys_here[half], parity', to: 'shared.keys_here[0], parity' },
+  { ...attentionWgmma, from: '          sum[half] *= rescale;\n', to: '' },
+  { ...attentionWgmma, from: '            mixed[d * 4 + 2 * half + 1] *= rescale;\n', to: '' },
+  { ...attentionWgmma, from: '        largest[half] = most;\n', to: '' },
+  { ...attentionWgmma, from: 'first > 0 || step > 0', to: 'step > 0' },
+  { ...attentionWgmma, from: ', parity ^= 1) {', to: ') {' },
+  { ...attentionWgmma, from: 'left > kWgmmaKeys;', to: 'left >= kWgmmaKeys;' },
+  { ...attentionWgmma, from: 'half * kWgmmaHalfKeys, unit', to: 'half * kWgmmaHalfKeys, head' },
+  {
+    ...attentionWgmma,
+    source: 'instances/attention_wgmma_bf16.cu',
+    file: 'kernels/attention_block.cuh',
+    from: 'branch * a.cache_heads + head',
+    to: 'branch * gridDim.y + head',
+  },
+  {
+    ...attentionWgmma,
+    file: 'tensor_map.cpp',
+    source: 'tensor_map.cpp',
+    from: 'row * static_cast<cuuint64_t>(rows)',
+    to: 'row * kBoxColumns',
+  },
+  {
+    ...attentionWgmma,
+    file: 'ops/attention.cu',
+    source: 'ops/attention.cu',
+    from: 'attention_maps(arguments, rows.count,',
+    to: 'attention_maps(arguments, rows.most,',
+  },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '      mbarrier_wait(&shared.keys_read, parity);\n',
+    to: '',
+  },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '      mbarrier_wait(&shared.values_read, parity);\n',
+    to: '',
+  },
+  {
+    ...attentionWgmma,
+    from: 'expecting(&here[half], sizeof(tile[half]))',
+    to: 'expecting(&here[half], 1024)',
+  },
+  {
+    ...attentionWgmma,
+    from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
+    to: '    mbarrier_init_fence();\n  }',
+  },
+  {
+    ...attentionWgmma,
+    from: '    wgmma_wait<0>();\n    wgmma_results(score[0]);',
+    to: '    wgmma_results(score[0]);',
+  },
+  {
+    ...attentionWgmma,
+    from: 'shared.values_here[part], parity);\n      wgmma_fence();',
+    to: 'shared.values_here[part], parity);',
+  },
+  { ...attentionWgmma, from: 'if (rows <= 0) return;', to: 'if (warp * 16 >= rows) return;' },
+  { ...attentionWgmma, from: '*high = fragment(2 * step + 1)', to: '*high = fragment(2 * step)' },
+  {
+    ...attentionWgmma,
+    from: 'wgmma<T, kWgmmaHalfKeys>(score[half],',
+    to: 'wgmma<T, kWgmmaHalfKeys>(score[0],',
+  },
+  {
+    ...attentionWgmma,
+    file: 'ptx/operand.cuh',
+    from: 'shared_address(tile) + k * 2048',
+    to: 'shared_address(tile) + k * 1024',
+  },
+  { ...attentionWgmma, from: 'if (row >= rows) continue;', to: '' },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '  __syncwarp();\n#pragma unroll',
+    to: '#pragma unroll',
+  },
+  {
+    ...attentionShape,
+    from: 'p.multiprocessors / p.heads,',
+    to: 'p.multiprocessors / p.heads + 1,',
+  },
+  { ...attentionShape, from: 'kMostSharingWarps(dim) / block_warps', to: 'kMostGroups(dim)' },
+  {
+    ...attentionShape,
+    from: 'if (few * p.heads >= p.multiprocessors) return',
+    to: 'if (few > 1) return',
+  },
+  {
+    ...attentionShape,
+    from: 'p.block_shared / static_cast<int>(attention_group_bytes(dim, rows))',
+    to: 'kMostGroups(dim)',
   },
   // Epilogue, cache scatter, split products
   { ...epilogue, from: 'if (i < columns) y[i].bits', to: 'y[i].bits' },
@@ -488,6 +602,11 @@ export const controls = [
     to: 'position + (1 + s.tokens) * branch',
   },
   { ...attentionGroups, from: 'if (rows <= 0) return;', to: 'if (rows < 1) return;' },
+  {
+    ...attentionWgmma,
+    from: 'const bool more = left > kWgmmaKeys;',
+    to: 'const bool more = first + kWgmmaKeys < a.positions;',
+  },
   {
     ...wgmma,
     source: 'instances/wgmma_bf16.cu',

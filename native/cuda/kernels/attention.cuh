@@ -194,7 +194,7 @@ __global__ void __launch_bounds__(32 * (kMostGroups > 1 ? kMostSharingWarps(kDim
   }
   if constexpr (kMostGroups > 1) {
     copy_async_wait<0>();  // of a group without keys
-    static_assert(kMostWarps(kDim) * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));
+    static_assert(kMostSharingWarps(kDim) / 2 * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));  // two groups or more
     if (own_group > 0) {  // in place of the keys
       auto& partial = reinterpret_cast<PartialSoftmax<kDim>*>(&shared)[warp];
 #pragma unroll

@@ -23,7 +23,8 @@ struct WgmmaAttentionShared {
   using Half = T[kWgmmaHalfKeys * kWgmmaHeadDim];
   T queries[kWgmmaQueries * kWgmmaHeadDim];  // and, in the end, what is mixed for them
   Half keys[2], values[2];
-  uint64_t queries_here, keys_here[2], values_here[2];
+  uint64_t queries_here, keys_here[2], values_here[2];  // TMA has brought them
+  uint64_t keys_read, values_read;                      // every warp has what it wants of them
 };
 
 /// 16 bytes of a row that TMA swizzled.
@@ -44,6 +45,8 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
     prefetch_tensor_map(&maps.keys);
     prefetch_tensor_map(&maps.values);
     mbarrier_init(&shared.queries_here, 1);
+    mbarrier_init(&shared.keys_read, kWgmmaAttentionThreads / 32);
+    mbarrier_init(&shared.values_read, kWgmmaAttentionThreads / 32);
     for (int half = 0; half < 2; ++half) {
       mbarrier_init(&shared.keys_here[half], 1);
       mbarrier_init(&shared.values_here[half], 1);
@@ -69,6 +72,11 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
     load(shared.keys, maps.keys, shared.keys_here, 0);
     load(shared.values, maps.values, shared.values_here, 0);
   }
+
+  const auto has_read = [&](uint64_t& barrier) {
+    __syncwarp();
+    if (lane == 0) mbarrier_arrive(&barrier);
+  };
 
   const bool active = warp * 16 < rows;  // this warp has rows; wgmma wants all four warps, softmax does not
   constexpr int kHalfFragments = kWgmmaHalfKeys / 8, kFragments = 2 * kHalfFragments;
@@ -96,8 +104,11 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
     wgmma_wait<0>();
     wgmma_results(score[0]);
     wgmma_results(score[1]);
-    __syncthreads();  // nobody reads these keys any more, nor in the last turn the queries
-    if (more && threadIdx.x == 0) load(shared.keys, maps.keys, shared.keys_here, first + kWgmmaKeys);
+    has_read(shared.keys_read);
+    if (more && threadIdx.x == 0) {
+      mbarrier_wait(&shared.keys_read, parity);
+      load(shared.keys, maps.keys, shared.keys_here, first + kWgmmaKeys);
+    }
 
     float offset[2];
     if (active) {
@@ -173,13 +184,15 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
     mix(1, std::integral_constant<int, kFirstSteps>(), std::integral_constant<int, kFragments / 2>());
     wgmma_wait<0>();
     wgmma_results(mixed);
-    if (more) {
-      __syncthreads();  // nobody reads these values any more
-      if (threadIdx.x == 0) load(shared.values, maps.values, shared.values_here, first + kWgmmaKeys);
+    has_read(shared.values_read);
+    if (more && threadIdx.x == 0) {
+      mbarrier_wait(&shared.values_read, parity);
+      load(shared.values, maps.values, shared.values_here, first + kWgmmaKeys);
     }
   }
 
-  // The results take the queries' place, to leave in whole lines.
+  // The results take the queries' place, which no warp reads any more, to leave in whole lines.
+  __syncthreads();
   if (!active) return;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {

@@ -82,26 +82,28 @@ void multiply(Fiber* fiber, const Wgmma& wgmma) {
     saw_operands(*fiber, wgmma);  // as its async proxy: was it fenced, or TMA's?
   }
   if (!wgmma.before.empty()) raw_copy(wgmma.d, wgmma.before.data(), wgmma.before.size() * sizeof(float));
-  const auto operand = [&](uint64_t descriptor, int row, int k, bool n_major) {
-    uint16_t bits;
-    raw_copy(&bits, shared_memory + operand_offset(descriptor, row, k, n_major), 2);
-    return to_float(bits, wgmma.element);
+  // Elements (row, 0 .. 16); eight of them lie together where the operand is K-major.
+  const auto read_row = [&](uint64_t descriptor, int row, bool n_major, float* values) {
+    uint16_t bits[16];
+    const int together = n_major ? 1 : 8;
+    for (int k = 0; k < 16; k += together) {
+      raw_copy(bits + k, shared_memory + operand_offset(descriptor, row, k, n_major), 2 * together);
+    }
+    for (int k = 0; k < 16; ++k) values[k] = to_float(bits[k], wgmma.element);
   };
   const int row = fiber->linear % 128 / 32 * 16 + fiber->lane / 4;
   float a[2][16];
   for (int half = 0; half < 2; ++half) {
-    for (int k = 0; k < 16; ++k) {
-      a[half][k] = wgmma.of_registers ? to_float(wgmma.a[half][k], wgmma.element)
-                                      : operand(wgmma.descriptor_a, row + half * 8, k, false);
-    }
+    if (!wgmma.of_registers) read_row(wgmma.descriptor_a, row + half * 8, false, a[half]);
+    for (int k = 0; k < 16 && wgmma.of_registers; ++k) a[half][k] = to_float(wgmma.a[half][k], wgmma.element);
   }
   for (int first = 0; first < wgmma.columns; first += 8) {
     for (int i = 0; i < 2; ++i) {
       const int column = first + fiber->lane % 4 * 2 + i;
-      float sums[2] = {};
+      float sums[2] = {}, b[16];
+      read_row(wgmma.descriptor_b, column, wgmma.of_registers, b);
       for (int k = 0; k < 16; ++k) {
-        const float b = operand(wgmma.descriptor_b, column, k, wgmma.of_registers);
-        for (int half = 0; half < 2; ++half) sums[half] += a[half][k] * b;
+        for (int half = 0; half < 2; ++half) sums[half] += a[half][k] * b[k];
       }
       for (int half = 0; half < 2; ++half) {
         float& d = wgmma.d[first / 2 + half * 2 + i];
