@@ -64,7 +64,7 @@ function demangled(symbol) {
   const match = /\d+((?:[a-z]+_)+kernel)(?:I(.*?)EEv)?/.exec(symbol);
   if (match === null) throw new Error(`${symbol}: expected the name of a kernel`);
   const [, name = '', parameters = ''] = match;
-  const values = [...parameters.matchAll(/(bf16|f16)|Li(\d+)/g)].map(
+  const values = [...parameters.matchAll(/(bf16|f16)|L[ib](\d+)/g)].map(
     ([, type, number]) => type ?? number,
   );
   return values.length > 0 ? `${name}<${values.join(', ')}>` : name;
@@ -111,7 +111,7 @@ function faults({ name, target, registers, localLoads, localStores, mma, wgmma, 
   if (localLoads + localStores > 0) found.push('uses local memory');
   if (/^(matmul_mma|attention|wide_attention)_kernel/.test(name) && mma === 0)
     found.push('has no HMMA');
-  if (/^matmul_wgmma_kernel/.test(name) && (wgmma === 0 || tma === 0))
+  if (/_wgmma_kernel/.test(name) && (wgmma === 0 || tma === 0))
     found.push('has no HGMMA or no UTMALDG');
   return found.map((fault) => `${name} for ${target} ${fault}`);
 }

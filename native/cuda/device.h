@@ -26,6 +26,8 @@ class Device {
   int multiprocessors() const { return multiprocessors_; }
   /// 80 for compute capability 8.0
   int capability() const { return capability_; }
+  /// Bytes of shared memory that a block may ask for.
+  int block_shared() const { return block_shared_; }
 
   /// The runtime's current device is a thread's own: every entry from outside calls this first.
   void make_current() const { check(cudaSetDevice(index_), "choosing the device"); }
@@ -38,7 +40,7 @@ class Device {
   void upload(const void* source, size_t bytes, void* target);
 
  private:
-  int index_, multiprocessors_, capability_;
+  int index_, multiprocessors_, capability_, block_shared_;
   cudaStream_t stream_ = nullptr;  // of allocations and of uploads that belong to no stream
   std::mutex mutex_;
 };

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <ptx.cuh>
 
+#include "../../native/cuda/kernels/attention_wgmma.h"
 #include "../../native/cuda/matmul/mma.h"
 #include "../../native/cuda/matmul/wgmma.h"
-#include "../../native/cuda/ops/attention.h"
 
 using namespace magnets;
 using namespace magnets::cuda;
@@ -16,17 +16,19 @@ int main() {
         std::pair(MmaTile::small, "32, 64, 2, 2, 4")}) {
     std::printf("  \"matmul_mma_kernel<T, %s>\": %zu,\n", name, mma_kernel<bf16>(tile).shared);
   }
-  for (const int columns : {64, 128, 256}) {
-    std::printf("  \"matmul_wgmma_kernel<T, %d>\": %zu,\n", columns, wgmma_kernel<bf16>(columns).shared);
+  for (int i = 0; i < kWgmmaShapeCount; ++i) {
+    const WgmmaShape& shape = kWgmmaShapes[i];
+    std::printf("  \"matmul_wgmma_kernel<T, %d, %d, %d>\": %zu,\n", shape.groups, shape.right, shape.swapped,
+                wgmma_kernel<bf16>(i).shared);
   }
-  std::printf("  \"wide_attention_kernel<T>\": %zu,\n",
-              choose_attention(ComputeType::bf16, kMostWideHeadDim, 128, 1, 1).shared);
+  std::printf("  \"wide_attention_kernel<T>\": %zu,\n", wide_attention_bytes(kMostWideHeadDim));
+  std::printf("  \"attention_wgmma_kernel<T>\": %zu,\n", wgmma_attention_kernel<bf16>().shared);
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
-    for (const int multiprocessors : {1, 1000}) {  // few of them, and so many that warps share keys
-      const AttentionChoice choice = choose_attention(ComputeType::bf16, dim, 128, 1, multiprocessors);
-      const bool last = dim == 128 && multiprocessors == 1000;
-      std::printf("  \"attention_kernel<T, %d, %u>\": %zu%s\n", dim, choice.threads.y, choice.shared, last ? "" : ",");
-    }
+    const int rows = 16 * kMostWarps(dim), groups = kMostGroups(dim);
+    const int sharing_rows = 16 * (kMostSharingWarps(dim) / groups);
+    std::printf("  \"attention_kernel<T, %d, 1>\": %zu,\n", dim, attention_group_bytes(dim, rows));
+    std::printf("  \"attention_kernel<T, %d, %d>\": %zu%s\n", dim, groups,
+                groups * attention_group_bytes(dim, sharing_rows), dim == 128 ? "" : ",");
   }
   std::printf("}\n");
 }

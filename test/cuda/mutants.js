@@ -4,7 +4,7 @@
  * @typedef {object} Mutant
  * @property {string} file of native/cuda
  * @property {string} [source] that includes the file; the file itself where there is none
- * @property {'matmul' | 'attention' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {'matmul' | 'products' | 'choose' | 'attention' | 'attention_sizes' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
  * @property {string} [by] the run that catches it, tried first
  * @property {string} from
  * @property {string} to
@@ -21,8 +21,9 @@ const mmaSplit = { ...mma, source: 'instances/mma_f16.cu' };
 const wgmma = /** @type {const} */ ({
   file: 'matmul/wgmma.cuh',
   source: 'instances/wgmma_f16.cu',
-  test: 'matmul',
+  test: 'products',
 });
+const wgmmaEpilogue = { ...wgmma, file: 'matmul/wgmma_epilogue.cuh' };
 const epilogue = /** @type {const} */ ({
   file: 'matmul/epilogue.cuh',
   source: 'instances/mma_bf16.cu',
@@ -34,6 +35,12 @@ const attention = /** @type {const} */ ({
   test: 'attention',
 });
 const attentionGroups = { ...attention, source: 'instances/attention_small_f16.cu' };
+const attentionWgmma = /** @type {const} */ ({
+  file: 'kernels/attention_wgmma.cuh',
+  source: 'instances/attention_wgmma_f16.cu',
+  test: 'attention_sizes',
+});
+const attentionShape = /** @type {const} */ ({ file: 'ops/attention_shape.cpp', test: 'paths' });
 const sample = /** @type {const} */ ({
   file: 'kernels/sample.cuh',
   source: 'ops/sample.cu',
@@ -143,7 +150,7 @@ export const mutants = [
     from: '    __syncthreads();\n    if (own_group > 0 || !active) return;',
     to: '    if (own_group > 0 || !active) return;',
   },
-  { ...attentionGroups, from: 'if (first < kStep) {', to: 'if (first == 0) {' },
+  { ...attentionGroups, from: 'if (first < step) {', to: 'if (first == 0) {' },
   { ...attentionGroups, from: 'partial.sum[half][lane] * scale', to: 'partial.sum[half][lane]' },
   { ...attentionGroups, from: 'mixed[d][i] * own_scale + partial', to: 'mixed[d][i] + partial' },
   // Fragments, swizzles, tails
@@ -164,8 +171,8 @@ export const mutants = [
     ...attention,
     file: 'kernels/attention.h',
     test: 'paths',
-    from: '(kDim / 8 | 1) * 8',
-    to: 'kDim',
+    from: '(dim / 8 | 1) * 8',
+    to: 'dim',
   },
   { ...attention, from: 'load_matrices_transposed(b,', to: 'load_matrices(b,' },
   { ...attention, from: 'thread * 2 + i % 2 >= left', to: 'thread * 2 + i % 2 > left' },
@@ -187,8 +194,116 @@ export const mutants = [
   { ...attention, from: 'mixed[d][2 * half + 1] *= rescale;', to: '' },
   {
     ...attention,
-    from: 'branch) * a.cache_heads + head) * a.positions',
-    to: 'branch) * gridDim.y + head) * a.positions',
+    file: 'kernels/attention_block.cuh',
+    from: 'branch * a.cache_heads + head',
+    to: 'branch * gridDim.y + head',
+  },
+  // Attention by wgmma: one pass, or one after the other
+  { ...attentionWgmma, from: ' - offset[i / 2]', to: '' },
+  { ...attentionWgmma, from: ' - offset[i / 2]', to: ' - offset[0]' },
+  { ...attentionWgmma, from: 'if (left >= end * 8) return;', to: 'if (left > 0) return;' },
+  { ...attentionWgmma, from: 'thread * 2 + i % 2 >= left', to: 'thread * 2 + i % 2 > left' },
+  {
+    ...attentionWgmma,
+    from: 'shared.values_here[part], parity',
+    to: 'shared.values_here[0], parity',
+  },
+  { ...attentionWgmma, from: 'shared.keys_here[half], parity', to: 'shared.keys_here[0], parity' },
+  { ...attentionWgmma, from: '          sum[half] *= rescale;\n', to: '' },
+  { ...attentionWgmma, from: '            mixed[d * 4 + 2 * half + 1] *= rescale;\n', to: '' },
+  { ...attentionWgmma, from: '        largest[half] = most;\n', to: '' },
+  { ...attentionWgmma, from: 'first > 0 || step > 0', to: 'step > 0' },
+  { ...attentionWgmma, from: ', parity ^= 1) {', to: ') {' },
+  { ...attentionWgmma, from: 'left > kWgmmaKeys;', to: 'left >= kWgmmaKeys;' },
+  { ...attentionWgmma, from: 'half * kWgmmaHalfKeys, unit', to: 'half * kWgmmaHalfKeys, head' },
+  {
+    ...attentionWgmma,
+    source: 'instances/attention_wgmma_bf16.cu',
+    file: 'kernels/attention_block.cuh',
+    from: 'branch * a.cache_heads + head',
+    to: 'branch * gridDim.y + head',
+  },
+  {
+    ...attentionWgmma,
+    file: 'tensor_map.cpp',
+    source: 'tensor_map.cpp',
+    from: 'row * static_cast<cuuint64_t>(rows)',
+    to: 'row * kBoxColumns',
+  },
+  {
+    ...attentionWgmma,
+    file: 'ops/attention.cu',
+    source: 'ops/attention.cu',
+    from: 'attention_maps(arguments, rows.count,',
+    to: 'attention_maps(arguments, rows.most,',
+  },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '      mbarrier_wait(&shared.keys_read, parity);\n',
+    to: '',
+  },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '      mbarrier_wait(&shared.values_read, parity);\n',
+    to: '',
+  },
+  {
+    ...attentionWgmma,
+    from: 'expecting(&here[half], sizeof(tile[half]))',
+    to: 'expecting(&here[half], 1024)',
+  },
+  {
+    ...attentionWgmma,
+    from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
+    to: '    mbarrier_init_fence();\n  }',
+  },
+  {
+    ...attentionWgmma,
+    from: '    wgmma_wait<0>();\n    wgmma_results(score[0]);',
+    to: '    wgmma_results(score[0]);',
+  },
+  {
+    ...attentionWgmma,
+    from: 'shared.values_here[part], parity);\n      wgmma_fence();',
+    to: 'shared.values_here[part], parity);',
+  },
+  { ...attentionWgmma, from: 'if (rows <= 0) return;', to: 'if (warp * 16 >= rows) return;' },
+  { ...attentionWgmma, from: '*high = fragment(2 * step + 1)', to: '*high = fragment(2 * step)' },
+  {
+    ...attentionWgmma,
+    from: 'wgmma<T, kWgmmaHalfKeys>(score[half],',
+    to: 'wgmma<T, kWgmmaHalfKeys>(score[0],',
+  },
+  {
+    ...attentionWgmma,
+    file: 'ptx/operand.cuh',
+    from: 'shared_address(tile) + k * 2048',
+    to: 'shared_address(tile) + k * 1024',
+  },
+  { ...attentionWgmma, from: 'if (row >= rows) continue;', to: '' },
+  {
+    ...attentionWgmma,
+    by: 'tsan forward lazy',
+    from: '  __syncwarp();\n#pragma unroll',
+    to: '#pragma unroll',
+  },
+  {
+    ...attentionShape,
+    from: 'p.multiprocessors / p.heads,',
+    to: 'p.multiprocessors / p.heads + 1,',
+  },
+  { ...attentionShape, from: 'kMostSharingWarps(dim) / block_warps', to: 'kMostGroups(dim)' },
+  {
+    ...attentionShape,
+    from: 'if (few * p.heads >= p.multiprocessors) return',
+    to: 'if (few > 1) return',
+  },
+  {
+    ...attentionShape,
+    from: 'p.block_shared / static_cast<int>(attention_group_bytes(dim, rows))',
+    to: 'kMostGroups(dim)',
   },
   // Epilogue, cache scatter, split products
   { ...epilogue, from: 'if (i < columns) y[i].bits', to: 'y[i].bits' },
@@ -207,12 +322,7 @@ export const mutants = [
     to: 'm.cache.row_index[first_row] / m.cache.positions',
   },
   { ...epilogue, from: '1.0f - 2.0f * reciprocal', to: '1.0f - reciprocal' },
-  {
-    ...epilogue,
-    source: 'instances/wgmma_f16.cu',
-    from: 'at + 8 * kColumns',
-    to: 'at + 4 * kColumns',
-  },
+  { ...epilogue, from: 'at + 8 * kColumns', to: 'at + 4 * kColumns' },
   { ...mmaSplit, from: 'if (shared.last) m.tickets[tile] = 0;', to: '' },
   {
     ...mmaSplit,
@@ -225,40 +335,132 @@ export const mutants = [
     to: '(m.tickets[tile] += 1)',
   },
   // sm_90a: mbarriers, TMA, wgmma
-  { ...wgmma, from: 'mbarrier_wait(&shared.empty[stage], parity);', to: '' },
-  { ...wgmma, from: 'int stage = 0, parity = 1;', to: 'int stage = 0, parity = 0;' },
-  { ...wgmma, from: 'mbarrier_wait(&shared.full[stage], parity);', to: '' },
   {
     ...wgmma,
-    from: '(kWgmmaRows + kColumns) * kWgmmaStep * static_cast<int>(sizeof(T))',
-    to: 'kWgmmaRows * kWgmmaStep * static_cast<int>(sizeof(T))',
+    from: 'step < steps; ++step) {\n      mbarrier_wait(&shared.empty[place.stage], place.parity);',
+    to: 'step < steps; ++step) {',
   },
+  { ...wgmma, from: 'place{0, 1};', to: 'place{0, 0};' },
   {
     ...wgmma,
-    from: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers);',
-    to: 'mbarrier_init(&shared.empty[stage], 4 * kConsumers - 1);',
+    from: 'mbarrier_wait(&shared.full[place.stage], place.parity);\n      wgmma_fence();',
+    to: 'wgmma_fence();',
   },
-  {
-    ...wgmma,
-    from: '        wgmma_wait<1>();\n        __syncwarp();',
-    to: '        __syncwarp();',
-  },
+  { ...wgmma, from: 'kShape.stage_bytes());', to: 'kShape.stage_bytes() / 2);' },
+  { ...wgmma, from: '4 * kGroups);  // one arrival', to: '4 * kGroups - 1);  // one arrival' },
+  { ...wgmma, from: '      wgmma_wait<1>();\n', to: '' },
   {
     ...wgmma,
     from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
     to: '    mbarrier_init_fence();\n  }',
   },
+  { ...wgmma, from: '        --early;', to: '        early -= 2;' },
   {
     ...wgmma,
-    from: '    barrier_sync(1 + consumer, 128);\n    wgmma_wait<0>();',
-    to: '    wgmma_wait<0>();',
+    file: 'ptx/operand.cuh',
+    from: 'swizzled_operand(shared_address(tile)) + k * 2;',
+    to: 'swizzled_operand(shared_address(tile)) + k;',
   },
-  { ...wgmma, from: '        --early;', to: '        early -= 2;' },
-  { ...wgmma, from: '      residual = next;\n', to: '' },
-  { ...wgmma, from: '+ k * 32;', to: '+ k * 16;' },
-  { ...wgmma, from: 'uint64_t{1024 >> 4} << 32', to: 'uint64_t{512 >> 4} << 32' },
-  { ...wgmma, from: 'step > 0 || k > 0', to: 'true' },
-  { ...wgmma, from: 'tile.row + consumer * 64 + warp * 16', to: 'tile.row + warp * 16' },
+  {
+    ...wgmma,
+    file: 'ptx/operand.cuh',
+    from: 'uint64_t{1024 >> 4} << 32',
+    to: 'uint64_t{512 >> 4} << 32',
+  },
+  { ...wgmma, from: '!first || k > 0', to: 'true' },
+  { ...wgmma, from: 'slot.left + group * 64 * kWgmmaStep', to: 'slot.left' },
+  {
+    ...wgmma,
+    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
+    to: 'step * kWgmmaStep',
+  },
+  // The way out by slots of the ring and TMA
+  { ...wgmma, from: '      tma_store_wait_read<0>();\n', to: '' },
+  {
+    ...wgmma,
+    from: 'stage_before(1 + kGroups - group)',
+    to: 'stage_before(kGroups - group)',
+  },
+  {
+    ...wgmma,
+    from: '      proxy_fence();\n      output.meet();\n      if (thread',
+    to: '      output.meet();\n      if (thread',
+  },
+  { ...wgmma, from: '      output.meet();\n      if (thread', to: '      if (thread' },
+  {
+    ...wgmma,
+    from: '      mbarrier_wait(&shared.full[place.stage], place.parity);\n      __syncwarp();',
+    to: '      __syncwarp();',
+  },
+  {
+    ...wgmma,
+    from: '++group) {\n      mbarrier_wait(&shared.empty[place.stage], place.parity);',
+    to: '++group) {',
+  },
+  {
+    ...wgmma,
+    from: '      if (of_group != group && lane == 0) mbarrier_arrive(&shared.empty[place.stage]);\n',
+    to: '',
+  },
+  { ...wgmma, from: '    going_out = false;\n', to: '' },
+  { ...wgmma, from: '  if (thread == 0) tma_store_wait<0>();\n', to: '' },
+  {
+    ...wgmma,
+    from: '        output.gather_rows(slot);\n        output.meet();',
+    to: '        output.gather_rows(slot);',
+  },
+  {
+    ...wgmma,
+    from: '      output.scatter_rows(slot);\n      __syncwarp();',
+    to: '      output.scatter_rows(slot);',
+  },
+  {
+    ...wgmmaEpilogue,
+    from: '        store_matrices_transposed(row, now);',
+    to: '        store_matrices(row, now);',
+  },
+  {
+    ...wgmmaEpilogue,
+    from: '          load_matrices_transposed(old, row);',
+    to: '          load_matrices(old, row);',
+  },
+  { ...wgmmaEpilogue, from: 'pair < (kRight + 15) / 16', to: 'pair < kRight / 16' },
+  { ...wgmmaEpilogue, from: '(chunk % 8 ^ row % 8) * 8', to: 'chunk % 8 * 8' },
+  { ...wgmmaEpilogue, from: 'row < m_.rows ? row_offset', to: 'row <= m_.rows ? row_offset' },
+  { ...wgmmaEpilogue, from: 'scale(x_row + 1, out)', to: 'scale(x_row, out)' },
+  {
+    ...wgmmaEpilogue,
+    from: '    meet();\n  }\n\n  __device__ __forceinline__ void activate',
+    to: '  }\n\n  __device__ __forceinline__ void activate',
+  },
+  { ...wgmmaEpilogue, from: '    meet();  // the biases', to: '    // the biases' },
+  {
+    ...wgmmaEpilogue,
+    from: '(kSwapped ? group : box) * 64',
+    to: '(kSwapped ? 0 : box) * 64',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/wgmma_maps.cpp',
+    source: 'matmul/wgmma_maps.cpp',
+    from: 'm.rows, m.out, m.y_stride, box_rows',
+    to: 'm.rows + 1, m.out, m.y_stride, box_rows',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/wgmma_maps.cpp',
+    source: 'matmul/wgmma_maps.cpp',
+    from: 'm.rows, m.out, m.y_stride, box_rows',
+    to: 'm.rows, m.out + 1, m.y_stride, box_rows',
+  },
+  {
+    ...wgmma,
+    file: 'matmul/choose.cpp',
+    source: 'matmul/choose.cpp',
+    test: 'choose',
+    from: 'bytes * busy / kAllPorts',
+    to: 'bytes / kAllPorts',
+  },
   // Sampling and revealing
   {
     ...sample,
@@ -375,12 +577,6 @@ export const mutants = [
     to: 'if (line >= p.height) return -1;',
   },
   {
-    ...wgmma,
-    test: 'convolution',
-    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
-    to: 'step * kWgmmaStep',
-  },
-  {
     ...statistics,
     from: '  __syncthreads();\n\n  const int of_group',
     to: '  const int of_group',
@@ -439,10 +635,15 @@ export const controls = [
   },
   { ...attentionGroups, from: 'if (rows <= 0) return;', to: 'if (rows < 1) return;' },
   {
+    ...attentionWgmma,
+    from: 'const bool more = left > kWgmmaKeys;',
+    to: 'const bool more = first + kWgmmaKeys < a.positions;',
+  },
+  {
     ...wgmma,
     source: 'instances/wgmma_bf16.cu',
-    from: 'step > 0 || k > 0',
-    to: '!(step == 0 && k == 0)',
+    from: '!first || k > 0',
+    to: '!(first && k == 0)',
   },
   { ...put, from: 'run < p.run_count', to: 'run != p.run_count' },
 ];

@@ -228,4 +228,17 @@ inline double norm_bound(const reference::Matrix& x, const reference::NormValues
   return unscaled * std::abs(norm.weight[column]) + 4 * kUnit * (1 + std::abs(norm.bias[column]));
 }
 
+/// How far attention may be from the reference, of queries, keys and values that are at most so large. A score adds
+/// head_dim products in f32, of queries and keys that have an error under QK norm, scaled; softmax turns its absolute
+/// error into a relative one of the power, which has a few units of its own; the mix adds as many products as there are
+/// positions, and is bounded by the largest value. The power, as the mix's factor, and the mix are rounded to
+/// activations.
+inline double attention_bound(const Subject& subject, int head_dim, int positions, double query, double key,
+                              double value, double norm_error = 0) {
+  const double score_error =
+      ((head_dim + 2) * kUnit * query * key + norm_error * (query + key + norm_error)) * std::sqrt(head_dim);
+  return (2 * score_error + (positions + 16) * kUnit) * value + 2 * subject.roundoff(value) +
+         positions * subject.tiny() * value;
+}
+
 }  // namespace magnets::test

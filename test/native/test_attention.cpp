@@ -135,20 +135,13 @@ void compare(const Subject& subject, Backend& backend, int full_heads, int heads
         for (int i = 0; i < inner; ++i) queries.at(row - first, i) = projected[0].at(row, i);
       }
       reference::attention(queries, keys[branch], values[branch], heads, expected);
-      // A score adds head_dim products in f32, of queries and keys that have an error under QK norm, scaled; softmax
-      // turns its absolute error into a relative one of the power, which has a few units of its own; the mix adds as
-      // many products as there are positions, and is bounded by the largest value. The power, as the mix's factor, and
-      // the mix are rounded to activations.
       const auto largest = [](const reference::Matrix& m) {
         double most = 0;
         for (const double value : m.values) most = std::max(most, std::abs(value));
         return most;
       };
-      const double query = largest(queries), key = largest(keys[branch]), most = largest(values[branch]);
-      const double score_error =
-          ((head_dim + 2) * kUnit * query * key + norm_error * (query + key + norm_error)) * std::sqrt(head_dim);
-      const double bound = (2 * score_error + (positions + 16) * kUnit) * most + 2 * subject.roundoff(most) +
-                           positions * subject.tiny() * most;
+      const double bound = attention_bound(subject, head_dim, positions, largest(queries), largest(keys[branch]),
+                                           largest(values[branch]), norm_error);
       for (int row = first; row < last; ++row) {
         for (int i = 0; i < inner; ++i) {
           check_near(actual[static_cast<size_t>(row) * out.columns + i], expected.at(row - first, i), bound, what);

@@ -71,12 +71,14 @@ void compare(const Subject& subject, Backend& backend, const Case& c, WeightForm
       for (int i = 0; i < c.used_in; ++i) magnitude += std::abs(x.at(row, i) * weight.at(o, i));
       magnitude = times * magnitude + old;
       // A sum of n rounded products errs by at most n units of its magnitude; the slope of GELU and SiLU is below 1.13
-      // and their approximation errs by 1e-7 of |x| (kernels.inl) and a few roundings. That of tanh is at most 1.
+      // and their approximation errs by 1e-7 of |x| (kernels.inl), or as the subject says, and a few roundings. That of
+      // tanh is at most 1.
       double bound = (c.used_in + 2 + times) * kUnit * magnitude;
       if (kind.activation == Activation::tanh) {
         bound += 2e-7 + 8 * kUnit;
       } else if (kind.activation != Activation::none) {
-        bound = 1.13 * bound + 2e-7 * magnitude + 8 * kUnit * magnitude;
+        const double error = kind.activation == Activation::gelu_tanh ? subject.gelu_tanh_error() : 2e-7;
+        bound = 1.13 * bound + (error + 8 * kUnit) * magnitude;
       }
       // The result is rounded, and so is what is half way to it.
       if (type == ElementType::activation) {

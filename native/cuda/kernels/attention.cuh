@@ -7,7 +7,7 @@
 #include <ptx.cuh>
 #include <type_traits>
 
-#include "attention.h"
+#include "attention_block.cuh"
 
 namespace magnets::cuda {
 
@@ -41,26 +41,25 @@ __device__ __forceinline__ void load_tile(T* tile, int most, const T* matrix, si
 }
 
 /// A block: 16 rows for each warp of a group, of one branch and head; blockDim (threads of a group, groups).
-template <class T, int kDim, int kGroups>
-__global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
+template <class T, int kDim, int kMostGroups>
+__global__ void __launch_bounds__(32 * (kMostGroups > 1 ? kMostSharingWarps(kDim) : kMostWarps(kDim)),
+                                  kMostGroups > 1 ? 1 : 2)
     attention_kernel(const __grid_constant__ AttentionArguments a) {
-  const int block_rows = blockDim.x / 32 * 16, own_group = kGroups > 1 ? threadIdx.y : 0;
+  const int block_rows = blockDim.x / 32 * 16, own_group = kMostGroups > 1 ? threadIdx.y : 0;
   const auto memory_of = [&](int group) {
     return reinterpret_cast<unsigned char*>(&shared_as<AttentionShared<T, kDim>>()) +
-           group * attention_group_bytes<kDim>(block_rows);
+           group * attention_group_bytes(kDim, block_rows);
   };
   auto& shared = *reinterpret_cast<AttentionShared<T, kDim>*>(memory_of(own_group));
   T* query_tile = reinterpret_cast<T*>(&shared + 1);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
-  const int head = blockIdx.y, branch = blockIdx.z;
   wait_for_previous_grid();
   let_next_grid_start();
 
-  const int first_row = a.row_offsets[branch] + blockIdx.x * block_rows;
-  const int rows = a.row_offsets[branch + 1] - first_row;
+  const auto [head, first_row, rows, unit] = attention_block(a, block_rows);
   if (rows <= 0) return;
   const T* q = static_cast<const T*>(a.q) + static_cast<size_t>(first_row) * a.q_stride + head * a.head_dim;
-  const size_t cached = (static_cast<size_t>(branch) * a.cache_heads + head) * a.positions * a.head_dim;
+  const size_t cached = static_cast<size_t>(unit) * a.positions * a.head_dim;
 
   const auto load_keys = [&](int first, int slot) {
     const size_t at = cached + static_cast<size_t>(first) * a.head_dim;
@@ -163,23 +162,23 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
   };
 
   const auto meet = [&] {
-    if constexpr (kGroups > 1) {
+    if constexpr (kMostGroups > 1) {
       barrier_sync(1 + own_group, blockDim.x);
     } else {
       __syncthreads();
     }
   };
-  constexpr int kStep = kGroups * kAttentionKeys;
-  for (int first = own_group * kAttentionKeys, slot = 0; first < a.positions; first += kStep, slot ^= 1) {
-    if (first + kStep < a.positions) {
-      load_keys(first + kStep, slot ^ 1);
+  const int groups = kMostGroups > 1 ? blockDim.y : 1, step = groups * kAttentionKeys;
+  for (int first = own_group * kAttentionKeys, slot = 0; first < a.positions; first += step, slot ^= 1) {
+    if (first + step < a.positions) {
+      load_keys(first + step, slot ^ 1);
       copy_async_wait<1>();
     } else {
       copy_async_wait<0>();
     }
     meet();
     if (active) {
-      if (first < kStep) {
+      if (first < step) {
 #pragma unroll
         for (int d = 0; d < kDim / 16; ++d) {
           load_matrices(query[d], own_queries + lane % 16 * kAttentionStride<kDim> + d * 16 + lane / 16 * 8);
@@ -193,9 +192,9 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
     }
     meet();  // the next load but one overwrites these keys
   }
-  if constexpr (kGroups > 1) {
+  if constexpr (kMostGroups > 1) {
     copy_async_wait<0>();  // of a group without keys
-    static_assert(kGroupWarps * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));
+    static_assert(kMostSharingWarps(kDim) / 2 * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));  // two groups or more
     if (own_group > 0) {  // in place of the keys
       auto& partial = reinterpret_cast<PartialSoftmax<kDim>*>(&shared)[warp];
 #pragma unroll
@@ -208,7 +207,7 @@ __global__ void __launch_bounds__(32 * kMostWarps(kDim), kGroups > 1 ? 1 : 2)
     }
     __syncthreads();
     if (own_group > 0 || !active) return;
-    for (int other = 1; other < kGroups; ++other) {
+    for (int other = 1; other < groups; ++other) {
       const auto& partial = reinterpret_cast<const PartialSoftmax<kDim>*>(memory_of(other))[warp];
 #pragma unroll
       for (int half = 0; half < 2; ++half) {

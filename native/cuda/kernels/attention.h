@@ -24,23 +24,23 @@ using AttentionKernel = void (*)(AttentionArguments);
 constexpr int kAttentionKeys = 64;
 /// Warps of a block, 16 rows each: two blocks have room on a multiprocessor. Larger heads want more registers.
 constexpr int kMostWarps(int dim) { return dim <= 64 ? 8 : 4; }
-/// Where blocks are few: groups of a block that share the keys of the same rows, and warps of each.
-constexpr int kGroupWarps = 2;
-constexpr int kMostGroups(int dim) { return kMostWarps(dim) / kGroupWarps; }
+/// Where blocks are few: groups of a block that share the keys of the same rows, and warps of all groups together.
+constexpr int kMostGroups(int dim) { return kMostWarps(dim) / 2; }
+constexpr int kMostSharingWarps(int dim) { return dim <= 64 ? 10 : 4; }
 
-/// kDim: head_dim rounded up to what there are kernels for; the rest is zeros. A row of a tile in shared memory has an
+/// dim: head_dim rounded up to what there are kernels for; the rest is zeros. A row of a tile in shared memory has an
 /// odd number of 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
+constexpr int attention_stride(int dim) { return (dim / 8 | 1) * 8; }
 template <int kDim>
-constexpr int kAttentionStride = (kDim / 8 | 1) * 8;
+constexpr int kAttentionStride = attention_stride(kDim);
 
 /// Shared memory of a group of warps that has `rows` rows: two tiles of keys, two of values, the queries.
-template <int kDim>
-constexpr size_t attention_group_bytes(int rows) {
-  return sizeof(short) * 4 * kAttentionKeys * kAttentionStride<kDim> + sizeof(short) * rows * kAttentionStride<kDim>;
+constexpr size_t attention_group_bytes(int dim, int rows) {
+  return sizeof(short) * (4 * kAttentionKeys + rows) * attention_stride(dim);
 }
 
-/// The kernel whose blocks are one group of warps, or kMostGroups(kDim) that share keys. For a grid of (row tiles,
-/// heads, branches) blocks of (threads of a group, groups) threads. Instances are in instances/.
+/// The kernel whose blocks are one group of warps, or up to kMostGroups(kDim) that share keys. For a grid of (row
+/// tiles, heads, branches) blocks of (threads of a group, groups) threads. Instances are in instances/.
 template <class T, int kDim>
 AttentionKernel attention_kernel_for(bool shared_keys);
 

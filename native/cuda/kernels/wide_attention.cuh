@@ -4,7 +4,7 @@
 
 #include <ptx.cuh>
 
-#include "attention.h"
+#include "attention_block.cuh"
 
 namespace magnets::cuda {
 
@@ -43,15 +43,13 @@ __global__ void __launch_bounds__(kWideWarps * 32) wide_attention_kernel(const _
   const WideTiles<T> tiles = wide_tiles<T>(a.head_dim);
   const int stride = wide_stride(a.head_dim), steps = (a.head_dim + 15) / 16;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, thread = lane % 4;
-  const int head = blockIdx.y, branch = blockIdx.z;
   wait_for_previous_grid();
   let_next_grid_start();
 
-  const int first_row = a.row_offsets[branch] + blockIdx.x * kWideRows;
-  const int rows = a.row_offsets[branch + 1] - first_row;
+  const auto [head, first_row, rows, unit] = attention_block(a, kWideRows);
   if (rows <= 0) return;
   const T* q = static_cast<const T*>(a.q) + static_cast<size_t>(first_row) * a.q_stride + head * a.head_dim;
-  const size_t cached = (static_cast<size_t>(branch) * a.cache_heads + head) * a.positions * a.head_dim;
+  const size_t cached = static_cast<size_t>(unit) * a.positions * a.head_dim;
   const auto load = [&](T* tile, const void* cache, int first) {
     if (first < a.positions) {
       load_wide_tile(tile, kWideKeys, static_cast<const T*>(cache) + cached + static_cast<size_t>(first) * a.head_dim,

@@ -6,34 +6,21 @@ namespace magnets::cuda {
 
 namespace {
 
+/// From which on wgmma's tiles are faster than parts of mma.sync's.
+constexpr int kMostMmaRows = 64;
+
 constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
 
-// About how long a product takes by wgmma, in microseconds: fitted to the products of size L (bench/operations.cpp) on
-// an H100 of 132 multiprocessors. Tiles of one turn come in through what the multiprocessors share of the L2 cache, but
-// none multiplies faster than its tensor cores. On another card of compute capability 9.0 the numbers differ, their
-// order hardly.
-constexpr double kMostIntake = 100;         // KB a microsecond that one multiprocessor takes in
-constexpr double kSharedIntake = 63;        // and that each gets where all of them load at once
-constexpr double kStepOf256Columns = 0.56;  // tensor cores: 128 x 256 outputs, 64 inputs
-constexpr double kLaunch = 1;
-constexpr double kTileEnd = 0.3, kTileEndOfColumn = 0.014;  // the epilogue, which nothing overlaps
-
-double wgmma_time(const MatmulProblem& m, int columns, int multiprocessors) {
-  const int tiles = tiles_of(m, kWgmmaRows, columns), busy = std::min(tiles, multiprocessors);
-  const double kilobytes = (kWgmmaRows + columns) * kWgmmaStep * 2 / 1024.0;
-  const double intake = std::min(kMostIntake, kSharedIntake * multiprocessors / busy);
-  const double step = std::max(kilobytes / intake, kStepOf256Columns * columns / 256);
-  const double end = kTileEnd + kTileEndOfColumn * columns;
-  return divide_up(tiles, multiprocessors) * (m.taps * tap_steps(m) * step + end) + kLaunch;
-}
-
-int wgmma_columns(const MatmulProblem& m, int multiprocessors) {
-  int best = 64;
-  for (const int columns : {128, 256}) {
-    if (wgmma_time(m, columns, multiprocessors) < wgmma_time(m, best, multiprocessors)) best = columns;
-  }
-  return best;
-}
+// Of an H100 of 132 multiprocessors at 1.98 GHz. The first four are fitted to the products of size L there
+// (bench/results/cuda-operations-L.json: 79 products, of which the formula is 7.5 % off); those of a tile's end are
+// estimates. On another card of compute capability 9.0 the numbers differ, their order hardly.
+constexpr double kClocks = 1980;       // a microsecond
+constexpr double kLaunch = 2.0;        // to start, to fill the ring and to drain
+constexpr double kPort = 58;           // bytes a clock that one multiprocessor takes in
+constexpr double kAllPorts = 9.5e6;    // bytes a microsecond that all together take out of the L2 cache
+constexpr double kTensorCores = 4096;  // FLOPs a clock of a multiprocessor
+constexpr double kEnd = 0.4, kEndOfTile = 0.9, kGelu = 0.6, kF32 = 0.9;  // the last three for 128 x 256 outputs
+constexpr double kOverlap = 0.3;                                         // of a tile's end with the steps of the next
 
 /// The largest tile that still gives every multiprocessor one.
 MmaTile mma_tile(const MatmulProblem& m, int multiprocessors) {
@@ -53,15 +40,34 @@ int mma_splits(const MatmulProblem& m, int multiprocessors) {
   return most < 2 ? 1 : std::min(wanted, most);
 }
 
+int best_shape(const MatmulProblem& m, int multiprocessors) {
+  int best = 0;
+  for (int i = 1; i < kWgmmaShapeCount; ++i) {
+    if (wgmma_time(kWgmmaShapes[i], m, multiprocessors) < wgmma_time(kWgmmaShapes[best], m, multiprocessors)) best = i;
+  }
+  return best;
+}
+
 }  // namespace
 
 int tiles_of(const MatmulProblem& m, int rows, int columns) {
   return divide_up(m.rows, rows) * divide_up(m.out, columns) * m.products;
 }
 
+double wgmma_time(const WgmmaShape& shape, const MatmulProblem& m, int multiprocessors) {
+  const int tiles = tiles_of(m, shape.rows(), shape.columns()), busy = std::min(tiles, multiprocessors);
+  const double outputs = shape.rows() * shape.columns(), bytes = shape.stage_bytes();
+  const double step =
+      std::max({outputs * kWgmmaStep * 2 / kTensorCores / kClocks, bytes / kPort / kClocks, bytes * busy / kAllPorts});
+  const bool gelu = m.epilogue == Epilogue::gelu || m.epilogue == Epilogue::gelu_tanh || m.epilogue == Epilogue::silu;
+  const double end = kEnd + outputs / (128 * 256) * (kEndOfTile + (gelu ? kGelu : 0) + (m.f32_out ? kF32 : 0));
+  const int turns = divide_up(tiles, multiprocessors);
+  return kLaunch + turns * m.taps * tap_steps(m) * step + end * (1 + (turns - 1) * (1 - kOverlap));
+}
+
 MatmulChoice choose_matmul(const MatmulProblem& m, int capability, int multiprocessors) {
-  // Of wgmma's rows a product of few would leave most empty.
-  if (capability == 90 && m.rows > kWgmmaRows / 2) return WgmmaChoice{wgmma_columns(m, multiprocessors)};
+  // A product of few rows is bound by its weights: splitting its inputs over more blocks brings them in sooner.
+  if (capability == 90 && m.rows > kMostMmaRows) return WgmmaChoice{best_shape(m, multiprocessors)};
   const MmaTile tile = mma_tile(m, multiprocessors);
   return MmaChoice{tile, tile == MmaTile::small ? mma_splits(m, multiprocessors) : 1};
 }

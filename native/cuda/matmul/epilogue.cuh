@@ -1,6 +1,6 @@
-// What happens to sums once they are complete: bias, activation, residual, and the way to memory. mma.sync and wgmma
-// hold their accumulators alike, so both kernels end here. A warp puts them into shared memory first: from there it
-// takes whole lines of the output, in a loop short enough for the instruction cache.
+// What happens to sums once they are complete: activations, and where rows go, which wgmma_epilogue.cuh has from here
+// too; and the way out of mma.sync's, by which a warp puts them into shared memory first: from there it takes whole
+// lines of the output.
 #pragma once
 
 #include <ptx.cuh>
@@ -12,10 +12,11 @@ namespace magnets::cuda {
 /// x Φ(x)
 __device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 
-/// 0.5 x (1 + tanh(u)) = x / (1 + e^(-2 u)), u = sqrt(2 / π) (x + 0.044715 x³)
+/// 0.5 x (1 + tanh(u)), u = sqrt(2 / π) (x + 0.044715 x³). tanh errs by 2^-11 of itself, this by 2^-12 of |x|.
 __device__ __forceinline__ float gelu_tanh(float x) {
-  constexpr float kMinusTwoLog2e = -2.0f * 1.44269504f * 0.79788456f;
-  return x * reciprocal_approximate(1.0f + exp2_approximate(x * (kMinusTwoLog2e + kMinusTwoLog2e * 0.044715f * x * x)));
+  constexpr float kScale = 0.79788456f;
+  const float half = 0.5f * x;
+  return half + half * tanh_approximate(x * (kScale + kScale * 0.044715f * x * x));
 }
 
 /// x / (1 + e^-x)
@@ -28,10 +29,65 @@ __device__ __forceinline__ float tanh_of(float x) {
   return 1.0f - 2.0f * reciprocal_approximate(1.0f + exp2_approximate(2.0f * 1.44269504f * x));
 }
 
-/// A warp's way out for 16 x kColumns sums at a time of one product of a problem.
-template <class T, int kColumns>
+template <int kCount>
+__device__ __forceinline__ void activate(Epilogue epilogue, float (&v)[kCount]) {
+  if (epilogue == Epilogue::gelu) {
+#pragma unroll
+    for (float& x : v) x = gelu(x);
+  } else if (epilogue == Epilogue::gelu_tanh) {
+#pragma unroll
+    for (float& x : v) x = gelu_tanh(x);
+  } else if (epilogue == Epilogue::silu) {
+#pragma unroll
+    for (float& x : v) x = silu(x);
+  } else if (epilogue == Epilogue::tanh) {
+#pragma unroll
+    for (float& x : v) x = tanh_of(x);
+  }
+}
+
+/// The row of y that a row of a convolution is for, or -1 for a border.
+__device__ __forceinline__ int pixel_of(const PictureTarget& p, int row) {
+  const int column = row % p.columns, line = row / p.columns % p.lines, sample = row / p.columns / p.lines;
+  if (column >= p.width || line >= p.height) return -1;
+  const int y_line = (sample * p.height + line) * p.parities + p.parity_line;
+  return (y_line * p.width + column) * p.parities + p.parity_column;
+}
+
+/// Where the output of a product keeps the first column of a row; -1 where it does not. `index`: the row's in the
+/// cache, of keys and values, which are further by column_offset.
+__device__ __forceinline__ long long row_offset(const MatmulProblem& m, int product, int row, int index) {
+  if (product > 0) {
+    const int branch = index / m.cache.positions, position = index % m.cache.positions;
+    return (static_cast<long long>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
+  }
+  const int of_y = m.picture.lines > 0 ? pixel_of(m.picture, row) : row;
+  return of_y < 0 ? -1 : static_cast<long long>(of_y) * m.y_stride;
+}
+__device__ __forceinline__ long long column_offset(const MatmulProblem& m, int product, int column) {
+  if (product == 0) return column;
+  const int head = column / m.cache.head_dim;
+  return column + static_cast<long long>(head) * (m.cache.positions - 1) * m.cache.head_dim;
+}
+
+/// The first `columns` of eight, or all.
+template <class T>
+__device__ __forceinline__ void store_columns(T* y, int columns, const uint4& eight) {
+  if (columns >= 8) {
+    *reinterpret_cast<uint4*>(y) = eight;
+    return;
+  }
+  const uint32_t pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    if (i < columns) y[i].bits = static_cast<uint16_t>(pairs[i / 2] >> i % 2 * 16);
+  }
+}
+
+/// A warp's way out for 16 x 32 sums at a time of one product of a problem.
+template <class T>
 struct MatmulOutput {
-  static_assert(kColumns == 32 || kColumns == 64);
+  static constexpr int kColumns = 32;
   static constexpr int kLanes = kColumns / 8;   // of a row: eight columns each
   static constexpr int kTurns = kColumns / 16;  // until the 32 lanes have had 16 rows
 
@@ -68,14 +124,7 @@ struct MatmulOutput {
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int own = row_of_lane(row, turn);
-      if (product == 0) {
-        rows.at[turn] = static_cast<long long>(m.picture.lines > 0 ? pixel_of(own) : own) * m.y_stride;
-      } else {
-        const int branch = index.at[turn] / m.cache.positions, position = index.at[turn] % m.cache.positions;
-        rows.at[turn] =
-            (static_cast<long long>(branch) * m.cache.heads * m.cache.positions + position) * m.cache.head_dim;
-      }
-      if (own >= m.rows || rows.at[turn] < 0) rows.at[turn] = -1;
+      rows.at[turn] = own < m.rows ? row_offset(m, product, own, index.at[turn]) : -1;
     }
     return rows;
   }
@@ -120,11 +169,7 @@ struct MatmulOutput {
     const int lane = threadIdx.x % kLanes, own = column + lane * 8;
     const int columns = m.out - own;
     if (columns <= 0) return;
-    long long offset = own;
-    if (product > 0) {
-      const int head = own / m.cache.head_dim;
-      offset += static_cast<long long>(head) * (m.cache.positions - 1) * m.cache.head_dim;
-    }
+    const long long offset = column_offset(m, product, own);
     const float4 low_bias = *reinterpret_cast<const float4*>(bias + lane * 8);
     const float4 high_bias = *reinterpret_cast<const float4*>(bias + lane * 8 + 4);
     float v[kTurns][8];  // [rows of this lane, 8 columns]
@@ -138,19 +183,9 @@ struct MatmulOutput {
       v[turn][4] = b.x + high_bias.x, v[turn][5] = b.y + high_bias.y;
       v[turn][6] = b.z + high_bias.z, v[turn][7] = b.w + high_bias.w;
     }
-    if (m.epilogue == Epilogue::gelu) {
 #pragma unroll
-      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu(v[i / 8][i % 8]);
-    } else if (m.epilogue == Epilogue::gelu_tanh) {
-#pragma unroll
-      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = gelu_tanh(v[i / 8][i % 8]);
-    } else if (m.epilogue == Epilogue::silu) {
-#pragma unroll
-      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = silu(v[i / 8][i % 8]);
-    } else if (m.epilogue == Epilogue::tanh) {
-#pragma unroll
-      for (int i = 0; i < kTurns * 8; ++i) v[i / 8][i % 8] = tanh_of(v[i / 8][i % 8]);
-    } else if (m.epilogue == Epilogue::add_scaled) {
+    for (int turn = 0; turn < kTurns; ++turn) activate(m.epilogue, v[turn]);
+    if (m.epilogue == Epilogue::add_scaled) {
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {
         const int row = row_of_lane(first_row, turn);
@@ -182,21 +217,15 @@ struct MatmulOutput {
       if (m.f32_out) {
         store_f32(static_cast<float*>(m.product[product].y) + at, columns, v[turn]);
       } else {
-        store_rounded(static_cast<T*>(m.product[product].y) + at, columns, v[turn]);
+        const float(&eight)[8] = v[turn];
+        store_columns(static_cast<T*>(m.product[product].y) + at, columns,
+                      uint4{pack<T>(eight[0], eight[1]), pack<T>(eight[2], eight[3]), pack<T>(eight[4], eight[5]),
+                            pack<T>(eight[6], eight[7])});
       }
     }
   }
 
  private:
-  /// The row of y that a row of a convolution is for, or -1 for a border.
-  __device__ __forceinline__ int pixel_of(int row) const {
-    const PictureTarget& p = m.picture;
-    const int column = row % p.columns, line = row / p.columns % p.lines, sample = row / p.columns / p.lines;
-    if (column >= p.width || line >= p.height) return -1;
-    const int y_line = (sample * p.height + line) * p.parities + p.parity_line;
-    return (y_line * p.width + column) * p.parities + p.parity_column;
-  }
-
   static __device__ __forceinline__ int row_of_lane(int row, int turn) {
     return row + turn * (32 / kLanes) + threadIdx.x % 32 / kLanes;
   }
@@ -204,7 +233,7 @@ struct MatmulOutput {
   /// Where the columns 4 * chunk .. + 4 of a row lie in a tile, so that the lanes that store or load at once meet
   /// different banks: eight of a fragment's rows, or the even chunks of one row or two.
   static __device__ __forceinline__ int swizzled_chunk(int row, int chunk) {
-    return row * kColumns + (chunk ^ row % 4 * 2 ^ (kColumns == 64 ? chunk / 8 : row) % 2) * 4;
+    return row * kColumns + (chunk ^ row % 4 * 2 ^ row % 2) * 4;
   }
 
   __device__ __forceinline__ void store_f32(float* y, int columns, const float (&v)[8]) const {
@@ -217,18 +246,6 @@ struct MatmulOutput {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       if (i < columns) y[i] = v[i] + (add ? y[i] : 0.0f);
-    }
-  }
-
-  __device__ __forceinline__ void store_rounded(T* y, int columns, const float (&v)[8]) const {
-    const uint32_t pairs[4] = {pack<T>(v[0], v[1]), pack<T>(v[2], v[3]), pack<T>(v[4], v[5]), pack<T>(v[6], v[7])};
-    if (columns >= 8) {
-      *reinterpret_cast<uint4*>(y) = uint4{pairs[0], pairs[1], pairs[2], pairs[3]};
-      return;
-    }
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      if (i < columns) y[i].bits = static_cast<uint16_t>(pairs[i / 2] >> i % 2 * 16);
     }
   }
 };

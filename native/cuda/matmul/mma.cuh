@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32)
     weight_cursor.advance(m);
   };
 
-  const MatmulOutput<T, 32> output{m, product};
+  const MatmulOutput<T> output{m, product};
 
   // Weights do not depend on the grid before: the first of them come in while it ends.
   for (int i = threadIdx.x; i < kColumns; i += kThreads) shared.bias[i] = output.bias(first_column + i);

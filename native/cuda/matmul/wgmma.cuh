@@ -1,204 +1,247 @@
-// Matrix products on sm_90a: one warpgroup brings tiles in by TMA, two compute on them by wgmma, 64 rows each; blocks
-// stay and take one tile of outputs after the other, so that the next tile's inputs come in while this one's sums go
-// out.
+// Matrix products on sm_90a: groups of four warps multiply by wgmma what one more warp brings in by TMA; blocks
+// stay and take one tile of outputs after the other, so that the next tile's operands come in while this one's sums go
+// out. All shapes add up the inputs of an output in the same order, so a sum does not depend on the shape.
 #pragma once
 
-#include "epilogue.cuh"
-#include "wgmma.h"
+#include "../ptx/operand.cuh"
+#include "wgmma_epilogue.cuh"
 
 namespace magnets::cuda {
 
-constexpr int kConsumers = 2, kWgmmaThreads = 128 * (1 + kConsumers);
-/// As many as shared memory has room for.
-constexpr int kStages(int columns) { return columns == 128 ? 6 : 4; }
-/// Narrow tiles are for few rows, where a product is short: the next grid's blocks get onto the device beside them.
-constexpr int kBlocks(int columns) { return columns == 64 ? 2 : 1; }
-constexpr int kOutColumns(int columns) { return columns == 64 ? 32 : 64; }  // that go out at once
-constexpr int kRegisters(int columns) { return columns == 64 ? 96 : 232; }  // of a consumer
-
-template <class T, int kColumns>
+/// Operands in shared memory, or, after the steps of a tile, one slot for each group's outputs on their way to memory:
+/// what they are added to comes into it first.
+template <class T, int kGroups, int kRight, bool kSwapped>
 struct WgmmaShared {
-  T x[kStages(kColumns)][kWgmmaRows * kWgmmaStep];     // [stage][128 rows, 64 inputs], swizzled by TMA
-  T weight[kStages(kColumns)][kColumns * kWgmmaStep];  // [stage][columns, 64 inputs], swizzled by TMA
-  alignas(16) float out_tile[4 * kConsumers][16 * kOutColumns(kColumns)];  // a warp's sums on their way out
-  float bias[kConsumers][kColumns];
-  uint64_t full[kStages(kColumns)], empty[kStages(kColumns)];
+  static constexpr WgmmaShape kShape = wgmma_shape(kGroups, kRight, kSwapped);
+  struct Slot {
+    T left[64 * kGroups * kWgmmaStep];  // rows of 64 inputs, swizzled by TMA
+    T right[kRight * kWgmmaStep];
+  } ring[kShape.stages];
+  float bias[kGroups][WgmmaStaging<T, kRight, kSwapped>::kColumns];
+  uint64_t full[kShape.stages], empty[kShape.stages];
+  static_assert(kShape.stages > kGroups && sizeof(Slot::left) % 1024 == 0 && sizeof(Slot) % 1024 == 0);
 };
 
-/// A K-major operand in rows of 128 swizzled bytes, groups of eight rows 1024 bytes apart (PTX ISA, "Matrix Descriptor
-/// Format"). 16 inputs further are 32 bytes further.
-__device__ __forceinline__ uint64_t descriptor_of(const void* tile, int k) {
-  const uint32_t address = shared_address(tile) + k * 32;
-  return static_cast<uint64_t>((address & 0x3ffff) >> 4) | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 |
-         uint64_t{1} << 62;
-}
+/// A slot of the ring, and the parity of its barriers' phase.
+template <int kStages>
+struct RingPlace {
+  int stage, parity;
+  __device__ __forceinline__ void advance() {
+    if (++stage == kStages) stage = 0, parity ^= 1;
+  }
+  __device__ __forceinline__ int stage_before(int by) const { return stage >= by ? stage - by : stage - by + kStages; }
+};
 
 struct WgmmaTile {
   int product, row, column;
 };
 
-template <int kColumns>
-__device__ __forceinline__ WgmmaTile wgmma_tile(const MatmulProblem& m, int index) {
-  const int columns = (m.out + kColumns - 1) / kColumns, rows = (m.rows + kWgmmaRows - 1) / kWgmmaRows;
-  return {index / (rows * columns), index / columns % rows * kWgmmaRows, index % columns * kColumns};
+__device__ __forceinline__ int wgmma_tiles(const MatmulProblem& m, const WgmmaShape& shape) {
+  return (m.out + shape.columns() - 1) / shape.columns() * ((m.rows + shape.rows() - 1) / shape.rows()) * m.products;
 }
 
-template <int kColumns>
-__device__ __forceinline__ int wgmma_tiles(const MatmulProblem& m) {
-  return (m.out + kColumns - 1) / kColumns * ((m.rows + kWgmmaRows - 1) / kWgmmaRows) * m.products;
+__device__ __forceinline__ WgmmaTile wgmma_tile(const MatmulProblem& m, const WgmmaShape& shape, int index) {
+  const int columns = (m.out + shape.columns() - 1) / shape.columns();
+  const int rows = (m.rows + shape.rows() - 1) / shape.rows();
+  return {index / (rows * columns), index / columns % rows * shape.rows(), index % columns * shape.columns()};
 }
 
 /// What the producing thread does.
-template <class T, int kColumns>
-__device__ __forceinline__ void load_wgmma_tiles(WgmmaShared<T, kColumns>& shared, const WgmmaMaps& maps,
-                                                 const MatmulProblem& m) {
+template <class T, int kGroups, int kRight, bool kSwapped>
+__device__ __forceinline__ void load_wgmma_tiles(WgmmaShared<T, kGroups, kRight, kSwapped>& shared,
+                                                 const WgmmaMaps& maps, const MatmulProblem& m) {
+  using Shared = WgmmaShared<T, kGroups, kRight, kSwapped>;
+  constexpr WgmmaShape kShape = Shared::kShape;
   const int of_tap = tap_steps(m), steps = m.taps * of_tap;
   const auto load_weight = [&](const WgmmaTile& tile, int step, int stage) {
-    mbarrier_arrive_expecting(&shared.full[stage], (kWgmmaRows + kColumns) * kWgmmaStep * static_cast<int>(sizeof(T)));
-    tma_load(shared.weight[stage], &maps.weight[tile.product], &shared.full[stage],
-             step / of_tap * m.in + step % of_tap * kWgmmaStep, tile.column);
+    mbarrier_arrive_expecting(&shared.full[stage], kShape.stage_bytes());
+    tma_load(kSwapped ? shared.ring[stage].left : shared.ring[stage].right, &maps.weight[tile.product],
+             &shared.full[stage], step / of_tap * m.in + step % of_tap * kWgmmaStep, tile.column);
   };
   const auto load_x = [&](const WgmmaTile& tile, int step, int stage) {
-    tma_load(shared.x[stage], &maps.x, &shared.full[stage], step % of_tap * kWgmmaStep,
-             tile.row + m.tap_rows[step / of_tap]);
+    tma_load(kSwapped ? shared.ring[stage].right : shared.ring[stage].left, &maps.x, &shared.full[stage],
+             step % of_tap * kWgmmaStep, tile.row + m.tap_rows[step / of_tap]);
+  };
+  const auto load_old = [&](const WgmmaTile& tile, int group, int stage) {
+    using Staging = WgmmaStaging<T, kRight, kSwapped>;
+    mbarrier_arrive_expecting(&shared.full[stage], Staging::kBytes);
+    for (int box = 0; box < Staging::kBoxes; ++box) {
+      tma_load(Staging::box(&shared.ring[stage], box), &maps.y, &shared.full[stage],
+               tile.column + Staging::first_column(group, box), tile.row + Staging::first_row(group));
+    }
   };
 
   // Weights do not depend on the grid before: the first of them come in while it ends.
   int early = 0;
-  for (; early < steps && early < kStages(kColumns); ++early) {
-    load_weight(wgmma_tile<kColumns>(m, blockIdx.x), early, early);
+  for (; early < steps && early < kShape.stages; ++early) {
+    load_weight(wgmma_tile(m, kShape, blockIdx.x), early, early);
   }
   wait_for_previous_grid();
   let_next_grid_start();
 
-  int stage = 0, parity = 1;  // the parity before a barrier's first phase counts as complete: all slots are empty
-  for (int index = blockIdx.x; index < wgmma_tiles<kColumns>(m); index += gridDim.x) {
-    const WgmmaTile tile = wgmma_tile<kColumns>(m, index);
+  RingPlace<kShape.stages> place{0, 1};  // the parity before a barrier's first phase counts as complete: all are empty
+  for (int index = blockIdx.x; index < wgmma_tiles(m, kShape); index += gridDim.x) {
+    const WgmmaTile tile = wgmma_tile(m, kShape, index);
     for (int step = 0; step < steps; ++step) {
-      mbarrier_wait(&shared.empty[stage], parity);
+      mbarrier_wait(&shared.empty[place.stage], place.parity);
       if (early > 0) {
         --early;
       } else {
-        load_weight(tile, step, stage);
+        load_weight(tile, step, place.stage);
       }
-      load_x(tile, step, stage);
-      if (++stage == kStages(kColumns)) stage = 0, parity ^= 1;
+      load_x(tile, step, place.stage);
+      place.advance();
+    }
+    for (int group = 0; group < kGroups && !m.f32_out; ++group) {
+      mbarrier_wait(&shared.empty[place.stage], place.parity);
+      if (reads_y(m) && goes_by_boxes(m, tile.product)) {
+        load_old(tile, group, place.stage);
+      } else {
+        mbarrier_arrive(&shared.full[place.stage]);
+      }
+      place.advance();
     }
   }
 }
 
-/// The rows of one consumer warpgroup, of every tile of this block.
-template <class T, int kColumns>
-__device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kColumns>& shared, const MatmulProblem& m,
-                                                     int consumer) {
-  constexpr int kOut = kOutColumns(kColumns);
-  using Output = MatmulOutput<T, kOut>;
+/// The left rows of one group, of every tile of this block.
+template <class T, int kGroups, int kRight, bool kSwapped>
+__device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kGroups, kRight, kSwapped>& shared,
+                                                     const WgmmaMaps& maps, const MatmulProblem& m, int group) {
+  constexpr WgmmaShape kShape = WgmmaShared<T, kGroups, kRight, kSwapped>::kShape;
   const int steps = m.taps * tap_steps(m);
-  const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
-  int stage = 0, parity = 0;
-  for (int index = blockIdx.x; index < wgmma_tiles<kColumns>(m); index += gridDim.x) {
-    const WgmmaTile tile = wgmma_tile<kColumns>(m, index);
-    const Output output{m, tile.product};
-    const int row = tile.row + consumer * 64 + warp * 16;
-    const auto row_index = output.row_index(row);
-    constexpr int kBiases = (kColumns + 127) / 128;  // of a thread
-    float biases[kBiases];
-#pragma unroll
-    for (int i = 0; i < kBiases; ++i) biases[i] = output.bias(tile.column + i * 128 + thread);
-
-    float sums[kColumns / 2];  // [16 rows, kColumns] of the warp: fragments of 16 x 8, accumulators of its warpgroup
-    int before = -1;           // the stage whose reads may still be under way
-    for (int step = 0; step < steps; ++step) {
-      mbarrier_wait(&shared.full[stage], parity);
+  const int thread = threadIdx.x % 128, lane = threadIdx.x % 32;
+  RingPlace<kShape.stages> place{0, 0};
+  bool going_out = false;  // TMA may still read the group's outputs of the tile before: this thread asked for it
+  for (int index = blockIdx.x; index < wgmma_tiles(m, kShape); index += gridDim.x) {
+    float sums[kRight / 2];  // [16, kRight] of the warp: fragments of 16 x 8
+    const auto multiply = [&](bool first) {
+      mbarrier_wait(&shared.full[place.stage], place.parity);
       wgmma_fence();
+      const auto& slot = shared.ring[place.stage];
 #pragma unroll
       for (int k = 0; k < kWgmmaStep / 16; ++k) {
-        wgmma<T, kColumns>(sums, descriptor_of(shared.x[stage] + consumer * 64 * kWgmmaStep, k),
-                           descriptor_of(shared.weight[stage], k), step > 0 || k > 0);
+        wgmma<T, kRight>(sums, k_major_operand(slot.left + group * 64 * kWgmmaStep, k), k_major_operand(slot.right, k),
+                         !first || k > 0);
       }
       wgmma_commit();
-      if (step > 0) {
-        wgmma_wait<1>();
-        __syncwarp();
-        if (lane == 0) mbarrier_arrive(&shared.empty[before]);
-      }
-      before = stage;
-      if (++stage == kStages(kColumns)) stage = 0, parity ^= 1;
+      place.advance();
+    };
+    multiply(true);
+    if (going_out) {
+      tma_store_wait_read<0>();
+      mbarrier_arrive(&shared.empty[place.stage_before(1 + kGroups - group)]);
     }
-
-    const auto rows = output.rows_at(row, row_index);
-    auto residual = output.residual(rows, tile.column);
-    barrier_sync(1 + consumer, 128);  // nobody reads the biases of the tile before any more
-#pragma unroll
-    for (int i = 0; i < kBiases; ++i) {
-      if (kColumns >= 128 || thread < kColumns) shared.bias[consumer][i * 128 + thread] = biases[i];
+    __syncwarp();
+    for (int step = 1; step < steps; ++step) {
+      multiply(false);
+      wgmma_wait<1>();
+      __syncwarp();
+      if (lane == 0) mbarrier_arrive(&shared.empty[place.stage_before(2)]);
     }
-    barrier_sync(1 + consumer, 128);
+    const WgmmaTile tile = wgmma_tile(m, kShape, index);
+    const WgmmaOutput<T, kRight, kSwapped> output{m, tile.product, tile.row, tile.column, group};
+    output.share_bias(shared.bias[group]);
     wgmma_wait<0>();
     wgmma_results(sums);
     __syncwarp();
-    if (lane == 0) mbarrier_arrive(&shared.empty[before]);
+    if (lane == 0) mbarrier_arrive(&shared.empty[place.stage_before(1)]);
 
-    float* out_tile = shared.out_tile[consumer * 4 + warp];
-#pragma unroll 1
-    for (int first = 0; first < kColumns; first += kOut) {
-      const auto next = first + kOut < kColumns ? output.residual(rows, tile.column + first + kOut) : residual;
+    output.activate(sums, shared.bias[group]);
+    if (m.f32_out) {
+      output.store_f32(sums);
+      continue;
+    }
 #pragma unroll
-      for (int part = 0; part < kColumns / kOut; ++part) {
-        if (part * kOut != first) continue;  // registers have no index at run time
-#pragma unroll
-        for (int i = 0; i < kOut / 8; ++i) {
-          const float* v = sums + (part * kOut / 8 + i) * 4;
-          output.put_fragment(out_tile, i, v[0], v[1], v[2], v[3]);
-        }
+    for (int of_group = 0; of_group < kGroups; ++of_group) {
+      mbarrier_wait(&shared.full[place.stage], place.parity);
+      __syncwarp();
+      if (of_group != group && lane == 0) mbarrier_arrive(&shared.empty[place.stage]);
+      place.advance();
+    }
+    const int own = place.stage_before(kGroups - group);
+    void* slot = &shared.ring[own];
+    going_out = false;
+    if (goes_by_boxes(m, tile.product)) {
+      output.stage(sums, slot);
+      proxy_fence();
+      output.meet();
+      if (thread == 0) {
+        output.store_boxes(maps.y, slot);
+        going_out = true;
+      } else if (lane == 0) {
+        mbarrier_arrive(&shared.empty[own]);
       }
+    } else {
+      if (reads_y(m)) {
+        output.gather_rows(slot);
+        output.meet();
+      }
+      output.stage(sums, slot);
+      proxy_fence();
+      output.meet();
+      output.scatter_rows(slot);
       __syncwarp();
-      output.store(out_tile, row, rows, tile.column + first, shared.bias[consumer] + first, residual);
-      __syncwarp();
-      residual = next;
+      if (lane == 0) mbarrier_arrive(&shared.empty[own]);
     }
   }
+  if (thread == 0) tma_store_wait<0>();
 }
 
-template <class T, int kColumns>
-__global__ void __launch_bounds__(kWgmmaThreads, kBlocks(kColumns))
+template <int kGroups>
+constexpr int kWgmmaThreads = 128 * kGroups + 32;
+
+template <class T, int kGroups, int kRight, bool kSwapped>
+__global__ void __launch_bounds__(kWgmmaThreads<kGroups>, wgmma_shape(kGroups, kRight, kSwapped).resident)
     matmul_wgmma_kernel(const __grid_constant__ WgmmaMaps maps, const __grid_constant__ MatmulProblem m) {
-  auto& shared = shared_as<WgmmaShared<T, kColumns>>();
+  using Shared = WgmmaShared<T, kGroups, kRight, kSwapped>;
+  auto& shared = shared_as<Shared>();
   if (threadIdx.x == 0) {
     prefetch_tensor_map(&maps.x);
-    for (int stage = 0; stage < kStages(kColumns); ++stage) {
+    prefetch_tensor_map(&maps.y);
+    for (int stage = 0; stage < Shared::kShape.stages; ++stage) {
       mbarrier_init(&shared.full[stage], 1);
-      mbarrier_init(&shared.empty[stage], 4 * kConsumers);  // one arrival a warp
+      mbarrier_init(&shared.empty[stage], 4 * kGroups);  // one arrival a warp
     }
     mbarrier_init_fence();
   }
   __syncthreads();
 
-  const int warpgroup = threadIdx.x / 128;
-  if (warpgroup == 0) {
-    fewer_registers<40>();
-    if (threadIdx.x == 0) {
-      load_wgmma_tiles(shared, maps, m);
-    } else {
-      wait_for_previous_grid();
-    }
-  } else {
-    more_registers<kRegisters(kColumns)>();
+  const int group = threadIdx.x / 128;
+  if (group < kGroups) {
     wait_for_previous_grid();
-    multiply_wgmma_tiles(shared, m, warpgroup - 1);
+    multiply_wgmma_tiles(shared, maps, m, group);
+  } else if (threadIdx.x % 32 == 0) {
+    load_wgmma_tiles(shared, maps, m);
+  } else {
+    wait_for_previous_grid();
   }
 }
 
-template <class T, int kColumns>
+template <class T, int kShape>
 constexpr WgmmaKernel wgmma_kernel_of() {
-  return {matmul_wgmma_kernel<T, kColumns>, kWgmmaThreads, sizeof(WgmmaShared<T, kColumns>), kColumns};
+  constexpr WgmmaShape shape = kWgmmaShapes[kShape];
+  return {matmul_wgmma_kernel<T, shape.groups, shape.right, shape.swapped>, kWgmmaThreads<shape.groups>,
+          sizeof(WgmmaShared<T, shape.groups, shape.right, shape.swapped>)};
 }
 
 template <class T>
-WgmmaKernel wgmma_kernel(int columns) {
-  if (columns == 256) return wgmma_kernel_of<T, 256>();
-  if (columns == 128) return wgmma_kernel_of<T, 128>();
-  return wgmma_kernel_of<T, 64>();
+WgmmaKernel wgmma_kernel(int shape) {
+  static_assert(kWgmmaShapeCount == 6);
+  switch (shape) {
+    case 0:
+      return wgmma_kernel_of<T, 0>();
+    case 1:
+      return wgmma_kernel_of<T, 1>();
+    case 2:
+      return wgmma_kernel_of<T, 2>();
+    case 3:
+      return wgmma_kernel_of<T, 3>();
+    case 4:
+      return wgmma_kernel_of<T, 4>();
+    default:
+      return wgmma_kernel_of<T, 5>();
+  }
 }
 
 }  // namespace magnets::cuda

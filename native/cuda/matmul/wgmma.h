@@ -10,26 +10,56 @@
 
 namespace magnets::cuda {
 
-struct WgmmaMaps {
-  CUtensorMap x, weight[3];
+constexpr int kWgmmaStep = kMatmulStep;
+
+/// A tile of outputs. wgmma's left operand has 64 rows for each group of four warps, its right one any multiple of 8.
+/// Plain: rows of x are left, weights right. Swapped: weights are left, so that rows of x go by eights and few of a
+/// tile's are empty.
+struct WgmmaShape {
+  int groups;
+  int right;  // rows of the right operand
+  bool swapped;
+  int stages;    // of the ring that operands come in by
+  int resident;  // blocks on a multiprocessor
+  constexpr int left() const { return 64 * groups; }
+  constexpr int rows() const { return swapped ? right : left(); }
+  constexpr int columns() const { return swapped ? left() : right; }
+  constexpr int stage_bytes() const { return (left() + right) * kWgmmaStep * 2; }
 };
 
-/// For a grid of as many blocks as the device has multiprocessors, at most one a tile.
+/// Together within half a percent of the best of all shapes, by the time that choose.cpp predicts for the products of
+/// size L. All but the first are small enough that blocks of the next kernel come onto the multiprocessor beside them.
+constexpr WgmmaShape kWgmmaShapes[] = {
+    {2, 256, false, 4, 1}, {2, 136, true, 3, 1}, {1, 72, true, 6, 2},
+    {2, 176, true, 3, 1},  {2, 104, true, 3, 2}, {1, 56, true, 6, 2},
+};
+constexpr int kWgmmaShapeCount = sizeof kWgmmaShapes / sizeof kWgmmaShapes[0];
+
+struct WgmmaMaps {
+  CUtensorMap x, weight[3];
+  CUtensorMap y;  // of rows of activations
+};
+
+/// For a grid of at most as many blocks as are resident on the device, at most one a tile.
 struct WgmmaKernel {
   void (*function)(WgmmaMaps, MatmulProblem);
   int threads;
   size_t shared;  // bytes
-  int columns;    // of a tile
 };
 
-constexpr int kWgmmaRows = 128;  // of a tile
-constexpr int kWgmmaStep = kMatmulStep;
-
-/// columns of a tile: 256, 128 or 64. Instances are in instances/.
+/// Of kWgmmaShapes[shape]. Instances are in instances/.
 template <class T>
-WgmmaKernel wgmma_kernel(int columns);
+WgmmaKernel wgmma_kernel(int shape);
 
-/// x and the weights, for the boxes that the kernel loads. weight_rows: the full model's.
-WgmmaMaps wgmma_maps(const WgmmaKernel& kernel, const MatmulProblem& problem, int weight_rows, ComputeType compute);
+/// x, the weights and y, for the boxes that the kernel moves. weight_rows: the full model's.
+WgmmaMaps wgmma_maps(const WgmmaShape& shape, const MatmulProblem& problem, int weight_rows, ComputeType compute);
+
+/// Sums go out as whole rows of y, in TMA's boxes, or else to rows that the problem scatters, or as f32.
+constexpr bool goes_by_boxes(const MatmulProblem& m, int product) {
+  return product == 0 && m.picture.lines == 0 && !m.f32_out;
+}
+constexpr bool reads_y(const MatmulProblem& m) {
+  return m.epilogue == Epilogue::add || m.epilogue == Epilogue::add_scaled || m.epilogue == Epilogue::multiply;
+}
 
 }  // namespace magnets::cuda

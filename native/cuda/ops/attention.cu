@@ -1,49 +1,40 @@
 #include <cmath>
 
 #include "../cuda_stream.h"
-#include "attention.h"
+#include "../kernels/attention_wgmma.h"
+#include "../tensor_map.h"
+#include "attention_shape.h"
 
 namespace magnets::cuda {
 
 namespace {
 
-/// Blocks that share the rows evenly: as few as their warps allow, or more, of groups, where multiprocessors would be
-/// idle.
-template <class T, int kDim>
-AttentionChoice choose(int most_rows, int heads, int multiprocessors) {
-  const int warps = divide_up(most_rows, 16);
-  const int few = divide_up(warps, kMostWarps(kDim)), many = divide_up(warps, kGroupWarps);
-  const bool shared_keys = few * heads < multiprocessors;
-  const int blocks = shared_keys ? many : few;
-  const int block_warps = divide_up(warps, blocks), rows = block_warps * 16;
-  const int groups = shared_keys ? kMostGroups(kDim) : 1;
-  return {attention_kernel_for<T, kDim>(shared_keys), rows, dim3(block_warps * 32, groups),
-          groups * attention_group_bytes<kDim>(rows)};
-}
-
-template <class T, class... Sizes>
-AttentionChoice choose_dim(int head_dim, Sizes... sizes) {
-  if (head_dim <= 16) return choose<T, 16>(sizes...);
-  if (head_dim <= 32) return choose<T, 32>(sizes...);
-  if (head_dim <= 64) return choose<T, 64>(sizes...);
-  if (head_dim <= 80) return choose<T, 80>(sizes...);
-  if (head_dim <= 96) return choose<T, 96>(sizes...);
-  return choose<T, 128>(sizes...);
-}
-
 template <class T>
-AttentionChoice choose_wide(int head_dim) {
-  return {wide_attention_kernel_for<T>(), kWideRows, dim3(kWideWarps * 32), wide_attention_bytes(head_dim)};
+AttentionKernel mma_kernel_for(int head_dim, bool shared_keys) {
+  switch (kernel_dim(head_dim)) {
+    case 16:
+      return attention_kernel_for<T, 16>(shared_keys);
+    case 32:
+      return attention_kernel_for<T, 32>(shared_keys);
+    case 64:
+      return attention_kernel_for<T, 64>(shared_keys);
+    case 80:
+      return attention_kernel_for<T, 80>(shared_keys);
+    case 96:
+      return attention_kernel_for<T, 96>(shared_keys);
+    default:
+      return attention_kernel_for<T, kMostHeadDim>(shared_keys);
+  }
+}
+
+AttentionMaps attention_maps(const AttentionArguments& a, int rows, int heads, int branches, ComputeType compute) {
+  const int cached = branches * a.cache_heads;
+  return {matrix_map(a.q, rows, heads * a.head_dim, a.q_stride, kWgmmaQueries, compute),
+          stack_map(a.keys, cached, a.positions, a.head_dim, kWgmmaHalfKeys, compute),
+          stack_map(a.values, cached, a.positions, a.head_dim, kWgmmaHalfKeys, compute)};
 }
 
 }  // namespace
-
-AttentionChoice choose_attention(ComputeType compute, int head_dim, int most_rows, int heads, int multiprocessors) {
-  if (head_dim > kMostHeadDim)
-    return compute == ComputeType::f16 ? choose_wide<f16>(head_dim) : choose_wide<bf16>(head_dim);
-  return compute == ComputeType::f16 ? choose_dim<f16>(head_dim, most_rows, heads, multiprocessors)
-                                     : choose_dim<bf16>(head_dim, most_rows, heads, multiprocessors);
-}
 
 void CudaStream::do_run(const Attention& op) {
   const Rows& rows = op.rows;
@@ -62,10 +53,30 @@ void CudaStream::do_run(const Attention& op) {
       .out = cuda(op.out).as<void>(),
       .out_stride = cuda(op.out).stride(),
   };
-  const AttentionChoice choice =
-      choose_attention(compute_, arguments.head_dim, rows.most, op.heads * rows.branches, device_->multiprocessors());
-  launch(choice.kernel, grid_of(divide_up(rows.most, choice.rows), op.heads, rows.branches), choice.threads,
-         choice.shared, arguments);
+  const AttentionShape shape = attention_shape({.head_dim = arguments.head_dim,
+                                                .most_rows = rows.most,
+                                                .heads = op.heads * rows.branches,
+                                                .capability = device_->capability(),
+                                                .multiprocessors = device_->multiprocessors(),
+                                                .block_shared = device_->block_shared()});
+  const dim3 grid = grid_of(divide_up(rows.most, shape.rows), op.heads, rows.branches);
+  with_compute_type([&]<class T>(T) {
+    switch (shape.path) {
+      case AttentionPath::wgmma: {
+        const WgmmaAttentionKernel kernel = wgmma_attention_kernel<T>();
+        launch(kernel.function, grid, kernel.threads, kernel.shared,
+               attention_maps(arguments, rows.count, op.heads, rows.branches, compute_), arguments);
+        break;
+      }
+      case AttentionPath::wide:
+        launch(wide_attention_kernel_for<T>(), grid, kWideWarps * 32, wide_attention_bytes(arguments.head_dim),
+               arguments);
+        break;
+      case AttentionPath::mma:
+        launch(mma_kernel_for<T>(arguments.head_dim, shape.groups > 1), grid, dim3(shape.rows * 2, shape.groups),
+               shape.groups * attention_group_bytes(kernel_dim(arguments.head_dim), shape.rows), arguments);
+    }
+  });
 }
 
 }  // namespace magnets::cuda

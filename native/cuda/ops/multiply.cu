@@ -15,10 +15,11 @@ void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
   with_compute_type([&]<class T>(T) {
     if (const auto* wgmma = std::get_if<WgmmaChoice>(&choice)) {
       problem.splits = 1;
-      const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->columns);
-      const int tiles = tiles_of(problem, kWgmmaRows, kernel.columns);
-      launch(kernel.function, grid_of(std::min(tiles, multiprocessors)), kernel.threads, kernel.shared,
-             wgmma_maps(kernel, problem, weight.rows(), compute_), problem);
+      const WgmmaShape& shape = kWgmmaShapes[wgmma->shape];
+      const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->shape);
+      const int tiles = tiles_of(problem, shape.rows(), shape.columns());
+      launch(kernel.function, grid_of(std::min(tiles, multiprocessors * shape.resident)), kernel.threads, kernel.shared,
+             wgmma_maps(shape, problem, weight.rows(), compute_), problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;

@@ -72,6 +72,13 @@ __device__ __forceinline__ float reciprocal_approximate(float x) {
   return y;
 }
 
+/// tanh x, relative error 2^-11; from sm_75 on one instruction.
+__device__ __forceinline__ float tanh_approximate(float x) {
+  float y;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // ---- a block's shared memory
 
 template <class T>
@@ -195,6 +202,55 @@ __device__ __forceinline__ void tma_load(void* target, const CUtensorMap* map, u
       : "memory");
 }
 
+/// Likewise of a stack of matrices, at (column, row, matrix): a box that leaves its matrix does not enter the next.
+__device__ __forceinline__ void tma_load_3d(void* target, const CUtensorMap* map, uint64_t* barrier, int column,
+                                            int row, int matrix) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "[%2];" ::"r"(shared_address(target)),
+      "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(row), "r"(matrix)
+      : "memory");
+}
+
+/// What the thread wrote to shared memory, and what it knows others wrote, is visible to TMA and wgmma afterwards.
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+/// The box at `source` to (column, row) of the map's matrix; what would lie outside of it is left out.
+__device__ __forceinline__ void tma_store(const CUtensorMap* map, const void* source, int column, int row) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
+               "r"(shared_address(source)), "r"(column), "r"(row)
+               : "memory");
+}
+__device__ __forceinline__ void tma_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+/// Until at most kGroups of this thread's groups still read shared memory.
+template <int kGroups>
+__device__ __forceinline__ void tma_store_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kGroups) : "memory");
+}
+/// Until at most kGroups of this thread's groups have not arrived.
+template <int kGroups>
+__device__ __forceinline__ void tma_store_wait() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kGroups) : "memory");
+}
+
+/// Four 8 x 8 matrices, held as load_matrices gives them; lane i gives the address of row i % 8 of matrix i / 8.
+__device__ __forceinline__ void store_matrices(void* row, const uint32_t (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)), "r"(r[0]),
+               "r"(r[1]), "r"(r[2]), "r"(r[3])
+               : "memory");
+}
+/// Held as load_matrices_transposed gives them.
+__device__ __forceinline__ void store_matrices_transposed(void* row, const uint32_t (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
+               : "memory");
+}
+/// Two matrices, whose addresses lanes 0 to 15 give.
+__device__ __forceinline__ void store_matrices_transposed(void* row, const uint32_t (&r)[2]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(shared_address(row)), "r"(r[0]),
+               "r"(r[1])
+               : "memory");
+}
+
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int kGroups>
@@ -207,92 +263,94 @@ __device__ __forceinline__ void wgmma_results(float (&sums)[kCount]) {
 #pragma unroll
   for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
 }
-template <int kRegisters>
-__device__ __forceinline__ void more_registers() {
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
-}
-template <int kRegisters>
-__device__ __forceinline__ void fewer_registers() {
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
-}
-
 /// d [64, kColumns] (+)= A [64, 16] Bᵀ [16, kColumns], both in shared memory and K-major: by their descriptors.
 template <class T, int kColumns>
 __device__ __forceinline__ void wgmma(float (&d)[kColumns / 2], uint64_t a, uint64_t b, bool accumulate);
 
+/// d [64, 64] (+)= A [64, 16] B [16, 64]: A in registers, 16 rows a warp, as mma has its own; B in shared memory and
+/// N-major, by its descriptor.
+template <class T>
+__device__ __forceinline__ void wgmma_of_registers(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate);
+
 // clang-format off
-#define MAGNETS_OUT4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
-#define MAGNETS_OUT16(i) MAGNETS_OUT4(i), MAGNETS_OUT4(i + 4), MAGNETS_OUT4(i + 8), MAGNETS_OUT4(i + 12)
-#define MAGNETS_OPERANDS_32 \
-  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
-  "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-#define MAGNETS_OPERANDS_64 \
-  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
-  "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31," \
-  "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
-  "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
-#define MAGNETS_OPERANDS_128 \
-  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
-  "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31," \
-  "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
-  "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63," \
-  "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79," \
-  "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95," \
-  "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111," \
-  "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+// Registers of a sum, as the instruction names them and as the compiler gives them.
+#define MAGNETS_NAMES_28 \
+  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15" \
+  ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27"
+#define MAGNETS_NAMES_32 MAGNETS_NAMES_28 ",%28,%29,%30,%31"
+#define MAGNETS_NAMES_36 MAGNETS_NAMES_32 ",%32,%33,%34,%35"
+#define MAGNETS_NAMES_52 MAGNETS_NAMES_36 ",%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51"
+#define MAGNETS_NAMES_68 MAGNETS_NAMES_52 ",%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67"
+#define MAGNETS_NAMES_88 \
+  MAGNETS_NAMES_68 ",%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83" \
+  ",%84,%85,%86,%87"
+#define MAGNETS_NAMES_128 \
+  MAGNETS_NAMES_88 ",%88,%89,%90,%91,%92,%93,%94,%95,%96,%97,%98,%99,%100,%101,%102,%103" \
+  ",%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119" \
+  ",%120,%121,%122,%123,%124,%125,%126,%127"
+#define MAGNETS_SUMS_4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define MAGNETS_SUMS_16(i) MAGNETS_SUMS_4(i), MAGNETS_SUMS_4(i + 4), MAGNETS_SUMS_4(i + 8), MAGNETS_SUMS_4(i + 12)
+#define MAGNETS_SUMS_28 MAGNETS_SUMS_16(0), MAGNETS_SUMS_4(16), MAGNETS_SUMS_4(20), MAGNETS_SUMS_4(24)
+#define MAGNETS_SUMS_32 MAGNETS_SUMS_28, MAGNETS_SUMS_4(28)
+#define MAGNETS_SUMS_36 MAGNETS_SUMS_32, MAGNETS_SUMS_4(32)
+#define MAGNETS_SUMS_52 MAGNETS_SUMS_36, MAGNETS_SUMS_16(36)
+#define MAGNETS_SUMS_68 MAGNETS_SUMS_52, MAGNETS_SUMS_16(52)
+#define MAGNETS_SUMS_88 MAGNETS_SUMS_68, MAGNETS_SUMS_16(68), MAGNETS_SUMS_4(84)
+#define MAGNETS_SUMS_128 MAGNETS_SUMS_88, MAGNETS_SUMS_16(88), MAGNETS_SUMS_16(104), MAGNETS_SUMS_4(120), MAGNETS_SUMS_4(124)
+// count: registers of the sum; a, b, p: the numbers of the operands after them.
+#define MAGNETS_WGMMA(type, columns, count, a_number, b_number, p_number) \
+  template <> \
+  __device__ __forceinline__ void wgmma<type, columns>(float (&d)[count], uint64_t a, uint64_t b, bool accumulate) { \
+    asm volatile( \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %" #p_number ", 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." #type "." #type " " \
+        "{" MAGNETS_NAMES_##count "}, %" #a_number ", %" #b_number ", p, 1, 1, 0, 0;\n}" \
+        : MAGNETS_SUMS_##count \
+        : "l"(a), "l"(b), "r"(static_cast<int>(accumulate))); \
+  }
+#define MAGNETS_WGMMA_OF(type) \
+  MAGNETS_WGMMA(type, 56, 28, 28, 29, 30) \
+  MAGNETS_WGMMA(type, 72, 36, 36, 37, 38) \
+  MAGNETS_WGMMA(type, 104, 52, 52, 53, 54) \
+  MAGNETS_WGMMA(type, 136, 68, 68, 69, 70) \
+  MAGNETS_WGMMA(type, 176, 88, 88, 89, 90) \
+  MAGNETS_WGMMA(type, 256, 128, 128, 129, 130)
+MAGNETS_WGMMA_OF(bf16)
+MAGNETS_WGMMA_OF(f16)
 template <>
-__device__ __forceinline__ void wgmma<bf16, 64>(float (&d)[32], uint64_t a, uint64_t b, bool accumulate) {
+__device__ __forceinline__ void wgmma_of_registers<bf16>(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
   asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" MAGNETS_NAMES_32 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}"
+      : MAGNETS_SUMS_32
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));
 }
 template <>
-__device__ __forceinline__ void wgmma<f16, 64>(float (&d)[32], uint64_t a, uint64_t b, bool accumulate) {
+__device__ __forceinline__ void wgmma_of_registers<f16>(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
   asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" MAGNETS_OPERANDS_32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" MAGNETS_NAMES_32 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}"
+      : MAGNETS_SUMS_32
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));
 }
-template <>
-__device__ __forceinline__ void wgmma<bf16, 128>(float (&d)[64], uint64_t a, uint64_t b, bool accumulate) {
-  asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_64 "}, %64, %65, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
-}
-template <>
-__device__ __forceinline__ void wgmma<f16, 128>(float (&d)[64], uint64_t a, uint64_t b, bool accumulate) {
-  asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" MAGNETS_OPERANDS_64 "}, %64, %65, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
-}
-template <>
-__device__ __forceinline__ void wgmma<bf16, 256>(float (&d)[128], uint64_t a, uint64_t b, bool accumulate) {
-  asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" MAGNETS_OPERANDS_128 "}, %128, %129, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48), MAGNETS_OUT16(64), MAGNETS_OUT16(80), MAGNETS_OUT16(96), MAGNETS_OUT16(112)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
-}
-template <>
-__device__ __forceinline__ void wgmma<f16, 256>(float (&d)[128], uint64_t a, uint64_t b, bool accumulate) {
-  asm volatile(
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {" MAGNETS_OPERANDS_128 "}, %128, %129, p, 1, 1, 0, 0;\n}"
-      : MAGNETS_OUT16(0), MAGNETS_OUT16(16), MAGNETS_OUT16(32), MAGNETS_OUT16(48), MAGNETS_OUT16(64), MAGNETS_OUT16(80), MAGNETS_OUT16(96), MAGNETS_OUT16(112)
-      : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
-}
-#undef MAGNETS_OUT4
-#undef MAGNETS_OUT16
-#undef MAGNETS_OPERANDS_32
-#undef MAGNETS_OPERANDS_64
-#undef MAGNETS_OPERANDS_128
+#undef MAGNETS_NAMES_28
+#undef MAGNETS_NAMES_32
+#undef MAGNETS_NAMES_36
+#undef MAGNETS_NAMES_52
+#undef MAGNETS_NAMES_68
+#undef MAGNETS_NAMES_88
+#undef MAGNETS_NAMES_128
+#undef MAGNETS_SUMS_4
+#undef MAGNETS_SUMS_16
+#undef MAGNETS_SUMS_28
+#undef MAGNETS_SUMS_32
+#undef MAGNETS_SUMS_36
+#undef MAGNETS_SUMS_52
+#undef MAGNETS_SUMS_68
+#undef MAGNETS_SUMS_88
+#undef MAGNETS_SUMS_128
+#undef MAGNETS_WGMMA
+#undef MAGNETS_WGMMA_OF
 // clang-format on
 
 }  // namespace magnets::cuda

@@ -108,6 +108,11 @@ void fiber_main() {
   if (!fiber->copies.empty() || !fiber->copy_groups.empty()) fail("ended with cp.async not waited for");
   if (!fiber->wgmmas.empty() || !fiber->wgmma_groups.empty()) fail("ended with wgmma not waited for");
   if (kernel_waits_for_grid && !fiber->waited_for_grid) fail("ended without waiting for the grid before");
+  hopper_thread_ends();
+  {
+    ActAs async(fiber->tsan_async);
+    release(&finished);
+  }
   release(&finished);
   fiber->state = State::done;
   --alive;
@@ -151,6 +156,7 @@ Fiber* new_fiber(int i) {
 void start(Fiber* fiber) {
   fiber->state = State::ready;
   fiber->waited_for_grid = false;
+  fiber->wgmma_fenced = false;
   fiber->asan_stack = nullptr;
 #ifdef __SANITIZE_ADDRESS__
   __asan_unpoison_memory_region(fiber->stack, kStack);
@@ -355,7 +361,7 @@ void collective(int operation, unsigned mask, void* argument, int line, bool ali
 
 namespace {
 
-enum Operation { kWarpBarrier = 1, kShuffle, kBallot = 8, kMma, kLdmatrix, kLdmatrixTransposed };
+enum Operation { kWarpBarrier = 1, kShuffle, kBallot = 8, kMma, kLdmatrix, kLdmatrixTransposed, kStmatrix };
 
 struct Exchange {
   uint64_t value, result;
@@ -460,6 +466,28 @@ struct LdmatrixArguments {
   unsigned bank;
 };
 
+struct StmatrixArguments {
+  const uint32_t* registers;
+  uint16_t row[8];  // what comes back: this lane's, to be written
+  unsigned bank;
+};
+
+unsigned bank_of(const void* row) {
+  return static_cast<unsigned>((static_cast<const unsigned char*>(row) - shared_memory) / 16 % 8);
+}
+
+/// How often the rows of the matrices, of eight lanes each, meet in a bank of 16 bytes.
+template <class Arguments>
+void count_conflicts(void** lanes, int matrices) {
+  for (int matrix = 0; matrix < matrices; ++matrix) {
+    int used[8] = {}, most = 0;
+    for (int i = 0; i < 8; ++i) {
+      most = std::max(most, ++used[static_cast<Arguments*>(lanes[matrix * 8 + i])->bank]);
+    }
+    counters.bank_conflicts += most - 1;
+  }
+}
+
 }  // namespace
 
 // Fragments as in the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
@@ -504,14 +532,12 @@ void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line
   check_shared(row, 16, 16, line, "ldmatrix row");
   saw_read(row, 16);
   raw_copy(arguments.row, row, 16);
-  arguments.bank = static_cast<unsigned>((static_cast<const unsigned char*>(row) - shared_memory) / 16 % 8);
+  arguments.bank = bank_of(row);
   collective(transposed ? kLdmatrixTransposed : kLdmatrix, ~0u, &arguments, line, true, [transposed](void** lanes) {
     const auto at = [&](int lane) { return static_cast<LdmatrixArguments*>(lanes[lane]); };
+    count_conflicts<LdmatrixArguments>(lanes, 4);
     for (int matrix = 0; matrix < 4; ++matrix) {
-      int used[8] = {}, most = 0;
-      for (int i = 0; i < 8; ++i) most = std::max(most, ++used[at(matrix * 8 + i)->bank]);
       ++counters.ldmatrix;
-      counters.bank_conflicts += most - 1;
       for (int lane = 0; lane < 32; ++lane) {
         uint16_t low, high;
         if (transposed) {
@@ -525,6 +551,29 @@ void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line
       }
     }
   });
+}
+
+void stmatrix(void* row, const uint32_t* registers, int matrices, bool transposed, int line) {
+  const bool addresses = self()->lane < 8 * matrices;
+  StmatrixArguments arguments{registers, {}, addresses ? bank_of(row) : 0};
+  if (addresses) check_shared(row, 16, 16, line, "stmatrix row");
+  collective(kStmatrix + matrices + (transposed ? 1 : 0), ~0u, &arguments, line, true, [=](void** lanes) {
+    count_conflicts<StmatrixArguments>(lanes, matrices);
+    for (int matrix = 0; matrix < matrices; ++matrix) {
+      ++counters.stmatrix;
+      for (int lane = 0; lane < 32; ++lane) {
+        const uint32_t pair = static_cast<StmatrixArguments*>(lanes[lane])->registers[matrix];
+        for (int i = 0; i < 2; ++i) {
+          const int along = lane % 4 * 2 + i, down = lane / 4;
+          auto* to = static_cast<StmatrixArguments*>(lanes[matrix * 8 + (transposed ? along : down)]);
+          to->row[transposed ? down : along] = static_cast<uint16_t>(pair >> 16 * i);
+        }
+      }
+    }
+  });
+  if (!addresses) return;
+  saw_write(row, 16);
+  raw_copy(row, arguments.row, 16);
 }
 
 // ---- cp.async

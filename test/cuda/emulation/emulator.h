@@ -35,7 +35,8 @@ extern Device device;
 
 /// What kernels did, for tests that want to know that a path was taken and how well it uses shared memory.
 struct Counters {
-  uint64_t mma, wgmma, tma_loads, ldmatrix, bank_conflicts, launches, recordings, graph_launches;
+  uint64_t mma, wgmma, tma_loads, tma_stores, ldmatrix, stmatrix, bank_conflicts;
+  uint64_t launches, recordings, graph_launches;
 };
 extern Counters counters;
 
@@ -64,25 +65,35 @@ float to_float(uint16_t bits, Element element);
 uint16_t from_float(float value, Element element);  // to nearest even
 void mma_m16n8k16(float* d, const uint32_t* a, const uint32_t* b, Element element, int line);
 void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line);
+void stmatrix(void* row, const uint32_t* registers, int matrices, bool transposed, int line);  // of 4 or 2
 void copy_async(void* target, const void* source, int source_bytes, int line);  // 16 bytes, the rest zeros
 void copy_async_commit();
 void copy_async_wait(int groups);
 void wait_for_previous_grid();
 
 // Hopper.
-struct TensorMap {  // two dimensions of 16-bit elements; the inner box is 128 bytes, swizzled
+struct TensorMap {  // matrices of 16-bit elements; the inner box is 128 bytes, swizzled, of one matrix
   const unsigned char* base;
-  uint64_t columns, rows, stride;  // elements, rows, bytes
+  int dimensions;                                           // 2 or 3
+  uint64_t columns, rows, matrices, stride, matrix_stride;  // elements, rows, matrices, bytes, bytes
   uint32_t box_columns, box_rows;
 };
 void mbarrier_init(uint64_t* barrier, int count, int line);
 void mbarrier_arrive(uint64_t* barrier, int expected_bytes, int line);
 void mbarrier_wait(uint64_t* barrier, int parity, int line);
-void tma_load(void* target, const TensorMap* map, uint64_t* barrier, int column, int row, int line);
+/// matrix: of a map of three dimensions; -1: the map has two.
+void tma_load(void* target, const TensorMap* map, uint64_t* barrier, int column, int row, int matrix, int line);
 void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, bool accumulate, Element element,
            int line);
+/// A in registers, as fragments of mma; B N-major.
+void wgmma_of_registers(float* d, int columns, const uint32_t* a, uint64_t descriptor_b, bool accumulate,
+                        Element element, int line);
+void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(int groups);
 void proxy_fence();
+void tma_store(const TensorMap* map, const void* source, int column, int row, int line);
+void tma_store_commit();
+void tma_store_wait(int groups, bool read);  // `read`: until shared memory has been read, no longer
 
 }  // namespace emulator

@@ -19,17 +19,29 @@ struct Copy {
 struct Wgmma {
   float* d;
   int columns;
-  uint64_t descriptor_a, descriptor_b;
+  bool of_registers;
+  uint64_t descriptor_a;  // or, of registers:
+  uint16_t a[2][16];      // the two rows of A that are this thread's
+  uint64_t descriptor_b;
   bool accumulate;
   Element element;
   std::vector<float> before;  // d, where it was hidden from the thread
+};
+
+/// A box on its way to device memory.
+struct Store {
+  TensorMap map;
+  const void* source;
+  int column, row;
+  std::vector<unsigned char> box;  // its rows, not swizzled
+  bool read = false;
 };
 
 struct Fiber : Thread {
   void* stack_pointer = nullptr;
   char* stack = nullptr;
   void* tsan = nullptr;        // TSan's identity of the thread
-  void* tsan_async = nullptr;  // and of its async proxy: wgmma's reads and TMA's writes
+  void* tsan_async = nullptr;  // and of its async proxy: wgmma's and TMA's accesses
   void* asan_stack = nullptr;
   State state = State::done;
   int line = 0;       // where it waits
@@ -42,6 +54,9 @@ struct Fiber : Thread {
   std::vector<std::vector<Copy>> copy_groups;
   std::vector<Wgmma> wgmmas;
   std::vector<std::vector<Wgmma>> wgmma_groups;
+  bool wgmma_fenced = false;  // since the last group was committed
+  std::vector<Store> stores;  // not committed yet
+  std::vector<std::vector<Store>> store_groups;
   char waited_tag = 0;  // its async proxy's reads are over
 };
 
@@ -60,6 +75,8 @@ void collective(int operation, unsigned mask, void* argument, int line, bool ali
 // hopper.cpp's part of a block.
 void hopper_block_starts();
 void hopper_block_ends();
+/// What a thread's TMA stores have read arrives now at the latest.
+void hopper_thread_ends();
 /// Lets one TMA load land, if one is under way and (unless nothing else can run) chance wants it.
 bool hopper_progress(bool nothing_else, unsigned random);
 

@@ -1,5 +1,5 @@
-// sm_90: mbarriers, TMA loads and wgmma. Each thread has a second identity under ThreadSanitizer, its async proxy:
-// wgmma reads shared memory and TMA writes it under that name. The async proxy learns of ordinary stores through
+// sm_90: mbarriers, TMA and wgmma. Each thread has a second identity under ThreadSanitizer, its async proxy: wgmma
+// reads shared memory, and TMA reads and writes it, under that name. The async proxy learns of ordinary stores through
 // fence.proxy.async alone, and of TMA's through the mbarrier that counts their bytes.
 #include <algorithm>
 #include <map>
@@ -21,8 +21,9 @@ struct MBarrier {
 std::map<uint64_t*, MBarrier>& mbarriers = *new std::map<uint64_t*, MBarrier>;
 std::vector<std::function<void()>>& in_flight = *new std::vector<std::function<void()>>;  // TMA loads
 char fenced;
+unsigned wgmma_calls[32];  // of each warp
 
-constexpr int kWgmmaOperation = 32;
+constexpr int kWgmmaOperation = 32, kRegisterWgmmaOperation = 33;
 constexpr int kBoxBytes = 128;
 
 MBarrier& mbarrier_at(uint64_t* at, int line) {
@@ -41,16 +42,25 @@ void complete_phase(MBarrier& barrier) {
 /// 128-byte swizzle: bits 4-6 of an address are xored with bits 7-9.
 size_t swizzled(size_t offset) { return offset ^ (offset >> 3 & 0x70); }
 
-/// Where element (row, k) of a K-major operand lies: rows of 128 bytes, in groups of eight that are `stride` apart.
-size_t operand_offset(uint64_t descriptor, int row, int k) {
+/// Where element (row, k) of an operand lies: lines of 128 bytes, in groups of eight that are `stride` apart. K-major:
+/// a line is a row; N-major: a line is a k, of 64 rows.
+size_t operand_offset(uint64_t descriptor, int row, int k, bool n_major = false) {
   const size_t start = (descriptor & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
-  const size_t offset = swizzled(start + row / 8 * stride + row % 8 * 128 + k * 2);
+  const size_t line = n_major ? k : row, element = n_major ? row : k;
+  const size_t offset = swizzled(start + line / 8 * stride + line % 8 * 128 + element * 2);
   if (offset + 2 > shared_bytes)
     fail("a wgmma operand outside shared memory (offset %zu of %zu)", offset, shared_bytes);
   return offset;
 }
 
 void saw_operands(const Fiber& fiber, const Wgmma& wgmma) {
+  if (wgmma.of_registers) {  // a warp reads all of B: a lane, the half of a line
+    for (int i = 0; i < 4; ++i) {
+      const int row = fiber.lane % 2 * 32 + i * 8;
+      saw_read(shared_memory + operand_offset(wgmma.descriptor_b, row, fiber.lane / 2, true), 16);
+    }
+    return;
+  }
   const int row = fiber.linear % 128 / 32 * 16 + fiber.lane / 4;
   for (int k = 0; k < 16; k += 8) {
     saw_read(shared_memory + operand_offset(wgmma.descriptor_a, row, k), 16);
@@ -72,23 +82,28 @@ void multiply(Fiber* fiber, const Wgmma& wgmma) {
     saw_operands(*fiber, wgmma);  // as its async proxy: was it fenced, or TMA's?
   }
   if (!wgmma.before.empty()) raw_copy(wgmma.d, wgmma.before.data(), wgmma.before.size() * sizeof(float));
-  const auto operand = [&](uint64_t descriptor, int row, int k) {
-    uint16_t bits;
-    raw_copy(&bits, shared_memory + operand_offset(descriptor, row, k), 2);
-    return to_float(bits, wgmma.element);
+  // Elements (row, 0 .. 16); eight of them lie together where the operand is K-major.
+  const auto read_row = [&](uint64_t descriptor, int row, bool n_major, float* values) {
+    uint16_t bits[16];
+    const int together = n_major ? 1 : 8;
+    for (int k = 0; k < 16; k += together) {
+      raw_copy(bits + k, shared_memory + operand_offset(descriptor, row, k, n_major), 2 * together);
+    }
+    for (int k = 0; k < 16; ++k) values[k] = to_float(bits[k], wgmma.element);
   };
   const int row = fiber->linear % 128 / 32 * 16 + fiber->lane / 4;
   float a[2][16];
   for (int half = 0; half < 2; ++half) {
-    for (int k = 0; k < 16; ++k) a[half][k] = operand(wgmma.descriptor_a, row + half * 8, k);
+    if (!wgmma.of_registers) read_row(wgmma.descriptor_a, row + half * 8, false, a[half]);
+    for (int k = 0; k < 16 && wgmma.of_registers; ++k) a[half][k] = to_float(wgmma.a[half][k], wgmma.element);
   }
   for (int first = 0; first < wgmma.columns; first += 8) {
     for (int i = 0; i < 2; ++i) {
       const int column = first + fiber->lane % 4 * 2 + i;
-      float sums[2] = {};
+      float sums[2] = {}, b[16];
+      read_row(wgmma.descriptor_b, column, wgmma.of_registers, b);
       for (int k = 0; k < 16; ++k) {
-        const float b = operand(wgmma.descriptor_b, column, k);
-        for (int half = 0; half < 2; ++half) sums[half] += a[half][k] * b;
+        for (int half = 0; half < 2; ++half) sums[half] += a[half][k] * b[k];
       }
       for (int half = 0; half < 2; ++half) {
         float& d = wgmma.d[first / 2 + half * 2 + i];
@@ -117,10 +132,58 @@ void hide_next_use(std::vector<std::vector<Wgmma>>& groups, const float* d) {
 
 }  // namespace
 
-void hopper_block_starts() { mbarriers.clear(); }
+void hopper_block_starts() {
+  mbarriers.clear();
+  std::fill(std::begin(wgmma_calls), std::end(wgmma_calls), 0);
+}
+
+namespace {
+
+void arrive(const Store& store) {
+  ActAs async(self()->tsan_async);
+  for (int r = 0; r < static_cast<int>(store.map.box_rows); ++r) {
+    const long y = store.row + r, x = store.column, left = static_cast<long>(store.map.columns) - x;
+    if (y < 0 || y >= static_cast<long>(store.map.rows) || left <= 0) continue;
+    unsigned char* to = const_cast<unsigned char*>(store.map.base) + y * store.map.stride + x * 2;
+    const size_t bytes = std::min<long>(kBoxBytes, left * 2);
+    saw_write(to, bytes);
+    raw_copy(to, store.box.data() + r * kBoxBytes, bytes);
+  }
+}
+
+void read(Store& store) {
+  ActAs async(self()->tsan_async);
+  const size_t base = static_cast<const unsigned char*>(store.source) - shared_memory;
+  store.read = true;
+  for (size_t at = 0; at < store.box.size(); at += 16) {
+    const unsigned char* from = shared_memory + swizzled(base + at);
+    saw_read(from, 16);
+    raw_copy(store.box.data() + at, from, 16);
+  }
+}
+
+}  // namespace
+
+void hopper_thread_ends() {
+  auto& groups = self()->store_groups;
+  if (!self()->stores.empty()) fail("ended with a TMA store not committed");
+  for (const auto& group : groups) {
+    for (const Store& store : group) {
+      if (!store.read) fail("ended with a TMA store that may still read shared memory");
+      arrive(store);
+    }
+  }
+  groups.clear();
+}
 
 void hopper_block_ends() {
   if (!in_flight.empty()) fail("a block ended with a TMA load under way");
+  for (int warp = 0; warp < 32; ++warp) {
+    const unsigned of_first = wgmma_calls[warp / 4 * 4];
+    if (wgmma_calls[warp] != of_first) {
+      fail("warp %d took part in %u wgmma, the first warp of its group in %u", warp, wgmma_calls[warp], of_first);
+    }
+  }
 }
 
 bool hopper_progress(bool nothing_else, unsigned random) {
@@ -171,8 +234,9 @@ void mbarrier_wait(uint64_t* at, int parity, int line) {
 
 void proxy_fence() { release(&fenced); }
 
-void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, int row, int line) {
+void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, int row, int matrix, int line) {
   const TensorMap map = *pointer;
+  if (map.dimensions != (matrix < 0 ? 2 : 3)) fail("line %d: a map of %d dimensions", line, map.dimensions);
   const int total = kBoxBytes * static_cast<int>(map.box_rows);
   if (map.box_columns * 2 != kBoxBytes) fail("line %d: a TMA box of %u columns", line, map.box_columns);
   check_shared(target, total, 1024, line, "TMA target");
@@ -186,10 +250,11 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
       for (int chunk = 0; chunk < kBoxBytes; chunk += 16) {
         const long y = row + r, x = column + chunk / 2;
         unsigned char values[16] = {};  // outside the matrix: zeros
-        const bool inside = y >= 0 && y < static_cast<long>(map.rows) && x >= 0 && x < static_cast<long>(map.columns);
+        const bool inside = y >= 0 && y < static_cast<long>(map.rows) && x >= 0 && x < static_cast<long>(map.columns) &&
+                            matrix < static_cast<long>(map.matrices);
         if (inside) {
           const long bytes = std::min<long>(16, (static_cast<long>(map.columns) - x) * 2);
-          const unsigned char* source = map.base + y * map.stride + x * 2;
+          const unsigned char* source = map.base + std::max(matrix, 0) * map.matrix_stride + y * map.stride + x * 2;
           saw_read(source, bytes);
           raw_copy(values, source, bytes);
         }
@@ -212,25 +277,70 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
   in_flight.push_back(load);
 }
 
-void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, bool accumulate, Element element,
-           int line) {
+void tma_store(const TensorMap* pointer, const void* source, int column, int row, int line) {
+  const TensorMap map = *pointer;
+  const int total = kBoxBytes * static_cast<int>(map.box_rows);
+  if (map.dimensions != 2) fail("line %d: a map of %d dimensions", line, map.dimensions);
+  if (map.box_columns * 2 != kBoxBytes) fail("line %d: a TMA box of %u columns", line, map.box_columns);
+  if (column < 0) fail("line %d: a TMA store at column %d", line, column);
+  check_shared(source, total, 1024, line, "TMA source");
+  ++counters.tma_stores;
+  Store store{map, source, column, row, std::vector<unsigned char>(total)};
+  saw_read(source, total);  // as the thread: is there a barrier?
+  {
+    ActAs async(self()->tsan_async);
+    acquire(&fenced);
+    saw_read(source, total);  // as its async proxy: was it fenced?
+  }
+  if (!options.lazy) {
+    read(store);
+    arrive(store);
+  }
+  self()->stores.push_back(std::move(store));
+}
+
+void tma_store_commit() {
+  self()->store_groups.push_back(std::move(self()->stores));
+  self()->stores.clear();
+}
+
+void tma_store_wait(int groups, bool only_read) {
   Fiber* fiber = self();
-  if (fiber->linear % 128 == 0) ++counters.wgmma;
-  uint64_t descriptors[2] = {descriptor_a, descriptor_b};
-  if (descriptor_a >> 62 != 1 || descriptor_b >> 62 != 1) fail("line %d: a swizzle other than 128 bytes", line);
-  collective(kWgmmaOperation, ~0u, descriptors, line, true, [line](void** lanes) {
-    const auto* first = static_cast<uint64_t*>(lanes[0]);
-    for (int i = 1; i < 32; ++i) {
-      const auto* own = static_cast<uint64_t*>(lanes[i]);
-      if (own[0] != first[0] || own[1] != first[1]) fail("line %d: wgmma descriptors differ within a warp", line);
+  auto& pending = fiber->store_groups;
+  const int done = static_cast<int>(pending.size()) - groups;
+  for (int i = 0; i < done; ++i) {
+    for (Store& store : pending[i]) {
+      if (!store.read) read(store);
+      if (!only_read) arrive(store);
     }
-  });
-  Wgmma one{d, columns, descriptor_a, descriptor_b, accumulate, element, {}};
+  }
+  if (!only_read && done > 0) pending.erase(pending.begin(), pending.begin() + done);
+  {
+    ActAs async(fiber->tsan_async);
+    release(&fiber->waited_tag);
+  }
+  acquire(&fiber->waited_tag);  // the reads that were waited for are over
+}
+
+namespace {
+
+/// Of one more wgmma, by the thread that is about to ask for it.
+void count_wgmma(uint64_t descriptor_a, uint64_t descriptor_b, int line) {
+  const Fiber* fiber = self();
+  if (fiber->linear % 128 == 0) ++counters.wgmma;
+  if (fiber->lane == 0) ++wgmma_calls[fiber->warp];
+  if (!fiber->wgmma_fenced) fail("line %d: the first wgmma of a group without wgmma_fence before it", line);
+  if (descriptor_a >> 62 != 1 || descriptor_b >> 62 != 1) fail("line %d: a swizzle other than 128 bytes", line);
+}
+
+/// Its accumulators are nobody's until the wait; or it is done at once.
+void issue(Wgmma one) {
+  Fiber* fiber = self();
   if (!options.lazy) {
     multiply(fiber, one);
     one.d = nullptr;  // done
   } else {
-    const auto same = [d](const Wgmma& other) { return other.d == d; };
+    const auto same = [&one](const Wgmma& other) { return other.d == one.d; };
     bool pending = std::any_of(fiber->wgmmas.begin(), fiber->wgmmas.end(), same);
     for (const auto& group : fiber->wgmma_groups) pending |= std::any_of(group.begin(), group.end(), same);
     if (!pending) hide(one);
@@ -238,7 +348,54 @@ void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, 
   fiber->wgmmas.push_back(std::move(one));
 }
 
+struct RegisterOperands {
+  const uint32_t* a;
+  uint64_t descriptor_b;
+  uint16_t rows[2][16];  // what comes back: this lane's two rows of A
+};
+
+}  // namespace
+
+void wgmma_of_registers(float* d, int columns, const uint32_t* a, uint64_t descriptor_b, bool accumulate,
+                        Element element, int line) {
+  count_wgmma(descriptor_b, descriptor_b, line);
+  RegisterOperands operands{a, descriptor_b, {}};
+  collective(kRegisterWgmmaOperation, ~0u, &operands, line, true, [line](void** lanes) {
+    const auto at = [&](int lane) { return static_cast<RegisterOperands*>(lanes[lane]); };
+    for (int lane = 0; lane < 32; ++lane) {
+      if (at(lane)->descriptor_b != at(0)->descriptor_b) fail("line %d: wgmma descriptors differ within a warp", line);
+      for (int i = 0; i < 16; ++i) {  // a row is held by four lanes, two neighbours of its low half, two of its high
+        const uint32_t* of_lane = at(lane / 4 * 4 + i % 8 / 2)->a + i / 8 * 2;
+        for (int half = 0; half < 2; ++half) {
+          at(lane)->rows[half][i] = static_cast<uint16_t>(of_lane[half] >> 16 * (i % 2));
+        }
+      }
+    }
+  });
+  Wgmma one{d, columns, true, 0, {}, descriptor_b, accumulate, element, {}};
+  std::copy(&operands.rows[0][0], &operands.rows[0][0] + 32, &one.a[0][0]);
+  issue(std::move(one));
+}
+
+void wgmma(float* d, int columns, uint64_t descriptor_a, uint64_t descriptor_b, bool accumulate, Element element,
+           int line) {
+  count_wgmma(descriptor_a, descriptor_b, line);
+  uint64_t descriptors[2] = {descriptor_a, descriptor_b};
+  collective(kWgmmaOperation, ~0u, descriptors, line, true, [line](void** lanes) {
+    const auto* first = static_cast<uint64_t*>(lanes[0]);
+    for (int i = 1; i < 32; ++i) {
+      const auto* own = static_cast<uint64_t*>(lanes[i]);
+      if (own[0] != first[0] || own[1] != first[1]) fail("line %d: wgmma descriptors differ within a warp", line);
+    }
+  });
+  issue({d, columns, false, descriptor_a, {}, descriptor_b, accumulate, element, {}});
+}
+
+/// Between groups registers are the thread's own: what it does with them, and the next wgmma, are ordered by a fence.
+void wgmma_fence() { self()->wgmma_fenced = true; }
+
 void wgmma_commit() {
+  self()->wgmma_fenced = false;
   self()->wgmma_groups.push_back(std::move(self()->wgmmas));
   self()->wgmmas.clear();
 }

@@ -33,6 +33,12 @@ uint32_t pack(float low, float high) {
 
 inline float exp2_approximate(float x) { return std::exp2(x); }
 inline float reciprocal_approximate(float x) { return 1.0f / x; }
+/// With the error that the instruction may have.
+inline float tanh_approximate(float x) {
+  int exponent = 0;
+  const float digits = std::frexp(std::tanh(x), &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(digits, 11)), exponent - 11);
+}
 
 template <class T>
 T& shared_as() {
@@ -90,9 +96,35 @@ inline void mbarrier_wait(uint64_t* barrier, int parity, EMULATOR_LINE) {
 }
 inline void prefetch_tensor_map(const CUtensorMap*) {}
 inline void tma_load(void* target, const CUtensorMap* map, uint64_t* barrier, int column, int row, EMULATOR_LINE) {
-  emulator::tma_load(target, map, barrier, column, row, line);
+  emulator::tma_load(target, map, barrier, column, row, -1, line);
 }
-inline void wgmma_fence() {}
+inline void tma_load_3d(void* target, const CUtensorMap* map, uint64_t* barrier, int column, int row, int matrix,
+                        EMULATOR_LINE) {
+  emulator::tma_load(target, map, barrier, column, row, matrix, line);
+}
+inline void proxy_fence() { emulator::proxy_fence(); }
+inline void tma_store(const CUtensorMap* map, const void* source, int column, int row, EMULATOR_LINE) {
+  emulator::tma_store(map, source, column, row, line);
+}
+inline void tma_store_commit() { emulator::tma_store_commit(); }
+template <int kGroups>
+void tma_store_wait_read() {
+  emulator::tma_store_wait(kGroups, true);
+}
+template <int kGroups>
+void tma_store_wait() {
+  emulator::tma_store_wait(kGroups, false);
+}
+inline void store_matrices(void* row, const uint32_t (&r)[4], EMULATOR_LINE) {
+  emulator::stmatrix(row, r, 4, false, line);
+}
+inline void store_matrices_transposed(void* row, const uint32_t (&r)[4], EMULATOR_LINE) {
+  emulator::stmatrix(row, r, 4, true, line);
+}
+inline void store_matrices_transposed(void* row, const uint32_t (&r)[2], EMULATOR_LINE) {
+  emulator::stmatrix(row, r, 2, true, line);
+}
+inline void wgmma_fence() { emulator::wgmma_fence(); }
 inline void wgmma_commit() { emulator::wgmma_commit(); }
 template <int kGroups>
 void wgmma_wait() {
@@ -104,9 +136,9 @@ template <class T, int kColumns>
 void wgmma(float (&d)[kColumns / 2], uint64_t a, uint64_t b, bool accumulate, EMULATOR_LINE) {
   emulator::wgmma(d, kColumns, a, b, accumulate, kElement<T>, line);
 }
-template <int kRegisters>
-void more_registers() {}
-template <int kRegisters>
-void fewer_registers() {}
+template <class T>
+void wgmma_of_registers(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool accumulate, EMULATOR_LINE) {
+  emulator::wgmma_of_registers(d, 64, a, b, accumulate, kElement<T>, line);
+}
 
 }  // namespace magnets::cuda

@@ -26,11 +26,17 @@ size_t free_memory = size_t{1} << 34;
 
 namespace {
 
-constexpr int kMostShared = 227 << 10, kSharedWithoutAsking = 48 << 10;
+constexpr int kSharedWithoutAsking = 48 << 10;
 constexpr size_t kStaged = 64 << 10;
 
 std::map<const void*, int>& allowed_shared = *new std::map<const void*, int>;
 std::map<void*, size_t>& allocations = *new std::map<void*, size_t>;
+
+/// Of a block, where it asks for it (CUDA C++ Programming Guide, "Compute Capabilities").
+int most_shared() {
+  if (device.major == 8) return (device.minor == 0 ? 163 : 99) << 10;
+  return (device.major < 12 ? 227 : 99) << 10;
+}
 
 void enqueue(cudaStream_t stream, Work work) {
   (stream->capture != nullptr ? stream->capture->work : stream->queue).push_back(std::move(work));
@@ -45,17 +51,27 @@ void drain(cudaStream_t stream) {
 CUresult encode(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* base, const cuuint64_t* size,
                 const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t*, CUtensorMapInterleave,
                 CUtensorMapSwizzle swizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
-  const bool valid = rank == 2 && reinterpret_cast<uintptr_t>(base) % 16 == 0 && strides[0] % 16 == 0 && size[0] > 0 &&
-                     size[1] > 0 && box[0] * 2 <= 128 && box[1] <= 256 && swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
+  bool valid = (rank == 2 || rank == 3) && reinterpret_cast<uintptr_t>(base) % 16 == 0 && box[0] * 2 <= 128 &&
+               box[1] <= 256 && (rank == 2 || box[2] == 1) && swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
+  for (cuuint32_t i = 0; i < rank && valid; ++i) valid = size[i] > 0 && (i == 0 || strides[i - 1] % 16 == 0);
   if (!valid) return CUDA_ERROR_INVALID_VALUE;
-  *map = {static_cast<const unsigned char*>(base), size[0], size[1], strides[0], box[0], box[1]};
+  const bool stacked = rank == 3;
+  *map = {static_cast<const unsigned char*>(base),
+          static_cast<int>(rank),
+          size[0],
+          size[1],
+          stacked ? size[2] : 1,
+          strides[0],
+          stacked ? strides[1] : 0,
+          box[0],
+          box[1]};
   return CUDA_SUCCESS;
 }
 
 }  // namespace
 
 cudaError_t allow_shared(const void* kernel, int bytes) {
-  if (bytes > kMostShared) return cudaErrorInvalidValue;
+  if (bytes > most_shared()) return cudaErrorInvalidValue;
   allowed_shared[kernel] = bytes;
   return cudaSuccess;
 }
@@ -106,6 +122,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   if (attribute == cudaDevAttrMultiProcessorCount) *value = device.multiprocessors;
   if (attribute == cudaDevAttrComputeCapabilityMajor) *value = device.major;
   if (attribute == cudaDevAttrComputeCapabilityMinor) *value = device.minor;
+  if (attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin) *value = most_shared();
   if (attribute == cudaDevAttrMemoryPoolsSupported) *value = 1;
   return cudaSuccess;
 }

@@ -1,0 +1,81 @@
+// Which kernel multiplies what on an H100: by the formula that was fitted to measurements there, calculated by itself
+// for these products of size L with guidance.
+#include <string>
+#include <utility>
+
+#include "../../native/cuda/matmul/choose.h"
+#include "../native/check.h"
+
+using namespace magnets;
+using namespace magnets::cuda;
+using namespace magnets::test;
+
+namespace {
+
+constexpr int kMultiprocessors = 132;
+
+struct Case {
+  const char* name;
+  int rows, out, in, products;
+  Epilogue epilogue;
+  bool f32_out;
+  int tile_rows, tile_columns, tiles;
+  double microseconds;
+};
+
+constexpr Case kCases[] = {
+    {"up, batch 1", 514, 4096, 1024, 1, Epilogue::gelu_tanh, false, 176, 128, 96, 9.72},
+    {"down, batch 1", 514, 1024, 4096, 1, Epilogue::add, false, 72, 64, 128, 17.54},
+    {"qkv, batch 1", 514, 1024, 1024, 3, Epilogue::store, false, 136, 128, 96, 8.34},
+    {"output, batch 1", 514, 1024, 1024, 1, Epilogue::add, false, 72, 64, 128, 6.28},
+    {"up, batch 1, an eighth", 514, 512, 1024, 1, Epilogue::gelu_tanh, false, 56, 64, 80, 4.70},
+    {"down, batch 1, an eighth", 514, 1024, 512, 1, Epilogue::add, false, 72, 64, 128, 4.40},
+    {"qkv, batch 1, an eighth", 514, 128, 1024, 3, Epilogue::store, false, 56, 64, 60, 4.64},
+    {"output, batch 1, an eighth", 514, 1024, 128, 1, Epilogue::add, false, 72, 64, 128, 3.00},
+    {"up, 194 rows", 194, 4096, 1024, 1, Epilogue::gelu_tanh, false, 104, 128, 64, 7.15},
+    {"down, 132 rows", 132, 1024, 4096, 1, Epilogue::add, false, 56, 64, 48, 11.06},
+    {"words, 506 rows", 506, 2025, 1024, 1, Epilogue::store, true, 104, 128, 80, 7.27},
+    {"up, batch 8", 4112, 4096, 1024, 1, Epilogue::gelu_tanh, false, 128, 256, 528, 51.60},
+    {"up, batch 64", 32896, 4096, 1024, 1, Epilogue::gelu_tanh, false, 128, 256, 4112, 394.80},
+    {"down, batch 64", 32896, 1024, 4096, 1, Epilogue::add, false, 128, 256, 1028, 359.34},
+    {"qkv, batch 64, an eighth", 32896, 128, 1024, 3, Epilogue::store, false, 176, 128, 561, 49.13},
+};
+
+MatmulProblem problem_of(const Case& c) {
+  MatmulProblem problem{};
+  problem.rows = problem.x_rows = c.rows;
+  problem.out = c.out;
+  problem.in = c.in;
+  problem.taps = 1;
+  problem.products = c.products;
+  problem.epilogue = c.epilogue;
+  problem.f32_out = c.f32_out;
+  return problem;
+}
+
+}  // namespace
+
+int main() {
+  for (const Case& c : kCases) {
+    const MatmulProblem problem = problem_of(c);
+    const MatmulChoice any = choose_matmul(problem, 90, kMultiprocessors);
+    const auto* choice = std::get_if<WgmmaChoice>(&any);
+    check(choice != nullptr, std::string(c.name) + ": wgmma");
+    if (choice == nullptr) continue;
+    const WgmmaShape& shape = kWgmmaShapes[choice->shape];
+    check(shape.rows() == c.tile_rows && shape.columns() == c.tile_columns,
+          std::string(c.name) + ": tiles of " + std::to_string(shape.rows()) + " x " + std::to_string(shape.columns()));
+    check(tiles_of(problem, shape.rows(), shape.columns()) == c.tiles, std::string(c.name) + ": tiles");
+    check_near(wgmma_time(shape, problem, kMultiprocessors), c.microseconds, 0.005, c.name);
+  }
+
+  // Few rows, or another device: mma.sync, whose parts fill the device.
+  MatmulProblem few = problem_of(kCases[1]);
+  few.rows = few.x_rows = 64;
+  for (const auto& [problem, capability] :
+       {std::pair(few, 90), std::pair(problem_of(kCases[0]), 80), std::pair(problem_of(kCases[0]), 100)}) {
+    check(std::holds_alternative<MmaChoice>(choose_matmul(problem, capability, kMultiprocessors)), "mma.sync");
+  }
+  check(std::get<MmaChoice>(choose_matmul(few, 90, kMultiprocessors)).splits > 1, "few rows are split");
+  return report("choose");
+}
