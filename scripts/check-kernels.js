@@ -15,7 +15,7 @@ const listKernels = 'build/test/test/cuda/list_kernels';
 /** Low 12 bits of a SASS instruction of 16 bytes. */
 const opcodes = {
   mma: [0x23c],
-  wgmma: [0x9f0],
+  wgmma: [0x9f0, 0xdf0], // with the left operand in shared memory, in registers
   ldmatrix: [0x83b],
   cpAsync: [0xfae],
   tma: [0x5b4],
