@@ -80,6 +80,21 @@ export class Weights {
     return count;
   }
 
+  /** Attention heads of a hidden size that `name` has: those that are said, or of a released size. */
+  heads(
+    name: string,
+    size: number,
+    released: Readonly<Record<number, number>>,
+    said: number | undefined,
+  ): number {
+    const heads = said ?? released[size];
+    if (heads !== undefined && size % heads === 0) return heads;
+    const known = Object.keys(released).join(', ');
+    return this.refuse(
+      `${name}: expected a hidden size of ${known}, or --heads that divide it, but received ${size}`,
+    );
+  }
+
   /** The side of a square of so many tokens. */
   side(name: string, tokens: number): number {
     const side = Math.round(Math.sqrt(tokens));

@@ -18,20 +18,8 @@ const recipes: Readonly<Record<number, { guidance: number; power: number; noise:
   18: { guidance: 5.7, power: 2.5, noise: 8.5 },
 };
 
-const releasedHiddenSize = 1024;
-const releasedHeads = 16;
+const releasedHeads = { 1024: 16 };
 const halves = 2;
-
-function headsOf(weights: Weights, d: number, hints: Hints): number {
-  const heads = hints.heads ?? (d === releasedHiddenSize ? releasedHeads : undefined);
-  if (heads === undefined || d % heads !== 0) {
-    const expected = `${releasedHiddenSize}, or --heads that divide it,`;
-    return weights.refuse(
-      `first_layer.0.weight: expected a hidden size of ${expected} but received ${d}`,
-    );
-  }
-  return heads;
-}
 
 /**
  * The original multiplies the bits of a token, each -1 or 1, the least first, with a matrix, where a half that is masked
@@ -95,7 +83,7 @@ function translate(weights: Weights, hints: Hints) {
   }
   const digits = 2 ** (bits / halves);
   const tokens = rows! - 1;
-  const heads = headsOf(weights, d, hints);
+  const heads = weights.heads('first_layer.0.weight', d, releasedHeads, hints.heads);
   const side = weights.side('pos_emb', tokens);
   const recipe = recipes[bits] ?? recipes[14]!;
 

@@ -13,7 +13,7 @@ import { foldedNote } from './maskgit.js';
 import { origin } from './titok.js';
 
 /** Attention heads of the released tokenizers by their hidden sizes: S, B and L. */
-const releasedHeads: Readonly<Record<number, number>> = { 512: 8, 768: 12, 1024: 16 };
+const releasedHeads = { 512: 8, 768: 12, 1024: 16 };
 
 /** The vectors that MaskGIT's decoder makes pixels of. */
 const pixelCodebook = 'pixel_quantize.embedding.weight';
@@ -53,17 +53,6 @@ function sequencePositions(
   };
 }
 
-function headsOf(weights: Weights, d: number, hints: Hints): number {
-  const heads = hints.heads ?? releasedHeads[d];
-  if (heads === undefined || d % heads !== 0) {
-    const known = Object.keys(releasedHeads).join(', ');
-    return weights.refuse(
-      `latent_tokens: expected a hidden size of ${known}, or --heads that divide it, but received ${d}`,
-    );
-  }
-  return heads;
-}
-
 /** Blocks as CLIP names them. */
 function clip(half: 'encoder' | 'decoder', i: number, d: number, f: number): MadeTensor[] {
   const [to, from] = [`${half}.layers.${i}`, `${half}.transformer.${i}`];
@@ -93,7 +82,7 @@ function translate(weights: Weights, hints: Hints) {
   const [codes, dim] = weights.shape('quantize.embedding.weight', 2);
   const [mixed, mixedSize] = weights.shape(pixelCodebook, 2);
   const [latents, d, f, patch] = [latentRows!, hidden!, units!, patchSide!];
-  const heads = headsOf(weights, d, hints);
+  const heads = weights.heads('latent_tokens', d, releasedHeads, hints.heads);
   const patches = positionRows! - 1;
   const side = weights.side('encoder.positional_embedding', patches);
   if (hints.grid !== undefined && hints.grid.join() !== `1,${latents}`) {

@@ -11,8 +11,7 @@ const words = 'model.embeddings.word_embeddings.weight';
 const positions = 'model.embeddings.position_embeddings.weight';
 const head = 'model.lm_head.weight';
 
-const releasedHiddenSize = 768;
-const releasedHeads = 16;
+const releasedHeads = { 768: 16 };
 
 /** How its authors sample from so many tokens (configs/infer). */
 const steps = 8;
@@ -33,15 +32,6 @@ function noiseOf(noise: number): number[] {
   });
 }
 
-function headsOf(weights: Weights, d: number, hints: Hints): number {
-  const heads = hints.heads ?? (d === releasedHiddenSize ? releasedHeads : undefined);
-  if (heads === undefined || d % heads !== 0) {
-    const expected = `${releasedHiddenSize}, or --heads that divide it,`;
-    return weights.refuse(`${words}: expected a hidden size of ${expected} but received ${d}`);
-  }
-  return heads;
-}
-
 function translate(weights: Weights, hints: Hints) {
   const [rows, hidden] = weights.shape(words, 2);
   const [positionRows] = weights.shape(positions, 2);
@@ -54,7 +44,7 @@ function translate(weights: Weights, hints: Hints) {
   // The rows are the codes, the mask, the classes and "no class".
   const classes = vocabulary - codes - 2;
   if (classes < 1) weights.refuse(`${words}: expected more rows than the ${codes} codes and 2`);
-  const heads = headsOf(weights, d, hints);
+  const heads = weights.heads(words, d, releasedHeads, hints.heads);
   const recipe = recipes[tokens] ?? recipes[64]!;
   const noise = noiseOf(recipe.noise);
 
