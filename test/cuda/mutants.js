@@ -377,6 +377,7 @@ export const mutants = [
   },
   {
     ...wgmma,
+    by: 'tsan forward lazy',
     from: '      proxy_fence();\n      output.meet();\n      if (thread',
     to: '      output.meet();\n      if (thread',
   },
@@ -405,6 +406,7 @@ export const mutants = [
   },
   {
     ...wgmma,
+    by: 'plain random lazy',
     from: '      output.scatter_rows(slot);\n      __syncwarp();',
     to: '      output.scatter_rows(slot);',
   },
