@@ -383,6 +383,7 @@ export const mutants = [
   },
   {
     ...wgmma,
+    by: 'tsan forward lazy',
     from: '      proxy_fence();\n      output.meet();\n      if (thread',
     to: '      output.meet();\n      if (thread',
   },
@@ -411,6 +412,7 @@ export const mutants = [
   },
   {
     ...wgmma,
+    by: 'plain random lazy',
     from: '      output.scatter_rows(slot);\n      __syncwarp();',
     to: '      output.scatter_rows(slot);',
   },
@@ -433,7 +435,12 @@ export const mutants = [
     from: '    meet();\n  }\n\n  __device__ __forceinline__ void activate',
     to: '  }\n\n  __device__ __forceinline__ void activate',
   },
-  { ...wgmmaEpilogue, from: '    meet();  // the biases', to: '    // the biases' },
+  {
+    ...wgmmaEpilogue,
+    by: 'tsan forward lazy',
+    from: '    meet();  // the biases',
+    to: '    // the biases',
+  },
   {
     ...wgmmaEpilogue,
     from: '(kSwapped ? group : box) * 64',

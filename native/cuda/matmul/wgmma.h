@@ -27,8 +27,9 @@ struct WgmmaShape {
   constexpr int stage_bytes() const { return (left() + right) * kWgmmaStep * 2; }
 };
 
-/// Together within half a percent of the best of all shapes, by the time that choose.cpp predicts for the products of
-/// size L. All but the first are small enough that blocks of the next kernel come onto the multiprocessor beside them.
+/// Together within half a percent of the best of all shapes, by a model of the products of size L. Where two blocks
+/// share a multiprocessor, one may be of the next kernel; sums of 136 rows and more leave no registers for a second
+/// block.
 constexpr WgmmaShape kWgmmaShapes[] = {
     {2, 256, false, 4, 1}, {2, 136, true, 3, 1}, {1, 72, true, 6, 2},
     {2, 176, true, 3, 1},  {2, 104, true, 3, 2}, {1, 56, true, 6, 2},
