@@ -1,0 +1,138 @@
+// One generation of a client: checked, given its turn, run step by step, counted, and ended when its client leaves.
+
+import { checked, Refusal, statusOf } from './refusal.js';
+
+/**
+ * @typedef {import('magnets').Model} Model
+ * @typedef {import('magnets').Generation} Generation
+ * @typedef {import('magnets').GenerationStep} GenerationStep
+ * @typedef {import('magnets').GenerateOptions} GenerateOptions
+ * @typedef {object} Limits
+ * @property {number} maxCount samples of one request
+ * @property {number} maxTeraflops of one request
+ * @property {number} maxRunning requests that run at the same time
+ * @property {number} maxWaiting requests that may wait for their turn
+ * @typedef {object} Service
+ * @property {Map<string, Model>} models
+ * @property {import('./gate.js').Gate} gate
+ * @property {ReturnType<typeof import('./metrics.js').makeMetrics>} metrics
+ * @property {Limits} limits
+ * @typedef {GenerationStep & { seconds: number }} TimedStep
+ */
+
+/**
+ * The model of this name; without a name the first one.
+ * @param {Service} service
+ * @param {unknown} name
+ * @returns {Model}
+ */
+export function findModel({ models }, name) {
+  const [first] = models.keys();
+  const model = models.get(/** @type {string} */ (name ?? first));
+  if (model === undefined) {
+    const names = [...models.keys()].join(', ');
+    const message = `Expected one of ${names} for model but received ${JSON.stringify(name)}`;
+    throw new Refusal(404, message);
+  }
+  return model;
+}
+
+/** Aborted when the client leaves before its answer is complete.
+ * @param {import('fastify').FastifyReply} reply
+ */
+export function clientOf({ raw }) {
+  const controller = new AbortController();
+  raw.once('close', () => {
+    if (!raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/**
+ * Checks a request, waits for its turn and runs `work` with the generation and its steps. Nothing runs after `work` has
+ * ended, however it ends.
+ * @template T
+ * @param {Service} service
+ * @param {Model} model
+ * @param {GenerateOptions} options as the client sent them
+ * @param {AbortSignal} client
+ * @param {(generation: Generation, steps: AsyncIterable<TimedStep>) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function runJob({ models, gate, metrics, limits }, model, options, client, work) {
+  const started = performance.now();
+  const labels = { model: [...models].find((entry) => entry[1] === model)?.[0] ?? '' };
+  let outcome = 'failed';
+  try {
+    const generation = checked(() => {
+      checkCount(options, limits.maxCount);
+      const signal = AbortSignal.any([client, gate.signal]);
+      return model.generate({ ...options, signal });
+    });
+    checkCost(generation, limits.maxTeraflops);
+    const leave = await gate.enter(client);
+    try {
+      const result = await work(generation, timed(generation, metrics, labels.model));
+      outcome = 'done';
+      metrics.samples.inc(labels, generation.labels.length);
+      metrics.seconds.observe(labels, (performance.now() - started) / 1000);
+      return result;
+    } finally {
+      leave();
+    }
+  } catch (error) {
+    if (client.aborted) outcome = 'left';
+    else if (statusOf(error) !== 500) outcome = 'refused';
+    throw error;
+  } finally {
+    metrics.requests.inc({ ...labels, outcome });
+  }
+}
+
+/**
+ * Before the request is made, which would allocate as much as it asks for.
+ * @param {GenerateOptions} options
+ * @param {number} most
+ */
+function checkCount({ count, tokens, labels }, most) {
+  const lists = /** @type {(readonly unknown[] | undefined)[]} */ ([tokens, labels]);
+  const asked = count ?? lists.find((list) => list !== undefined)?.length ?? 1;
+  if (asked > most) {
+    throw new RangeError(`Expected an integer in 1 .. ${most} for count but received ${asked}`);
+  }
+}
+
+/**
+ * What a request costs is known before it runs.
+ * @param {Generation} generation
+ * @param {number} most
+ */
+function checkCost({ plannedFlops }, most) {
+  const teraflops = plannedFlops / 1e12;
+  if (teraflops <= most) return;
+  const cost = `${teraflops.toFixed(2)} TFLOP`;
+  throw new Refusal(413, `Expected a request of at most ${most} TFLOP but received one of ${cost}`);
+}
+
+/**
+ * The steps with the seconds that each took, counted.
+ * @param {Generation} generation
+ * @param {Service['metrics']} metrics
+ * @param {string} model
+ * @returns {AsyncGenerator<TimedStep>}
+ */
+async function* timed(generation, metrics, model) {
+  const steps = generation[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const started = performance.now();
+      const { done, value: step } = await steps.next();
+      if (done || step === undefined) return;
+      metrics.steps.inc({ model, width: step.width });
+      metrics.flops.inc({ model }, step.flops);
+      yield { ...step, seconds: (performance.now() - started) / 1000 };
+    }
+  } finally {
+    await steps.return?.();
+  }
+}
