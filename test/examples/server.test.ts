@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import t from 'tap';
 import { decodePng, load, type Pixels } from '../../lib/index.js';
 import { install } from './install.js';
+import { checkPage, chromium } from './page.js';
 import { eventsOf, post, type ServerEvent, startServer } from './server.js';
 
 const example = install('server', t);
@@ -164,6 +165,9 @@ t.test("bad input is refused in the library's words", async (t) => {
     );
   }
 });
+
+const skip = chromium === undefined && 'there is no Chromium';
+t.test('the page', { skip }, (t) => checkPage(t, example, url, model));
 
 t.test('limits, and clients that leave', async (t) => {
   const left = 'magnets_requests_total{model="fashion",outcome="left"}';

@@ -199,6 +199,9 @@ function showVerdict() {
     `${flops}× fewer FLOPs, ${time}× less time. Choose a picture to edit it.`;
 }
 
+const scrolling = () =>
+  matchMedia('(prefers-reduced-motion: reduce)').matches ? 'instant' : 'smooth';
+
 const anySeed = () => Math.floor(Math.random() * 1e6);
 
 /** @param {unknown} error */
@@ -230,7 +233,7 @@ function edit(lane, picture) {
   const label = planned?.labels[picture];
   if (typeof label === 'string') /** @type {HTMLSelectElement} */ (get('fill-label')).value = label;
   get('fill-note').textContent = '';
-  get('editor').scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  get('editor').scrollIntoView({ block: 'nearest', behavior: scrolling() });
 }
 
 function showTools() {
@@ -317,7 +320,8 @@ get('request').addEventListener('submit', (event) => {
     race.stop();
     return;
   }
-  if (matchMedia('(max-width: 60rem)').matches) get('stage').scrollIntoView({ behavior: 'smooth' });
+  if (matchMedia('(max-width: 60rem)').matches)
+    get('stage').scrollIntoView({ behavior: scrolling() });
   run();
 });
 button('slow').addEventListener('click', () => race.replay());
