@@ -94,7 +94,7 @@ t.test('a queue', { skip }, async (t) => {
     for (let i = 0; i < 1500 && !condition(); ++i) await wait(20);
   };
   /** Seconds of work. */
-  const long = { labels: ['bag'], count: 8, seed: 3, steps: 40, schedule: 'baseline' };
+  const long = { labels: ['bag'], count: 6, seed: 3, steps: 30, schedule: 'baseline' };
 
   const model = await load('fashion');
   t.teardown(() => model.dispose());

@@ -41,7 +41,9 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     );
   }
   t.same(
-    files.filter((file) => /^(test|training|evaluation|bench|\.ci|build|scripts)\//.test(file)),
+    files.filter((file) =>
+      /^(test|training|evaluation|bench|examples|\.ci|build|scripts)\//.test(file),
+    ),
     [],
   );
 });
