@@ -47,7 +47,7 @@ t.test('a queue', { skip }, async (t) => {
   const redis = spawn(
     'redis-server',
     ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   const lines = createInterface(redis.stdout);
   t.teardown(async () => {

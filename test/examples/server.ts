@@ -26,7 +26,7 @@ export async function startServer(
   const child = spawn(process.execPath, ['server.js'], {
     cwd: example.folder,
     env: { ...process.env, PORT: '0', MODELS: 'fashion', ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'], // a server that outlived a test would hold its output open
   });
   const ended = once(child, 'exit').then(([code]) => code as number | null);
   t.teardown(async () => {
