@@ -34,7 +34,7 @@ export function addGenerations(app, service) {
         }
         await send('result', await outcome(generation));
       } catch (error) {
-        if (!client.aborted) await send('error', errorBody(error));
+        if (!reply.raw.destroyed) await send('error', errorBody(error));
         throw error;
       } finally {
         reply.raw.end();
@@ -46,12 +46,16 @@ export function addGenerations(app, service) {
   });
 }
 
+/** Milliseconds that a client may take to read. It holds the turn that others wait for. */
+const patience = 30_000;
+
 /**
- * Begins an answer of events. What it returns sends one, no faster than the client reads.
+ * Begins an answer of events. What it returns sends one, no faster than the client reads, and hangs up on a client that
+ * has stopped reading.
  * @param {import('fastify').FastifyReply} reply
- * @param {AbortSignal} signal
+ * @param {AbortSignal} client
  */
-function openEvents(reply, signal) {
+function openEvents(reply, client) {
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': 'text/event-stream',
@@ -62,7 +66,14 @@ function openEvents(reply, signal) {
   /** @param {string} event @param {object} data */
   return async (event, data) => {
     const sent = reply.raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    if (!sent) await once(reply.raw, 'drain', { signal });
+    if (sent) return;
+    try {
+      const stop = AbortSignal.any([client, AbortSignal.timeout(patience)]);
+      await once(reply.raw, 'drain', { signal: stop });
+    } catch (error) {
+      reply.raw.destroy();
+      throw error;
+    }
   };
 }
 

@@ -37,11 +37,13 @@ export function findModel({ models }, name) {
   return model;
 }
 
-/** Aborted when the client leaves before its answer is complete.
+/**
+ * Aborted when the client leaves before its answer is complete.
  * @param {import('fastify').FastifyReply} reply
  */
 export function clientOf({ raw }) {
   const controller = new AbortController();
+  if (raw.closed) controller.abort();
   raw.once('close', () => {
     if (!raw.writableFinished) controller.abort();
   });

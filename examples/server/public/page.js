@@ -173,7 +173,9 @@ async function run() {
     showReplay(true);
     showVerdict();
   } catch (error) {
-    if (!controller.signal.aborted) get('verdict').textContent = messageOf(error);
+    if (running === controller) {
+      get('verdict').textContent = controller.signal.aborted ? '' : messageOf(error);
+    }
   } finally {
     if (running === controller) {
       running = undefined;
