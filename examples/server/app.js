@@ -19,9 +19,6 @@ export async function makeApp(models, limits) {
   const service = { models, gate, limits, metrics: makeMetrics(gate) };
   const app = fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } });
   app.addHook('preClose', async () => gate.close());
-  app.addHook('onSend', async (_, reply) => {
-    if (gate.closed) reply.header('connection', 'close'); // else a client that keeps it open would delay the end
-  });
 
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);

@@ -46,16 +46,14 @@ export function addGenerations(app, service) {
   });
 }
 
-/** Milliseconds that a client may take to read. It holds the turn that others wait for. */
-const patience = 30_000;
-
 /**
  * Begins an answer of events. What it returns sends one, no faster than the client reads, and hangs up on a client that
  * has stopped reading.
  * @param {import('fastify').FastifyReply} reply
  * @param {AbortSignal} client
+ * @param {number} patience milliseconds that it may take to read: it holds the turn that others wait for
  */
-function openEvents(reply, client) {
+export function openEvents(reply, client, patience = 30_000) {
   reply.hijack();
   reply.raw.writeHead(200, {
     'content-type': 'text/event-stream',
@@ -67,12 +65,11 @@ function openEvents(reply, client) {
   return async (event, data) => {
     const sent = reply.raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
     if (sent) return;
+    const timer = setTimeout(() => reply.raw.destroy(), patience);
     try {
-      const stop = AbortSignal.any([client, AbortSignal.timeout(patience)]);
-      await once(reply.raw, 'drain', { signal: stop });
-    } catch (error) {
-      reply.raw.destroy();
-      throw error;
+      await once(reply.raw, 'drain', { signal: client });
+    } finally {
+      clearTimeout(timer);
     }
   };
 }

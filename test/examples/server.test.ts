@@ -1,5 +1,8 @@
 /** examples/server: its APIs, its limits, clients that leave, and how it stops. */
 
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import t from 'tap';
 import { decodePng, load, type Pixels } from '../../lib/index.js';
@@ -135,6 +138,7 @@ t.test("bad input is refused in the library's words", async (t) => {
     [generations, { count: '2' }, 400, /for count but received "2"/],
     [generations, { ...long, count: 64 }, 413, /at most 1 TFLOP .* received one of \d\.\d+ TFLOP/],
     [generations, { model: 'L' }, 404, 'Expected one of fashion for model but received "L"'],
+    [generations, { budget: 0.3, steps: 17 }, 400, /at most 16 steps .* for steps but received 17/],
     [generations, { previews: 1 }, 400, 'Expected a boolean for previews but received 1'],
     [generations, '{', 400, /./],
     [generations, '[]', 400, 'Expected an object for body but received []'],
@@ -199,6 +203,28 @@ t.test('limits, and clients that leave', async (t) => {
   t.equal(await metric(step), ran, 'no step runs for who has left');
   t.same([await metric(left), await metric(refused)], [before[0] + 2, before[1] + 1]);
   t.equal((await post(images, { prompt: 'bag' })).status, 200, 'the next one has its turn');
+});
+
+t.test('a client that stops reading is hung up on', async (t) => {
+  type Send = (event: string, data: object) => Promise<void>;
+  type OpenEvents = (reply: object, client: AbortSignal, patience: number) => Send;
+  const { openEvents } = (await example.load('./generations.js')) as { openEvents: OpenEvents };
+  const server = createServer().listen(0);
+  t.teardown(() => server.close());
+  const socket = connect((server.address() as AddressInfo).port).pause();
+  socket.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
+  const [, raw] = (await once(server, 'request')) as [unknown, ServerResponse];
+  const controller = new AbortController();
+  raw.once('close', () => controller.abort());
+  const send = openEvents({ raw, hijack: () => undefined }, controller.signal, 200);
+  const endless = async () => {
+    for (;;) await send('step', { text: '.'.repeat(100_000) });
+  };
+  const collect = setInterval(() => globalThis.gc!(), 50); // nothing that it waits for may go away
+  await t.rejects(endless(), { name: 'AbortError' });
+  clearInterval(collect);
+  t.ok(raw.destroyed);
+  socket.destroy();
 });
 
 t.test('metrics', async (t) => {
