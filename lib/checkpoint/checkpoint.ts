@@ -12,7 +12,7 @@ import {
 } from './config.js';
 import { type FileTensors, parseSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
-import { checkTensors, type TensorEntry, type TensorListing } from './schema.js';
+import { checkTensors, type ListedTensor, type TensorListing } from './schema.js';
 
 export interface Checkpoint {
   readonly folder: string;
@@ -53,7 +53,7 @@ async function readJsonIfAny(file: string, signal: AbortSignal | undefined): Pro
 
 async function readTensors(
   file: string,
-  expected: readonly TensorEntry[],
+  expected: readonly ListedTensor[],
   signal: AbortSignal | undefined,
 ): Promise<FileTensors> {
   const tensors = parseSafetensors(file, await read(file, signal));

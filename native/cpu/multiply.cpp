@@ -1,10 +1,12 @@
-// A task is a block of rows times a few panels; inside it the inputs are taken in
-// blocks, so that a panel's block stays in the first cache while the rows pass by.
+// A task is a block of rows times a few panels. Inside it the inputs are taken in blocks, so that a panel's block stays
+// in the first cache while the rows pass by; of bytes all at once, because there is a quarter of them and a sum in
+// integers has to be complete before it is scaled.
 #include "multiply.h"
 
 #include <algorithm>
 
 #include "buffer.h"
+#include "quantized_rows.h"
 
 namespace magnets::cpu {
 
@@ -17,13 +19,17 @@ constexpr int kPanelGroup = 4;
 /// The product of a task that is combined with y once it is complete: its rows are no power of two apart.
 constexpr size_t kApartStride = kPanelGroup * kPanel + 16;
 
+void activate(const Kernels& kernels, Activation activation, float* x, int columns) {
+  if (activation == Activation::gelu) kernels.gelu(x, columns);
+  if (activation == Activation::gelu_tanh) kernels.gelu_tanh(x, columns);
+  if (activation == Activation::silu) kernels.silu(x, columns);
+}
+
 void finish_rows(const Kernels& kernels, Activation activation, const float* bias, int rows, int columns, float* c,
                  size_t c_stride) {
   for (int row = 0; row < rows; ++row, c += c_stride) {
     kernels.add(c, bias, columns);
-    if (activation == Activation::gelu) kernels.gelu(c, columns);
-    if (activation == Activation::gelu_tanh) kernels.gelu_tanh(c, columns);
-    if (activation == Activation::silu) kernels.silu(c, columns);
+    activate(kernels, activation, c, columns);
   }
 }
 
@@ -53,6 +59,22 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
 }
 
+/// One tile of bytes, at y.
+void int8_tile(const Kernels& kernels, const PackedLinear& layer, const PackedInt8& weights, int out, int in, int panel,
+               const QuantizedRows& x, int first_row, int rows, Activation activation, bool add, float* y,
+               size_t y_stride) {
+  const Int8Kernels& int8 = weights.kernels();
+  const int columns = std::min(kPanel, out - panel * kPanel);
+  const int groups = (in + kInputGroup - 1) / kInputGroup;
+  alignas(kAlignment) int32_t sums[kInt8Rows * kPanel];
+  int8.tile(rows, x.q + first_row * x.stride, x.stride, x.sums + first_row, weights.panel(panel), groups, sums);
+  for (int row = 0; row < rows; ++row, y += y_stride) {
+    int8.finish(sums + row * kPanel, x.scales[first_row + row], weights.scales() + panel * kPanel,
+                layer.bias() + panel * kPanel, columns, add, y);
+    activate(kernels, activation, y, columns);
+  }
+}
+
 /// y = y + scale * product, or y * product, for one row from `column` on.
 void combine(const Kernels& kernels, const Finish& finish, int row, int column, int columns, const float* product,
              float* y) {
@@ -65,7 +87,7 @@ void combine(const Kernels& kernels, const Finish& finish, int row, int column, 
 }  // namespace
 
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
-              const float* x, size_t x_stride, int rows, const Finish& finish, Scratch& scratch) {
+              const float* x, size_t x_stride, int rows, const Finish& finish, MultiplyScratch& scratch) {
   const int panels = panels_of(out);
   const int row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   const int count = static_cast<int>(products.size());
@@ -76,7 +98,10 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   // A product that is added up in y has no place beside what it is combined with there.
   const bool apart = finish.scale != nullptr || finish.multiply;
   constexpr size_t kApartSize = kRowBlock * kApartStride;
-  float* const all_apart = apart ? scratch.get<float>(pool.threads() * kApartSize) : nullptr;
+  float* const all_apart = apart ? scratch.apart.get<float>(pool.threads() * kApartSize) : nullptr;
+  const PackedInt8* const int8 = products.front().layer->int8();
+  const QuantizedRows quantized =
+      int8 != nullptr ? quantize_rows(int8->kernels(), pool, x, x_stride, rows, in, scratch.quantized) : QuantizedRows();
 
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
     const MatrixProduct& product = products[task / groups % count];
@@ -89,13 +114,27 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
     float* const y = product.y + first_row * product.stride + first_column;
     float* const sums = apart ? all_apart + thread * kApartSize : y;
     const size_t stride = apart ? kApartStride : product.stride;
-    for (int first_in = 0; first_in < in; first_in += kInputBlock) {
+    const bool add = finish.add && !apart;
+    // tile(panel, row, rows, its place in sums)
+    const auto over_tiles = [&](int tile_rows, const auto& tile) {
       for (int panel = first_panel; panel < last_panel; ++panel) {
-        for (int row = first_row; row < last_row; row += kernels.tile_rows) {
-          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride,
-                       std::min(kernels.tile_rows, last_row - row), finish.activation, finish.add && !apart,
-                       sums + (row - first_row) * stride + (panel - first_panel) * kPanel, stride);
+        for (int row = first_row; row < last_row; row += tile_rows) {
+          tile(panel, row, std::min(tile_rows, last_row - row),
+               sums + (row - first_row) * stride + (panel - first_panel) * kPanel);
         }
+      }
+    };
+    if (int8 != nullptr) {
+      over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+        int8_tile(kernels, *product.layer, *product.layer->int8(), out, in, panel, quantized, row, tile_rows,
+                  finish.activation, add, c, stride);
+      });
+    } else {
+      for (int first_in = 0; first_in < in; first_in += kInputBlock) {
+        over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows,
+                       finish.activation, add, c, stride);
+        });
       }
     }
     if (!apart) return;

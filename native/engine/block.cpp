@@ -24,17 +24,17 @@ Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows
   modulation.push_back(backend.allocate(ElementType::f32, branches, 2 * d));
 }
 
-Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
+Block::Block(const BlockConfig& config, const std::string& prefix, Grain grain, Loader& loader) : config_(config) {
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
   const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";
   const bool has_bias = config.biases == Biases::all, norms_have_bias = config.norm_kind == NormKind::layer_norm;
-  query_ = loader.linear(attention + "query", inner, d, has_bias);
-  key_ = loader.linear(attention + "key", inner, d, has_bias);
-  value_ = loader.linear(attention + "value", inner, d, has_bias);
-  output_ = loader.linear(attention + "output", d, inner, has_bias);
-  if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias);
-  up_ = loader.linear(mlp + "up", f, d, has_bias);
-  down_ = loader.linear(mlp + "down", d, f, has_bias);
+  query_ = loader.linear(attention + "query", inner, d, has_bias, grain);
+  key_ = loader.linear(attention + "key", inner, d, has_bias, grain);
+  value_ = loader.linear(attention + "value", inner, d, has_bias, grain);
+  output_ = loader.linear(attention + "output", d, inner, has_bias, grain);
+  if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias, grain);
+  up_ = loader.linear(mlp + "up", f, d, has_bias, grain);
+  down_ = loader.linear(mlp + "down", d, f, has_bias, grain);
   if (config.modulation == Modulation::none) {
     attention_norm_ = loader.norm(attention + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
     mlp_norm_ = loader.norm(mlp + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
