@@ -50,6 +50,8 @@ void finish(const int32_t* __restrict sums, float scale, const float* __restrict
 // Accumulators stay in registers only where every loop over them is unrolled.
 #define MAGNETS_UNROLL _Pragma("GCC unroll 32")
 
+static_assert(kParts <= 4);
+
 template <int kPart, int kRows, int kFirst>
 inline void add_part(const Input* q, size_t q_stride, const uint8_t* panel, I (&total)[kRows][kTileVectors]) {
   decltype(weights<kPart>(panel)) w[kTileVectors];
@@ -75,6 +77,8 @@ inline void tile_columns(const Input* q, size_t q_stride, const int32_t* row_sum
   for (int group = 0; group < groups; ++group, q += kInputGroup, panel += kPanel * kInputGroup) {
     add_part<0, kRows, kFirst>(q, q_stride, panel, total);
     if constexpr (kParts > 1) add_part<1, kRows, kFirst>(q, q_stride, panel, total);
+    if constexpr (kParts > 2) add_part<2, kRows, kFirst>(q, q_stride, panel, total);
+    if constexpr (kParts > 3) add_part<3, kRows, kFirst>(q, q_stride, panel, total);
   }
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
