@@ -187,6 +187,10 @@ async function write(
   };
 }
 
+function inWords(weights: WeightFormat): string {
+  return weights === 'int8' ? 'int8 where the products of the blocks are, else f32' : weights;
+}
+
 async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -232,7 +236,8 @@ export async function convertCheckpoint(
       const folder = i === 0 ? partial : join(partial, 'tokenizer');
       parts.push(await write(model, folder, formats[i]!, settings, scratch, onStep));
     }
-    await writeFile(join(partial, 'README.md'), modelCard(parts, weights, settings.version));
+    const card = modelCard(parts, inWords(weights), settings.version);
+    await writeFile(join(partial, 'README.md'), card);
     await rename(partial, to);
     return parts;
   } catch (error) {
