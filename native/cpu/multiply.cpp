@@ -1,6 +1,5 @@
 // A task is a block of rows times a few panels. Inside it the inputs are taken in blocks, so that a panel's block stays
-// in the first cache while the rows pass by; of bytes all at once, because there is a quarter of them and a sum in
-// integers has to be complete before it is scaled.
+// in the first cache while the rows pass by. Sums of bytes lie beside until they are complete and can be scaled.
 #include "multiply.h"
 
 #include <algorithm>
@@ -59,15 +58,17 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
 }
 
-/// One tile of bytes, at y.
-void int8_tile(const Kernels& kernels, const PackedLinear& layer, const PackedInt8& weights, int out, int in, int panel,
-               const QuantizedRows& x, int first_row, int rows, Activation activation, bool add, float* y,
-               size_t y_stride) {
+/// One tile of one block of bytes, [first_in, first_in + k) of `in`: at `sums`, and with the last one at y.
+void int8_tile(const Kernels& kernels, const PackedLinear& layer, int out, int in, int panel, int first_in, int k,
+               const QuantizedRows& x, int first_row, int rows, Activation activation, bool add, int32_t* sums,
+               float* y, size_t y_stride) {
+  const PackedInt8& weights = *layer.int8();
   const Int8Kernels& int8 = weights.kernels();
   const int columns = std::min(kPanel, out - panel * kPanel);
-  const int groups = (in + kInputGroup - 1) / kInputGroup;
-  alignas(kAlignment) int32_t sums[kInt8Rows * kPanel];
-  int8.tile(rows, x.q + first_row * x.stride, x.stride, x.sums + first_row, weights.panel(panel), groups, sums);
+  const char* q = x.q + first_row * x.stride + static_cast<size_t>(first_in) * int8.input_size;
+  int8.tile(rows, q, x.stride, x.sums + first_row, weights.panel(panel) + static_cast<size_t>(first_in) * kPanel,
+            (k + kInputGroup - 1) / kInputGroup, first_in > 0, sums);
+  if (first_in + k < in) return;
   for (int row = 0; row < rows; ++row, y += y_stride) {
     int8.finish(sums + row * kPanel, x.scales[first_row + row], weights.scales() + panel * kPanel,
                 layer.bias() + panel * kPanel, columns, add, y);
@@ -103,13 +104,16 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   const QuantizedRows quantized =
       int8 != nullptr ? quantize_rows(int8->kernels(), pool, x, x_stride, rows, in, scratch.quantized) : QuantizedRows();
 
+  constexpr size_t kSumsSize = kRowBlock * kPanelGroup * kPanel;
+  int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
+
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
     const MatrixProduct& product = products[task / groups % count];
-    const int block = task / groups / count;
+    const int row_block = task / groups / count;
     const int first_panel = task % groups * group;
     const int last_panel = std::min(panels, first_panel + group);
-    const int first_row = static_cast<int>(static_cast<int64_t>(rows) * block / row_blocks);
-    const int last_row = static_cast<int>(static_cast<int64_t>(rows) * (block + 1) / row_blocks);
+    const int first_row = static_cast<int>(static_cast<int64_t>(rows) * row_block / row_blocks);
+    const int last_row = static_cast<int>(static_cast<int64_t>(rows) * (row_block + 1) / row_blocks);
     const int first_column = first_panel * kPanel;
     float* const y = product.y + first_row * product.stride + first_column;
     float* const sums = apart ? all_apart + thread * kApartSize : y;
@@ -125,10 +129,14 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
       }
     };
     if (int8 != nullptr) {
-      over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
-        int8_tile(kernels, *product.layer, *product.layer->int8(), out, in, panel, quantized, row, tile_rows,
-                  finish.activation, add, c, stride);
-      });
+      for (int first_in = 0; first_in < in; first_in += kInt8Block) {
+        over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+          int32_t* tile_sums = all_sums + thread * kSumsSize;
+          if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
+          int8_tile(kernels, *product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized,
+                    row, tile_rows, finish.activation, add, tile_sums, c, stride);
+        });
+      }
     } else {
       for (int first_in = 0; first_in < in; first_in += kInputBlock) {
         over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {

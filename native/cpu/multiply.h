@@ -26,6 +26,7 @@ struct Finish {
 struct MultiplyScratch {
   Scratch apart;      // of every thread
   Scratch quantized;  // x as bytes
+  Scratch sums;       // of bytes, of every thread
 };
 
 /// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x and the format of weights.

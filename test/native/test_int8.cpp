@@ -35,6 +35,18 @@ namespace {
 
 constexpr WeightFormat kInt8{WeightFormat::Values::int8}, kF32{WeightFormat::Values::f32};
 
+/// A tile over all inputs, one block after the other.
+void tile(const cpu::Int8Kernels& kernels, int rows, const void* q, size_t stride, const int32_t* row_sums,
+          const std::vector<uint8_t>& panel, int32_t* sums) {
+  const int groups = static_cast<int>(panel.size()) / (cpu::kPanel * cpu::kInputGroup);
+  const int block = cpu::kInt8Block / cpu::kInputGroup;
+  for (int first = 0; first < groups; first += block) {
+    const size_t input = static_cast<size_t>(first) * cpu::kInputGroup;
+    kernels.tile(rows, static_cast<const char*>(q) + input * kernels.input_size, stride, row_sums,
+                 panel.data() + input * cpu::kPanel, std::min(block, groups - first), first > 0, sums);
+  }
+}
+
 int groups_of(int inputs) { return (inputs + cpu::kInputGroup - 1) / cpu::kInputGroup; }
 
 /// A row as the kernels round it, in the order of its inputs.
@@ -136,7 +148,7 @@ void adds_up_exactly(const cpu::Int8Kernels& kernels) {
         }
         constexpr int32_t kUntouched = -77;
         std::vector<int32_t> sums((rows + 1) * cpu::kPanel, kUntouched);
-        kernels.tile(rows, q.data(), stride, row_sums.data(), panel.data(), groups, sums.data());
+        tile(kernels, rows, q.data(), stride, row_sums.data(), panel, sums.data());
         bool equal = true;
         for (int row = 0; row <= rows; ++row) {
           for (int o = 0; o < cpu::kPanel; ++o) {
@@ -157,7 +169,7 @@ void adds_up_exactly(const cpu::Int8Kernels& kernels) {
   std::vector<float> q(groups_of(inputs) * cpu::kInputGroup);
   std::vector<int32_t> sums(cpu::kPanel);
   const cpu::Int8Row row = kernels.quantize(x.data(), inputs, q.data());
-  kernels.tile(1, q.data(), 0, &row.sum, panel.data(), groups_of(inputs), sums.data());
+  tile(kernels, 1, q.data(), 0, &row.sum, panel, sums.data());
   check(sums[31] == 128 * 127 * inputs, std::string(kernels.name) + ": the largest sum");
 }
 

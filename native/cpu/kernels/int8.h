@@ -10,8 +10,8 @@
 
 namespace magnets::cpu {
 
-constexpr int kInputGroup = 4;  // inputs of one output that lie side by side in a packed panel
-constexpr int kInt8Rows = 12;   // no tile has more rows
+constexpr int kInputGroup = 4;    // inputs of one output that lie side by side in a packed panel
+constexpr int kInt8Block = 1024;  // inputs that a tile takes at once, at most
 
 /// The most inputs whose sum fits 32 bits whatever they are: weights reach -128 and inputs 127, see Int8Kernels::tile.
 constexpr int kMostInt8Inputs = 0x7fffffff / (128 * 127);
@@ -32,10 +32,11 @@ struct Int8Kernels {
   /// q = x / scale, rounded, for n inputs and zeros up to a whole group; scale is the largest |x| / 127. Where an x is not
   /// finite, neither is scale.
   Int8Row (*quantize)(const float* x, int n, void* q);
-  /// sums[rows][32] = q[rows] · panel. `panel` has w + 128, [groups][32][4]; `rows_sums` the sum of each row's q: what
-  /// the 128 add is taken off. The sum and what it passes on its way stay within 128 * 127 for each input.
+  /// sums[rows][32] (+)= q[rows] · panel, over one block of inputs after the other. `panel` has w + 128, [groups][32][4].
+  /// The first block, which does not accumulate, takes off what the 128 add to a whole row: `row_sums` has the sum of all
+  /// its q. A sum and what it passes on its way stay within 128 * 127 for each input.
   void (*tile)(int rows, const void* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
-               int32_t* sums);
+               bool accumulate, int32_t* sums);
   /// y = sums * (scale * scales) + bias, or y + that
   void (*finish)(const int32_t* sums, float scale, const float* scales, const float* bias, int n, bool add, float* y);
 };

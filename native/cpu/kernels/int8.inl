@@ -2,7 +2,7 @@
 // this there, as kernels.inl is. What rounds is plain C++, compiled without contraction of a * b + c for what the file
 // may use, so that every file rounds alike.
 //
-// I: kLanes, start(row_sum), store; kTileRows, kTileVectors; Input, the type of a q in memory; kOrder; kParts of a group:
+// I: kLanes, start(row_sum), add_to(sums), store; kTileRows, kTileVectors; Input, the type of a q in memory; kOrder; kParts of a group:
 //    weights<part>(panel), inputs<part>(q) for all lanes, dot(total, weights, inputs)
 
 inline uint32_t bits_of(float x) {
@@ -67,12 +67,12 @@ inline void add_part(const Input* q, size_t q_stride, const uint8_t* panel, I (&
 
 template <int kRows, int kFirst>
 inline void tile_columns(const Input* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
-                         int32_t* sums) {
+                         bool accumulate, int32_t* sums) {
   I total[kRows][kTileVectors];
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
     MAGNETS_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) total[row][v] = I::start(row_sums[row]);
+    for (int v = 0; v < kTileVectors; ++v) total[row][v] = I::start(accumulate ? 0 : row_sums[row]);
   }
   for (int group = 0; group < groups; ++group, q += kInputGroup, panel += kPanel * kInputGroup) {
     add_part<0, kRows, kFirst>(q, q_stride, panel, total);
@@ -83,28 +83,36 @@ inline void tile_columns(const Input* q, size_t q_stride, const int32_t* row_sum
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
     MAGNETS_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) total[row][v].store(sums + row * kPanel + kFirst + v * I::kLanes);
+    for (int v = 0; v < kTileVectors; ++v) {
+      int32_t* to = sums + row * kPanel + kFirst + v * I::kLanes;
+      if (accumulate) {
+        total[row][v].add_to(to);
+      } else {
+        total[row][v].store(to);
+      }
+    }
   }
 }
 
 template <int kRows, int kFirst = 0>
 inline void tile_rows(const Input* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
-                      int32_t* sums) {
-  tile_columns<kRows, kFirst>(q, q_stride, row_sums, panel, groups, sums);
+                      bool accumulate, int32_t* sums) {
+  tile_columns<kRows, kFirst>(q, q_stride, row_sums, panel, groups, accumulate, sums);
   constexpr int next = kFirst + kTileVectors * I::kLanes;
-  if constexpr (next < kPanel) tile_rows<kRows, next>(q, q_stride, row_sums, panel, groups, sums);
+  if constexpr (next < kPanel) tile_rows<kRows, next>(q, q_stride, row_sums, panel, groups, accumulate, sums);
 }
 
 template <int kRows = kTileRows>
 void tile(int rows, const void* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
-          int32_t* sums) {
+          bool accumulate, int32_t* sums) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile<kRows - 1>(rows, q, q_stride, row_sums, panel, groups, sums);
+    if (rows < kRows) return tile<kRows - 1>(rows, q, q_stride, row_sums, panel, groups, accumulate, sums);
   }
-  tile_rows<kRows>(static_cast<const Input*>(q), q_stride / sizeof(Input), row_sums, panel, groups, sums);
+  const auto* rows_q = static_cast<const Input*>(q);
+  tile_rows<kRows>(rows_q, q_stride / sizeof(Input), row_sums, panel, groups, accumulate, sums);
 }
 
-static_assert(kTileRows <= kInt8Rows && kPanel % (kTileVectors * I::kLanes) == 0);
+static_assert(kPanel % (kTileVectors * I::kLanes) == 0);
 
 constexpr Int8Kernels kInt8Kernels = {
     kName, kTileRows, sizeof(Input), {kOrder[0], kOrder[1], kOrder[2], kOrder[3]}, quantize, tile, finish};

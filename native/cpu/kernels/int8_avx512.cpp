@@ -18,6 +18,7 @@ struct I {
   static constexpr int kLanes = 16;
   __m512i v;
   static I start(int32_t row_sum) { return {_mm512_set1_epi32(-128 * row_sum)}; }
+  void add_to(int32_t* x) const { _mm512_storeu_si512(x, _mm512_add_epi32(v, _mm512_loadu_si512(x))); }
   void store(int32_t* x) const { _mm512_storeu_si512(x, v); }
 };
 

@@ -19,6 +19,7 @@ struct I {
   static constexpr int kLanes = 4;
   int32x4_t v;
   static I start(int32_t) { return {vdupq_n_s32(0)}; }  // its weights have lost the 128
+  void add_to(int32_t* x) const { vst1q_s32(x, vaddq_s32(v, vld1q_s32(x))); }
   void store(int32_t* x) const { vst1q_s32(x, v); }
 };
 

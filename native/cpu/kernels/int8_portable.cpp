@@ -17,6 +17,9 @@ struct I {
   static constexpr int kLanes = 4;
   float v[kLanes];
   static I start(int32_t) { return {{0, 0, 0, 0}}; }  // its weights have lost the 128
+  void add_to(int32_t* x) const {
+    for (int i = 0; i < kLanes; ++i) x[i] += static_cast<int32_t>(v[i]);
+  }
   void store(int32_t* x) const {
     for (int i = 0; i < kLanes; ++i) x[i] = static_cast<int32_t>(v[i]);
   }
@@ -43,29 +46,11 @@ inline I dot(I total, I w, I x) {
 
 #include "int8.inl"
 
-/// As many inputs at once as have a sum below 2^24.
-void tile_in_blocks(int rows, const void* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
-                    int32_t* sums) {
-  constexpr int kBlock = (1 << 24) / (128 * 127) / kInputGroup;
-  for (int i = 0; i < rows * kPanel; ++i) sums[i] = 0;
-  for (int first = 0; first < groups; first += kBlock) {
-    int32_t block[kTileRows * kPanel];
-    tile(rows, static_cast<const Input*>(q) + first * kInputGroup, q_stride, row_sums,
-         panel + static_cast<size_t>(first) * kInputGroup * kPanel, groups - first < kBlock ? groups - first : kBlock,
-         block);
-    for (int i = 0; i < rows * kPanel; ++i) sums[i] += block[i];
-  }
-}
-
-constexpr Int8Kernels with_blocks() {
-  Int8Kernels kernels = kInt8Kernels;
-  kernels.tile = tile_in_blocks;
-  return kernels;
-}
+static_assert(kInt8Block * 128 * 127 <= 1 << 24, "a block's sum is below 2^24");
 
 }  // namespace
 
 extern const Int8Kernels kInt8PortableKernels;
-const Int8Kernels kInt8PortableKernels = with_blocks();
+const Int8Kernels kInt8PortableKernels = kInt8Kernels;
 
 }  // namespace magnets::cpu
