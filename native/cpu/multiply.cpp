@@ -18,24 +18,20 @@ constexpr int kPanelGroup = 4;
 /// The product of a task that is combined with y once it is complete: its rows are no power of two apart.
 constexpr size_t kApartStride = kPanelGroup * kPanel + 16;
 
+/// Of a whole task's row at once: a function on a panel's 32 numbers spends as long on waiting as on computing.
 void activate(const Kernels& kernels, Activation activation, float* x, int columns) {
   if (activation == Activation::gelu) kernels.gelu(x, columns);
   if (activation == Activation::gelu_tanh) kernels.gelu_tanh(x, columns);
   if (activation == Activation::silu) kernels.silu(x, columns);
 }
 
-void finish_rows(const Kernels& kernels, Activation activation, const float* bias, int rows, int columns, float* c,
-                 size_t c_stride) {
-  for (int row = 0; row < rows; ++row, c += c_stride) {
-    kernels.add(c, bias, columns);
-    activate(kernels, activation, c, columns);
-  }
+void add_bias(const Kernels& kernels, const float* bias, int rows, int columns, float* c, size_t c_stride) {
+  for (int row = 0; row < rows; ++row, c += c_stride) kernels.add(c, bias, columns);
 }
 
 /// One tile of one block of inputs, at y. The last panel may stick out of y: it is computed beside and copied.
 void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, int in, int panel, int first_in,
-                  const float* x, size_t x_stride, int rows, Activation activation, bool add, float* y,
-                  size_t y_stride) {
+                  const float* x, size_t x_stride, int rows, bool add, float* y, size_t y_stride) {
   const int k = std::min(kInputBlock, in - first_in);
   const int columns = std::min(kPanel, out - panel * kPanel);
   const bool accumulate = first_in > 0 || add;
@@ -45,7 +41,7 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
 
   if (columns == kPanel) {
     layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, y, y_stride);
-    if (last) finish_rows(kernels, activation, bias, rows, kPanel, y, y_stride);
+    if (last) add_bias(kernels, bias, rows, kPanel, y, y_stride);
     return;
   }
   constexpr int kMostRows = 16;
@@ -54,14 +50,13 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
     for (int i = 0; i < rows; ++i) std::copy_n(y + i * y_stride, columns, beside + i * kPanel);
   }
   layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, beside, kPanel);
-  if (last) finish_rows(kernels, activation, bias, rows, columns, beside, kPanel);
+  if (last) add_bias(kernels, bias, rows, columns, beside, kPanel);
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
 }
 
 /// One tile of one block of bytes, [first_in, first_in + k) of `in`: at `sums`, and with the last one at y.
-void int8_tile(const Kernels& kernels, const PackedLinear& layer, int out, int in, int panel, int first_in, int k,
-               const QuantizedRows& x, int first_row, int rows, Activation activation, bool add, int32_t* sums,
-               float* y, size_t y_stride) {
+void int8_tile(const PackedLinear& layer, int out, int in, int panel, int first_in, int k, const QuantizedRows& x,
+               int first_row, int rows, bool add, int32_t* sums, float* y, size_t y_stride) {
   const PackedInt8& weights = *layer.int8();
   const Int8Kernels& int8 = weights.kernels();
   const int columns = std::min(kPanel, out - panel * kPanel);
@@ -72,7 +67,6 @@ void int8_tile(const Kernels& kernels, const PackedLinear& layer, int out, int i
   for (int row = 0; row < rows; ++row, y += y_stride) {
     int8.finish(sums + row * kPanel, x.scales[first_row + row], weights.scales() + panel * kPanel,
                 layer.bias() + panel * kPanel, columns, add, y);
-    activate(kernels, activation, y, columns);
   }
 }
 
@@ -133,21 +127,23 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
         over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
           int32_t* tile_sums = all_sums + thread * kSumsSize;
           if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
-          int8_tile(kernels, *product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized,
-                    row, tile_rows, finish.activation, add, tile_sums, c, stride);
+          int8_tile(*product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized, row,
+                    tile_rows, add, tile_sums, c, stride);
         });
       }
     } else {
       for (int first_in = 0; first_in < in; first_in += kInputBlock) {
         over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {
           product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows,
-                       finish.activation, add, c, stride);
+                       add, c, stride);
         });
       }
     }
-    if (!apart) return;
     const int columns = std::min(out, last_panel * kPanel) - first_column;
-    for (int row = first_row; row < last_row; ++row) {
+    for (int row = first_row; row < last_row && !apart; ++row) {
+      activate(kernels, finish.activation, y + (row - first_row) * stride, columns);
+    }
+    for (int row = first_row; row < last_row && apart; ++row) {
       combine(kernels, finish, row, first_column, columns, sums + (row - first_row) * stride,
               y + (row - first_row) * product.stride);
     }
