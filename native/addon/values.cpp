@@ -215,7 +215,8 @@ std::variant<VitConfig, ConvConfig> to_tokenizer_config(const Napi::Value& value
 }
 
 DType to_dtype(const Napi::Value& value) {
-  return one_of<DType>(value, "a dtype of a file", {{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8}});
+  return one_of<DType>(value, "a dtype of a file",
+                       {{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8}});
 }
 
 WeightFormat to_weight_format(const Napi::Value& value) {

@@ -67,8 +67,8 @@ class CpuStream : public Stream {
 
   const Kernels& kernels_;
   std::shared_ptr<ThreadPool> pool_;
-  Scratch normalized_;      // of `normalized`
-  Scratch projected_;       // ProjectQkv's keys and values
+  Scratch normalized_;  // of `normalized`
+  Scratch projected_;   // ProjectQkv's keys and values
   MultiplyScratch products_;
   Scratch scores_;          // Attention's, of every thread
   Scratch bands_;           // Convolution's, of every thread

@@ -95,8 +95,9 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   constexpr size_t kApartSize = kRowBlock * kApartStride;
   float* const all_apart = apart ? scratch.apart.get<float>(pool.threads() * kApartSize) : nullptr;
   const PackedInt8* const int8 = products.front().layer->int8();
-  const QuantizedRows quantized =
-      int8 != nullptr ? quantize_rows(int8->kernels(), pool, x, x_stride, rows, in, scratch.quantized) : QuantizedRows();
+  const QuantizedRows quantized = int8 != nullptr
+                                      ? quantize_rows(int8->kernels(), pool, x, x_stride, rows, in, scratch.quantized)
+                                      : QuantizedRows();
 
   constexpr size_t kSumsSize = kRowBlock * kPanelGroup * kPanel;
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
@@ -134,8 +135,8 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
     } else {
       for (int first_in = 0; first_in < in; first_in += kInputBlock) {
         over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {
-          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows,
-                       add, c, stride);
+          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows, add,
+                       c, stride);
         });
       }
     }

@@ -20,7 +20,8 @@ float quantize_row(const HostMatrix& weight, int row, int8_t* values) {
   if (weight.dtype == DType::i8) {
     const float scale = row_scale(weight, row);
     if (!std::isfinite(128 * scale)) {
-      throw Error("ERR_CHECKPOINT", "expected scales of finite weights but that of row " + std::to_string(row) + " is not");
+      throw Error("ERR_CHECKPOINT",
+                  "expected scales of finite weights but that of row " + std::to_string(row) + " is not");
     }
     std::memcpy(values, static_cast<const int8_t*>(weight.data) + static_cast<size_t>(row) * weight.columns,
                 weight.columns);

@@ -25,8 +25,8 @@ struct Workspace {
 
 class Block {
  public:
-  /// Asks for the tensors `prefix`attention.…, `prefix`mlp.… and, with modulation, `prefix`modulation.…; the products of
-  /// attention and MLP have this grain.
+  /// Asks for the tensors `prefix`attention.…, `prefix`mlp.… and, with modulation, `prefix`modulation.…; the products
+  /// of attention and MLP have this grain.
   Block(const BlockConfig& config, const std::string& prefix, Grain grain, Loader& loader);
 
   /// Runs the first heads and hidden units over `rows`, in place on workspace.x. `input` is x as the block before left

@@ -33,6 +33,7 @@ const files = {
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
+  if (dtype === 'I8') throw new TypeError('Expected a tensor of floats');
   const values = new Float32Array(data.byteLength / (dtype === 'F32' ? 4 : 2));
   decode(dtype, new Uint8Array(data), values);
   return values;

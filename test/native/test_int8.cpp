@@ -327,8 +327,7 @@ void multiplies(const std::string& set, Backend& backend, const Case& c, Finish 
 std::vector<float> product_of(Backend& backend, const Linear& layer, const reference::Matrix& x, int out, int in) {
   auto stream = backend.stream();
   Guarded input(backend, *stream, x), output(backend, *stream, reference::Matrix(x.rows, out));
-  stream->run(
-      Matmul{.layer = layer, .out = out, .in = in, .x = {*input.buffer}, .rows = x.rows, .y = *output.buffer});
+  stream->run(Matmul{.layer = layer, .out = out, .in = in, .x = {*input.buffer}, .rows = x.rows, .y = *output.buffer});
   return output.read(*stream, x.rows, out, "a product");
 }
 
@@ -342,8 +341,8 @@ void a_prefix_is_a_small_layer() {
       const ByteWeights weight(random, c.out, c.in), slice = weight.slice(c.used_out, c.used_in);
       const auto x = random.matrix(c.rows, c.used_in);
       for (const ByteWeights* one : {&weight, &slice}) {
-        results.push_back(product_of(*backend, *backend->linear(one->matrix(), nullptr, kInt8), x, c.used_out,
-                                     c.used_in));
+        results.push_back(
+            product_of(*backend, *backend->linear(one->matrix(), nullptr, kInt8), x, c.used_out, c.used_in));
         check(results.back() == results[0], set + ": a prefix is a small layer");
       }
     }
@@ -478,7 +477,8 @@ int main() {
     rounds_rows(*kernels);
     adds_up_exactly(*kernels);
   }
-  check(std::string(cpu::available_int8_kernels().back()->name) == "portable", "any processor runs the portable kernels");
+  check(std::string(cpu::available_int8_kernels().back()->name) == "portable",
+        "any processor runs the portable kernels");
   finishes_alike();
   for (const std::string& set : cpu::instruction_sets()) {
     const auto backend = cpu::open_cpu(2, set);

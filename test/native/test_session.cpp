@@ -816,7 +816,9 @@ int main() {
   caching_with_a_refresh_at_every_step_is_no_caching();
   full_width_without_a_cache_is_maskgit();
   a_sub_model_is_a_small_model();
-  for (const Style style : {Style::post, Style::modulated}) for (const WeightFormat format : {kF32, kInt8}) a_sample_does_not_depend_on_its_batch(style, format);
+  for (const Style style : {Style::post, Style::modulated}) {
+    for (const WeightFormat format : {kF32, kInt8}) a_sample_does_not_depend_on_its_batch(style, format);
+  }
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   positions_take_turns();

@@ -1,5 +1,5 @@
-// Products of weights and activations that are bytes: the inner loops, once per instruction set. Sums are exact, so that
-// every set gives the same ones; the rounding before and after them is the same everywhere as well.
+// Products of weights and activations that are bytes: the inner loops, once per instruction set. Sums are exact, so
+// that every set gives the same ones; the rounding before and after them is the same everywhere as well.
 #pragma once
 
 #include <cstddef>
@@ -29,12 +29,12 @@ struct Int8Kernels {
   /// Which input of a group is first in a panel, which next, and so on.
   int order[kInputGroup];
 
-  /// q = x / scale, rounded, for n inputs and zeros up to a whole group; scale is the largest |x| / 127. Where an x is not
-  /// finite, neither is scale.
+  /// q = x / scale, rounded, for n inputs and zeros up to a whole group; scale is the largest |x| / 127. Where an x is
+  /// not finite, neither is scale.
   Int8Row (*quantize)(const float* x, int n, void* q);
-  /// sums[rows][32] (+)= q[rows] · panel, over one block of inputs after the other. `panel` has w + 128, [groups][32][4].
-  /// The first block, which does not accumulate, takes off what the 128 add to a whole row: `row_sums` has the sum of all
-  /// its q. A sum and what it passes on its way stay within 128 * 127 for each input.
+  /// sums[rows][32] (+)= q[rows] · panel, over one block of inputs after the other. `panel` has w + 128,
+  /// [groups][32][4]. The first block, which does not accumulate, takes off what the 128 add to a whole row: `row_sums`
+  /// has the sum of all its q. A sum and what it passes on its way stay within 128 * 127 for each input.
   void (*tile)(int rows, const void* q, size_t q_stride, const int32_t* row_sums, const uint8_t* panel, int groups,
                bool accumulate, int32_t* sums);
   /// y = sums * (scale * scales) + bias, or y + that

@@ -1,8 +1,9 @@
-// The inner loops over a vector of sums I. Each instruction set's file defines it in an anonymous namespace and includes
-// this there, as kernels.inl is. What rounds is plain C++, compiled without contraction of a * b + c for what the file
-// may use, so that every file rounds alike.
+// The inner loops over a vector of sums I. Each instruction set's file defines it in an anonymous namespace and
+// includes this there, as kernels.inl is. What rounds is plain C++, compiled without contraction of a * b + c for what
+// the file may use, so that every file rounds alike.
 //
-// I: kLanes, start(row_sum), add_to(sums), store; kTileRows, kTileVectors; Input, the type of a q in memory; kOrder; kParts of a group:
+// I: kLanes, start(row_sum), add_to(sums), store; kTileRows, kTileVectors; Input, the type of a q in memory; kOrder;
+// kParts of a group:
 //    weights<part>(panel), inputs<part>(q) for all lanes, dot(total, weights, inputs)
 
 inline uint32_t bits_of(float x) {
@@ -114,5 +115,5 @@ void tile(int rows, const void* q, size_t q_stride, const int32_t* row_sums, con
 
 static_assert(kPanel % (kTileVectors * I::kLanes) == 0);
 
-constexpr Int8Kernels kInt8Kernels = {
-    kName, kTileRows, sizeof(Input), {kOrder[0], kOrder[1], kOrder[2], kOrder[3]}, quantize, tile, finish};
+constexpr Int8Kernels kInt8Kernels = {kName,    kTileRows, sizeof(Input), {kOrder[0], kOrder[1], kOrder[2], kOrder[3]},
+                                      quantize, tile,      finish};

@@ -53,8 +53,8 @@ class Loader {
   virtual std::vector<float> values(const std::string& name, std::vector<int> shape) = 0;
 };
 
-/// Puts tensors on a backend, linear layers of any grain in `format`, others and tables in its fine format. Values that are not finite are
-/// refused with ERR_CHECKPOINT; errors name the tensor.
+/// Puts tensors on a backend, linear layers of any grain in `format`, others and tables in its fine format. Values that
+/// are not finite are refused with ERR_CHECKPOINT; errors name the tensor.
 class DeviceLoader : public Loader {
  public:
   DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);

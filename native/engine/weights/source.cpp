@@ -9,8 +9,8 @@ const NamedWeights::Tensor& NamedWeights::find(const std::string& name, size_t s
   if (found == tensors_.end()) throw Error("ERR_CHECKPOINT", name + ": expected a tensor but it is missing");
   const Tensor& tensor = found->second;
   if (tensor.size != size) {
-    throw Error("ERR_CHECKPOINT", name + ": expected " + std::to_string(size) + " elements but received " +
-                                      std::to_string(tensor.size));
+    throw Error("ERR_CHECKPOINT",
+                name + ": expected " + std::to_string(size) + " elements but received " + std::to_string(tensor.size));
   }
   return tensor;
 }
