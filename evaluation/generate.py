@@ -37,6 +37,7 @@ def generate(method: Method, count: int, seed: int, given: np.ndarray | None = N
     arguments = ["--model", str(method.model), "--schedule", method.schedule, "--count", str(count)]
     arguments += ["--seed", str(seed), *["--no-cache"] * (not method.cache)]
     arguments += ["--refresh", str(method.refresh)] if method.refresh else []
+    arguments += ["--weights", method.weights]
     with tempfile.TemporaryDirectory() as folder:
         if given is not None:
             given.tofile(f"{folder}/given")

@@ -41,6 +41,7 @@ class MeasurementCache:
         key = [self.evaluator.name, fingerprint(method.model), method.schedule, method.cache]
         key += [measurement.samples, measurement.seed, measurement.given_frames]
         key += [method.refresh] * (method.refresh is not None)
+        key += [method.weights] * (method.weights != "auto")
         return self.folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
 
     def read(self, measurement: Measurement) -> dict:

@@ -10,13 +10,15 @@ BASELINE = "baseline"  # the name of the method, and of its schedule, that all o
 @dataclass(frozen=True)
 class Method:
     """A checkpoint folder and a schedule for it. `cache=False` keeps nothing from step to step; the schedule 'baseline'
-    never has a cache. With `refresh` every step of that many refreshes the cache, besides those of a new width."""
+    never has a cache. With `refresh` every step of that many refreshes the cache, besides those of a new width.
+    `weights` is the format that the weights are kept in."""
 
     name: str
     model: Path
     schedule: str
     cache: bool = True
     refresh: int | None = None
+    weights: str = "auto"
 
 
 def reversed_paper(widths: list[str], steps: int) -> str:
@@ -39,6 +41,7 @@ def methods_for(model: Path) -> list[Method]:
         Method("baseline-cached", model, f"{full}x{steps}"),
         Method("paper", model, "paper"),
         Method("paper-nocache", model, "paper", cache=False),
+        Method("paper-int8", model, "paper", weights="int8"),
         Method("reversed", model, reversed_paper(widths, steps)),
         *(Method(f"width-{width}", model, f"{width}x{steps}") for width in narrow),
         *(Method(name, model, entry["schedule"]) for name, entry in searched.items()),

@@ -16,6 +16,7 @@ export {
   convert,
 } from './runtime/convert.js';
 export {
+  type ComputeType,
   type CudaDevice,
   type Device,
   type DeviceOptions,

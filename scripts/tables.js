@@ -144,6 +144,7 @@ const methods = {
   'baseline-cached': '`baseline-cached`: full width at every step, with cache',
   paper: '**`paper`**: nested widths with cache',
   'paper-nocache': '`paper-nocache`: nested widths without cache',
+  'paper-int8': '`paper-int8`: nested widths with cache, weights int8',
   reversed: '`reversed`: wide to narrow, with cache',
   'ffn-only': '`ffn-only`: widths of the MLP alone (MatFormer), with cache',
   small: '`small`: a small model trained by itself, no cache',

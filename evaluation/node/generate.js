@@ -1,5 +1,5 @@
 // @ts-check
-// node evaluation/node/generate.js --model fashion --schedule paper [--no-cache | --refresh N] --count 10000 --seed 1
+// node evaluation/node/generate.js --model fashion --schedule paper [--no-cache | --refresh N] [--weights auto] --count 10000 --seed 1
 //   --out FILE [--given FILE]
 //
 // Generates samples for the evaluation: raw 8-bit pixels, [count, height, width, channels] of pictures and [count, frames,
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     schedule: { type: 'string', default: 'paper' },
     'no-cache': { type: 'boolean', default: false },
     refresh: { type: 'string' },
+    weights: { type: 'string', default: 'auto' },
     count: { type: 'string', default: '10000' },
     seed: { type: 'string', default: '1' },
     given: { type: 'string' },
@@ -27,7 +28,8 @@ const { values } = parseArgs({
   },
 });
 const count = Number(values.count);
-const model = await load(values.model);
+const weights = /** @type {import('../../dist/index.js').Format} */ (values.weights);
+const model = await load(values.model, { weights });
 const batch = samplesThatFill(model, model.tokenCount);
 
 /**

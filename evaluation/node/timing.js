@@ -11,7 +11,11 @@ import { load, Tensor } from '../../dist/index.js';
 import { samplesThatFill } from '../../dist/runtime/device.js';
 import { givenShape } from '../../dist/runtime/prediction.js';
 
-/** @typedef {{ name: string, model: string, schedule: string, cache: boolean, refresh: number | null }} Method */
+/** @typedef {import('../../dist/index.js').Format} Format */
+/**
+ * @typedef {{ name: string, model: string, schedule: string, cache: boolean, refresh: number | null, weights?: Format }}
+ *   Method
+ */
 
 const { values, positionals } = parseArgs({
   options: { predict: { type: 'boolean', default: false } },
@@ -22,12 +26,18 @@ const rounds = 5;
 const methods = JSON.parse(positionals[0] ?? '[]');
 /** @type {Map<string, Awaited<ReturnType<typeof load>>>} */
 const models = new Map();
-for (const { model } of methods) if (!models.has(model)) models.set(model, await load(model));
+/** What is loaded once. @param {Method} method */
+const keyOf = ({ model, weights = 'auto' }) => JSON.stringify([model, weights]);
+for (const method of methods) {
+  const { model, weights } = method;
+  if (!models.has(keyOf(method))) models.set(keyOf(method), await load(model, { weights }));
+}
 
 /** @param {Method} method */
-function generate({ model: folder, schedule, cache, refresh }) {
-  const model = models.get(folder);
-  if (!model) throw new RangeError(`${folder}: expected a model that was loaded`);
+function generate(method) {
+  const { schedule, cache, refresh } = method;
+  const model = models.get(keyOf(method));
+  if (!model) throw new RangeError(`${method.model}: expected a model that was loaded`);
   const options = {
     count: samplesThatFill(model, model.tokenCount),
     schedule,

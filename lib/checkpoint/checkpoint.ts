@@ -13,7 +13,7 @@ import { DiskFile } from './disk-file.js';
 import { readJson } from './json.js';
 import { type FileTensors, readSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
-import { checkTensors, type TensorEntry, type TensorListing } from './schema.js';
+import { checkTensors, type ListedTensor, type TensorListing } from './schema.js';
 
 export interface Checkpoint {
   readonly folder: string;
@@ -39,7 +39,7 @@ async function readJsonIfAny(file: string, most: number, signal?: AbortSignal): 
 
 async function readTensors(
   file: string,
-  expected: readonly TensorEntry[],
+  expected: readonly ListedTensor[],
   signal: AbortSignal | undefined,
 ): Promise<FileTensors> {
   const disk = await DiskFile.open(file);

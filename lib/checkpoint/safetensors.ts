@@ -25,7 +25,7 @@ const elementSizes = {
 export type Dtype = keyof typeof elementSizes;
 
 /** The dtypes of weights that the engine takes. */
-const weightDtypes = ['F32', 'F16', 'BF16'] as const;
+const weightDtypes = ['F32', 'F16', 'BF16', 'I8'] as const;
 
 export function elementSize(dtype: Dtype): number {
   return elementSizes[dtype];

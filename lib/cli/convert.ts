@@ -12,7 +12,7 @@ alone.
   --to FOLDER       the folder to write; it must not exist yet
   --tokenizer PATH  its tokenizer: MaskGIT's (flax or PyTorch), LlamaGen's VQ-16, MaskBit's or TiTok's; without it no
                     pixels
-  --weights FORMAT  f32, f16 or bf16: how the weights are stored; default f32
+  --weights FORMAT  f32, f16, bf16 or int8: how the weights are stored; default f32
   --heads N         attention heads of a Halton-MaskGIT, MaskBit or TiTok of another size than the released ones`;
 
 function print({ part, origin, tensors, values, dropped }: ConvertedPart): void {

@@ -13,7 +13,7 @@ export const deviceOptions = {
 export const deviceHelp = `\
   --device NAME     auto, cpu, cuda or cuda:N; default auto: the first CUDA device, else the CPU
   --threads N       threads of the CPU that compute; default: as many as this process may use
-  --weights FORMAT  the format that weights are kept in: f32 or bf16 on the CPU, as --compute on a CUDA device; default auto
+  --weights FORMAT  the format that weights are kept in: f32, bf16 or int8 on the CPU, as --compute on a CUDA device; default auto
   --compute TYPE    the type that the device computes in: f32 on the CPU, bf16 or f16 on a CUDA device; default auto`;
 
 type Values = { readonly [name in keyof typeof deviceOptions]?: string | undefined };

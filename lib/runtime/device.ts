@@ -1,33 +1,44 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
-import { integer, oneOf, wrongType, wrongValue } from '../errors.js';
-import { type NativeDevice, type NativeFormat, native, packageVersion } from './native.js';
+import { integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
+import {
+  type NativeCompute,
+  type NativeDevice,
+  type NativeFormat,
+  native,
+  packageVersion,
+} from './native.js';
 import { usableThreads } from './threads.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
-export const formats = ['auto', 'f32', 'bf16', 'f16'] as const;
-/** A format of weights or a type to compute in. */
+export const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
+/** A type to compute in. */
+export type ComputeType = (typeof computeTypes)[number];
+
+export const formats = [...computeTypes, 'int8'] as const;
+/** A format of weights. */
 export type Format = (typeof formats)[number];
 
 export interface DeviceOptions {
   /**
    * `'cpu'`, `'cuda'` (which is `'cuda:0'`) or `'cuda:N'`. `'auto'` (default) is the first CUDA device, or the CPU where
-   * there is none (`info()` says why) or where `weights` or `compute` is `'f32'`.
+   * there is none (`info()` says why) or where `weights` is `'f32'` or `'int8'` or `compute` is `'f32'`.
    */
   readonly device?: Device;
   /**
-   * The format that weights are kept in: `'f32'` (default) or `'bf16'` on the CPU; on a CUDA device that of `compute`.
-   * Default `'auto'`.
+   * The format that weights are kept in: `'f32'` (default), `'bf16'` or `'int8'` on the CPU; on a CUDA device that of
+   * `compute`. `'int8'` is for the blocks of the generator; everything else is then f32. Default `'auto'`.
    */
   readonly weights?: Format;
   /**
    * The type that the device computes in: `'f32'` on the CPU; `'bf16'` (default) or `'f16'` on a CUDA device, where sums
    * are f32. Default `'auto'`.
    */
-  readonly compute?: Format;
+  readonly compute?: ComputeType;
   /**
-   * Threads of the CPU that compute, 1 .. 1024. Default: as many as this process may use at once, by its affinity and the quota of its control groups (containers).
+   * Threads of the CPU that compute, 1 .. 1024. Default: as many as this process may use at once, by its affinity and the
+   * quota of its control groups (containers).
    */
   readonly threads?: number;
   /** One of `info().cpu.instructionSets`. Default: the MAGNETS_ISA environment variable, else the best. */
@@ -77,10 +88,10 @@ export function info(): Info {
 }
 
 /** Number of the CUDA device, or undefined for the CPU. */
-function cudaIndex(device: string, wantsF32: boolean): number | undefined {
+function cudaIndex(device: string, wantsCpu: boolean): number | undefined {
   if (device === 'cpu') return undefined;
   if (device === 'auto') {
-    return !wantsF32 && native().info().cudaDevices.length > 0 ? 0 : undefined;
+    return !wantsCpu && native().info().cudaDevices.length > 0 ? 0 : undefined;
   }
   const match = /^cuda(?::(\d{1,3}))?$/.exec(device);
   if (match === null) throw wrongValue('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
@@ -88,23 +99,26 @@ function cudaIndex(device: string, wantsF32: boolean): number | undefined {
 }
 
 /** The format that `asked` stands for, where the device offers `offered`, the default first. */
-function choose(
+function choose<T extends NativeFormat>(
   name: string,
-  asked: Format,
-  offered: readonly [NativeFormat, ...NativeFormat[]],
+  asked: NativeFormat | 'auto',
+  offered: readonly [T, ...T[]],
   where: string,
-): NativeFormat {
+): T {
   if (asked === 'auto') return offered[0];
-  if (offered.includes(asked)) return asked;
+  const found = offered.find((format) => format === asked);
+  if (found !== undefined) return found;
   const choices = ['auto', ...offered].map((format) => `'${format}'`);
-  throw wrongValue(name, `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)} ${where}`, asked);
+  const expected = `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)} ${where}`;
+  if (asked !== 'int8') throw wrongValue(name, expected, asked);
+  throw new MagnetsError('ERR_UNSUPPORTED', `Expected ${expected} for ${name} but received int8`);
 }
 
 /** A device that has been opened, and what weights are to be loaded as. */
 export interface OpenDevice {
   readonly device: NativeDevice;
   readonly weights: NativeFormat;
-  readonly compute: NativeFormat;
+  readonly compute: NativeCompute;
 }
 
 /**
@@ -116,16 +130,17 @@ export function openDevice(options: DeviceOptions = {}): OpenDevice {
   const { device = 'auto', threads = usableThreads() } = options;
   if (typeof device !== 'string') throw wrongType('device', 'a string', device);
   const askedWeights = oneOf('weights', options.weights ?? 'auto', formats);
-  const askedCompute = oneOf('compute', options.compute ?? 'auto', formats);
+  const askedCompute = oneOf('compute', options.compute ?? 'auto', computeTypes);
   integer('threads', threads, 1, 1024);
   const instructionSet = options.instructionSet ?? process.env.MAGNETS_ISA ?? '';
   if (typeof instructionSet !== 'string') {
     throw wrongType('instructionSet', 'a string', instructionSet);
   }
-  const index = cudaIndex(device, askedWeights === 'f32' || askedCompute === 'f32');
+  const wantsCpu = askedWeights === 'f32' || askedWeights === 'int8' || askedCompute === 'f32';
+  const index = cudaIndex(device, wantsCpu);
   if (index === undefined) {
     const compute = choose('compute', askedCompute, ['f32'], 'on the CPU');
-    const weights = choose('weights', askedWeights, ['f32', 'bf16'], 'on the CPU');
+    const weights = choose('weights', askedWeights, ['f32', 'bf16', 'int8'], 'on the CPU');
     return { device: native().openCpu(threads, instructionSet), weights, compute };
   }
   const compute = choose('compute', askedCompute, ['bf16', 'f16'], 'on a CUDA device');

@@ -8,7 +8,7 @@ import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import { type OpenDevice, samplesThatFill } from './device.js';
 import { type Engine, Generation, GenerationResult, OpenSessions } from './generation.js';
-import type { NativeDevice, NativeFormat, NativeGenerator } from './native.js';
+import type { NativeCompute, NativeDevice, NativeFormat, NativeGenerator } from './native.js';
 import {
   conditionOf,
   type Prediction,
@@ -51,7 +51,7 @@ export class Model {
   /** The format that the weights are kept in. */
   readonly weights: NativeFormat;
   /** The type that the device computes in. */
-  readonly compute: NativeFormat;
+  readonly compute: NativeCompute;
   readonly #device: NativeDevice;
   readonly #generator: NativeGenerator;
   readonly #tokenizer: Tokenizer | undefined;

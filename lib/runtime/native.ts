@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
-import type { TensorEntry } from '../checkpoint/schema.js';
+import type { ListedTensor } from '../checkpoint/schema.js';
 import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
@@ -146,8 +146,10 @@ export interface NativeTokenizer {
   dispose(): void;
 }
 
-/** A format that weights are kept in, or a type that a device computes in. */
-export type NativeFormat = 'f32' | 'bf16' | 'f16';
+/** A type that a device computes in. */
+export type NativeCompute = 'f32' | 'bf16' | 'f16';
+/** A format that weights are kept in. */
+export type NativeFormat = NativeCompute | 'int8';
 
 /**
  * A backend with its own job thread. Jobs of everything loaded on it run one after another, but every session of a CUDA
@@ -190,11 +192,11 @@ export interface NativeBinding {
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
   /** compute: the type of activations; sums are f32. */
-  openCuda(index: number, compute: NativeFormat): NativeDevice;
+  openCuda(index: number, compute: NativeCompute): NativeDevice;
   /** Every tensor of a generator of this config. */
-  generatorTensors(config: NativeGeneratorConfig): TensorEntry[];
+  generatorTensors(config: NativeGeneratorConfig): ListedTensor[];
   /** Every tensor of a tokenizer of this config. */
-  tokenizerTensors(config: NativeTokenizerConfig): TensorEntry[];
+  tokenizerTensors(config: NativeTokenizerConfig): ListedTensor[];
 }
 
 /** The package's root: where `prebuilds`, `build` and `models` are. */

@@ -21,7 +21,7 @@ std::shared_ptr<WeightSource> to_weights(const Napi::Object& weights) {
     const Napi::Object tensor = weights.Get(name).As<Napi::Object>();
     const DType dtype = to_dtype(tensor.Get("dtype"));
     const auto data = tensor.Get("data").As<Napi::Uint8Array>();
-    const size_t element = dtype == DType::f32 ? 4 : 2;
+    const size_t element = dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2;
     tensors[name] = {data.Data(), dtype, data.ByteLength() / element};
   }
   return std::make_shared<NamedWeights>(std::move(tensors));

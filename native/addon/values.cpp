@@ -258,13 +258,14 @@ std::variant<VitConfig, ConvConfig, TitokConfig> to_tokenizer_config(const Napi:
 }
 
 DType to_dtype(const Napi::Value& value) {
-  return one_of<DType>(value, "a dtype of a file", {{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}});
+  return one_of<DType>(value, "a dtype of a file",
+                       {{"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8}});
 }
 
 WeightFormat to_weight_format(const Napi::Value& value) {
   using Values = WeightFormat::Values;
   return {one_of<Values>(value, "a format of weights",
-                         {{"f32", Values::f32}, {"f16", Values::f16}, {"bf16", Values::bf16}})};
+                         {{"f32", Values::f32}, {"f16", Values::f16}, {"bf16", Values::bf16}, {"int8", Values::int8}})};
 }
 
 ComputeType to_compute_type(const Napi::Value& value) {
@@ -297,6 +298,7 @@ Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors) {
     auto tensor = Napi::Object::New(env);
     tensor.Set("name", tensors[i].name);
     tensor.Set("shape", shape);
+    tensor.Set("grain", tensors[i].grain == Grain::any ? "any" : "fine");
     array.Set(i, tensor);
   }
   return array;

@@ -51,12 +51,12 @@ bool to_bool(const Napi::Object& object, const char* key);
 GeneratorConfig to_generator_config(const Napi::Value& value);
 std::variant<VitConfig, ConvConfig, TitokConfig> to_tokenizer_config(const Napi::Value& value);
 
-DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16"
-WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16"
+DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16", "I8"
+WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16", "int8"
 ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16"
 Confidence to_confidence(const Napi::Value& value);       // "log-probability", "probability", "logit", "turn"
 
 Napi::Object to_object(Napi::Env env, const Flops& flops);
-Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape }]
+Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape, grain }]
 
 }  // namespace magnets::addon

@@ -25,7 +25,7 @@ class CpuBackend : public Backend {
     return std::make_unique<CpuKvCache>(layers, branches, heads, head_dim, positions);
   }
   std::unique_ptr<Linear> linear(const HostMatrix& weight, const float* bias, WeightFormat format, HeadDims) override {
-    return std::make_unique<PackedLinear>(weight, bias, format, *pool_);
+    return std::make_unique<PackedLinear>(weight, bias, format, kernels_, *pool_);
   }
   std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) override {
     return std::make_unique<CpuTable>(entries, format, *pool_);

@@ -7,6 +7,7 @@
 #include "buffer.h"
 #include "kernels/kernels.h"
 #include "kv_cache.h"
+#include "multiply.h"
 #include "packed_linear.h"
 #include "table.h"
 #include "thread_pool.h"
@@ -67,9 +68,9 @@ class CpuStream : public Stream {
 
   const Kernels& kernels_;
   std::shared_ptr<ThreadPool> pool_;
-  Scratch normalized_;      // of `normalized`
-  Scratch projected_;       // ProjectQkv's keys and values
-  Scratch products_;        // of `multiply`, of every thread
+  Scratch normalized_;  // of `normalized`
+  Scratch projected_;   // ProjectQkv's keys and values
+  MultiplyScratch products_;
   Scratch scores_;          // Attention's, of every thread
   Scratch bands_;           // Convolution's, of every thread
   Scratch moments_;         // GroupStatistics', of every part of a picture

@@ -1,10 +1,11 @@
-// A task is a block of rows times a few panels; inside it the inputs are taken in
-// blocks, so that a panel's block stays in the first cache while the rows pass by.
+// A task is a block of rows times a few panels. Inside it the inputs are taken in blocks, so that a panel's block stays
+// in the first cache while the rows pass by. Sums of bytes lie beside until they are complete and can be scaled.
 #include "multiply.h"
 
 #include <algorithm>
 
 #include "buffer.h"
+#include "quantized_rows.h"
 
 namespace magnets::cpu {
 
@@ -17,21 +18,21 @@ constexpr int kPanelGroup = 4;
 /// The product of a task that is combined with y once it is complete: its rows are no power of two apart.
 constexpr size_t kApartStride = kPanelGroup * kPanel + 16;
 
-void finish_rows(const Kernels& kernels, Activation activation, const float* bias, int rows, int columns, float* c,
-                 size_t c_stride) {
-  for (int row = 0; row < rows; ++row, c += c_stride) {
-    kernels.add(c, bias, columns);
-    if (activation == Activation::gelu) kernels.gelu(c, columns);
-    if (activation == Activation::gelu_tanh) kernels.gelu_tanh(c, columns);
-    if (activation == Activation::silu) kernels.silu(c, columns);
-    if (activation == Activation::tanh) kernels.tanh(c, columns);
-  }
+/// Of a whole task's row at once: a function on a panel's 32 numbers spends as long on waiting as on computing.
+void activate(const Kernels& kernels, Activation activation, float* x, int columns) {
+  if (activation == Activation::gelu) kernels.gelu(x, columns);
+  if (activation == Activation::gelu_tanh) kernels.gelu_tanh(x, columns);
+  if (activation == Activation::silu) kernels.silu(x, columns);
+  if (activation == Activation::tanh) kernels.tanh(x, columns);
+}
+
+void add_bias(const Kernels& kernels, const float* bias, int rows, int columns, float* c, size_t c_stride) {
+  for (int row = 0; row < rows; ++row, c += c_stride) kernels.add(c, bias, columns);
 }
 
 /// One tile of one block of inputs, at y. The last panel may stick out of y: it is computed beside and copied.
 void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, int in, int panel, int first_in,
-                  const float* x, size_t x_stride, int rows, Activation activation, bool add, float* y,
-                  size_t y_stride) {
+                  const float* x, size_t x_stride, int rows, bool add, float* y, size_t y_stride) {
   const int k = std::min(kInputBlock, in - first_in);
   const int columns = std::min(kPanel, out - panel * kPanel);
   const bool accumulate = first_in > 0 || add;
@@ -41,7 +42,7 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
 
   if (columns == kPanel) {
     layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, y, y_stride);
-    if (last) finish_rows(kernels, activation, bias, rows, kPanel, y, y_stride);
+    if (last) add_bias(kernels, bias, rows, kPanel, y, y_stride);
     return;
   }
   constexpr int kMostRows = 16;
@@ -50,8 +51,24 @@ void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, in
     for (int i = 0; i < rows; ++i) std::copy_n(y + i * y_stride, columns, beside + i * kPanel);
   }
   layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, beside, kPanel);
-  if (last) finish_rows(kernels, activation, bias, rows, columns, beside, kPanel);
+  if (last) add_bias(kernels, bias, rows, columns, beside, kPanel);
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
+}
+
+/// One tile of one block of bytes, [first_in, first_in + k) of `in`: at `sums`, and with the last one at y.
+void int8_tile(const PackedLinear& layer, int out, int in, int panel, int first_in, int k, const QuantizedRows& x,
+               int first_row, int rows, bool add, int32_t* sums, float* y, size_t y_stride) {
+  const PackedInt8& weights = *layer.int8();
+  const Int8Kernels& int8 = weights.kernels();
+  const int columns = std::min(kPanel, out - panel * kPanel);
+  const char* q = x.q + first_row * x.stride + static_cast<size_t>(first_in) * int8.input_size;
+  int8.tile(rows, q, x.stride, x.sums + first_row, weights.panel(panel) + static_cast<size_t>(first_in) * kPanel,
+            (k + kInputGroup - 1) / kInputGroup, first_in > 0, sums);
+  if (first_in + k < in) return;
+  for (int row = 0; row < rows; ++row, y += y_stride) {
+    int8.finish(sums + row * kPanel, x.scales[first_row + row], weights.scales() + panel * kPanel,
+                layer.bias() + panel * kPanel, columns, add, y);
+  }
 }
 
 /// y = y + scale * product, or y * product, for one row from `column` on.
@@ -66,7 +83,7 @@ void combine(const Kernels& kernels, const Finish& finish, int row, int column, 
 }  // namespace
 
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
-              const float* x, size_t x_stride, int rows, const Finish& finish, Scratch& scratch) {
+              const float* x, size_t x_stride, int rows, const Finish& finish, MultiplyScratch& scratch) {
   const int panels = panels_of(out);
   const int row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   const int count = static_cast<int>(products.size());
@@ -77,31 +94,58 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   // A product that is added up in y has no place beside what it is combined with there.
   const bool apart = finish.scale != nullptr || finish.multiply;
   constexpr size_t kApartSize = kRowBlock * kApartStride;
-  float* const all_apart = apart ? scratch.get<float>(pool.threads() * kApartSize) : nullptr;
+  float* const all_apart = apart ? scratch.apart.get<float>(pool.threads() * kApartSize) : nullptr;
+  const PackedInt8* const int8 = products.front().layer->int8();
+  const QuantizedRows quantized = int8 != nullptr
+                                      ? quantize_rows(int8->kernels(), pool, x, x_stride, rows, in, scratch.quantized)
+                                      : QuantizedRows();
+
+  constexpr size_t kSumsSize = kRowBlock * kPanelGroup * kPanel;
+  int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
     const MatrixProduct& product = products[task / groups % count];
-    const int block = task / groups / count;
+    const int row_block = task / groups / count;
     const int first_panel = task % groups * group;
     const int last_panel = std::min(panels, first_panel + group);
-    const int first_row = static_cast<int>(static_cast<int64_t>(rows) * block / row_blocks);
-    const int last_row = static_cast<int>(static_cast<int64_t>(rows) * (block + 1) / row_blocks);
+    const int first_row = static_cast<int>(static_cast<int64_t>(rows) * row_block / row_blocks);
+    const int last_row = static_cast<int>(static_cast<int64_t>(rows) * (row_block + 1) / row_blocks);
     const int first_column = first_panel * kPanel;
     float* const y = product.y + first_row * product.stride + first_column;
     float* const sums = apart ? all_apart + thread * kApartSize : y;
     const size_t stride = apart ? kApartStride : product.stride;
-    for (int first_in = 0; first_in < in; first_in += kInputBlock) {
+    const bool add = finish.add && !apart;
+    // tile(panel, row, rows, its place in sums)
+    const auto over_tiles = [&](int tile_rows, const auto& tile) {
       for (int panel = first_panel; panel < last_panel; ++panel) {
-        for (int row = first_row; row < last_row; row += kernels.tile_rows) {
-          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride,
-                       std::min(kernels.tile_rows, last_row - row), finish.activation, finish.add && !apart,
-                       sums + (row - first_row) * stride + (panel - first_panel) * kPanel, stride);
+        for (int row = first_row; row < last_row; row += tile_rows) {
+          tile(panel, row, std::min(tile_rows, last_row - row),
+               sums + (row - first_row) * stride + (panel - first_panel) * kPanel);
         }
       }
+    };
+    if (int8 != nullptr) {
+      for (int first_in = 0; first_in < in; first_in += kInt8Block) {
+        over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+          int32_t* tile_sums = all_sums + thread * kSumsSize;
+          if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
+          int8_tile(*product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized, row,
+                    tile_rows, add, tile_sums, c, stride);
+        });
+      }
+    } else {
+      for (int first_in = 0; first_in < in; first_in += kInputBlock) {
+        over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows, add,
+                       c, stride);
+        });
+      }
     }
-    if (!apart) return;
     const int columns = std::min(out, last_panel * kPanel) - first_column;
-    for (int row = first_row; row < last_row; ++row) {
+    for (int row = first_row; row < last_row && !apart; ++row) {
+      activate(kernels, finish.activation, y + (row - first_row) * stride, columns);
+    }
+    for (int row = first_row; row < last_row && apart; ++row) {
       combine(kernels, finish, row, first_column, columns, sums + (row - first_row) * stride,
               y + (row - first_row) * product.stride);
     }

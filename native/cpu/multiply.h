@@ -22,8 +22,15 @@ struct Finish {
   bool multiply = false;
 };
 
-/// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x.
+/// Memory of `multiply`, kept for the next one.
+struct MultiplyScratch {
+  Scratch apart;      // of every thread
+  Scratch quantized;  // x as bytes
+  Scratch sums;       // of bytes, of every thread
+};
+
+/// y[:rows, :out] from the products x[:rows, :in] · Wᵀ + b of several layers that share x and the format of weights.
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
-              const float* x, size_t x_stride, int rows, const Finish& finish, Scratch& scratch);
+              const float* x, size_t x_stride, int rows, const Finish& finish, MultiplyScratch& scratch);
 
 }  // namespace magnets::cpu

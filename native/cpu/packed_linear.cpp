@@ -6,18 +6,23 @@
 
 namespace magnets::cpu {
 
-PackedLinear::PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, ThreadPool& pool)
+PackedLinear::PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, const Kernels& kernels,
+                           ThreadPool& pool)
     : in_(weight.columns) {
   check_format(format);
   const int panels = panels_of(weight.rows);
+  bias_ = allocate_array<float>(static_cast<size_t>(panels) * kPanel, true);
+  if (bias != nullptr) std::copy_n(bias, weight.rows, bias_.get());
+  if (format.values == WeightFormat::Values::int8) {
+    int8_ = std::make_unique<PackedInt8>(weight, int8_kernels(kernels), pool);
+    return;
+  }
   const size_t rows = static_cast<size_t>(panels) * in_;
   if (format.values == WeightFormat::Values::f32) {
     f32_ = allocate_array<float>(rows * kPanel);
   } else {
     bf16_ = allocate_array<uint32_t>(rows * (kPanel / 2));
   }
-  bias_ = allocate_array<float>(static_cast<size_t>(panels) * kPanel, true);
-  if (bias != nullptr) std::copy_n(bias, weight.rows, bias_.get());
 
   pool.run(panels, [&](int panel, int) {
     const int first = panel * kPanel;

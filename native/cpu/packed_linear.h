@@ -3,11 +3,13 @@
 // first rows of every panel, so one copy serves every width.
 //
 // f32: a row is 32 floats. bf16: a row is 16 pairs, pair j holds output j in its low half and output j + 16 in its high
-// half, and is widened to f32 in registers: half the bytes, f32 arithmetic.
+// half, and is widened to f32 in registers: half the bytes, f32 arithmetic. int8: as PackedInt8 has it, for matrix
+// products alone; a convolution's weights are of the other formats.
 #pragma once
 
 #include "kernels/kernels.h"
 #include "memory.h"
+#include "packed_int8.h"
 #include "thread_pool.h"
 
 namespace magnets::cpu {
@@ -15,7 +17,8 @@ namespace magnets::cpu {
 class PackedLinear : public Linear {
  public:
   /// Throws as Backend::linear says.
-  PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, ThreadPool& pool);
+  PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, const Kernels& kernels,
+               ThreadPool& pool);
 
   /// c[rows][32] (+)= a[rows][first .. first + k] · panel
   void tile(const Kernels& kernels, int panel, int first, int k, int rows, const float* a, size_t a_stride,
@@ -34,13 +37,17 @@ class PackedLinear : public Linear {
 
   float weight(int out, int in) const;
 
+  /// The weights where they are bytes, else null.
+  const PackedInt8* int8() const { return int8_.get(); }
+
   /// b[0 .. 32 * panels), zero where there is no bias
   const float* bias() const { return bias_.get(); }
 
  private:
   int in_;
-  AlignedArray<float> f32_;  // one of these two is there
+  AlignedArray<float> f32_;  // one of these three is there
   AlignedArray<uint32_t> bf16_;
+  std::unique_ptr<const PackedInt8> int8_;
   AlignedArray<float> bias_;
 };
 

@@ -5,7 +5,7 @@
 namespace magnets::cpu {
 
 CpuTable::CpuTable(const HostMatrix& entries, WeightFormat format, ThreadPool& pool) : columns_(entries.columns) {
-  check_format(format);
+  check_table_format(format);
   const size_t size = entries.rows * columns_;
   if (format.values == WeightFormat::Values::f32) {
     f32_ = allocate_array<float>(size);

@@ -10,7 +10,15 @@ namespace magnets::cpu {
 /// Throws ERR_UNSUPPORTED where the CPU does not keep weights so.
 inline void check_format(WeightFormat format) {
   if (format.values == WeightFormat::Values::f16) {
-    throw Error("ERR_UNSUPPORTED", "expected weights kept as f32 or bf16 but received f16");
+    throw Error("ERR_UNSUPPORTED", "expected weights kept as f32, bf16 or int8 but received f16");
+  }
+}
+
+/// The same of tables.
+inline void check_table_format(WeightFormat format) {
+  if (format.values == WeightFormat::Values::f16 || format.values == WeightFormat::Values::int8) {
+    throw Error("ERR_UNSUPPORTED", std::string("expected a table kept as f32 or bf16 but received ") +
+                                       (format.values == WeightFormat::Values::f16 ? "f16" : "int8"));
   }
 }
 

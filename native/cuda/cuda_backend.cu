@@ -15,6 +15,8 @@ const char* name_of(WeightFormat format) {
       return "f32";
     case WeightFormat::Values::f16:
       return "f16";
+    case WeightFormat::Values::int8:
+      return "int8";
     default:
       return "bf16";
   }

@@ -24,18 +24,18 @@ Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows
   modulation.push_back(backend.allocate(ElementType::f32, branches, 2 * d));
 }
 
-Block::Block(const BlockConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
+Block::Block(const BlockConfig& config, const std::string& prefix, Grain grain, Loader& loader) : config_(config) {
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
   const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";
   const bool has_bias = config.biases == Biases::all, norms_have_bias = config.norm_kind == NormKind::layer_norm;
-  const HeadDims makes_heads{.out = config.head_dim};
-  query_ = loader.linear(attention + "query", inner, d, has_bias, makes_heads);
-  key_ = loader.linear(attention + "key", inner, d, has_bias, makes_heads);
-  value_ = loader.linear(attention + "value", inner, d, has_bias, makes_heads);
-  output_ = loader.linear(attention + "output", d, inner, has_bias, {.in = config.head_dim});
-  if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias);
-  up_ = loader.linear(mlp + "up", f, d, has_bias);
-  down_ = loader.linear(mlp + "down", d, f, has_bias);
+  const HeadDims makes_heads{.out = config.head_dim}, reads_heads{.in = config.head_dim};
+  query_ = loader.linear(attention + "query", inner, d, has_bias, grain, makes_heads);
+  key_ = loader.linear(attention + "key", inner, d, has_bias, grain, makes_heads);
+  value_ = loader.linear(attention + "value", inner, d, has_bias, grain, makes_heads);
+  output_ = loader.linear(attention + "output", d, inner, has_bias, grain, reads_heads);
+  if (config.gate == Gate::multiply) gate_ = loader.linear(mlp + "gate", f, d, has_bias, grain);
+  up_ = loader.linear(mlp + "up", f, d, has_bias, grain);
+  down_ = loader.linear(mlp + "down", d, f, has_bias, grain);
   if (config.modulation == Modulation::none) {
     attention_norm_ = loader.norm(attention + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);
     mlp_norm_ = loader.norm(mlp + "norm", d, config.norm_eps, config.norm_kind, norms_have_bias);

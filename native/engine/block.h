@@ -25,8 +25,9 @@ struct Workspace {
 
 class Block {
  public:
-  /// Asks for the tensors `prefix`attention.…, `prefix`mlp.… and, with modulation, `prefix`modulation.….
-  Block(const BlockConfig& config, const std::string& prefix, Loader& loader);
+  /// Asks for the tensors `prefix`attention.…, `prefix`mlp.… and, with modulation, `prefix`modulation.…; the products
+  /// of attention and MLP have this grain.
+  Block(const BlockConfig& config, const std::string& prefix, Grain grain, Loader& loader);
 
   /// Runs the first heads and hidden units over `rows`, in place on workspace.x. `input` is x as the block before left
   /// it; the answer is x as the next one reads it. Keys and values of the rows go into the cache of `layer` first, so

@@ -31,14 +31,14 @@ void Generator::load(Loader& loader) {
     for (float& x : classes) x /= 1 + std::exp(-x);
     classes_ = loader.matrix(classes, rows, d, ElementType::activation);
   }
-  transformer_ = std::make_unique<Transformer>(config_.transformer, "", loader);
+  transformer_ = std::make_unique<Transformer>(config_.transformer, "", Grain::any, loader);
   if (config_.head == Head::dense) {
     dense_ = loader.linear("head.dense", d, d);
     lm_head_norm_ = loader.norm("head.norm", d, block.norm_eps);
   }
   const bool tied = config_.head_weights == HeadWeights::words;
-  lm_head_ =
-      loader.linear(tied ? "embeddings.word.weight" : "head.output.weight", "head.bias", config_.logits_columns(), d);
+  lm_head_ = loader.linear(tied ? "embeddings.word.weight" : "head.output.weight", "head.bias",
+                           config_.logits_columns(), d, Grain::fine);
 }
 
 void Generator::modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const {

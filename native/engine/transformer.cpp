@@ -10,10 +10,11 @@ constexpr int kFinalParts = 2;  // of the modulation of the norm after the last 
 
 }  // namespace
 
-Transformer::Transformer(const TransformerConfig& config, const std::string& prefix, Loader& loader) : config_(config) {
+Transformer::Transformer(const TransformerConfig& config, const std::string& prefix, Grain grain, Loader& loader)
+    : config_(config) {
   blocks_.reserve(config.layers);
   for (int layer = 0; layer < config.layers; ++layer) {
-    blocks_.emplace_back(config.block, prefix + "layers." + std::to_string(layer) + ".", loader);
+    blocks_.emplace_back(config.block, prefix + "layers." + std::to_string(layer) + ".", grain, loader);
   }
   const int d = config.block.hidden_size;
   if (config.block.modulation == Modulation::per_class) {

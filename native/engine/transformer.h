@@ -12,8 +12,8 @@ namespace magnets {
 class Transformer {
  public:
   /// Asks for the tensors `prefix`layers.{i}.… and, with pre-norm, `prefix`norm and, with modulation,
-  /// `prefix`modulation.
-  Transformer(const TransformerConfig& config, const std::string& prefix, Loader& loader);
+  /// `prefix`modulation. The products of the blocks have this grain.
+  Transformer(const TransformerConfig& config, const std::string& prefix, Grain grain, Loader& loader);
 
   const TransformerConfig& config() const { return config_; }
   std::unique_ptr<KvCache> cache(Backend& backend, int branches, int positions) const;

@@ -40,10 +40,18 @@ inline uint16_t to_f16(float value) {
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
 }
 
+/// The scale of a row of i8.
+inline float row_scale(const HostMatrix& matrix, int row) {
+  float scale;
+  std::memcpy(&scale, static_cast<const unsigned char*>(matrix.scales) + row * sizeof scale, sizeof scale);
+  return scale;
+}
+
 /// matrix[row, column] as f32; the memory need not be aligned.
 inline float element(const HostMatrix& matrix, int row, int column) {
   const size_t index = static_cast<size_t>(row) * matrix.columns + column;
   const auto* bytes = static_cast<const unsigned char*>(matrix.data);
+  if (matrix.dtype == DType::i8) return static_cast<float>(static_cast<int8_t>(bytes[index])) * row_scale(matrix, row);
   if (matrix.dtype == DType::f32) {
     float value;
     std::memcpy(&value, bytes + index * sizeof value, sizeof value);

@@ -23,14 +23,17 @@ class Error : public std::runtime_error {
 
 // Three things that are often called "dtype", and differ here.
 
-/// The type of a tensor's elements in a file.
-enum class DType { f32, f16, bf16 };
+/// The type of a tensor's elements in a file. i8: with a scale for each row.
+enum class DType { f32, f16, bf16, i8 };
 
-/// How a device keeps weights. Everybody but the device passes it on unread, so that a format with scales for groups of
-/// weights is a change of this struct and of the device that knows it.
+/// How a device keeps weights. int8: whole multiples, -128 .. 127, of a scale that each output has for all its inputs,
+/// so that it holds for every prefix of them. Everybody but the device passes it on unread.
 struct WeightFormat {
-  enum class Values { f32, f16, bf16 } values;
+  enum class Values { f32, f16, bf16, int8 } values;
   bool operator==(const WeightFormat&) const = default;
+
+  /// The format of weights whose rounding to a byte would show.
+  WeightFormat fine() const { return {values == Values::int8 ? Values::f32 : values}; }
 };
 
 /// The type of a device's activations. Sums are f32 whatever it is.
@@ -42,6 +45,7 @@ struct HostMatrix {
   DType dtype;
   int rows;
   int columns;
+  const void* scales = nullptr;  // f32 [rows], of i8 alone; the memory need not be aligned
 };
 
 /// The type of a buffer's elements. `activation` is the ComputeType of the backend.

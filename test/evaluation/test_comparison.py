@@ -29,11 +29,13 @@ class MethodsTest(unittest.TestCase):
             (model / "config.json").write_text(json.dumps(config))
             (model / "schedules.json").write_text(json.dumps({"auto:0.5": {"schedule": "1/2x4,1x2"}}))
             methods = methods_for(model)
-        names = ["baseline", "baseline-cached", "paper", "paper-nocache", "reversed", "width-1/2", "auto:0.5"]
+        names = ["baseline", "baseline-cached", "paper", "paper-nocache", "paper-int8"]
+        names += ["reversed", "width-1/2", "auto:0.5"]
         self.assertEqual([method.name for method in methods], names)
-        schedules = ["baseline", "1x6", "paper", "paper", "1x3,1/2x3", "1/2x6", "1/2x4,1x2"]
+        schedules = ["baseline", "1x6", "paper", "paper", "paper", "1x3,1/2x3", "1/2x6", "1/2x4,1x2"]
         self.assertEqual([method.schedule for method in methods], schedules)
         self.assertEqual([method.name for method in methods if not method.cache], ["paper-nocache"])
+        self.assertEqual([method.name for method in methods if method.weights != "auto"], ["paper-int8"])
 
     def test_refreshes_are_compared_at_the_full_width_and_for_paper(self):
         with tempfile.TemporaryDirectory() as folder:

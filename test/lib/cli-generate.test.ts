@@ -84,7 +84,7 @@ t.test('every way to compute that the CPU has', async (t) => {
     const model = ['--model', fixtureFolder('post'), '--out', join(folder, 'out.png')];
     return magnets('generate', 'a', ...model, ...args);
   };
-  for (const weights of ['auto', 'f32', 'bf16']) {
+  for (const weights of ['auto', 'f32', 'bf16', 'int8']) {
     t.match(generate('--weights', weights, '--compute', 'f32'), { status: 0 }, weights);
   }
   t.match(generate('--weights', 'f16', '--device', 'cpu'), { status: 1, stderr: /for weights/ });

@@ -35,6 +35,7 @@ const files = {
 };
 
 function floatsOf({ dtype, data }: FileTensor): Float32Array {
+  if (dtype === 'I8') throw new TypeError('Expected a tensor of floats');
   const values = new Float32Array(data.byteLength / (dtype === 'F32' ? 4 : 2));
   decode(dtype, new Uint8Array(data), values);
   return values;
@@ -913,7 +914,11 @@ t.test('arguments', async (t) => {
   await wrong(3, { to: 'x' }, { name: 'TypeError', message: /a path for path/ });
   await wrong(files.halton, { to: '' }, { name: 'RangeError', message: /a path for to/ });
   await wrong(files.halton, { to: 'x', dtype: 'f16' }, { message: /options among to, tokenizer/ });
-  await wrong(files.halton, { to: 'x', weights: 'int8' }, { message: /one of f32, f16, bf16/ });
+  await wrong(
+    files.halton,
+    { to: 'x', weights: 'int4' },
+    { message: /one of f32, f16, bf16, int8/ },
+  );
   await wrong(files.halton, { to: 'x', heads: 0 }, { name: 'RangeError', message: /for heads/ });
   await wrong(files.halton, { to: 'x', tokenizer: 3 }, { message: /a path for tokenizer/ });
   await wrong(files.halton, { to: folder }, { name: 'RangeError', message: /does not exist yet/ });

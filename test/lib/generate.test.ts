@@ -499,7 +499,10 @@ t.test('load() checks its arguments before any file is read', async (t) => {
   );
   await refused(
     { device: 'cpu', weights: 'f16' },
-    { name: 'RangeError', message: /^Expected 'auto', 'f32' or 'bf16' on the CPU for weights but/ },
+    {
+      name: 'RangeError',
+      message: /^Expected 'auto', 'f32', 'bf16' or 'int8' on the CPU for weights but/,
+    },
   );
   await refused(
     { device: 'cpu', compute: 'bf16' },
@@ -513,7 +516,22 @@ t.test('load() checks its arguments before any file is read', async (t) => {
     { device: 'cuda', compute: 'f16', weights: 'bf16' },
     { name: 'RangeError', message: /'auto' or 'f16' on a CUDA device, the same as compute, for/ },
   );
-  await refused({ weights: 'f64' }, { name: 'RangeError', message: /one of auto, f32, bf16, f16/ });
+  await refused(
+    { device: 'cuda', weights: 'int8' },
+    {
+      code: 'ERR_UNSUPPORTED',
+      message:
+        "Expected 'auto' or 'bf16' on a CUDA device, the same as compute, for weights but received int8",
+    },
+  );
+  await refused(
+    { compute: 'int8' },
+    { name: 'RangeError', message: /one of auto, f32, bf16, f16 for/ },
+  );
+  await refused(
+    { weights: 'f64' },
+    { name: 'RangeError', message: /one of auto, f32, bf16, f16, int8 for/ },
+  );
   await refused({ compute: 8 }, { name: 'TypeError' });
   await refused({ threads: 0 }, { name: 'RangeError' });
   await refused({ threads: '2' }, { name: 'TypeError' });
@@ -531,7 +549,7 @@ t.test('every kind of block goes through the native module', async (t) => {
   t.teardown(() => device.dispose());
   for (const activation of activations) {
     for (const normPlace of normPlaces) {
-      for (const format of ['f32', 'bf16'] as const) {
+      for (const format of ['f32', 'bf16', 'int8'] as const) {
         const config = { ...nativeGeneratorConfig(model.config), activation, normPlace };
         const generator = await device.loadGenerator(config, { seed: 1 }, format);
         const ids = new Int32Array(12).fill(46);
@@ -684,11 +702,11 @@ t.test('every value of every option that the native module is given', async (t) 
   }
   for (const device of ['auto', 'cpu'] as const) {
     for (const compute of ['auto', 'f32'] as const) {
-      for (const weights of ['auto', 'f32', 'bf16'] as const) {
+      for (const weights of ['auto', 'f32', 'bf16', 'int8'] as const) {
         const model = await load(fixtureFolder('post'), { device, compute, weights });
         if (model.backend.startsWith('cpu')) {
           t.equal(model.compute, 'f32');
-          t.equal(model.weights, weights === 'bf16' ? 'bf16' : 'f32');
+          t.equal(model.weights, weights === 'auto' ? 'f32' : weights);
         }
         t.same((await model.generate({ ...base, count: 1 }).result()).tokens.dims, [1, 12]);
         model.dispose();

@@ -104,7 +104,7 @@ for (const instructionSet of info().cpu.instructionSets) {
   const own = records.filter((record) => record.instructionSet === instructionSet);
   const skip = own.length === 0 && `golden.json has no records of ${instructionSet}`;
   t.test(instructionSet, { skip }, async (t) => {
-    for (const weights of ['f32', 'bf16'] as const) {
+    for (const weights of ['f32', 'bf16', 'int8'] as const) {
       for (const name of ['fashion', 'moving-digits']) {
         const model = await load(name, { device: 'cpu', instructionSet, weights, threads: 2 });
         const expected = own.filter((one) => one.weights === weights && one.model === name);

@@ -55,7 +55,7 @@ t.test('damage', async (t) => {
   refused(
     'dtype',
     file({ a: entry([1], 0, 8, 'I64') }, 8),
-    /a: expected dtype F32, F16 or BF16 but received I64/,
+    /a: expected dtype F32, F16, BF16 or I8 but received I64/,
   );
   refused('inherited dtype', file({ a: entry([1], 0, 8, 'toString') }, 8), /a: expected dtype F32/);
   refused(

@@ -18,10 +18,11 @@ constexpr int kCodebook = 600, kClasses = 3;
 struct Weights {
   explicit Weights(Backend& backend, WeightFormat format) {
     Random random(5);
-    const auto linear = [&](int out, int in, HeadDims heads = {}) {
+    const auto linear_in = [&](WeightFormat own_format, int out, int in, HeadDims heads = {}) {
       const std::vector<float> bias(out, 0.5f), weight = to_floats(random.matrix(out, in));
-      return backend.linear({weight.data(), DType::f32, out, in}, bias.data(), format, heads);
+      return backend.linear({weight.data(), DType::f32, out, in}, bias.data(), own_format, heads);
     };
+    const auto linear = [&](int out, int in, HeadDims heads = {}) { return linear_in(format, out, in, heads); };
     constexpr int kInner = kFullHeads * kHeadDim;
     query = linear(kInner, kColumns, {.out = kHeadDim});
     key = linear(kInner, kColumns, {.out = kHeadDim});
@@ -30,10 +31,10 @@ struct Weights {
     up = linear(kHidden, kColumns);
     down = linear(kColumns, kHidden);
     lm_head = linear(kCodebook, kColumns);
-    enlarging = linear(kColumns, layer_taps_of(Resampling::up) * kColumns);
-    colours = linear(3, layer_taps_of(Resampling::none) * kColumns);
+    enlarging = linear_in(format.fine(), kColumns, layer_taps_of(Resampling::up) * kColumns);
+    colours = linear_in(format.fine(), 3, layer_taps_of(Resampling::none) * kColumns);
     const auto entries = to_floats(random.matrix(kCodebook + kClasses, kColumns));
-    table = backend.table({entries.data(), DType::f32, kCodebook + kClasses, kColumns}, format);
+    table = backend.table({entries.data(), DType::f32, kCodebook + kClasses, kColumns}, format.fine());
   }
   std::unique_ptr<Linear> query, key, value, output, up, down, lm_head, enlarging, colours;
   std::unique_ptr<Table> table;
@@ -353,7 +354,8 @@ void objects(Backend& backend, WeightFormat format) {
 int main() {
   for (const int threads : {1, 3}) {
     auto backend = cpu::open_cpu(threads, "");
-    for (const WeightFormat::Values values : {WeightFormat::Values::f32, WeightFormat::Values::bf16}) {
+    using Values = WeightFormat::Values;
+    for (const Values values : {Values::f32, Values::bf16, Values::int8}) {
       operations(*backend, {values});
       objects(*backend, {values});
     }

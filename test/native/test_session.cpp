@@ -52,6 +52,29 @@ class NamedNoise : public WeightSource {
   std::vector<float> values_;
 };
 
+/// The same, and bytes where a model bears them, with scales that do not depend on how many columns there are.
+class NamedBytes : public WeightSource {
+ public:
+  HostMatrix get(const std::string& name, int rows, int columns) override {
+    const HostMatrix matrix = noise_.get(name, rows, columns);
+    if (!name.starts_with("layers.") || !name.ends_with(".weight") || name.find("norm") != std::string::npos ||
+        name.find("modulation") != std::string::npos) {
+      return matrix;
+    }
+    bytes_.clear();
+    scales_.clear();
+    const auto* values = static_cast<const float*>(matrix.data);
+    for (int i = 0; i < rows * columns; ++i) bytes_.push_back(static_cast<int8_t>(values[i] * 400));
+    for (int row = 0; row < rows; ++row) scales_.push_back((1 + row % 3 * 0.1f) / 400);
+    return {bytes_.data(), DType::i8, rows, columns, scales_.data()};
+  }
+
+ private:
+  NamedNoise noise_;
+  std::vector<int8_t> bytes_;
+  std::vector<float> scales_;
+};
+
 GeneratorConfig config_of(int heads, int hidden, Style style) {
   GeneratorConfig config{
       .transformer = {.layers = 2,
@@ -84,11 +107,14 @@ GeneratorConfig config_of(int heads, int hidden, Style style) {
   return config;
 }
 
-constexpr WeightFormat kF32{WeightFormat::Values::f32}, kBf16{WeightFormat::Values::bf16};
+constexpr WeightFormat kF32{WeightFormat::Values::f32}, kBf16{WeightFormat::Values::bf16},
+    kInt8{WeightFormat::Values::int8};
 
 std::shared_ptr<const Generator> generator_of(const GeneratorConfig& config, int threads = 2,
                                               const std::string& set = "", WeightFormat format = kF32) {
-  NamedNoise weights;
+  NamedNoise noise;
+  NamedBytes bytes;
+  WeightSource& weights = format == kInt8 ? static_cast<WeightSource&>(bytes) : noise;
   return std::make_shared<const Generator>(cpu::open_cpu(threads, set), config, weights, format);
 }
 
@@ -391,7 +417,7 @@ void a_sub_model_is_a_small_model() {
     for (size_t i = 0; i < ids.size(); ++i) {
       ids[i] = i % 3 == 0 ? mask_of(style) : static_cast<int32_t>(i * 7 % kCodebook);
     }
-    for (const WeightFormat format : {kF32, kBf16}) {
+    for (const WeightFormat format : {kF32, kBf16, kInt8}) {
       const auto whole = generator_of(config_of(4, 40, style), 2, "", format);
       for (const Width& width : {Width{1, 10}, {2, 20}, {3, 33}, {4, 40}}) {
         const auto small = generator_of(config_of(width.heads, width.hidden, style), 2, "", format);
@@ -402,13 +428,13 @@ void a_sub_model_is_a_small_model() {
   }
 }
 
-void a_sample_does_not_depend_on_its_batch(Style style) {
+void a_sample_does_not_depend_on_its_batch(Style style, WeightFormat format) {
   for (const std::string& set : cpu::instruction_sets()) {
     for (const bool guided : {false, true}) {
       const auto config = config_of(4, 40, style);
-      const auto batch = decode(generator_of(config, 1, set), options_of(7, 0, guided, style), Caching::cached);
+      const auto batch = decode(generator_of(config, 1, set, format), options_of(7, 0, guided, style), Caching::cached);
       for (const int threads : {1, 2, 3}) {
-        const auto generator = generator_of(config, threads, set);
+        const auto generator = generator_of(config, threads, set, format);
         check(decode(generator, options_of(7, 0, guided, style), Caching::cached) == batch, set + ": threads");
         for (const int sample : {0, 3, 6}) {
           check(decode(generator, options_of(1, sample, guided, style), Caching::cached) == of_sample(batch, sample),
@@ -812,7 +838,9 @@ int main() {
   caching_with_a_refresh_at_every_step_is_no_caching();
   full_width_without_a_cache_is_maskgit();
   a_sub_model_is_a_small_model();
-  for (const Style style : {Style::post, Style::modulated}) a_sample_does_not_depend_on_its_batch(style);
+  for (const Style style : {Style::post, Style::modulated}) {
+    for (const WeightFormat format : {kF32, kInt8}) a_sample_does_not_depend_on_its_batch(style, format);
+  }
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   positions_take_turns();

@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { wrongValue } from '../../errors.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../config.js';
 import type { DiskFile } from '../disk-file.js';
-import { checkTensors, type TensorEntry, type TensorListing } from '../schema.js';
+import { checkTensors, type ListedTensor, type TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
 import type { WeightFormat } from './numbers.js';
 import { openSource } from './open.js';
@@ -22,7 +22,7 @@ import {
   type Translation,
   Weights,
 } from './translation.js';
-import { Scratch, writeModel } from './write.js';
+import { type FormatOf, Scratch, writeModel } from './write.js';
 
 export interface ConversionSettings {
   readonly to: string;
@@ -90,17 +90,28 @@ function translatePair(first: Opened, second: Opened, heads: number | undefined)
   return [generator, translate(second, { grid: [height, width] })];
 }
 
-/** Checks that the source has what is needed and that the engine can run what comes out. */
-function checkModel({ source, group, peer, translation }: Model, listing: TensorListing): void {
+/** Checks that the source has what is needed and that the engine can run what comes out: these tensors. */
+function checkModel(
+  { source, group, peer, translation }: Model,
+  listing: TensorListing,
+): readonly ListedTensor[] {
   const { path } = source;
   checkTranslation(path, group, translation);
   const { config, tensors } = translation;
-  const expected: readonly TensorEntry[] =
+  const expected =
     peer.part === 'generator'
       ? listing.generator(parseGeneratorConfig(path, basename(path), config))
       : listing.tokenizer(parseTokenizerConfig(path, config));
   const made = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
   checkTensors(path, made, expected);
+  return expected;
+}
+
+/** Tensors that do not bear bytes stay f32. */
+function formatOf(weights: WeightFormat, listed: readonly ListedTensor[]): FormatOf {
+  if (weights !== 'int8') return () => weights;
+  const coarse = new Set(listed.filter(({ grain }) => grain === 'any').map(({ name }) => name));
+  return ({ name }) => (coarse.has(name) ? 'int8' : 'f32');
 }
 
 /** A tensor is made of the first of each pair alone, so there is room for both. */
@@ -147,7 +158,8 @@ async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<st
 async function write(
   model: Model,
   folder: string,
-  { weights, signal }: ConversionSettings,
+  formatOf: FormatOf,
+  { signal }: ConversionSettings,
   scratch: Scratch,
   onStep: () => void,
 ): Promise<Part> {
@@ -157,7 +169,7 @@ async function write(
   await checkSame(model, scratch);
   const file = join(folder, 'model.safetensors');
   const from = { path: source.path, group: model.group };
-  await writeModel(file, from, tensors, weights, scratch, onStep);
+  await writeModel(file, from, tensors, formatOf, scratch, onStep);
   await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const files: { name: string; sha256: string }[] = [];
   for (const disk of source.files) {
@@ -173,6 +185,10 @@ async function write(
     notes,
     dropped: droppedOf(model),
   };
+}
+
+function inWords(weights: WeightFormat): string {
+  return weights === 'int8' ? 'int8 where the products of the blocks are, else f32' : weights;
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -203,7 +219,7 @@ export async function convertCheckpoint(
     const models = second
       ? translatePair(first, second, settings.heads)
       : [translate(first, { heads: settings.heads })];
-    for (const model of models) checkModel(model, listing);
+    const formats = models.map((model) => formatOf(weights, checkModel(model, listing)));
 
     const total = models.reduce(
       (sum, { source, translation }) => sum + translation.tensors.length + source.files.length,
@@ -216,11 +232,12 @@ export async function convertCheckpoint(
     };
     const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
-    for (const model of models) {
-      const folder = model === models[0] ? partial : join(partial, 'tokenizer');
-      parts.push(await write(model, folder, settings, scratch, onStep));
+    for (const [i, model] of models.entries()) {
+      const folder = i === 0 ? partial : join(partial, 'tokenizer');
+      parts.push(await write(model, folder, formats[i]!, settings, scratch, onStep));
     }
-    await writeFile(join(partial, 'README.md'), modelCard(parts, weights, settings.version));
+    const card = modelCard(parts, inWords(weights), settings.version);
+    await writeFile(join(partial, 'README.md'), card);
     await rename(partial, to);
     return parts;
   } catch (error) {

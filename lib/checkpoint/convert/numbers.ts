@@ -9,8 +9,8 @@ export function isFloat(dtype: Dtype): dtype is FloatDtype {
   return floatDtypes.some((float) => float === dtype);
 }
 
-/** The formats that weights are written in. */
-export const weightFormats = ['f32', 'f16', 'bf16'] as const;
+/** The formats that weights are written in; `int8` those that bear it, others as f32. */
+export const weightFormats = ['f32', 'f16', 'bf16', 'int8'] as const;
 export type WeightFormat = (typeof weightFormats)[number];
 
 const number = new Float32Array(1);
@@ -81,9 +81,30 @@ export function round(format: 'f16' | 'bf16', values: Float32Array, target: Uint
   for (let i = 0; i < bits.length; ++i) target[i] = convert(bits[i]!);
 }
 
+/** What is smaller is near enough to zero. */
+const least = 2 ** -100;
+
+/**
+ * `values` as whole multiples of a scale, into `target`; the largest is 127. To the bit what the engine makes of weights
+ * that it keeps so (native/cpu/packed_int8.cpp).
+ */
+export function quantize(values: Float32Array, target: Int8Array): number {
+  let largest = least;
+  for (let i = 0; i < values.length; ++i) largest = Math.max(largest, Math.abs(values[i]!));
+  const scale = Math.fround(largest / 127);
+  for (let i = 0; i < values.length; ++i) {
+    // Beside 1.5 * 2^23 an f32 has no fraction: this rounds to the nearest, to even where two are as near.
+    target[i] = Math.fround(Math.fround(values[i]! / scale) + 1.5 * 2 ** 23) - 1.5 * 2 ** 23;
+  }
+  return scale;
+}
+
+const f32Limits = { largest: (2 - 2 ** -23) * 2 ** 127, infinite: Number.POSITIVE_INFINITY };
+
 /** The largest number of each format, and the least that is rounded to infinity. */
 const limits = {
-  f32: { largest: (2 - 2 ** -23) * 2 ** 127, infinite: Number.POSITIVE_INFINITY },
+  f32: f32Limits,
+  int8: f32Limits,
   bf16: { largest: (2 - 2 ** -7) * 2 ** 127, infinite: (2 - 2 ** -8) * 2 ** 127 },
   f16: { largest: (2 - 2 ** -10) * 2 ** 15, infinite: (2 - 2 ** -11) * 2 ** 15 },
 } as const;

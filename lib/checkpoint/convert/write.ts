@@ -2,22 +2,31 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { MagnetsError } from '../../errors.js';
-import { largestOf, round, unfit, type WeightFormat } from './numbers.js';
+import { scaleOf, type TensorEntry } from '../schema.js';
+import { largestOf, quantize, round, unfit, type WeightFormat } from './numbers.js';
 import { allocate, elementCount, type Group, readTensor } from './source.js';
 import type { MadeTensor } from './translation.js';
 
-const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
-const bytesOf = { f32: 4, f16: 2, bf16: 2 } as const;
+const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16', int8: 'I8' } as const;
+const bytesOf = { f32: 4, f16: 2, bf16: 2, int8: 1 } as const;
+
+/** The format that each tensor is written in. */
+export type FormatOf = (tensor: TensorEntry) => WeightFormat;
 
 /** As many values are rounded and written at once. */
 const blockValues = 2 ** 18;
 
-function header(tensors: readonly MadeTensor[], format: WeightFormat): Uint8Array {
+function header(tensors: readonly MadeTensor[], formatOf: FormatOf): Uint8Array {
   let offset = 0;
-  const entries = tensors.map(({ name, shape }) => {
+  const entry = ({ name, shape }: TensorEntry, format: WeightFormat) => {
     const begin = offset;
     offset += elementCount(shape) * bytesOf[format];
     return [name, { dtype: dtypes[format], shape, data_offsets: [begin, offset] }];
+  };
+  const entries = tensors.flatMap((tensor) => {
+    const format = formatOf(tensor);
+    const values = entry(tensor, format);
+    return format === 'int8' ? [values, entry(scaleOf(tensor), 'f32')] : [values];
   });
   const text = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const length = Math.ceil(text.byteLength / 8) * 8;
@@ -76,28 +85,58 @@ function check(path: string, tensor: MadeTensor, format: WeightFormat, values: F
   throw new MagnetsError('ERR_CHECKPOINT', message);
 }
 
+const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+/** Every row as bytes, then the scales of all. */
+async function writeRows(handle: FileHandle, values: Float32Array, rows: number): Promise<void> {
+  const columns = values.length / rows;
+  const rowsAtOnce = Math.max(1, Math.floor(blockValues / columns));
+  const block = new Int8Array(Math.min(rows, rowsAtOnce) * columns);
+  const scales = new Float32Array(rows);
+  for (let first = 0; first < rows; first += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, rows - first);
+    for (let i = 0; i < count; ++i) {
+      const row = values.subarray((first + i) * columns, (first + i + 1) * columns);
+      scales[first + i] = quantize(row, block.subarray(i * columns, (i + 1) * columns));
+    }
+    await write(handle, bytes(block.subarray(0, count * columns)));
+  }
+  await write(handle, bytes(scales));
+}
+
+async function writeValues(
+  handle: FileHandle,
+  values: Float32Array,
+  format: Exclude<WeightFormat, 'int8'>,
+  rounded: Uint16Array,
+): Promise<void> {
+  for (let first = 0; first < values.length; first += blockValues) {
+    const block = values.subarray(first, first + blockValues);
+    if (format !== 'f32') round(format, block, rounded);
+    await write(handle, bytes(format === 'f32' ? block : rounded.subarray(0, block.length)));
+  }
+}
+
 /** @throws MagnetsError ERR_CHECKPOINT for a value that is not finite or that the format cannot hold. */
 export async function writeModel(
   file: string,
   { path, group }: { readonly path: string; readonly group: Group },
   tensors: readonly MadeTensor[],
-  format: WeightFormat,
+  formatOf: FormatOf,
   scratch: Scratch,
   onTensor: () => void,
 ): Promise<void> {
   const handle = await open(file, 'wx');
   const rounded = new Uint16Array(blockValues);
   try {
-    await write(handle, header(tensors, format));
+    await write(handle, header(tensors, formatOf));
     for (const tensor of tensors) {
+      const format = formatOf(tensor);
       const values = await make(group, tensor, scratch);
       check(path, tensor, format, values);
-      for (let first = 0; first < values.length; first += blockValues) {
-        const block = values.subarray(first, first + blockValues);
-        if (format !== 'f32') round(format, block, rounded);
-        const { buffer, byteOffset } = format === 'f32' ? block : rounded;
-        await write(handle, new Uint8Array(buffer, byteOffset, block.length * bytesOf[format]));
-      }
+      if (format === 'int8') await writeRows(handle, values, tensor.shape[0]!);
+      else await writeValues(handle, values, format, rounded);
       onTensor();
     }
   } finally {

@@ -27,10 +27,10 @@ ResidualBlock::ResidualBlock(Loader& loader, const Levels& levels, const std::st
 
 AttentionBlock::AttentionBlock(Loader& loader, const Levels& levels, const std::string& prefix, int channels)
     : norm(loader.norm(prefix + "norm", channels, levels.norm_eps)),
-      query(loader.linear(prefix + "query", channels, channels, true, {.out = channels})),
-      key(loader.linear(prefix + "key", channels, channels, true, {.out = channels})),
-      value(loader.linear(prefix + "value", channels, channels, true, {.out = channels})),
-      output(loader.linear(prefix + "output", channels, channels, true, {.in = channels})) {}
+      query(loader.linear(prefix + "query", channels, channels, true, Grain::fine, {.out = channels})),
+      key(loader.linear(prefix + "key", channels, channels, true, Grain::fine, {.out = channels})),
+      value(loader.linear(prefix + "value", channels, channels, true, Grain::fine, {.out = channels})),
+      output(loader.linear(prefix + "output", channels, channels, true, Grain::fine, {.in = channels})) {}
 
 Stage Stage::level(Loader& loader, const Levels& levels, const std::string& prefix, int level, int blocks, int in) {
   Stage stage;

@@ -26,7 +26,7 @@ void Vit::load(Loader& loader) {
 
   encoder_input_ = loader.linear("encoder.input", d, config_.patch_size());
   encoder_positions_ = loader.matrix("encoder.position.weight", tokens, d, ElementType::activation);
-  encoder_ = std::make_unique<Transformer>(config_.encoder, "encoder.", loader);
+  encoder_ = std::make_unique<Transformer>(config_.encoder, "encoder.", Grain::fine, loader);
   encoder_output_ = loader.linear("encoder.output", dim, d);
 
   const std::vector<float> codebook = loader.values("codebook.weight", {codes, dim});
@@ -36,7 +36,7 @@ void Vit::load(Loader& loader) {
   const std::vector<float> bias = loader.values("decoder.input.bias", {d});
   code_inputs_ = loader.table(project_codes(codebook, dim, weight, bias), codes, d);
   decoder_positions_ = loader.matrix("decoder.position.weight", tokens, d, ElementType::f32);
-  decoder_ = std::make_unique<Transformer>(config_.decoder, "decoder.", loader);
+  decoder_ = std::make_unique<Transformer>(config_.decoder, "decoder.", Grain::fine, loader);
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 

@@ -24,16 +24,17 @@ DeviceLoader::DeviceLoader(Backend& backend, WeightSource& source, WeightFormat 
     : backend_(backend), source_(source), format_(format), stream_(backend.stream()) {}
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in,
-                                             HeadDims heads) {
+                                             Grain grain, HeadDims heads) {
   const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
   const HostMatrix matrix = source_.get(weight, out, in);
+  const WeightFormat format = grain == Grain::any ? format_ : format_.fine();
   return naming(weight,
-                [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format_, heads); });
+                [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format, heads); });
 }
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                              int in) {
-  return backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_);
+  return backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_.fine());
 }
 
 std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int out, int in, Resampling resampling) {
@@ -45,11 +46,11 @@ std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int o
 
 std::unique_ptr<Table> DeviceLoader::table(const std::string& name, int entries, int columns) {
   const HostMatrix matrix = source_.get(name, entries, columns);
-  return naming(name, [&] { return backend_.table(matrix, format_); });
+  return naming(name, [&] { return backend_.table(matrix, format_.fine()); });
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::vector<float>& values, int entries, int columns) {
-  return backend_.table({values.data(), DType::f32, entries, columns}, format_);
+  return backend_.table({values.data(), DType::f32, entries, columns}, format_.fine());
 }
 
 std::unique_ptr<Buffer> DeviceLoader::matrix(const std::string& name, int rows, int columns, ElementType type) {

@@ -2,13 +2,13 @@
 
 namespace magnets {
 
-void ListingLoader::add(const std::string& name, std::vector<int> shape) {
-  if (names_.insert(name).second) tensors_.push_back({name, std::move(shape)});
+void ListingLoader::add(const std::string& name, std::vector<int> shape, Grain grain) {
+  if (names_.insert(name).second) tensors_.push_back({name, std::move(shape), grain});
 }
 
 std::unique_ptr<Linear> ListingLoader::linear(const std::string& weight, const std::string& bias, int out, int in,
-                                              HeadDims) {
-  add(weight, {out, in});
+                                              Grain grain, HeadDims) {
+  add(weight, {out, in}, grain);
   if (!bias.empty()) add(bias, {out});
   return nullptr;
 }

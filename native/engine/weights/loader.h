@@ -12,13 +12,17 @@
 
 namespace magnets {
 
+/// How finely a layer is kept: in the format that was asked for, which may be as coarse as bytes, or in its fine one.
+enum class Grain { any, fine };
+
 class Loader {
  public:
   virtual ~Loader() = default;
 
   /// `name`.weight [out, in] and, unless there is none, `name`.bias [out].
-  std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true, HeadDims heads = {}) {
-    return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in, heads);
+  std::unique_ptr<Linear> linear(const std::string& name, int out, int in, bool has_bias = true,
+                                 Grain grain = Grain::fine, HeadDims heads = {}) {
+    return linear(name + ".weight", has_bias ? name + ".bias" : "", out, in, grain, heads);
   }
   /// `name`.weight [size] and, unless there is none, `name`.bias [size].
   Norm norm(const std::string& name, int size, float epsilon, NormKind kind = NormKind::layer_norm,
@@ -31,7 +35,7 @@ class Loader {
 
   /// A weight [out, in] and a bias [out] of another name, or none where that is empty.
   virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                         HeadDims heads = {}) = 0;
+                                         Grain grain, HeadDims heads) = 0;
   /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
   virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                          int in) = 0;
@@ -49,14 +53,14 @@ class Loader {
   virtual std::vector<float> values(const std::string& name, std::vector<int> shape) = 0;
 };
 
-/// Puts tensors on a backend, the weights of linear layers and tables in `format`. Values that are not finite are
-/// refused with ERR_CHECKPOINT; errors name the tensor.
+/// Puts tensors on a backend, linear layers of any grain in `format`, others and tables in its fine format. Values that
+/// are not finite are refused with ERR_CHECKPOINT; errors name the tensor.
 class DeviceLoader : public Loader {
  public:
   DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);
   using Loader::linear;
   std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                 HeadDims heads) override;
+                                 Grain grain, HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                  int in) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling resampling) override;
@@ -74,10 +78,11 @@ class DeviceLoader : public Loader {
   std::unique_ptr<Stream> stream_;
 };
 
-/// A tensor of a checkpoint.
+/// A tensor of a checkpoint. One of any grain may be bytes there, with a scale for each row.
 struct TensorShape {
   std::string name;
   std::vector<int> shape;
+  Grain grain = Grain::fine;
 };
 
 /// Lists the tensors that a model asks for, each once, in the order of asking.
@@ -85,7 +90,7 @@ class ListingLoader : public Loader {
  public:
   using Loader::linear;
   std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                 HeadDims heads) override;
+                                 Grain grain, HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>&, const std::vector<float>&, int, int) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling) override;
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
@@ -98,7 +103,7 @@ class ListingLoader : public Loader {
   std::vector<TensorShape> take() { return std::move(tensors_); }
 
  private:
-  void add(const std::string& name, std::vector<int> shape);
+  void add(const std::string& name, std::vector<int> shape, Grain grain = Grain::fine);
   std::vector<TensorShape> tensors_;
   std::unordered_set<std::string> names_;
 };

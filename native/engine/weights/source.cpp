@@ -4,16 +4,24 @@
 
 namespace magnets {
 
-HostMatrix NamedWeights::get(const std::string& name, int rows, int columns) {
+const NamedWeights::Tensor& NamedWeights::find(const std::string& name, size_t size) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw Error("ERR_CHECKPOINT", name + ": expected a tensor but it is missing");
   const Tensor& tensor = found->second;
-  const size_t expected = static_cast<size_t>(rows) * columns;
-  if (tensor.size != expected) {
-    throw Error("ERR_CHECKPOINT", name + ": expected " + std::to_string(expected) + " elements but received " +
-                                      std::to_string(tensor.size));
+  if (tensor.size != size) {
+    throw Error("ERR_CHECKPOINT",
+                name + ": expected " + std::to_string(size) + " elements but received " + std::to_string(tensor.size));
   }
-  return {tensor.data, tensor.dtype, rows, columns};
+  return tensor;
+}
+
+HostMatrix NamedWeights::get(const std::string& name, int rows, int columns) {
+  const Tensor& tensor = find(name, static_cast<size_t>(rows) * columns);
+  if (tensor.dtype != DType::i8) return {tensor.data, tensor.dtype, rows, columns};
+  const std::string scale_name = name.substr(0, name.rfind('.')) + ".scale";
+  const Tensor& scales = find(scale_name, rows);
+  if (scales.dtype != DType::f32) throw Error("ERR_CHECKPOINT", scale_name + ": expected F32");
+  return {tensor.data, tensor.dtype, rows, columns, scales.data};
 }
 
 HostMatrix RandomWeights::get(const std::string& name, int rows, int columns) {

@@ -17,7 +17,8 @@ class WeightSource {
   virtual HostMatrix get(const std::string& name, int rows, int columns) = 0;
 };
 
-/// Tensors of a checkpoint, by name. The memory behind them is the caller's.
+/// Tensors of a checkpoint, by name. The memory behind them is the caller's. `name`.weight as i8 has its scales in the
+/// tensor `name`.scale.
 class NamedWeights : public WeightSource {
  public:
   struct Tensor {
@@ -29,6 +30,8 @@ class NamedWeights : public WeightSource {
   HostMatrix get(const std::string& name, int rows, int columns) override;
 
  private:
+  const Tensor& find(const std::string& name, size_t size) const;
+
   std::map<std::string, Tensor> tensors_;
 };
 

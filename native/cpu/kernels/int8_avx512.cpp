@@ -1,0 +1,51 @@
+// AVX-512 without VNNI: bytes are widened to 16 bits, whose products are added in pairs to 32. 12 x 32 tiles.
+#include <immintrin.h>
+
+#include "int8.h"
+
+namespace magnets::cpu {
+
+namespace {
+
+constexpr const char* kName = "avx512";
+constexpr int kTileRows = 12;
+constexpr int kTileVectors = 2;
+constexpr int kParts = 2;
+constexpr int kOrder[] = {0, 2, 1, 3};
+using Input = int16_t;
+
+struct I {
+  static constexpr int kLanes = 16;
+  __m512i v;
+  static I start(int32_t row_sum) { return {_mm512_set1_epi32(-128 * row_sum)}; }
+  void add_to(int32_t* x) const { _mm512_storeu_si512(x, _mm512_add_epi32(v, _mm512_loadu_si512(x))); }
+  void store(int32_t* x) const { _mm512_storeu_si512(x, v); }
+};
+
+/// Two of the four inputs of each output, in 16 bits: the even bytes, or the odd ones.
+template <int kPart>
+inline I weights(const uint8_t* panel) {
+  const __m512i bytes = _mm512_loadu_si512(panel);
+  return {kPart == 0 ? _mm512_and_si512(bytes, _mm512_set1_epi16(0xff)) : _mm512_srli_epi16(bytes, 8)};
+}
+template <int kPart>
+inline I inputs(const int16_t* q) {
+  int32_t pair;
+  __builtin_memcpy(&pair, q + 2 * kPart, sizeof pair);
+  return {_mm512_set1_epi32(pair)};
+}
+inline I dot(I total, I w, I x) {
+  total.v = _mm512_add_epi32(total.v, _mm512_madd_epi16(w.v, x.v));
+  // Else GCC adds products up among themselves first, for which there are no registers.
+  asm("" : "+v"(total.v));
+  return total;
+}
+
+#include "int8.inl"
+
+}  // namespace
+
+extern const Int8Kernels kInt8Avx512Kernels;
+const Int8Kernels kInt8Avx512Kernels = kInt8Kernels;
+
+}  // namespace magnets::cpu
