@@ -1,5 +1,6 @@
 /** `config.json` of a tokenizer whose tokens lie on no grid (TiTok; docs/checkpoints.md), checked. */
 
+import { mostTokens } from '../plan/shape.js';
 import {
   type ConvDecoderConfig,
   readCoarsest,
@@ -7,7 +8,6 @@ import {
   readPictures,
   scaleOf,
 } from './conv-tokenizer.js';
-import { mostTokens } from '../plan/shape.js';
 import type { Reader, Shape3 } from './reader.js';
 import { checkSizes } from './sizes.js';
 import {

@@ -257,8 +257,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
   /**
    * The pixels of a step's tokens, as in the result, with gray patches where they are masked. Each costs as much as the
    * result's pixels; it can be had as long as the model is not disposed.
-   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer; TypeError, RangeError for something else than a
-   * step.
+   * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer, or tokens that lie on no grid (TiTok); TypeError,
+   * RangeError for something else than a step.
    */
   preview(step: Pick<GenerationStep, 'tokens'>): Promise<Pixels> {
     return previewOf(this.#engine, step?.tokens, this.labels.length);

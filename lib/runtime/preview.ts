@@ -1,7 +1,7 @@
 /** Pixels of a sample on its way: what the known tokens show, gray where a token is masked. */
 
-import { MagnetsError, wrongType } from '../errors.js';
-import { Tensor } from '../tensor.js';
+import { MagnetsError } from '../errors.js';
+import { readTensor, Tensor } from '../tensor.js';
 import type { Engine } from './generation.js';
 import { tokenIds } from './request.js';
 import type { Pixels } from './tokenizer.js';
@@ -11,7 +11,8 @@ const maskedGray = 0.5;
 
 /**
  * Pixels of tokens [count, N], -1 where masked.
- * @throws TypeError, RangeError for other tokens than this model's; MagnetsError ERR_UNSUPPORTED without a tokenizer.
+ * @throws TypeError, RangeError for other tokens than this model's; MagnetsError ERR_UNSUPPORTED without a tokenizer,
+ * or where tokens lie on no grid (TiTok).
  */
 export async function previewOf(
   { config, tokenizer }: Pick<Engine, 'config' | 'tokenizer'>,
@@ -21,13 +22,16 @@ export async function previewOf(
   if (tokenizer === undefined) {
     throw new MagnetsError('ERR_UNSUPPORTED', `${config.name} has no tokenizer beside it`);
   }
-  if (!(tokens instanceof Tensor))
-    throw wrongType('step', "one of this generation's steps", tokens);
+  if (tokenizer.config.kind === 'titok') {
+    const message = `the tokens of ${config.name} lie on no grid, so none is a patch of its own`;
+    throw new MagnetsError('ERR_UNSUPPORTED', message);
+  }
+  const { data, dims } = readTensor('step', "one of this generation's steps", 'int32', tokens);
   tokenIds(config, tokens, count);
   // The decoder wants a token everywhere. What it makes of one that is masked is painted over.
-  const shown = tokens.data.map((token) => Math.max(token, 0));
-  const { pixels } = await tokenizer.detokenize(new Tensor('int32', shown, tokens.dims));
-  return grayWhereMasked(pixels, tokens.data, config.latentShape);
+  const shown = data.map((token) => Math.max(token, 0));
+  const { pixels } = await tokenizer.detokenize(new Tensor('int32', shown, dims));
+  return grayWhereMasked(pixels, data, config.latentShape);
 }
 
 /** Paints the patches of masked tokens over. */

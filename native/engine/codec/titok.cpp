@@ -64,7 +64,7 @@ void Titok::load(Loader& loader) {
   encoder_input_ = loader.linear("encoder.input", d, vit.patch_size(), false);
   encoder_positions_ = loader.matrix("encoder.position.weight", positions, d, ElementType::activation);
   encoder_input_norm_ = loader.norm("encoder.input_norm", d, epsilon);
-  encoder_ = std::make_unique<Transformer>(vit.encoder, "encoder.", loader);
+  encoder_ = std::make_unique<Transformer>(vit.encoder, "encoder.", Grain::fine, loader);
   encoder_output_ = loader.linear("encoder.output", dim, d);
 
   const std::vector<float> codebook = normalized_codes(loader.values("codebook.weight", {codes, dim}), dim);
@@ -77,7 +77,7 @@ void Titok::load(Loader& loader) {
   code_inputs_ = loader.table(inputs, codes + 1, d);
   decoder_positions_ = loader.matrix("decoder.position.weight", positions, d, ElementType::f32);
   decoder_input_norm_ = loader.norm("decoder.input_norm", d, epsilon);
-  decoder_ = std::make_unique<Transformer>(vit.decoder, "decoder.", loader);
+  decoder_ = std::make_unique<Transformer>(vit.decoder, "decoder.", Grain::fine, loader);
 
   load_mixture(loader);
   pixels_ = std::make_unique<ConvDecoder>(loader, config_.levels, config_.decoder, "pixels.");

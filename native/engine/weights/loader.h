@@ -35,7 +35,7 @@ class Loader {
 
   /// A weight [out, in] and a bias [out] of another name, or none where that is empty.
   virtual std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                         Grain grain, HeadDims heads) = 0;
+                                         Grain grain, HeadDims heads = {}) = 0;
   /// A weight [out, in] and a bias [out], or an empty one for none, that were computed from values() on the host.
   virtual std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                          int in) = 0;
@@ -59,8 +59,8 @@ class DeviceLoader : public Loader {
  public:
   DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);
   using Loader::linear;
-  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                 Grain grain, HeadDims heads) override;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in, Grain grain,
+                                 HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                  int in) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling resampling) override;
@@ -89,8 +89,8 @@ struct TensorShape {
 class ListingLoader : public Loader {
  public:
   using Loader::linear;
-  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in,
-                                 Grain grain, HeadDims heads) override;
+  std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in, Grain grain,
+                                 HeadDims heads) override;
   std::unique_ptr<Linear> linear(const std::vector<float>&, const std::vector<float>&, int, int) override;
   std::unique_ptr<Linear> convolution(const std::string& name, int out, int in, Resampling) override;
   std::unique_ptr<Table> table(const std::string& name, int entries, int columns) override;
