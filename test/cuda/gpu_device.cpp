@@ -28,7 +28,7 @@ class GpuSubject : public Subject {
   double rounded(double value) const override { return round_to(compute_, value); }
   double unit() const override { return unit_of(compute_); }
   double tiny() const override { return tiny_of(compute_); }
-  double gelu_tanh_error() const override { return kGeluTanhError; }
+  double tanh_error() const override { return kTanhError; }
   bool same_bits() const override { return false; }
   bool large() const override { return multiprocessors_ == INT_MAX; }
   bool slow() const override { return false; }

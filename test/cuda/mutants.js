@@ -321,7 +321,7 @@ export const mutants = [
     from: 'm.cache.row_index[row] / m.cache.positions',
     to: 'm.cache.row_index[first_row] / m.cache.positions',
   },
-  { ...epilogue, from: '1.0f - 2.0f * reciprocal', to: '1.0f - reciprocal' },
+  { ...epilogue, from: 'x = tanh_approximate(x);', to: 'x = tanh_approximate(2.0f * x);' },
   { ...epilogue, from: 'at + 8 * kColumns', to: 'at + 4 * kColumns' },
   { ...mmaSplit, from: 'if (shared.last) m.tickets[tile] = 0;', to: '' },
   {

@@ -13,8 +13,8 @@ inline double round_to(ComputeType type, double value) {
 inline double unit_of(ComputeType type) { return type == ComputeType::f16 ? 0x1p-11 : 0x1p-8; }
 /// Half the spacing of f16's subnormal numbers; bf16's are too small to matter.
 inline double tiny_of(ComputeType type) { return type == ComputeType::f16 ? 0x1p-25 : 0; }
-/// Half of what tanh.approx.f32 may be off, of the argument (PTX ISA: 2^-11 of the result), and a few roundings in f32.
-constexpr double kGeluTanhError = 0x1p-12 + 2e-7;
+/// What tanh.approx.f32 may be off, relative to itself (PTX ISA).
+constexpr double kTanhError = 0x1p-11;
 inline const char* name_of(ComputeType type) { return type == ComputeType::f16 ? "f16" : "bf16"; }
 /// The format in which a CUDA device that computes so keeps weights.
 inline WeightFormat format_of(ComputeType type) {

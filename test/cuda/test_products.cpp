@@ -244,7 +244,7 @@ class Product {
     double bound = (problem_.taps * c_.in + 3) * kUnit * magnitude, factor = 1;
     const Activation activation = activation_of(c_.epilogue);
     if (activation != Activation::none) {
-      const double error = activation == Activation::gelu_tanh ? kGeluTanhError : 2e-7;
+      const double error = activation == Activation::gelu_tanh ? kTanhError / 2 + 2e-7 : 2e-7;
       bound = 1.13 * bound + (error + 8 * kUnit) * magnitude;
     }
     if (c_.epilogue == Epilogue::add_scaled) {

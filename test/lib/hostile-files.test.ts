@@ -126,7 +126,7 @@ t.test('long names and values are cut in messages', async (t) => {
         Buffer.alloc(4),
       );
   await refused(t, 'dtype', header('a', long), /a: expected dtype F32, .* but received x+\.\.\.$/);
-  await refused(t, 'name', header(long, 'I8'), /x\.\.\.: expected dtype /);
+  await refused(t, 'name', header(long, 'I16'), /x\.\.\.: expected dtype /);
   const config = (keys: object) => (folder: string) => {
     const file = join(folder, 'config.json');
     writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...keys }));

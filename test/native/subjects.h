@@ -26,8 +26,8 @@ class Subject {
   /// Roundoff of an activation, relative, and where that is smaller than the spacing of its smallest numbers.
   virtual double unit() const = 0;
   virtual double tiny() const = 0;
-  /// How far GELU by the tanh approximation may be off, relative to its argument.
-  virtual double gelu_tanh_error() const { return 2e-7; }
+  /// How far tanh may be off, relative to itself, beyond the roundings of its arithmetic.
+  virtual double tanh_error() const { return 0; }
   /// A row's result is the same bits whatever else is computed beside it, by however many threads.
   virtual bool same_bits() const = 0;
   /// Has so many parts that only large matrices keep them all busy.

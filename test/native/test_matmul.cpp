@@ -75,10 +75,10 @@ void compare(const Subject& subject, Backend& backend, const Case& c, WeightForm
       // tanh is at most 1.
       double bound = (c.used_in + 2 + times) * kUnit * magnitude;
       if (kind.activation == Activation::tanh) {
-        bound += 2e-7 + 8 * kUnit;
+        bound += 2e-7 + subject.tanh_error() + 8 * kUnit;
       } else if (kind.activation != Activation::none) {
-        const double error = kind.activation == Activation::gelu_tanh ? subject.gelu_tanh_error() : 2e-7;
-        bound = 1.13 * bound + (error + 8 * kUnit) * magnitude;
+        const double error = kind.activation == Activation::gelu_tanh ? subject.tanh_error() / 2 : 0;  // of |x|
+        bound = 1.13 * bound + (2e-7 + error + 8 * kUnit) * magnitude;
       }
       // The result is rounded, and so is what is half way to it.
       if (type == ElementType::activation) {

@@ -24,11 +24,6 @@ __device__ __forceinline__ float silu(float x) {
   return x * reciprocal_approximate(1.0f + exp2_approximate(-1.44269504f * x));
 }
 
-/// tanh x = 1 - 2 / (1 + e^2x)
-__device__ __forceinline__ float tanh_of(float x) {
-  return 1.0f - 2.0f * reciprocal_approximate(1.0f + exp2_approximate(2.0f * 1.44269504f * x));
-}
-
 template <int kCount>
 __device__ __forceinline__ void activate(Epilogue epilogue, float (&v)[kCount]) {
   if (epilogue == Epilogue::gelu) {
@@ -42,7 +37,7 @@ __device__ __forceinline__ void activate(Epilogue epilogue, float (&v)[kCount]) 
     for (float& x : v) x = silu(x);
   } else if (epilogue == Epilogue::tanh) {
 #pragma unroll
-    for (float& x : v) x = tanh_of(x);
+    for (float& x : v) x = tanh_approximate(x);
   }
 }
 

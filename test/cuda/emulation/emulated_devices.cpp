@@ -31,7 +31,7 @@ class EmulatedSubject : public Subject {
   double rounded(double value) const override { return round_to(compute_, value); }
   double unit() const override { return unit_of(compute_); }
   double tiny() const override { return tiny_of(compute_); }
-  double gelu_tanh_error() const override { return kGeluTanhError; }
+  double tanh_error() const override { return kTanhError; }
   bool same_bits() const override { return false; }
   bool slow() const override { return true; }
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
