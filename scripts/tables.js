@@ -81,6 +81,24 @@ function costCpu() {
   ];
 }
 
+function weightsCpu() {
+  const pairs = /** @type {const} */ ([
+    ['cpu-L', 'cpu-L-int8'],
+    ['cpu-L-avx2', 'cpu-L-int8-avx2'],
+  ]);
+  const rows = pairs.flatMap(([f32, int8]) =>
+    ['baseline', 'paper'].map((name) => {
+      const before = find(read(f32).rows, name);
+      const after = find(read(int8).rows, name);
+      const ratio = formatRatio(before.median / after.median);
+      const set = read(f32).device.instructionSet;
+      return [`${set}, ${name}`, formatTimes(before), formatTimes(after), ratio];
+    }),
+  );
+  const origins = pairs.flat().map((name) => origin(read(name)));
+  return [rightAligned(['', 'f32', 'int8', 'ratio'], rows), origins.join('; ')];
+}
+
 /** The results of PyTorch on the same kind of card. @param {Result} ours @returns {Result | undefined} */
 function pytorchBeside(ours) {
   const names = readdirSync(results).filter((file) => /^pytorch-L.*\.json$/.test(file));
@@ -251,6 +269,7 @@ function publicCpu() {
 const tables = {
   'public-cpu': publicCpu,
   'cost-cpu': costCpu,
+  'weights-cpu': weightsCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,
   'quality-fashion': () => quality('fashion', 'generation', ['frechet', 'accuracy'], short),
