@@ -68,7 +68,6 @@ export async function runJob({ models, gate, metrics, limits }, model, options, 
   try {
     const generation = checked(() => {
       checkCount(options, limits.maxCount);
-      checkBudget(options);
       const signal = AbortSignal.any([client, gate.signal]);
       return model.generate({ ...options, signal });
     });
@@ -103,16 +102,6 @@ function checkCount({ count, tokens, labels }, most) {
   if (asked > most) {
     throw new RangeError(`Expected an integer in 1 .. ${most} for count but received ${asked}`);
   }
-}
-
-/** The best schedule within a budget is searched on the event loop: in a tenth of a second for so many steps. */
-const mostStepsOfBudget = 16;
-
-/** @param {GenerateOptions} options */
-function checkBudget({ budget, steps = 0 }) {
-  if (budget === undefined || steps <= mostStepsOfBudget) return;
-  const expected = `at most ${mostStepsOfBudget} steps with a budget`;
-  throw new RangeError(`Expected ${expected} for steps but received ${steps}`);
 }
 
 /**

@@ -138,7 +138,6 @@ t.test("bad input is refused in the library's words", async (t) => {
     [generations, { count: '2' }, 400, /for count but received "2"/],
     [generations, { ...long, count: 64 }, 413, /at most 1 TFLOP .* received one of \d\.\d+ TFLOP/],
     [generations, { model: 'L' }, 404, 'Expected one of fashion for model but received "L"'],
-    [generations, { budget: 0.3, steps: 17 }, 400, /at most 16 steps .* for steps but received 17/],
     [generations, { previews: 1 }, 400, 'Expected a boolean for previews but received 1'],
     [generations, '{', 400, /./],
     [generations, '[]', 400, 'Expected an object for body but received []'],
