@@ -4,32 +4,25 @@ import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { OutputFile } from '../../lib/cli/output-file.js';
 import { copyOf, fixtureFolder } from './fixtures.js';
 import { cli, magnets } from './magnets.js';
 import { readPng } from './png.js';
-
-function emptyFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
+import { temporaryFolder } from './public-files.js';
 
 /** A run that would take minutes; what is refused is refused before. */
 const long = ['--count', '65536', '--steps', '1000', '--batch-size', '64'];
 
 t.test('everything is checked before anything is computed', async (t) => {
-  const folder = emptyFolder(t);
+  const folder = temporaryFolder(t);
   const model = ['--model', fixtureFolder('post'), ...long];
   const out = ['--out', join(folder, 'out.png')];
   const refused = (args: string[], stderr: RegExp, status: number) =>
@@ -62,7 +55,7 @@ t.test('everything is checked before anything is computed', async (t) => {
 });
 
 t.test('a file is replaced whole or not at all', async (t) => {
-  const folder = emptyFolder(t);
+  const folder = temporaryFolder(t);
   const generate = (out: string, ...args: string[]) =>
     magnets(
       'generate',
@@ -92,7 +85,7 @@ t.test('a file is replaced whole or not at all', async (t) => {
 });
 
 t.test('what fails while it is written leaves the file before', async (t) => {
-  const folder = emptyFolder(t);
+  const folder = temporaryFolder(t);
   const path = join(folder, 'new', 'out.png');
   const file = await OutputFile.prepare('out', path);
   t.same(readdirSync(join(folder, 'new')), [], 'prepared, and nothing there');
@@ -125,7 +118,7 @@ t.test('a class that is called by digits or none', async (t) => {
 });
 
 t.test('a row has no more cells than there are', async (t) => {
-  const out = join(emptyFolder(t), 'out.png');
+  const out = join(temporaryFolder(t), 'out.png');
   const model = ['--model', fixtureFolder('post'), '--scale', '1', '--out', out];
   t.equal(magnets('generate', 'a', 'b', ...model, '--columns', '65536').status, 0);
   t.match(readPng(readFileSync(out)), { width: 2 * 9 + 1, height: 8 });
