@@ -8,19 +8,11 @@ namespace magnets::cpu {
 namespace {
 
 constexpr const char* kName = "avx512-vnni";
-constexpr int kTileRows = 12;
-constexpr int kTileVectors = 2;
 constexpr int kParts = 1;
 constexpr int kOrder[] = {0, 1, 2, 3};
 using Input = int8_t;
 
-struct I {
-  static constexpr int kLanes = 16;
-  __m512i v;
-  static I start(int32_t row_sum) { return {_mm512_set1_epi32(-128 * row_sum)}; }
-  void add_to(int32_t* x) const { _mm512_storeu_si512(x, _mm512_add_epi32(v, _mm512_loadu_si512(x))); }
-  void store(int32_t* x) const { _mm512_storeu_si512(x, v); }
-};
+#include "int8_avx512.inl"
 
 template <int>
 inline I weights(const uint8_t* panel) {
