@@ -352,9 +352,14 @@ export function patchShapeOf(config: TokenizerConfig): readonly [number, number,
   return [1, extent, extent];
 }
 
+/** Whether a token stands for a patch of pixels. Those of TiTok lie on no grid: each stands for the whole picture. */
+export function tokensArePatches(config: TokenizerConfig): boolean {
+  return config.kind !== 'titok';
+}
+
 /** The token grid of a tokenizer: [frames, height, width]. */
 export function latentShapeOf(config: TokenizerConfig): Shape3 {
-  if (config.kind === 'titok') return [1, 1, config.latents];
+  if (config.kind === 'titok') return [1, 1, config.latents]; // in a row, on no grid
   const patchShape = patchShapeOf(config);
   return config.sampleShape.map((extent, axis) => extent / patchShape[axis]!) as Shape3;
 }
