@@ -4,6 +4,7 @@
  */
 
 export const errorCodes = [
+  'ERR_BUSY',
   'ERR_CHECKPOINT',
   'ERR_DEVICE',
   'ERR_DISPOSED',

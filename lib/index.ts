@@ -9,6 +9,7 @@ export { contactSheet, encodePng } from './media/png.js';
 export type { SheetOptions } from './media/sheet.js';
 export { stepStrip } from './media/strip.js';
 export * from './plan/index.js';
+export type { BatchingOptions } from './runtime/batching.js';
 export {
   type ConvertedPart,
   type ConvertOptions,
@@ -31,6 +32,7 @@ export type {
   ResultOptions,
 } from './runtime/generation.js';
 export { type LoadOptions, type LoadProgress, load } from './runtime/load.js';
+export type { Metrics } from './runtime/metrics.js';
 export type { ForwardOptions, Model } from './runtime/model.js';
 export type { Prediction, PredictionResult, PredictOptions } from './runtime/prediction.js';
 export type { DecodeOptions, GenerateOptions, Label } from './runtime/request.js';

@@ -12,6 +12,9 @@ import { usableThreads } from './threads.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
+/** More devices than a machine has. */
+const mostDevices = 64;
+
 export const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
 /** A type to compute in. */
 export type ComputeType = (typeof computeTypes)[number];
@@ -151,6 +154,40 @@ export function openDevice(options: DeviceOptions = {}): OpenDevice {
     'on a CUDA device, the same as compute,',
   );
   return { device: native().openCuda(index, compute), weights, compute };
+}
+
+/** Devices of one kind that have been opened for one model. */
+export interface OpenDevices extends Omit<OpenDevice, 'device'> {
+  readonly devices: readonly [NativeDevice, ...NativeDevice[]];
+}
+
+/**
+ * Opens the devices that the options ask for. Unless the options say how many threads each has, those of the CPU share the
+ * process's.
+ * @throws What openDevice does; RangeError for devices of several kinds, whose answers would differ.
+ */
+export function openDevices(
+  options: Omit<DeviceOptions, 'device'> & {
+    readonly device?: Device | readonly Device[] | undefined;
+  },
+): OpenDevices {
+  const { device: given, ...rest } = options;
+  const names: readonly (Device | undefined)[] = Array.isArray(given)
+    ? [...given]
+    : [given as Device];
+  integer('devices in device', names.length, 1, mostDevices);
+  const threads = rest.threads ?? Math.max(1, Math.floor(usableThreads() / names.length));
+  const opened: OpenDevice[] = [];
+  try {
+    for (const device of names) opened.push(openDevice({ ...rest, threads, device }));
+    const kinds = new Set(opened.map(({ device }) => device.backend.split(/[:/]/)[0]));
+    if (kinds.size > 1) throw wrongValue('device', 'devices of one kind', given);
+  } catch (error) {
+    for (const { device } of opened) device.dispose();
+    throw error;
+  }
+  const [{ weights, compute }] = opened as [OpenDevice];
+  return { devices: opened.map(({ device }) => device) as [NativeDevice], weights, compute };
 }
 
 /**

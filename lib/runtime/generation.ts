@@ -1,20 +1,20 @@
-/** One generation: the batches of a request, run step by step in native sessions. */
+/**
+ * One generation: the batches of a request. Its result is computed in batches that other requests share. Who iterates over
+ * its steps sets their pace, so then it has sessions of its own, and nobody waits for it.
+ */
 
 import { Readable } from 'node:stream';
 import type { GeneratorConfig } from '../checkpoint/config.js';
 import { boolean, checkCallback, MagnetsError, readOptions } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
-import type { BatchPlan, StepPlan } from '../plan/plan.js';
+import type { BatchPlan } from '../plan/plan.js';
 import { subTokenCount, tokenCount } from '../plan/shape.js';
 import { tokenAt } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
-import type {
-  NativeGenerator,
-  NativeSession,
-  NativeSessionOptions,
-  NativeState,
-  NativeStepOptions,
-} from './native.js';
+import type { Batcher } from './batching.js';
+import { Group, type GroupEngine, type Work, type WorkStep } from './group.js';
+import { type CountedRequest, Counters, type RequestOutcome } from './metrics.js';
+import type { NativeSessionOptions, NativeState } from './native.js';
 import { previewOf } from './preview.js';
 import type { Batch, Label, Request } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
@@ -112,42 +112,25 @@ export interface ResultOptions {
 }
 
 /** What a generation runs on. */
-export interface Engine {
+export interface Engine extends GroupEngine {
   readonly config: GeneratorConfig;
-  readonly generator: NativeGenerator;
   readonly tokenizer: Tokenizer | undefined;
-  /** Where a model can be disposed of while generations are under way. */
-  readonly sessions?: OpenSessions;
-}
-
-/** The sessions of the generations that are under way, which end with their model. */
-export class OpenSessions {
-  readonly #open = new Set<NativeSession>();
-  #ended = false;
-
-  add(session: NativeSession): void {
-    if (this.#ended) session.dispose();
-    else this.#open.add(session);
-  }
-
-  delete(session: NativeSession): void {
-    this.#open.delete(session);
-  }
-
-  /** Disposes of all: the step that runs still ends, the next call of its generation is ERR_DISPOSED. */
-  end(): void {
-    this.#ended = true;
-    for (const session of this.#open) session.dispose();
-    this.#open.clear();
-  }
+  /** Where requests share batches; without it every generation has its own sessions. */
+  readonly batcher?: Batcher | undefined;
+  /** How many devices there are, for as many batches of a generation at the same time. Default 1. */
+  readonly devices?: number;
 }
 
 /** A step that has run. */
-interface Ran {
+interface Ran extends WorkStep {
   readonly batch: number;
   readonly plan: BatchPlan;
-  readonly step: StepPlan;
-  readonly parts: FlopsByPart;
+}
+
+/** How a request ended that ended with this error. */
+function outcomeOf(error: unknown, signal: AbortSignal | undefined): RequestOutcome {
+  if (signal?.aborted && error === signal.reason) return 'aborted';
+  return error instanceof MagnetsError && error.code === 'ERR_BUSY' ? 'refused' : 'failed';
 }
 
 /** Values [count, length] of these samples: [samples, length]. */
@@ -190,10 +173,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
   #parts: FlopsByPart = { projections: 0, attention: 0, mlp: 0, lmHead: 0 };
   #tokenizerFlops = 0;
   #seconds = 0;
-  /** The steps, once they have begun. */
+  /** The steps of a loop over them, once it has begun. */
   #steps: AsyncGenerator<Ran, void, undefined> | undefined;
-  /** Somebody looks at every step, so that its tokens are read. */
-  #observed = false;
   #complete = false;
   #failure: unknown;
   #result: Promise<R> | undefined;
@@ -222,11 +203,10 @@ export class Generation<R extends GenerationResult = GenerationResult>
    * @throws MagnetsError ERR_STATE when the generation has begun already.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {
-    if (this.#steps !== undefined) {
+    if (this.#steps !== undefined || this.#result !== undefined) {
       throw new MagnetsError('ERR_STATE', 'this generation has begun already: it runs once');
     }
-    this.#observed = true;
-    this.#steps = this.#run();
+    this.#steps = this.#alone(true);
     for await (const ran of this.#steps) yield this.#stepOf(ran);
   }
 
@@ -265,9 +245,12 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {
-    this.#observed = onStep !== undefined;
-    this.#steps ??= this.#run();
-    for await (const ran of this.#steps) onStep?.(this.#stepOf(ran));
+    if (this.#steps === undefined && this.#engine.batcher !== undefined) {
+      await this.#shared(this.#engine.batcher, onStep);
+    } else {
+      this.#steps ??= this.#alone(onStep !== undefined);
+      for await (const ran of this.#steps) onStep?.(this.#stepOf(ran));
+    }
     if (this.#failure !== undefined) throw this.#failure;
     if (!this.#complete) {
       throw new MagnetsError('ERR_STATE', 'this generation was left before its last step');
@@ -301,37 +284,88 @@ export class Generation<R extends GenerationResult = GenerationResult>
     return { pixels: new MagnetsError('ERR_STATE', message), flops: 0 };
   }
 
-  /** The whole way of a request: for each batch a session, in it one step after the other. */
-  async *#run(): AsyncGenerator<Ran, void, undefined> {
+  /** One batch after the other in a session of its own, and in it the next step when it is asked for. */
+  async *#alone(observed: boolean): AsyncGenerator<Ran, void, undefined> {
     const { batches, signal } = this.#request;
+    const counted = this.#counted();
     try {
       signal?.throwIfAborted();
       const ids = await this.#timed(this.#shownIds());
-      for (const [batch, { samples, plan }] of batches.entries()) {
+      for (const [batch, { plan }] of batches.entries()) {
         signal?.throwIfAborted();
-        const options = this.#sessionOptions(ids, samples);
-        const { generator, sessions } = this.#engine;
-        const session = await this.#timed(generator.openSession(options));
-        sessions?.add(session);
+        const work = this.#work(ids, batch, observed);
+        const group = await this.#timed(Group.open(this.#engine, [work]));
+        counted.begin();
         try {
-          for (const step of plan.steps) {
+          while (!group.ended) {
             signal?.throwIfAborted();
-            const stepOptions = this.#stepOptions(plan, step);
-            const { flops, ...state } = await this.#timed(session.step(stepOptions));
-            if (stepOptions.read) this.#write(samples, state as NativeState);
-            this.#count(flops);
-            yield { batch, plan, step, parts: { ...flops } };
+            const steps = await this.#timed(group.step());
+            const ran = { batch, plan, ...steps.get(work)! };
+            this.#take(ran);
+            yield ran;
           }
         } finally {
-          sessions?.delete(session);
-          session.dispose();
+          group.dispose();
         }
       }
       this.#complete = true;
+      counted.end('done');
     } catch (error) {
       this.#failure = error;
+      counted.end(outcomeOf(error, signal));
       throw error;
+    } finally {
+      counted.end('aborted'); // unless it has ended by now: a loop that was left
     }
+  }
+
+  /** As many batches at the same time as there are devices, each with what other requests want of the same steps. */
+  async #shared(batcher: Batcher, onStep: ResultOptions['onStep']): Promise<void> {
+    const { batches, signal } = this.#request;
+    const counted = this.#counted();
+    const stop = new AbortController();
+    const abort = () => stop.abort(signal?.reason);
+    signal?.addEventListener?.('abort', abort);
+    try {
+      signal?.throwIfAborted();
+      const ids = await this.#timed(this.#shownIds());
+      const rest = batches.entries();
+      let running = 0;
+      let started = 0;
+      const run = async () => {
+        for (const [batch, { plan }] of rest) {
+          signal?.throwIfAborted();
+          await batcher.run(this.#work(ids, batch, onStep !== undefined), {
+            signal: stop.signal,
+            first: batch === 0,
+            begin: () => {
+              counted.begin();
+              if (running++ === 0) started = performance.now();
+            },
+            onStep: (done) => {
+              const ran = { batch, plan, ...done };
+              this.#take(ran);
+              onStep?.(this.#stepOf(ran));
+              signal?.throwIfAborted(); // one that tells nobody when it aborts
+            },
+          });
+          if (--running === 0) this.#seconds += (performance.now() - started) / 1000;
+        }
+      };
+      await Promise.all(Array.from({ length: this.#engine.devices ?? 1 }, run));
+      this.#complete = true;
+      counted.end('done');
+    } catch (error) {
+      stop.abort(error);
+      counted.end(outcomeOf(error, signal));
+      throw error;
+    } finally {
+      signal?.removeEventListener?.('abort', abort);
+    }
+  }
+
+  #counted(): CountedRequest {
+    return (this.#engine.counters ?? new Counters()).request(this.labels.length);
   }
 
   /** [count, N] the ids that the model sees before the first step: those of the request, or a prediction's condition. */
@@ -351,6 +385,18 @@ export class Generation<R extends GenerationResult = GenerationResult>
     return shown;
   }
 
+  #work(ids: Int32Array, batch: number, observed: boolean): Work {
+    const { batches, confidence, topK, turns } = this.#request;
+    const { samples, plan } = batches[batch]!;
+    return {
+      session: this.#sessionOptions(ids, samples),
+      plan,
+      confidence: turns === undefined ? confidence : 'turn',
+      topK,
+      observed,
+    };
+  }
+
   #sessionOptions(ids: Int32Array, samples: Batch['samples']): NativeSessionOptions {
     const request = this.#request;
     const length = subTokenCount(this.#engine.config);
@@ -366,27 +412,12 @@ export class Generation<R extends GenerationResult = GenerationResult>
     };
   }
 
-  #stepOptions(plan: BatchPlan, step: StepPlan): NativeStepOptions {
-    const { confidence, topK, turns } = this.#request;
-    return {
-      heads: step.width.heads,
-      hidden: step.width.hidden,
-      refresh: step.refresh,
-      allLogits: !plan.cache,
-      activeRows: step.activeRows,
-      logitsRows: step.logitsRows,
-      maskedAfter: Int32Array.from(step.maskedAfter),
-      guidance: step.guidance,
-      temperature: step.temperature,
-      topK,
-      choiceTemperature: step.choiceTemperature,
-      confidence: turns === undefined ? confidence : 'turn',
-      step: step.step,
-      read: this.#observed || step.step === plan.steps.length - 1,
-    };
+  /** Counts a step, and writes what it revealed to the ids of all samples. */
+  #take({ batch, parts, state }: Ran): void {
+    this.#count(parts);
+    if (state !== undefined) this.#write(this.#request.batches[batch]!.samples, state);
   }
 
-  /** Writes what a step revealed to the ids of all samples. */
   #write(samples: Batch['samples'], { ids, masked }: NativeState): void {
     const length = subTokenCount(this.#engine.config);
     samples.forEach((sample, i) => {

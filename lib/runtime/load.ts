@@ -5,10 +5,18 @@ import { join } from 'node:path';
 import { readCheckpoint } from '../checkpoint/checkpoint.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
-import { type DeviceOptions, deviceOptionNames, openDevice, samplesThatFill } from './device.js';
+import { type BatchingOptions, readBatching } from './batching.js';
+import {
+  type Device,
+  type DeviceOptions,
+  deviceOptionNames,
+  openDevices,
+  samplesThatFill,
+} from './device.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { Model } from './model.js';
-import { type NativeGenerator, packageRoot } from './native.js';
+import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
+import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 
 /** How far a load is: files are being read, weights are being placed on the device, all is ready. */
@@ -16,7 +24,19 @@ export interface LoadProgress {
   readonly status: 'reading' | 'placing' | 'ready';
 }
 
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions extends Omit<DeviceOptions, 'device'> {
+  /**
+   * `'cpu'`, `'cuda'` (which is `'cuda:0'`) or `'cuda:N'`. `'auto'` (default) is the first CUDA device, or the CPU where
+   * there is none (`info()` says why) or where `weights` is `'f32'` or `'int8'` or `compute` is `'f32'`. A list of 1 .. 64
+   * devices of one kind, such as `['cuda:0', 'cuda:1']`: each holds the weights, and batches go to the one that has the
+   * least to do.
+   */
+  readonly device?: Device | readonly Device[];
+  /**
+   * How requests share batches. Default true: with the defaults of every option. False: every generation has batches of
+   * its own, which begin at once however many there are.
+   */
+  readonly batching?: BatchingOptions | boolean;
   /** Stops the load; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -24,6 +44,7 @@ export interface LoadOptions extends DeviceOptions {
 
 const optionNames = [
   ...deviceOptionNames,
+  'batching',
   'signal',
   'onProgress',
 ] as const satisfies readonly (keyof LoadOptions)[];
@@ -45,38 +66,39 @@ export function modelFolder(nameOrFolder: string): string {
  * ERR_UNSUPPORTED when there is no such device; the signal's reason when it aborts.
  */
 export async function load(nameOrFolder: string, options: LoadOptions = {}): Promise<Model> {
-  const { signal, onProgress, ...deviceOptions } = readOptions<LoadOptions>(options, optionNames);
+  const { signal, onProgress, ...own } = readOptions<LoadOptions>(options, optionNames);
+  const { batching, ...deviceOptions } = own;
   checkSignal(signal);
   checkCallback('onProgress', onProgress);
+  const sharing = readBatching(batching);
   const folder = modelFolder(nameOrFolder);
-  const opened = openDevice(deviceOptions);
-  const { device, weights } = opened;
-  let generator: NativeGenerator | undefined;
-  let tokenizer: Tokenizer | undefined;
+  const opened = openDevices(deviceOptions);
+  const { devices, weights } = opened;
+  const generators: NativeGenerator[] = [];
+  const tokenizers: NativeTokenizer[] = [];
   try {
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
     const checkpoint = await readCheckpoint(folder, engineTensors, signal);
     onProgress?.({ status: 'placing' });
     const config = nativeGeneratorConfig(checkpoint.config);
-    generator = await device.loadGenerator(config, checkpoint.tensors, weights);
-    signal?.throwIfAborted();
-    if (checkpoint.tokenizer) {
-      const { config, tensors } = checkpoint.tokenizer;
-      const loaded = await device.loadTokenizer(nativeTokenizerConfig(config), tensors, weights);
-      tokenizer = new Tokenizer(
-        config,
-        loaded,
-        samplesThatFill(device, tokenCount(checkpoint.config)),
-      );
+    for (const device of devices) {
+      generators.push(await device.loadGenerator(config, checkpoint.tensors, weights));
+      signal?.throwIfAborted();
+      if (checkpoint.tokenizer === undefined) continue;
+      const { config: own, tensors } = checkpoint.tokenizer;
+      tokenizers.push(await device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights));
       signal?.throwIfAborted();
     }
+    const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
+    const tokenizer =
+      checkpoint.tokenizer &&
+      new Tokenizer(checkpoint.tokenizer.config, spreadTokenizer(tokenizers), fill, devices.length);
     onProgress?.({ status: 'ready' });
-    return new Model(opened, checkpoint.config, generator, tokenizer);
+    const generator = spreadGenerator(generators);
+    return new Model(opened, checkpoint.config, generator, tokenizer, sharing);
   } catch (error) {
-    generator?.dispose();
-    tokenizer?.dispose();
-    device.dispose();
+    for (const loaded of [...generators, ...tokenizers, ...devices]) loaded.dispose();
     throw error;
   }
 }

@@ -6,9 +6,12 @@ import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
-import { type OpenDevice, samplesThatFill } from './device.js';
-import { type Engine, Generation, GenerationResult, OpenSessions } from './generation.js';
-import type { NativeCompute, NativeDevice, NativeFormat, NativeGenerator } from './native.js';
+import { Batcher, type Batching } from './batching.js';
+import { type OpenDevices, samplesThatFill } from './device.js';
+import { type Engine, Generation, GenerationResult } from './generation.js';
+import { OpenSessions } from './group.js';
+import { Counters, type Metrics } from './metrics.js';
+import type { NativeCompute, NativeFormat, NativeGenerator } from './native.js';
 import {
   conditionOf,
   type Prediction,
@@ -44,36 +47,42 @@ const forwardOptionNames = [
 export class Model {
   readonly config: GeneratorConfig;
   readonly tokenizerConfig: TokenizerConfig | undefined;
-  /** For example `'cpu/avx2'` or `'cuda:0'`. */
+  /** For example `'cpu/avx2'` or `'cuda:0'`; of several devices `'cuda:0, cuda:1'`. */
   readonly backend: string;
-  /** Threads that compute; 1 on a CUDA device. */
+  /** Threads that compute, of all devices; 1 of a CUDA device. */
   readonly threads: number;
   /** The format that the weights are kept in. */
   readonly weights: NativeFormat;
   /** The type that the device computes in. */
   readonly compute: NativeCompute;
-  readonly #device: NativeDevice;
+  readonly #devices: OpenDevices['devices'];
   readonly #generator: NativeGenerator;
   readonly #tokenizer: Tokenizer | undefined;
   readonly #sessions = new OpenSessions();
+  readonly #counters = new Counters();
+  readonly #batcher: Batcher | undefined;
   #disposed = false;
 
   /** Use {@link load}. */
   constructor(
-    opened: OpenDevice,
+    opened: OpenDevices,
     config: GeneratorConfig,
     generator: NativeGenerator,
     tokenizer: Tokenizer | undefined,
+    batching: Batching | undefined,
   ) {
     this.config = config;
     this.tokenizerConfig = tokenizer?.config;
-    this.backend = opened.device.backend;
-    this.threads = opened.device.threads;
+    this.backend = opened.devices.map(({ backend }) => backend).join(', ');
+    this.threads = opened.devices.reduce((sum, { threads }) => sum + threads, 0);
     this.weights = opened.weights;
     this.compute = opened.compute;
-    this.#device = opened.device;
+    this.#devices = opened.devices;
     this.#generator = generator;
     this.#tokenizer = tokenizer;
+    const engine = { generator, sessions: this.#sessions, counters: this.#counters };
+    this.#batcher =
+      batching && new Batcher(engine, batching, this.#usualBatchSize(), lanesOf(opened));
   }
 
   /** N, the number of tokens of one sample. */
@@ -155,17 +164,23 @@ export class Model {
     return pixels;
   }
 
+  /** What this model has done since it was loaded, and what it does now. It can be read after `dispose`, too. */
+  metrics(): Metrics {
+    return this.#counters.read();
+  }
+
   /**
    * Frees the weights, and the memory of every generation, as soon as nothing runs on them: a generation that is under way
-   * ends with ERR_DISPOSED after the step that runs, and every other call is refused with it.
+   * ends with ERR_DISPOSED after the step that runs, one that waits ends with it at once, and every other call is refused.
    */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#batcher?.end();
     this.#sessions.end();
     this.#generator.dispose();
     this.#tokenizer?.dispose();
-    this.#device.dispose();
+    for (const device of this.#devices) device.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -183,6 +198,9 @@ export class Model {
       generator: this.#generator,
       tokenizer: this.#tokenizer,
       sessions: this.#sessions,
+      counters: this.#counters,
+      batcher: this.#batcher,
+      devices: this.#devices.length,
     };
   }
 
@@ -195,6 +213,14 @@ export class Model {
   }
 
   #usualBatchSize(): number {
-    return samplesThatFill(this.#device, this.tokenCount);
+    return samplesThatFill(this.#devices[0], this.tokenCount);
   }
+}
+
+/**
+ * Groups that run at the same time: the threads of a CPU all work on one step, so there is one; a CUDA device computes for
+ * one group while the host reads what it has computed for the other.
+ */
+function lanesOf({ devices }: OpenDevices): number {
+  return devices.length * (devices[0].backend.startsWith('cuda') ? 2 : 1);
 }

@@ -1,9 +1,10 @@
-/** Pixels to tokens and back, with as many samples at once as fill the device. */
+/** Pixels to tokens and back, with as many samples at once as fill the device, those of several calls where they wait. */
 
 import { latentShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, wrongValue } from '../errors.js';
+import { wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { readTensor, Tensor } from '../tensor.js';
+import { Detokenizing } from './detokenizing.js';
 import type { NativeTokenizer } from './native.js';
 
 /** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of videos, in [0, 1]. */
@@ -13,16 +14,6 @@ function product(extents: readonly number[]): number {
   return extents.reduce((result, extent) => result * extent, 1);
 }
 
-function allocate(samples: number, sampleShape: readonly number[]): Float32Array {
-  const length = samples * product(sampleShape);
-  try {
-    return new Float32Array(length);
-  } catch (cause) {
-    const message = `no memory for the pixels of ${samples} samples, ${4 * length} bytes`;
-    throw new MagnetsError('ERR_OUT_OF_MEMORY', message, { cause });
-  }
-}
-
 export class Tokenizer {
   readonly config: TokenizerConfig;
   /** [height, width, channels] of a picture, [frames, height, width, channels] of a video. */
@@ -30,8 +21,10 @@ export class Tokenizer {
   readonly #native: NativeTokenizer;
   readonly #batchSize: number;
   readonly #tokenCount: number;
+  readonly #detokenizing: Detokenizing;
 
-  constructor(config: TokenizerConfig, native: NativeTokenizer, batchSize: number) {
+  /** devices: how many calls run at the same time. */
+  constructor(config: TokenizerConfig, native: NativeTokenizer, batchSize: number, devices = 1) {
     const [frames, height, width] = config.sampleShape;
     this.config = config;
     this.pixelShape =
@@ -39,6 +32,8 @@ export class Tokenizer {
     this.#native = native;
     this.#batchSize = batchSize;
     this.#tokenCount = tokenCount({ latentShape: latentShapeOf(config) });
+    const sample = { tokens: this.#tokenCount, size: product(this.pixelShape) };
+    this.#detokenizing = new Detokenizing(native, batchSize, sample, devices);
   }
 
   /** Pixels to tokens [count, N], and the FLOPs that it took. @throws TypeError, RangeError, also for NaN and infinity. */
@@ -82,20 +77,8 @@ export class Tokenizer {
     if (wrong !== undefined) {
       throw wrongValue('tokens', `tokens of 0 .. ${codebookSize - 1}`, wrong);
     }
-    const count = dims[0]!;
-    const size = product(this.pixelShape);
-    const own = count > this.#batchSize ? data.slice() : data;
-    const pixels = allocate(count, this.pixelShape);
-    let flops = 0;
-    for (let first = 0; first < count; first += this.#batchSize) {
-      signal?.throwIfAborted();
-      const end = Math.min(count, first + this.#batchSize);
-      const part = own.subarray(first * length, end * length);
-      const done = await this.#native.detokenize(part, end - first);
-      pixels.set(done.pixels, first * size);
-      flops += done.flops;
-    }
-    return { pixels: new Tensor('float32', pixels, [count, ...this.pixelShape]), flops };
+    const { pixels, flops } = await this.#detokenizing.run(data, signal);
+    return { pixels: new Tensor('float32', pixels, [dims[0]!, ...this.pixelShape]), flops };
   }
 
   dispose(): void {

@@ -1,0 +1,245 @@
+/** A group: batches with equal steps, of one request or of several, that run as one native session. */
+
+import type { FlopsByPart } from '../plan/flops.js';
+import type { BatchPlan, StepPlan } from '../plan/plan.js';
+import type { Counters } from './metrics.js';
+import type {
+  NativeConfidence,
+  NativeGenerator,
+  NativeSession,
+  NativeSessionOptions,
+  NativeState,
+  NativeStepOptions,
+} from './native.js';
+
+/** A batch of a request, ready for a session. */
+export interface Work {
+  readonly session: NativeSessionOptions;
+  readonly plan: BatchPlan;
+  readonly confidence: NativeConfidence;
+  readonly topK: number;
+  /** Somebody looks at every step, so that its tokens are read. */
+  readonly observed: boolean;
+}
+
+/** A step that has run, as one of the works sees it. */
+export interface WorkStep {
+  readonly step: StepPlan;
+  /** FLOPs that were launched: of several works each has the share that the plans say. */
+  readonly parts: FlopsByPart;
+  /** Of the work's own samples; at the last step and where the work is observed. */
+  readonly state: NativeState | undefined;
+}
+
+/** Works with the same key have equal steps, for the same model. */
+export function keyOf({ plan, session, confidence, topK }: Work): string {
+  const steps = plan.steps.map(({ width, refresh, guidance, temperature, choiceTemperature }) => [
+    width.heads,
+    width.hidden,
+    refresh,
+    guidance,
+    temperature,
+    choiceTemperature,
+  ]);
+  return JSON.stringify([plan.cache, session.nullClassId, confidence, topK, steps]);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+type Values = Int32Array | Uint8Array | BigUint64Array;
+
+function concatenated<T extends Values>(lists: readonly T[]): T {
+  const [first] = lists;
+  if (lists.length === 1) return first!;
+  const length = sum(lists.map((list) => list.length));
+  const result = new (first!.constructor as new (size: number) => T)(length);
+  let offset = 0;
+  for (const list of lists) {
+    result.set(list as never, offset);
+    offset += list.length;
+  }
+  return result;
+}
+
+/** One session for the samples of all. */
+function joined(all: readonly NativeSessionOptions[]): NativeSessionOptions {
+  return {
+    ids: concatenated(all.map(({ ids }) => ids)),
+    masked: concatenated(all.map(({ masked }) => masked)),
+    turns: concatenated(all.map(({ turns }) => turns)),
+    classIds: concatenated(all.map(({ classIds }) => classIds)),
+    nullClassId: all[0]!.nullClassId,
+    sampleNumbers: concatenated(all.map(({ sampleNumbers }) => sampleNumbers)),
+    seeds: concatenated(all.map(({ seeds }) => seeds)),
+  };
+}
+
+/** What was launched for all, divided as the plans say: exactly theirs where as much was launched as they say. */
+function shareOf(launched: FlopsByPart, own: FlopsByPart, all: readonly FlopsByPart[]) {
+  const share = (part: keyof FlopsByPart) => {
+    const planned = sum(all.map((parts) => parts[part]));
+    return planned === 0 ? 0 : Math.round(own[part] * (launched[part] / planned));
+  };
+  return {
+    projections: share('projections'),
+    attention: share('attention'),
+    mlp: share('mlp'),
+    lmHead: share('lmHead'),
+  };
+}
+
+/** The sessions of the generations that are under way, which end with their model. */
+export class OpenSessions {
+  readonly #open = new Set<NativeSession>();
+  #ended = false;
+
+  add(session: NativeSession): void {
+    if (this.#ended) session.dispose();
+    else this.#open.add(session);
+  }
+
+  delete(session: NativeSession): void {
+    this.#open.delete(session);
+  }
+
+  /** Disposes of all: the step that runs still ends, the next call of its generation is ERR_DISPOSED. */
+  end(): void {
+    this.#ended = true;
+    for (const session of this.#open) session.dispose();
+    this.#open.clear();
+  }
+}
+
+/** What a group runs on. */
+export interface GroupEngine {
+  readonly generator: NativeGenerator;
+  /** Where a model can be disposed of while generations are under way. */
+  readonly sessions?: OpenSessions;
+  /** Where batches and steps are counted. */
+  readonly counters?: Counters;
+}
+
+export class Group {
+  readonly #engine: GroupEngine;
+  /** Those whose samples are in the session, in their order there. */
+  #works: readonly Work[];
+  readonly #gone = new Set<Work>();
+  #session: NativeSession;
+  #next = 0;
+  /** After the step before, where it was read. */
+  #state: NativeState | undefined;
+
+  private constructor(engine: GroupEngine, works: readonly Work[], session: NativeSession) {
+    this.#engine = engine;
+    this.#works = works;
+    this.#session = session;
+    engine.sessions?.add(session);
+  }
+
+  /** Works of one key. */
+  static async open(engine: GroupEngine, works: readonly Work[]): Promise<Group> {
+    const options = joined(works.map(({ session }) => session));
+    const group = new Group(engine, works, await engine.generator.openSession(options));
+    engine.counters?.batch(options.classIds.length);
+    return group;
+  }
+
+  /** Nothing is left to do: every step has run, or nobody is waiting for one. */
+  get ended(): boolean {
+    return (
+      this.#next === this.#works[0]!.plan.steps.length || this.#gone.size === this.#works.length
+    );
+  }
+
+  /** This work wants no more steps. Its samples leave the session at the next refresh, which needs nothing of the cache. */
+  leave(work: Work): void {
+    this.#gone.add(work);
+  }
+
+  /** Runs the next step, for every work that is in the session. */
+  async step(): Promise<ReadonlyMap<Work, WorkStep>> {
+    const started = performance.now();
+    const index = this.#next;
+    if (this.#gone.size > 0 && this.#state && this.#works[0]!.plan.steps[index]!.refresh) {
+      await this.#withoutThoseGone(this.#state);
+    }
+    const works = this.#works;
+    const planned = works.map(({ plan }) => plan.steps[index]!);
+    const last = index === works[0]!.plan.steps.length - 1;
+    const read = last || this.#gone.size > 0 || works.some(({ observed }) => observed);
+    const {
+      flops: launched,
+      ids,
+      masked,
+    } = await this.#session.step(this.#stepOptions(planned, read));
+    ++this.#next;
+    const seconds = (performance.now() - started) / 1000;
+    this.#engine.counters?.step(planned[0]!.width.name, launched, seconds);
+    const state = read ? ({ ids, masked } as NativeState) : undefined;
+    this.#state = state;
+    const all = planned.map(({ parts }) => parts);
+    const steps = new Map<Work, WorkStep>();
+    let first = 0;
+    works.forEach((work, i) => {
+      const end = first + work.session.ids.length;
+      const step = planned[i]!;
+      const parts = works.length === 1 ? launched : shareOf(launched, step.parts, all);
+      const own = state && {
+        ids: state.ids.subarray(first, end),
+        masked: state.masked.subarray(first, end),
+      };
+      steps.set(work, { step, parts, state: last || work.observed ? own : undefined });
+      first = end;
+    });
+    return steps;
+  }
+
+  #stepOptions(planned: readonly StepPlan[], read: boolean): NativeStepOptions {
+    const { plan, confidence, topK } = this.#works[0]!;
+    const [step] = planned as [StepPlan];
+    return {
+      heads: step.width.heads,
+      hidden: step.width.hidden,
+      refresh: step.refresh,
+      allLogits: !plan.cache,
+      activeRows: sum(planned.map(({ activeRows }) => activeRows)),
+      logitsRows: sum(planned.map(({ logitsRows }) => logitsRows)),
+      maskedAfter: Int32Array.from(planned.flatMap(({ maskedAfter }) => maskedAfter)),
+      guidance: step.guidance,
+      temperature: step.temperature,
+      topK,
+      choiceTemperature: step.choiceTemperature,
+      confidence,
+      step: step.step,
+      read,
+    };
+  }
+
+  /** Goes on in a session of those who are still there: at a refresh their tokens are all that it needs. */
+  async #withoutThoseGone(state: NativeState): Promise<void> {
+    const staying: Work[] = [];
+    const sessions: NativeSessionOptions[] = [];
+    let first = 0;
+    for (const work of this.#works) {
+      const end = first + work.session.ids.length;
+      if (!this.#gone.has(work)) {
+        const [ids, masked] = [state.ids.slice(first, end), state.masked.slice(first, end)];
+        staying.push(work);
+        sessions.push({ ...work.session, ids, masked });
+      }
+      first = end;
+    }
+    this.dispose();
+    this.#session = await this.#engine.generator.openSession(joined(sessions));
+    this.#engine.sessions?.add(this.#session);
+    this.#works = staying;
+    this.#gone.clear();
+  }
+
+  dispose(): void {
+    this.#engine.sessions?.delete(this.#session);
+    this.#session.dispose();
+  }
+}
