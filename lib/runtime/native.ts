@@ -12,7 +12,7 @@ import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
 
-/** Tensors by name, whose bytes are read in place while a load runs; or a seed: random weights of the config's shapes. */
+/** Where tensors are, by name: each is read when its turn comes; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
 
 export interface NativeBlockConfig {
