@@ -31,6 +31,7 @@ export type {
   ResultOptions,
 } from './runtime/generation.js';
 export { type LoadOptions, type LoadProgress, load } from './runtime/load.js';
+export type { MemoryNeeds } from './runtime/memory.js';
 export type { ForwardOptions, Model } from './runtime/model.js';
 export type { Prediction, PredictionResult, PredictOptions } from './runtime/prediction.js';
 export type { DecodeOptions, GenerateOptions, Label } from './runtime/request.js';

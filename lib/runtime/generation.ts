@@ -15,6 +15,7 @@ import type {
   NativeState,
   NativeStepOptions,
 } from './native.js';
+import { checkFaults } from './numeric.js';
 import { previewOf } from './preview.js';
 import type { Batch, Label, Request } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
@@ -318,7 +319,10 @@ export class Generation<R extends GenerationResult = GenerationResult>
             signal?.throwIfAborted();
             const stepOptions = this.#stepOptions(plan, step);
             const { flops, ...state } = await this.#timed(session.step(stepOptions));
-            if (stepOptions.read) this.#write(samples, state as NativeState);
+            if (stepOptions.read) {
+              checkFaults(this.#engine.config.name, plan, samples, state as NativeState);
+              this.#write(samples, state as NativeState);
+            }
             this.#count(flops);
             yield { batch, plan, step, parts: { ...flops } };
           }

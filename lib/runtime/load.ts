@@ -6,12 +6,13 @@ import { readCheckpoint } from '../checkpoint/checkpoint.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { type DeviceOptions, deviceOptionNames, openDevice, samplesThatFill } from './device.js';
+import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { Model } from './model.js';
 import { type NativeGenerator, packageRoot } from './native.js';
 import { Tokenizer } from './tokenizer.js';
 
-/** How far a load is: files are being read, weights are being placed on the device, all is ready. */
+/** How far a load is: files are being checked, weights are being read to the device, all is ready. */
 export interface LoadProgress {
   readonly status: 'reading' | 'placing' | 'ready';
 }
@@ -53,13 +54,15 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   const { device, weights } = opened;
   let generator: NativeGenerator | undefined;
   let tokenizer: Tokenizer | undefined;
+  const stop = () => device.stop();
+  signal?.addEventListener('abort', stop, { once: true });
   try {
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
     const checkpoint = await readCheckpoint(folder, engineTensors, signal);
     onProgress?.({ status: 'placing' });
     const config = nativeGeneratorConfig(checkpoint.config);
-    generator = await device.loadGenerator(config, checkpoint.tensors, weights);
+    generator = freeingWhenIdle(await device.loadGenerator(config, checkpoint.tensors, weights));
     signal?.throwIfAborted();
     if (checkpoint.tokenizer) {
       const { config, tensors } = checkpoint.tokenizer;
@@ -77,6 +80,9 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     generator?.dispose();
     tokenizer?.dispose();
     device.dispose();
+    signal?.throwIfAborted(); // instead of what stopping the device made of it
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }

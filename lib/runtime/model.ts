@@ -8,6 +8,14 @@ import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
 import { type OpenDevice, samplesThatFill } from './device.js';
 import { type Engine, Generation, GenerationResult, OpenSessions } from './generation.js';
+import {
+  checkMemory,
+  type MemoryNeeds,
+  type MemoryRequest,
+  type MemorySources,
+  memoryLimits,
+  memoryNeeds,
+} from './memory.js';
 import type { NativeCompute, NativeDevice, NativeFormat, NativeGenerator } from './native.js';
 import {
   conditionOf,
@@ -21,6 +29,7 @@ import {
   generateRequest,
   type Label,
   labelIds,
+  type Request,
   readLabels,
   tokenIds,
 } from './request.js';
@@ -40,6 +49,11 @@ const forwardOptionNames = [
   'labels',
   'width',
 ] as const satisfies readonly (keyof ForwardOptions)[];
+
+function memoryRequest({ batches, labels, nullClassId }: Request): MemoryRequest {
+  const batch = batches.reduce((most, { samples }) => Math.max(most, samples.length), 0);
+  return { batch, guided: nullClassId >= 0, count: labels.length };
+}
 
 export class Model {
   readonly config: GeneratorConfig;
@@ -88,7 +102,18 @@ export class Model {
   generate(options: GenerateOptions = {}): Generation {
     const engine = this.#engine();
     const request = generateRequest(this.config, options, this.#usualBatchSize());
+    this.#checkMemory(request);
     return new Generation(engine, request, (outcome) => new GenerationResult(outcome));
+  }
+
+  /**
+   * The bytes that `generate` takes with these options; `generate` refuses what this machine, its container or the
+   * device cannot hold. @throws TypeError, RangeError like `generate`.
+   */
+  memory(options: GenerateOptions = {}): MemoryNeeds {
+    this.#engine();
+    const request = generateRequest(this.config, options, this.#usualBatchSize());
+    return memoryNeeds(this.#memorySources(), memoryRequest(request));
   }
 
   /**
@@ -104,6 +129,7 @@ export class Model {
       options,
       this.#usualBatchSize(),
     );
+    this.#checkMemory(request);
     return new Generation(
       engine,
       request,
@@ -192,6 +218,21 @@ export class Model {
       throw new MagnetsError('ERR_UNSUPPORTED', `${this.config.name} has no tokenizer beside it`);
     }
     return tokenizer;
+  }
+
+  #memorySources(): MemorySources {
+    const tokenizer = this.#tokenizer;
+    return {
+      weights: this.#generator.bytes + (tokenizer?.bytes ?? 0),
+      sampleResult: this.tokenCount * Int32Array.BYTES_PER_ELEMENT + (tokenizer?.pixelBytes ?? 0),
+      sessionBytes: (samples, guided) => this.#generator.sessionBytes(samples, guided),
+      tokenizerBytes: (samples) => tokenizer?.detokenizeBytes(samples) ?? 0,
+    };
+  }
+
+  #checkMemory(request: Request): void {
+    const limits = memoryLimits(this.#device.memory);
+    checkMemory(this.#memorySources(), memoryRequest(request), limits);
   }
 
   #usualBatchSize(): number {

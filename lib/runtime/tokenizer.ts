@@ -30,6 +30,8 @@ export class Tokenizer {
   readonly #native: NativeTokenizer;
   readonly #batchSize: number;
   readonly #tokenCount: number;
+  /** By number of samples. */
+  readonly #deviceBytes = new Map<number, number>();
 
   constructor(config: TokenizerConfig, native: NativeTokenizer, batchSize: number) {
     const [frames, height, width] = config.sampleShape;
@@ -96,6 +98,28 @@ export class Tokenizer {
       flops += done.flops;
     }
     return { pixels: new Tensor('float32', pixels, [count, ...this.pixelShape]), flops };
+  }
+
+  /** Bytes of the weights. */
+  get bytes(): number {
+    return this.#native.bytes;
+  }
+
+  /** Bytes that detokenizing so many samples takes besides its result: on the device, and of pixels on their way. */
+  detokenizeBytes(count: number): number {
+    const atOnce = Math.min(count, this.#batchSize);
+    if (atOnce === 0) return 0;
+    let device = this.#deviceBytes.get(atOnce);
+    if (device === undefined) {
+      device = this.#native.detokenizeBytes(atOnce);
+      this.#deviceBytes.set(atOnce, device);
+    }
+    return device + 2 * atOnce * this.pixelBytes;
+  }
+
+  /** Bytes of one sample's pixels. */
+  get pixelBytes(): number {
+    return product(this.pixelShape) * Float32Array.BYTES_PER_ELEMENT;
   }
 
   dispose(): void {

@@ -65,7 +65,8 @@ Napi::Function DeviceObject::define(Napi::Env env) {
       {InstanceAccessor<&DeviceObject::backend>("backend"), InstanceAccessor<&DeviceObject::threads>("threads"),
        InstanceMethod<&DeviceObject::load_generator>("loadGenerator"),
        InstanceMethod<&DeviceObject::load_tokenizer>("loadTokenizer"),
-       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), disposer()});
+       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), InstanceAccessor<&DeviceObject::memory>("memory"),
+       InstanceMethod<&DeviceObject::stop>("stop"), disposer()});
 }
 
 Napi::Value DeviceObject::backend(const Napi::CallbackInfo& info) {
@@ -97,6 +98,12 @@ Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
         });
   });
 }
+
+Napi::Value DeviceObject::memory(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(value(info.Env())->backend->own_memory()));
+}
+
+void DeviceObject::stop(const Napi::CallbackInfo& info) { value(info.Env())->backend->stop(); }
 
 Napi::Value DeviceObject::measure_peak(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -63,6 +63,8 @@ class Buffer {
 class Linear {
  public:
   virtual ~Linear() = default;
+  /// Device memory that it takes.
+  virtual size_t bytes() const = 0;
 };
 
 /// The size of the attention heads that a linear layer makes, or reads, one after the other; 0 where that side is
@@ -75,6 +77,8 @@ struct HeadDims {
 class Table {
  public:
   virtual ~Table() = default;
+  /// Device memory that it takes.
+  virtual size_t bytes() const = 0;
 };
 
 /// Keys and values of every layer, head and position of a batch.

@@ -20,8 +20,8 @@ class WeightSource {
   virtual HostMatrix get(const std::string& name, int rows, int columns) = 0;
 };
 
-/// Tensors of a checkpoint's files, by name. Each is read when it is asked for: one at a time is in memory. `name`.weight
-/// as i8 has its scales in the tensor `name`.scale.
+/// Tensors of a checkpoint's files, by name. Each is read when it is asked for: one at a time is in memory.
+/// `name`.weight as i8 has its scales in the tensor `name`.scale.
 class FileWeights : public WeightSource {
  public:
   struct Tensor {
