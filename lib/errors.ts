@@ -10,6 +10,7 @@ export const errorCodes = [
   'ERR_DISPOSED',
   'ERR_INTERNAL',
   'ERR_MEDIA',
+  'ERR_NUMERIC',
   'ERR_OUT_OF_MEMORY',
   'ERR_STATE',
   'ERR_THREAD',

@@ -32,6 +32,7 @@ export type {
   ResultOptions,
 } from './runtime/generation.js';
 export { type LoadOptions, type LoadProgress, load } from './runtime/load.js';
+export type { MemoryNeeds } from './runtime/memory.js';
 export type { Metrics } from './runtime/metrics.js';
 export type { ForwardOptions, Model } from './runtime/model.js';
 export type { Prediction, PredictionResult, PredictOptions } from './runtime/prediction.js';

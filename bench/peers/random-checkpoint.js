@@ -53,8 +53,15 @@ function filled({ name, shape }) {
 function write(folder, entries) {
   const tensors = entries.map(filled);
   const source = { path: folder, group: new Map() };
-  const file = join(folder, 'model.safetensors');
-  return writeModel(file, source, tensors, 'f32', new Scratch(tensors), () => {});
+  return writeModel(
+    folder,
+    source,
+    tensors,
+    () => 'f32',
+    new Scratch(tensors),
+    5e9,
+    () => {},
+  );
 }
 
 /** @param {string} folder */

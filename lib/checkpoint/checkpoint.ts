@@ -1,5 +1,6 @@
 /** Reads a checkpoint folder (docs/checkpoints.md) and checks that it holds what its config promises, and no more. */
 
+import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import {
@@ -14,6 +15,7 @@ import { readJson } from './json.js';
 import { type FileTensors, readSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
 import { checkTensors, type ListedTensor, type TensorListing } from './schema.js';
+import { indexEnding, mergeShards } from './shards.js';
 
 export interface Checkpoint {
   readonly folder: string;
@@ -27,9 +29,9 @@ const longestConfig = 2 ** 21;
 const longestSchedules = 2 ** 18;
 
 /** Undefined where there is no such file. */
-async function readJsonIfAny(file: string, most: number, signal?: AbortSignal): Promise<unknown> {
+async function ifAny<T>(read: Promise<T>): Promise<T | undefined> {
   try {
-    return await readJson(file, most, signal);
+    return await read;
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (cause?.code === 'ENOENT') return undefined;
@@ -37,18 +39,43 @@ async function readJsonIfAny(file: string, most: number, signal?: AbortSignal): 
   }
 }
 
+function readJsonIfAny(file: string, most: number, signal?: AbortSignal): Promise<unknown> {
+  return ifAny(readJson(file, most, signal));
+}
+
+/** Of model.safetensors or, where there is none, of the files that model.safetensors.index.json names. */
 async function readTensors(
-  file: string,
+  folder: string,
   expected: readonly ListedTensor[],
   signal: AbortSignal | undefined,
 ): Promise<FileTensors> {
-  const disk = await DiskFile.open(file);
-  try {
-    const tensors = await readSafetensors(disk, expected, signal);
+  const read = async (name: string) => {
+    signal?.throwIfAborted();
+    const disk = await DiskFile.open(join(folder, name));
+    try {
+      return { disk, tensors: await readSafetensors(disk, expected) };
+    } finally {
+      await disk.close();
+    }
+  };
+  const file = join(folder, 'model.safetensors');
+  const indexFile = join(folder, `model${indexEnding}`);
+  const index = existsSync(file) ? undefined : await ifAny(DiskFile.open(indexFile));
+  if (index === undefined) {
+    const { tensors } = await read('model.safetensors');
     checkTensors(file, tensors, expected);
     return tensors;
+  }
+  try {
+    const merged = await mergeShards(index, async (shard) => {
+      const { disk, tensors } = await read(shard);
+      return { disk, tensors: Object.entries(tensors) };
+    });
+    const tensors = Object.assign(Object.create(null), Object.fromEntries(merged));
+    checkTensors(indexFile, tensors, expected);
+    return tensors;
   } finally {
-    await disk.close();
+    await index.close();
   }
 }
 
@@ -90,22 +117,21 @@ export async function readCheckpoint(
   signal?: AbortSignal,
 ): Promise<Checkpoint> {
   const config = await readConfig(folder, signal);
-  const file = join(folder, 'model.safetensors');
-  const tensors = await readTensors(file, listing.generator(config), signal);
+  const tensors = await readTensors(folder, listing.generator(config), signal);
 
   const tokenizerConfigFile = join(folder, 'tokenizer', 'config.json');
   const json = await readJsonIfAny(tokenizerConfigFile, longestConfig, signal);
   if (json === undefined) return { folder, config, tensors };
   const tokenizer = parseTokenizerConfig(tokenizerConfigFile, json);
   checkPair(tokenizerConfigFile, config, tokenizer);
-  const tokenizerFile = join(folder, 'tokenizer', 'model.safetensors');
+  const listed = listing.tokenizer(tokenizer);
   return {
     folder,
     config,
     tensors,
     tokenizer: {
       config: tokenizer,
-      tensors: await readTensors(tokenizerFile, listing.tokenizer(tokenizer), signal),
+      tensors: await readTensors(join(folder, 'tokenizer'), listed, signal),
     },
   };
 }

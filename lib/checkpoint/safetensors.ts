@@ -31,11 +31,13 @@ export function elementSize(dtype: Dtype): number {
   return elementSizes[dtype];
 }
 
-/** A tensor of a file: its dtype there, and a view of its bytes. */
+/** A tensor of a file: its dtype there, and where its bytes are. */
 export interface FileTensor {
   readonly dtype: (typeof weightDtypes)[number];
   readonly shape: readonly number[];
-  readonly data: Uint8Array;
+  readonly path: string;
+  /** Of its first byte in the file. */
+  readonly position: number;
 }
 
 export type FileTensors = Readonly<Record<string, FileTensor>>;
@@ -156,34 +158,29 @@ export function parseHeader<D extends Dtype>(
   return tensors;
 }
 
-/** A view of every tensor in `bytes`, nothing copied. `file` is for messages. */
-export function parseSafetensors(file: string, bytes: Uint8Array): FileTensors {
-  const start = 8 + headerLength(file, bytes, bytes.byteLength);
-  const data = bytes.subarray(start);
-  const header = parseHeader(file, bytes.subarray(8, start), data.byteLength, weightDtypes);
-  const tensors: Record<string, FileTensor> = Object.create(null);
-  for (const { name, dtype, shape, begin, end } of header) {
-    tensors[name] = { dtype, shape, data: data.subarray(begin, end) };
-  }
-  return tensors;
-}
-
 /**
- * The tensors of a file that is to hold those of these names and shapes: how large it and its header may be follows from
- * them, so that nothing larger is read.
+ * Where the tensors of a file are that is to hold some of these names and shapes: how large it and its header may be
+ * follows from them, so that nothing larger is read.
  */
 export async function readSafetensors(
   disk: DiskFile,
   expected: readonly { readonly name: string; readonly shape: readonly number[] }[],
-  signal: AbortSignal | undefined,
 ): Promise<FileTensors> {
   let [longest, values] = [longestMetadata, 0];
   for (const { name, shape } of expected) {
     longest += name.length + longestEntry;
     values += shape.reduce((product, extent) => product * extent, 1);
   }
-  const start = await disk.read(0, Math.min(disk.size, 512));
-  headerLength(disk.path, start, disk.size, longest);
+  const beginning = await disk.read(0, Math.min(disk.size, 512));
+  const length = headerLength(disk.path, beginning, disk.size, longest);
   const most = 8 + longest + values * elementSizes.F32;
-  return parseSafetensors(disk.path, await disk.readAll(most, signal));
+  if (disk.size > most) disk.refuse(`expected at most ${most} bytes but it has ${disk.size}`);
+  const start = 8 + length;
+  const header = await disk.read(8, length);
+  const tensors: Record<string, FileTensor> = Object.create(null);
+  for (const tensor of parseHeader(disk.path, header, disk.size - start, weightDtypes)) {
+    const { name, dtype, shape, begin } = tensor;
+    tensors[name] = { dtype, shape, path: disk.path, position: start + begin };
+  }
+  return tensors;
 }

@@ -46,6 +46,9 @@ const optionNames = [
   'onProgress',
 ] as const satisfies readonly (keyof ConvertOptions)[];
 
+/** As Hugging Face splits. */
+const mostFileBytes = 5e9;
+
 function checkPath(name: string, value: unknown): string {
   if (typeof value !== 'string') throw wrongType(name, 'a path', value);
   if (value === '') throw wrongValue(name, 'a path', value);
@@ -74,6 +77,7 @@ export async function convert(path: string, given: ConvertOptions): Promise<Conv
       weights: oneOf('weights', options.weights ?? 'f32', weightFormats),
       heads,
       version: packageVersion(),
+      mostFileBytes,
       signal,
       onProgress: (done, total) => onProgress?.({ done, total }),
     },

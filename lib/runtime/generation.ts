@@ -15,6 +15,7 @@ import type { Batcher } from './batching.js';
 import { Group, type GroupEngine, type Work, type WorkStep } from './group.js';
 import { type CountedRequest, Counters, type RequestOutcome } from './metrics.js';
 import type { NativeSessionOptions, NativeState } from './native.js';
+import { checkFaults } from './numeric.js';
 import { previewOf } from './preview.js';
 import type { Batch, Label, Request } from './request.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
@@ -413,9 +414,12 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   /** Counts a step, and writes what it revealed to the ids of all samples. */
-  #take({ batch, parts, state }: Ran): void {
+  #take({ batch, plan, parts, state }: Ran): void {
     this.#count(parts);
-    if (state !== undefined) this.#write(this.#request.batches[batch]!.samples, state);
+    if (state === undefined) return;
+    const { samples } = this.#request.batches[batch]!;
+    checkFaults(this.#engine.config.name, plan, samples, state);
+    this.#write(samples, state);
   }
 
   #write(samples: Batch['samples'], { ids, masked }: NativeState): void {

@@ -27,7 +27,7 @@ export interface WorkStep {
   readonly step: StepPlan;
   /** FLOPs that were launched: of several works each has the share that the plans say. */
   readonly parts: FlopsByPart;
-  /** Of the work's own samples; at the last step and where the work is observed. */
+  /** Of the work's own samples; at the last step, and at others where somebody needs it. */
   readonly state: NativeState | undefined;
 }
 
@@ -169,29 +169,30 @@ export class Group {
     const planned = works.map(({ plan }) => plan.steps[index]!);
     const last = index === works[0]!.plan.steps.length - 1;
     const read = last || this.#gone.size > 0 || works.some(({ observed }) => observed);
-    const {
-      flops: launched,
-      ids,
-      masked,
-    } = await this.#session.step(this.#stepOptions(planned, read));
+    const stepOptions = this.#stepOptions(planned, read);
+    const { flops: launched, ...tokens } = await this.#session.step(stepOptions);
     ++this.#next;
     const seconds = (performance.now() - started) / 1000;
     this.#engine.counters?.step(planned[0]!.width.name, launched, seconds);
-    const state = read ? ({ ids, masked } as NativeState) : undefined;
+    const state = read ? (tokens as NativeState) : undefined;
     this.#state = state;
     const all = planned.map(({ parts }) => parts);
     const steps = new Map<Work, WorkStep>();
-    let first = 0;
+    let [first, sample] = [0, 0];
     works.forEach((work, i) => {
-      const end = first + work.session.ids.length;
       const step = planned[i]!;
-      const parts = works.length === 1 ? launched : shareOf(launched, step.parts, all);
-      const own = state && {
-        ids: state.ids.subarray(first, end),
-        masked: state.masked.subarray(first, end),
-      };
-      steps.set(work, { step, parts, state: last || work.observed ? own : undefined });
-      first = end;
+      const end = first + work.session.ids.length;
+      const endSample = sample + work.session.classIds.length;
+      steps.set(work, {
+        step,
+        parts: works.length === 1 ? launched : shareOf(launched, step.parts, all),
+        state: state && {
+          ids: state.ids.subarray(first, end),
+          masked: state.masked.subarray(first, end),
+          faults: state.faults.subarray(sample, endSample),
+        },
+      });
+      [first, sample] = [end, endSample];
     });
     return steps;
   }

@@ -13,13 +13,14 @@ import {
   openDevices,
   samplesThatFill,
 } from './device.js';
+import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { Model } from './model.js';
 import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 
-/** How far a load is: files are being read, weights are being placed on the device, all is ready. */
+/** How far a load is: files are being checked, weights are being read to the device, all is ready. */
 export interface LoadProgress {
   readonly status: 'reading' | 'placing' | 'ready';
 }
@@ -76,6 +77,10 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   const { devices, weights } = opened;
   const generators: NativeGenerator[] = [];
   const tokenizers: NativeTokenizer[] = [];
+  const stop = () => {
+    for (const device of devices) device.stop();
+  };
+  signal?.addEventListener('abort', stop, { once: true });
   try {
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
@@ -83,7 +88,8 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     onProgress?.({ status: 'placing' });
     const config = nativeGeneratorConfig(checkpoint.config);
     for (const device of devices) {
-      generators.push(await device.loadGenerator(config, checkpoint.tensors, weights));
+      const generator = await device.loadGenerator(config, checkpoint.tensors, weights);
+      generators.push(freeingWhenIdle(generator));
       signal?.throwIfAborted();
       if (checkpoint.tokenizer === undefined) continue;
       const { config: own, tensors } = checkpoint.tokenizer;
@@ -99,6 +105,9 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     return new Model(opened, checkpoint.config, generator, tokenizer, sharing);
   } catch (error) {
     for (const loaded of [...generators, ...tokenizers, ...devices]) loaded.dispose();
+    signal?.throwIfAborted(); // instead of what stopping the devices made of it
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }

@@ -6,12 +6,22 @@ import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
+
 import { Batcher, type Batching } from './batching.js';
 import { type OpenDevices, samplesThatFill } from './device.js';
 import { type Engine, Generation, GenerationResult } from './generation.js';
 import { OpenSessions } from './group.js';
+import {
+  checkMemory,
+  type MemoryNeeds,
+  type MemoryRequest,
+  type MemorySources,
+  memoryLimits,
+  memoryNeeds,
+} from './memory.js';
 import { Counters, type Metrics } from './metrics.js';
 import type { NativeCompute, NativeFormat, NativeGenerator } from './native.js';
+
 import {
   conditionOf,
   type Prediction,
@@ -24,6 +34,7 @@ import {
   generateRequest,
   type Label,
   labelIds,
+  type Request,
   readLabels,
   tokenIds,
 } from './request.js';
@@ -43,6 +54,11 @@ const forwardOptionNames = [
   'labels',
   'width',
 ] as const satisfies readonly (keyof ForwardOptions)[];
+
+function memoryRequest({ batches, labels, nullClassId }: Request): MemoryRequest {
+  const batch = batches.reduce((most, { samples }) => Math.max(most, samples.length), 0);
+  return { batch, guided: nullClassId >= 0, count: labels.length };
+}
 
 export class Model {
   readonly config: GeneratorConfig;
@@ -97,7 +113,18 @@ export class Model {
   generate(options: GenerateOptions = {}): Generation {
     const engine = this.#engine();
     const request = generateRequest(this.config, options, this.#usualBatchSize());
+    this.#checkMemory(request);
     return new Generation(engine, request, (outcome) => new GenerationResult(outcome));
+  }
+
+  /**
+   * The bytes that `generate` takes with these options; `generate` refuses what this machine, its container or the
+   * device cannot hold. @throws TypeError, RangeError like `generate`.
+   */
+  memory(options: GenerateOptions = {}): MemoryNeeds {
+    this.#engine();
+    const request = generateRequest(this.config, options, this.#usualBatchSize());
+    return memoryNeeds(this.#memorySources(), memoryRequest(request));
   }
 
   /**
@@ -113,6 +140,7 @@ export class Model {
       options,
       this.#usualBatchSize(),
     );
+    this.#checkMemory(request);
     return new Generation(
       engine,
       request,
@@ -210,6 +238,21 @@ export class Model {
       throw new MagnetsError('ERR_UNSUPPORTED', `${this.config.name} has no tokenizer beside it`);
     }
     return tokenizer;
+  }
+
+  #memorySources(): MemorySources {
+    const tokenizer = this.#tokenizer;
+    return {
+      weights: this.#generator.bytes + (tokenizer?.bytes ?? 0),
+      sampleResult: this.tokenCount * Int32Array.BYTES_PER_ELEMENT + (tokenizer?.pixelBytes ?? 0),
+      sessionBytes: (samples, guided) => this.#generator.sessionBytes(samples, guided),
+      tokenizerBytes: (samples) => tokenizer?.detokenizeBytes(samples) ?? 0,
+    };
+  }
+
+  #checkMemory(request: Request): void {
+    const limits = memoryLimits(this.#devices.reduce((sum, { memory }) => sum + memory, 0));
+    checkMemory(this.#memorySources(), memoryRequest(request), limits);
   }
 
   #usualBatchSize(): number {

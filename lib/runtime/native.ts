@@ -12,7 +12,7 @@ import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
 
-/** Tensors by name, whose bytes are read in place while a load runs; or a seed: random weights of the config's shapes. */
+/** Where tensors are, by name: each is read when its turn comes; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
 
 export interface NativeBlockConfig {
@@ -85,6 +85,8 @@ export interface NativeState {
   ids: Int32Array;
   /** 1 where still masked. */
   masked: Uint8Array;
+  /** [samples] the step whose logits of a sample were first not finite, or -1: what was drawn since means nothing. */
+  faults: Int32Array;
 }
 
 export interface NativeStep extends Partial<NativeState> {
@@ -135,6 +137,12 @@ export interface NativeGenerator {
     heads: number,
     hidden: number,
   ): Promise<{ logits: Float32Array; flops: NativeFlops }>;
+  /** Device memory of the weights. */
+  readonly bytes: number;
+  /** Device memory that a session takes at most. */
+  sessionBytes(samples: number, guided: boolean): number;
+  /** Frees the memory that is kept for sessions to come, and what the system's allocator keeps. */
+  trim(): Promise<void>;
   dispose(): void;
 }
 
@@ -143,6 +151,10 @@ export interface NativeTokenizer {
   tokenize(pixels: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: number }>;
   /** tokens [count, N] -> pixels [count, frames, height, width, channels] in [0, 1] */
   detokenize(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: number }>;
+  /** Device memory of the weights. */
+  readonly bytes: number;
+  /** Device memory that detokenizing so many samples takes at most. */
+  detokenizeBytes(count: number): number;
   dispose(): void;
 }
 
@@ -175,6 +187,10 @@ export interface NativeDevice {
    * CUDA device a large matrix product.
    */
   measurePeak(): Promise<number>;
+  /** Bytes of the device's own memory; 0 of the CPU, which has the host's. */
+  readonly memory: number;
+  /** Ends everything that is being loaded or computed on this device, for good: it rejects with ERR_DISPOSED. */
+  stop(): void;
   dispose(): void;
 }
 

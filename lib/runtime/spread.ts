@@ -1,6 +1,7 @@
 /** Several devices as one: what is asked for goes to the device that has the least to do. */
 
-import type { NativeGenerator, NativeSession, NativeTokenizer } from './native.js';
+import { endingWith } from './ending.js';
+import type { NativeGenerator, NativeTokenizer } from './native.js';
 
 /** The same thing on each of several devices. */
 class Devices<T> {
@@ -11,16 +12,11 @@ class Devices<T> {
     this.#load = new Map(all.map((one) => [one, 0]));
   }
 
-  /** The first of those that have the least to do, and a function that says once that this has ended. */
+  /** The first of those that have the least to do, and a function that says that this has ended. */
   take(): { readonly one: T; readonly end: () => void } {
     const [[one, least]] = [...this.#load].sort((a, b) => a[1] - b[1]) as [[T, number]];
     this.#load.set(one, least + 1);
-    let ended = false;
-    const end = () => {
-      if (!ended) this.#load.set(one, this.#load.get(one)! - 1);
-      ended = true;
-    };
-    return { one, end };
+    return { one, end: () => this.#load.set(one, this.#load.get(one)! - 1) };
   }
 
   async use<R>(call: (one: T) => Promise<R>): Promise<R> {
@@ -33,17 +29,8 @@ class Devices<T> {
   }
 }
 
-/** A session that tells when it has ended. */
-function endingWith(session: NativeSession, end: () => void): NativeSession {
-  return {
-    step: (options) => session.step(options),
-    compute: (pass) => session.compute(pass),
-    reveal: (tokens) => session.reveal(tokens),
-    dispose: () => {
-      session.dispose();
-      end();
-    },
-  };
+function bytesOf(all: readonly { readonly bytes: number }[]): number {
+  return all.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Generators of one model as one: a session stays on the device that it was opened on. */
@@ -61,6 +48,13 @@ export function spreadGenerator(all: readonly NativeGenerator[]): NativeGenerato
       }
     },
     forward: (...pass) => devices.use((one) => one.forward(...pass)),
+    get bytes() {
+      return bytesOf(all);
+    },
+    sessionBytes: (samples, guided) => all[0]!.sessionBytes(samples, guided),
+    trim: async () => {
+      for (const one of all) await one.trim();
+    },
     dispose: () => {
       for (const one of all) one.dispose();
     },
@@ -74,6 +68,10 @@ export function spreadTokenizer(all: readonly NativeTokenizer[]): NativeTokenize
   return {
     tokenize: (pixels, count) => devices.use((one) => one.tokenize(pixels, count)),
     detokenize: (tokens, count) => devices.use((one) => one.detokenize(tokens, count)),
+    get bytes() {
+      return bytesOf(all);
+    },
+    detokenizeBytes: (count) => all[0]!.detokenizeBytes(count),
     dispose: () => {
       for (const one of all) one.dispose();
     },

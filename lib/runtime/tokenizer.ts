@@ -22,6 +22,8 @@ export class Tokenizer {
   readonly #batchSize: number;
   readonly #tokenCount: number;
   readonly #detokenizing: Detokenizing;
+  /** By number of samples. */
+  readonly #deviceBytes = new Map<number, number>();
 
   /** devices: how many calls run at the same time. */
   constructor(config: TokenizerConfig, native: NativeTokenizer, batchSize: number, devices = 1) {
@@ -79,6 +81,28 @@ export class Tokenizer {
     }
     const { pixels, flops } = await this.#detokenizing.run(data, signal);
     return { pixels: new Tensor('float32', pixels, [dims[0]!, ...this.pixelShape]), flops };
+  }
+
+  /** Bytes of the weights. */
+  get bytes(): number {
+    return this.#native.bytes;
+  }
+
+  /** Bytes that detokenizing so many samples takes besides its result: on the device, and of pixels on their way. */
+  detokenizeBytes(count: number): number {
+    const atOnce = Math.min(count, this.#batchSize);
+    if (atOnce === 0) return 0;
+    let device = this.#deviceBytes.get(atOnce);
+    if (device === undefined) {
+      device = this.#native.detokenizeBytes(atOnce);
+      this.#deviceBytes.set(atOnce, device);
+    }
+    return device + 2 * atOnce * this.pixelBytes;
+  }
+
+  /** Bytes of one sample's pixels. */
+  get pixelBytes(): number {
+    return product(this.pixelShape) * Float32Array.BYTES_PER_ELEMENT;
   }
 
   dispose(): void {

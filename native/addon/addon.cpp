@@ -61,6 +61,7 @@ Napi::Value open_device(Napi::Env env, const Open& open) {
     auto state = std::make_shared<DeviceState>();
     state->queue = JobQueue::create(env);  // first: a backend can do with fewer threads, a queue without one cannot
     state->backend = open();
+    state->queue->stop_at_end(state->backend);
     return DeviceObject::wrap(env, state, state);
   });
 }

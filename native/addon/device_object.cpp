@@ -9,22 +9,25 @@ namespace magnets::addon {
 
 namespace {
 
-/// The weights argument: tensors by name, or a seed.
+/// The weights argument: where tensors are, by name, or a seed.
 std::shared_ptr<WeightSource> to_weights(const Napi::Object& weights) {
   if (weights.Get("seed").IsNumber()) {
     return std::make_shared<RandomWeights>(weights.Get("seed").As<Napi::Number>().Int64Value());
   }
-  std::map<std::string, NamedWeights::Tensor> tensors;
+  std::map<std::string, FileWeights::Tensor> tensors;
   const Napi::Array names = weights.GetPropertyNames();
   for (uint32_t i = 0; i < names.Length(); ++i) {
     const std::string name = names.Get(i).ToString();
     const Napi::Object tensor = weights.Get(name).As<Napi::Object>();
-    const DType dtype = to_dtype(tensor.Get("dtype"));
-    const auto data = tensor.Get("data").As<Napi::Uint8Array>();
-    const size_t element = dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2;
-    tensors[name] = {data.Data(), dtype, data.ByteLength() / element};
+    const Napi::Array shape = tensor.Get("shape").As<Napi::Array>();
+    size_t size = 1;
+    for (uint32_t axis = 0; axis < shape.Length(); ++axis) size *= shape.Get(axis).ToNumber().Int64Value();
+    tensors[name] = {.path = tensor.Get("path").ToString(),
+                     .position = static_cast<uint64_t>(tensor.Get("position").ToNumber().Int64Value()),
+                     .dtype = to_dtype(tensor.Get("dtype")),
+                     .size = size};
   }
-  return std::make_shared<NamedWeights>(std::move(tensors));
+  return std::make_shared<FileWeights>(std::move(tensors));
 }
 
 std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const VitConfig& config,
@@ -42,15 +45,13 @@ std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend,
   return std::make_shared<const Titok>(backend, config, source, format);
 }
 
-/// A promise of `make`'s model, as an Object. The weights stay in memory until it is made.
+/// A promise of `make`'s model, as an Object.
 template <class Object, class Make>
 Napi::Value load(const Napi::CallbackInfo& info, const std::shared_ptr<DeviceState>& device, const Make& make) {
   const Napi::Env env = info.Env();
-  const Napi::Object weights = info[1].ToObject();
-  const auto source = to_weights(weights);
-  const auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(weights));
+  const auto source = to_weights(info[1].ToObject());
   const WeightFormat format = to_weight_format(info[2]);
-  return device->queue->submit(env, [device, make, source, kept, format]() -> Settle {
+  return device->queue->submit(env, [device, make, source, format]() -> Settle {
     auto model = make(device->backend, *source, format);
     return [device, model](Napi::Env env) { return Object::wrap(env, model, device); };
   });
@@ -64,7 +65,8 @@ Napi::Function DeviceObject::define(Napi::Env env) {
       {InstanceAccessor<&DeviceObject::backend>("backend"), InstanceAccessor<&DeviceObject::threads>("threads"),
        InstanceMethod<&DeviceObject::load_generator>("loadGenerator"),
        InstanceMethod<&DeviceObject::load_tokenizer>("loadTokenizer"),
-       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), disposer()});
+       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), InstanceAccessor<&DeviceObject::memory>("memory"),
+       InstanceMethod<&DeviceObject::stop>("stop"), disposer()});
 }
 
 Napi::Value DeviceObject::backend(const Napi::CallbackInfo& info) {
@@ -96,6 +98,12 @@ Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
         });
   });
 }
+
+Napi::Value DeviceObject::memory(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(value(info.Env())->backend->own_memory()));
+}
+
+void DeviceObject::stop(const Napi::CallbackInfo& info) { value(info.Env())->backend->stop(); }
 
 Napi::Value DeviceObject::measure_peak(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -11,15 +11,19 @@ std::shared_ptr<DeviceState> device_of_session(Napi::Env env, const std::shared_
   if (!device->backend->concurrent()) return device;
   auto own = std::make_shared<DeviceState>(*device);
   own->queue = JobQueue::create(env);
+  own->queue->stop_at_end(device->backend);
   return own;
 }
 
 }  // namespace
 
 Napi::Function GeneratorObject::define(Napi::Env env) {
-  return DefineClass(env, "NativeGenerator",
-                     {InstanceMethod<&GeneratorObject::open_session>("openSession"),
-                      InstanceMethod<&GeneratorObject::forward>("forward"), disposer()});
+  return DefineClass(
+      env, "NativeGenerator",
+      {InstanceMethod<&GeneratorObject::open_session>("openSession"),
+       InstanceMethod<&GeneratorObject::forward>("forward"), InstanceAccessor<&GeneratorObject::bytes>("bytes"),
+       InstanceMethod<&GeneratorObject::session_bytes>("sessionBytes"), InstanceMethod<&GeneratorObject::trim>("trim"),
+       disposer()});
 }
 
 Napi::Value GeneratorObject::open_session(const Napi::CallbackInfo& info) {
@@ -58,6 +62,28 @@ Napi::Value GeneratorObject::forward(const Napi::CallbackInfo& info) {
       object.Set("flops", to_object(env, result->flops));
       return object;
     };
+  });
+}
+
+Napi::Value GeneratorObject::bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(value(info.Env())->generator()->bytes()));
+}
+
+Napi::Value GeneratorObject::session_bytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    const int samples = info[0].ToNumber().Int32Value();
+    const size_t bytes = Session::bytes_of(value(env)->generator(), samples, info[1].ToBoolean());
+    return Napi::Number::New(env, static_cast<double>(bytes));
+  });
+}
+
+Napi::Value GeneratorObject::trim(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return queue(env).submit(env, [device = device(env), sessions = value(env)]() -> Settle {
+    sessions->drop_idle();
+    device->backend->trim();
+    return [](Napi::Env env) { return env.Undefined(); };
   });
 }
 

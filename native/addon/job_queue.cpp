@@ -3,8 +3,6 @@
 #include <new>
 #include <system_error>
 
-#include "../ops/types.h"
-
 namespace magnets::addon {
 
 Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message) {
@@ -54,6 +52,7 @@ JobQueue::~JobQueue() {
 
 void JobQueue::on_environment_end(void* self) {
   const std::shared_ptr<JobQueue> queue = static_cast<JobQueue*>(self)->shared_from_this();
+  if (const auto backend = queue->backend_.lock()) backend->stop();
   queue->close();
   queue->pending_.clear();
   queue->finished_.clear();

@@ -12,6 +12,8 @@
 #include <string>
 #include <thread>
 
+#include "../ops/backend.h"
+
 namespace magnets::addon {
 
 /// Makes the job's JavaScript value; runs on the JavaScript thread.
@@ -29,9 +31,12 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
   static std::shared_ptr<JobQueue> create(Napi::Env env);
   ~JobQueue();
 
+  /// The jobs of this queue compute on `backend`.
+  void stop_at_end(std::weak_ptr<Backend> backend) { backend_ = std::move(backend); }
+
   /// A promise of what `work` makes. A job and all that it holds is destroyed on the JavaScript thread. While jobs are
-  /// pending the process stays alive. When the environment ends (a worker is terminated), the running job is waited
-  /// for and the others are dropped.
+  /// pending the process stays alive. When the environment ends (a worker is terminated), the operation that runs is
+  /// waited for, its job ends and the others are dropped.
   Napi::Promise submit(Napi::Env env, Work work);
 
  private:
@@ -56,7 +61,8 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
   const napi_env env_;
   Wake wake_;
   bool closed_ = true;    // until it has a thread
-  size_t unsettled_ = 0;  // JavaScript thread only
+  size_t unsettled_ = 0;  // JavaScript thread only, like the next
+  std::weak_ptr<Backend> backend_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -18,6 +18,12 @@ struct DeviceState {
   std::shared_ptr<JobQueue> queue;
 };
 
+/// Memory of the host that V8 cannot see behind a value: it collects objects that nobody has disposed of sooner.
+inline size_t host_bytes(const Session& session) { return session.bytes(); }
+inline size_t host_bytes(const SessionPool& sessions) { return sessions.generator()->bytes(); }
+inline size_t host_bytes(const Codec& codec) { return codec.bytes(); }
+inline size_t host_bytes(const DeviceState&) { return 0; }
+
 /// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a
 /// job that still runs holds its own share.
 template <class Self, class T>
@@ -29,7 +35,9 @@ class Wrap : public Napi::ObjectWrap<Self> {
     }
     value_ = *info[0].As<Napi::External<std::shared_ptr<T>>>().Data();
     device_ = *info[1].As<Napi::External<std::shared_ptr<DeviceState>>>().Data();
+    if (device_->backend->own_memory() == 0) tell(info.Env(), static_cast<int64_t>(host_bytes(*value_)));
   }
+  ~Wrap() override { tell(this->Env(), -told_); }
 
   static Napi::Value wrap(Napi::Env env, std::shared_ptr<T> value, std::shared_ptr<DeviceState> device);
 
@@ -42,7 +50,8 @@ class Wrap : public Napi::ObjectWrap<Self> {
   }
 
  private:
-  void dispose(const Napi::CallbackInfo&) {
+  void dispose(const Napi::CallbackInfo& info) {
+    tell(info.Env(), -told_);
     value_.reset();
     device_.reset();
   }
@@ -53,8 +62,16 @@ class Wrap : public Napi::ObjectWrap<Self> {
     throw to_js_error(env, "ERR_DISPOSED", "this object has been disposed");
   }
 
+  /// Tells V8 of a change.
+  void tell(Napi::Env env, int64_t bytes) {
+    if (bytes == 0) return;
+    Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+    told_ += bytes;
+  }
+
   std::shared_ptr<T> value_;
   std::shared_ptr<DeviceState> device_;
+  int64_t told_ = 0;
 };
 
 class SessionObject : public Wrap<SessionObject, Session> {
@@ -76,6 +93,9 @@ class GeneratorObject : public Wrap<GeneratorObject, SessionPool> {
  private:
   Napi::Value open_session(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  Napi::Value session_bytes(const Napi::CallbackInfo& info);
+  Napi::Value trim(const Napi::CallbackInfo& info);
 };
 
 class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
@@ -86,6 +106,8 @@ class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
  private:
   Napi::Value tokenize(const Napi::CallbackInfo& info);
   Napi::Value detokenize(const Napi::CallbackInfo& info);
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  Napi::Value detokenize_bytes(const Napi::CallbackInfo& info);
 };
 
 class DeviceObject : public Wrap<DeviceObject, DeviceState> {
@@ -99,6 +121,8 @@ class DeviceObject : public Wrap<DeviceObject, DeviceState> {
   Napi::Value load_generator(const Napi::CallbackInfo& info);
   Napi::Value load_tokenizer(const Napi::CallbackInfo& info);
   Napi::Value measure_peak(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
+  void stop(const Napi::CallbackInfo& info);
 };
 
 /// The classes' constructors, of each environment (main thread or worker) its own.

@@ -12,11 +12,13 @@ Width to_width(const Napi::Object& object) { return {to_int(object, "heads"), to
 struct Tokens {
   std::vector<int32_t> ids;
   std::vector<uint8_t> masked;
+  std::vector<int32_t> faults;
 
-  static Tokens of(Session& session) { return {session.ids(), session.masked()}; }
+  static Tokens of(Session& session) { return {session.ids(), session.masked(), session.faults()}; }
   void set_on(Napi::Object& object) const {
     object.Set("ids", to_array(object.Env(), ids));
     object.Set("masked", to_array(object.Env(), masked));
+    object.Set("faults", to_array(object.Env(), faults));
   }
 };
 

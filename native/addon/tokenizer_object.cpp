@@ -21,9 +21,11 @@ Settle settle_with(const char* name, Result result) {
 }  // namespace
 
 Napi::Function TokenizerObject::define(Napi::Env env) {
-  return DefineClass(env, "NativeTokenizer",
-                     {InstanceMethod<&TokenizerObject::tokenize>("tokenize"),
-                      InstanceMethod<&TokenizerObject::detokenize>("detokenize"), disposer()});
+  return DefineClass(
+      env, "NativeTokenizer",
+      {InstanceMethod<&TokenizerObject::tokenize>("tokenize"),
+       InstanceMethod<&TokenizerObject::detokenize>("detokenize"), InstanceAccessor<&TokenizerObject::bytes>("bytes"),
+       InstanceMethod<&TokenizerObject::detokenize_bytes>("detokenizeBytes"), disposer()});
 }
 
 Napi::Value TokenizerObject::tokenize(const Napi::CallbackInfo& info) {
@@ -41,6 +43,18 @@ Napi::Value TokenizerObject::detokenize(const Napi::CallbackInfo& info) {
   const int count = info[1].ToNumber().Int32Value();
   return queue(env).submit(env, [codec = value(env), tokens, count]() -> Settle {
     return settle_with("pixels", codec->detokenize(tokens, count));
+  });
+}
+
+Napi::Value TokenizerObject::bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(value(info.Env())->bytes()));
+}
+
+Napi::Value TokenizerObject::detokenize_bytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    const size_t bytes = value(env)->detokenize_bytes(info[0].ToNumber().Int32Value());
+    return Napi::Number::New(env, static_cast<double>(bytes));
   });
 }
 

@@ -16,6 +16,9 @@ inline size_t activation_stride(int columns) {
 class CpuBuffer : public Buffer {
  public:
   CpuBuffer(ElementType type, int rows, int columns);
+  static size_t bytes_of(ElementType type, int rows, int columns) {
+    return rows * stride_of(type, columns) * size_of(type);
+  }
 
   int columns() const { return columns_; }
   size_t stride() const { return stride_; }  // elements
@@ -27,6 +30,11 @@ class CpuBuffer : public Buffer {
   }
 
  private:
+  static size_t size_of(ElementType type) { return type == ElementType::u8 ? 1 : 4; }
+  static size_t stride_of(ElementType type, int columns) {
+    return type == ElementType::activation ? activation_stride(columns) : columns;
+  }
+
   int columns_;
   size_t element_size_;
   size_t stride_;

@@ -17,7 +17,16 @@ class CpuBackend : public Backend {
   int threads() const override { return pool_->threads(); }
   bool concurrent() const override { return false; }  // its threads work for one at a time
   double measure_peak() override;
-  std::unique_ptr<Stream> stream() override { return std::make_unique<CpuStream>(kernels_, pool_); }
+  void trim() override { give_back_freed(); }
+  size_t buffer_bytes(ElementType type, int rows, int columns, int) const override {
+    return CpuBuffer::bytes_of(type, rows, columns);
+  }
+  size_t cache_bytes(int layers, int branches, int heads, int head_dim, int positions) const override {
+    return CpuKvCache::bytes_of(layers, branches, heads, head_dim, positions);
+  }
+  size_t scratch_bytes(int rows, int in, int inner) const override {
+    return sizeof(float) * rows * (activation_stride(in) + 2 * activation_stride(inner));
+  }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CpuBuffer>(type, rows, columns);
   }
@@ -32,6 +41,8 @@ class CpuBackend : public Backend {
   }
 
  private:
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<CpuStream>(kernels_, pool_); }
+
   const Kernels& kernels_;
   std::shared_ptr<ThreadPool> pool_;
 };

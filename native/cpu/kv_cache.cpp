@@ -6,8 +6,8 @@ CpuKvCache::CpuKvCache(int layers, int branches, int heads, int head_dim, int po
     : branches_(branches),
       heads_(heads),
       positions_(positions),
-      key_size_(static_cast<size_t>(panels_of(positions)) * kPanel * head_dim),
-      value_size_(static_cast<size_t>(panels_of(head_dim)) * kPanel * positions),
+      key_size_(key_size(head_dim, positions)),
+      value_size_(value_size(head_dim, positions)),
       // Zeroed: the padding of a panel is multiplied, though nobody reads the result.
       keys_(allocate_array<float>(static_cast<size_t>(layers) * branches * heads * key_size_, true)),
       values_(allocate_array<float>(static_cast<size_t>(layers) * branches * heads * value_size_, true)) {}

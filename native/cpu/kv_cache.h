@@ -11,6 +11,11 @@ class CpuKvCache : public KvCache {
  public:
   CpuKvCache(int layers, int branches, int heads, int head_dim, int positions);
 
+  static size_t bytes_of(int layers, int branches, int heads, int head_dim, int positions) {
+    return sizeof(float) * layers * branches * heads *
+           (key_size(head_dim, positions) + value_size(head_dim, positions));
+  }
+
   int positions() const { return positions_; }
   size_t value_panel() const { return static_cast<size_t>(positions_) * kPanel; }  // floats
   float* keys(int layer, int branch, int head) const { return keys_.get() + index(layer, branch, head) * key_size_; }
@@ -19,11 +24,18 @@ class CpuKvCache : public KvCache {
   }
 
  private:
+  // Floats of one head.
+  static size_t key_size(int head_dim, int positions) {
+    return static_cast<size_t>(panels_of(positions)) * kPanel * head_dim;
+  }
+  static size_t value_size(int head_dim, int positions) {
+    return static_cast<size_t>(panels_of(head_dim)) * kPanel * positions;
+  }
   size_t index(int layer, int branch, int head) const {
     return (static_cast<size_t>(layer) * branches_ + branch) * heads_ + head;
   }
   int branches_, heads_, positions_;
-  size_t key_size_, value_size_;  // floats of one head
+  size_t key_size_, value_size_;
   AlignedArray<float> keys_, values_;
 };
 

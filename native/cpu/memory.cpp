@@ -5,6 +5,9 @@
 #ifndef _WIN32
 #include <sys/mman.h>
 #endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace magnets::cpu {
 
@@ -28,6 +31,12 @@ void free_bytes(void* memory, size_t bytes) noexcept {
   }
 #endif
   ::operator delete (memory, std::align_val_t{kAlignment});
+}
+
+void give_back_freed() noexcept {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace magnets::cpu

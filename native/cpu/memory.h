@@ -17,6 +17,8 @@ constexpr size_t kAlignment = 64;
 /// when they are freed: the C library would keep pictures of up to 32 MB in a heap that shrinks at its end alone.
 void* allocate_bytes(size_t bytes) noexcept;
 void free_bytes(void* memory, size_t bytes) noexcept;
+/// Whatever the C library keeps of memory that was freed goes back to the system, where it can be asked to.
+void give_back_freed() noexcept;
 
 struct FreeBytes {
   size_t bytes = 0;
@@ -25,6 +27,12 @@ struct FreeBytes {
 
 template <class T>
 using AlignedArray = std::unique_ptr<T[], FreeBytes>;
+
+/// 0 where there is none.
+template <class T>
+size_t bytes_of(const AlignedArray<T>& array) {
+  return array != nullptr ? array.get_deleter().bytes : 0;
+}
 
 /// `size` elements, zeroed where asked. Throws ERR_OUT_OF_MEMORY.
 template <class T>

@@ -17,6 +17,7 @@ class PackedInt8 {
   const Int8Kernels& kernels() const { return kernels_; }
   const uint8_t* panel(int panel) const { return values_.get() + static_cast<size_t>(panel) * panel_size_; }
   const float* scales() const { return scales_.get(); }  // of whole panels
+  size_t bytes() const { return bytes_of(values_) + bytes_of(scales_); }
 
  private:
   const Int8Kernels& kernels_;

@@ -43,6 +43,10 @@ PackedLinear::PackedLinear(const HostMatrix& weight, const float* bias, WeightFo
   });
 }
 
+size_t PackedLinear::bytes() const {
+  return bytes_of(f32_) + bytes_of(bf16_) + bytes_of(bias_) + (int8_ != nullptr ? int8_->bytes() : 0);
+}
+
 float PackedLinear::weight(int out, int in) const {
   const size_t row = static_cast<size_t>(out / kPanel) * in_ + in;
   const int column = out % kPanel;

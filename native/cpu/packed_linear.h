@@ -35,6 +35,8 @@ class PackedLinear : public Linear {
   void tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a, size_t a_stride,
             bool accumulate, bool add_bias, float* c, size_t c_stride) const;
 
+  size_t bytes() const override;
+
   float weight(int out, int in) const;
 
   /// The weights where they are bytes, else null.

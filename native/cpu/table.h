@@ -11,6 +11,8 @@ class CpuTable : public Table {
   /// Throws as Backend::table says.
   CpuTable(const HostMatrix& entries, WeightFormat format, ThreadPool& pool);
 
+  size_t bytes() const override { return bytes_of(f32_) + bytes_of(bf16_); }
+
   /// y[:columns] += the first columns of an entry
   void add(int entry, int columns, float* y) const;
 

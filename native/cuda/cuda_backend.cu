@@ -31,7 +31,17 @@ class CudaBackend : public Backend {
   int threads() const override { return 1; }
   bool concurrent() const override { return true; }
   double measure_peak() override;
-  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, compute_); }
+  uint64_t own_memory() const override { return device_->total_memory(); }
+  void trim() override { device_->trim(); }
+  size_t buffer_bytes(ElementType type, int rows, int columns, int head_dim) const override {
+    return CudaBuffer::bytes_of(type, rows, columns, head_dim);
+  }
+  size_t cache_bytes(int layers, int branches, int heads, int head_dim, int positions) const override {
+    return 2 * layers * CudaKvCache::layer_bytes_of(branches, heads, head_dim, positions);
+  }
+  size_t scratch_bytes(int rows, int in, int) const override {
+    return CudaBuffer::bytes_of(ElementType::activation, rows, in, 0);  // of normalized rows
+  }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
@@ -56,6 +66,7 @@ class CudaBackend : public Backend {
   }
 
  private:
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(device_, compute_); }
   /// The format whose values are of the compute type: kernels multiply weights as they lie.
   WeightFormat own_format() const {
     return {compute_ == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};

@@ -36,6 +36,8 @@ Device::Device(int index, int multiprocessors) : index_(index) {
     throw Error("ERR_UNSUPPORTED",
                 "Expected memory pools for cuda:" + std::to_string(index) + " but received a device without them");
   }
+  size_t free = 0;
+  check(cudaMemGetInfo(&free, &total_memory_), "reading the device");
   // Memory that was freed stays with the process for the next session.
   cudaMemPool_t pool = nullptr;
   uint64_t keep = UINT64_MAX;
@@ -47,6 +49,10 @@ Device::Device(int index, int multiprocessors) : index_(index) {
 Device::~Device() {
   cudaSetDevice(index_);
   cudaStreamDestroy(stream_);
+  trim();
+}
+
+void Device::trim() noexcept {
   cudaMemPool_t pool = nullptr;
   if (cudaDeviceGetDefaultMemPool(&pool, index_) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
 }

@@ -36,11 +36,16 @@ class Device {
   void* allocate(size_t bytes);
   /// Nothing that runs may use it any more.
   void free(void* memory) noexcept;
+  /// Memory that was freed goes back from the pool.
+  void trim() noexcept;
+  /// Bytes of the device's memory.
+  size_t total_memory() const { return total_memory_; }
   /// Host memory to memory of this device; done on return. Thread-safe, and allowed while a stream records.
   void upload(const void* source, size_t bytes, void* target);
 
  private:
   int index_, multiprocessors_, capability_, block_shared_;
+  size_t total_memory_ = 0;
   cudaStream_t stream_ = nullptr;  // of allocations and of uploads that belong to no stream
   std::mutex mutex_;
 };
@@ -49,14 +54,16 @@ class Device {
 class DeviceMemory {
  public:
   DeviceMemory(std::shared_ptr<Device> device, size_t bytes)
-      : device_(std::move(device)), memory_(device_->allocate(bytes)) {}
+      : device_(std::move(device)), memory_(device_->allocate(bytes)), bytes_(bytes) {}
   ~DeviceMemory() { device_->free(memory_); }
   DeviceMemory(const DeviceMemory&) = delete;
   void* get() const { return memory_; }
+  size_t bytes() const { return bytes_; }
 
  private:
   std::shared_ptr<Device> device_;
   void* memory_;
+  size_t bytes_;
 };
 
 }  // namespace magnets::cuda

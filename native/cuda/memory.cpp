@@ -48,7 +48,12 @@ CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, 
       element_size_(size_of(type)),
       stride_(stride_of(spread(columns, head_dim), element_size_)),
       head_dim_(head_dim),
-      memory_(device, static_cast<size_t>(rows) * stride_ * element_size_) {}
+      memory_(device, bytes_of(type, rows, columns, head_dim)) {}
+
+size_t CudaBuffer::bytes_of(ElementType type, int rows, int columns, int head_dim) {
+  const size_t size = size_of(type);
+  return static_cast<size_t>(rows) * stride_of(spread(columns, head_dim), size) * size;
+}
 
 WeightMatrix::WeightMatrix(const std::shared_ptr<Device>& device, const HostMatrix& matrix, ComputeType type,
                            HeadDims heads)
@@ -79,7 +84,7 @@ CudaKvCache::CudaKvCache(const std::shared_ptr<Device>& device, int layers, int 
                          int positions)
     : heads_(heads),
       positions_(positions),
-      layer_bytes_(static_cast<size_t>(branches) * heads * positions * head_stride(head_dim) * 2),
+      layer_bytes_(layer_bytes_of(branches, heads, head_dim, positions)),
       keys_(device, layers * layer_bytes_),
       values_(device, layers * layer_bytes_) {}
 

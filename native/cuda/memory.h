@@ -32,6 +32,7 @@ class CudaBuffer : public Buffer {
  public:
   /// head_dim: of columns that are heads, else 0.
   CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns, int head_dim = 0);
+  static size_t bytes_of(ElementType type, int rows, int columns, int head_dim);
 
   ElementType type() const { return type_; }
   size_t element_size() const { return element_size_; }
@@ -58,6 +59,7 @@ class WeightMatrix {
   int rows() const { return rows_; }
   int stride() const { return stride_; }  // elements
   const void* get() const { return memory_.get(); }
+  size_t bytes() const { return memory_.bytes(); }
 
  private:
   int rows_, stride_;
@@ -70,6 +72,7 @@ class CudaLinear : public Linear {
   CudaLinear(const std::shared_ptr<Device>& device, const HostMatrix& weight, const float* bias, ComputeType type,
              HeadDims heads);
 
+  size_t bytes() const override { return weight_.bytes() + (bias_ != nullptr ? bias_->bytes() : 0); }
   const WeightMatrix& weight() const { return weight_; }
   /// Inputs that the first `in` take with the zeros between heads.
   int inputs(int in) const { return spread(in, heads_.in); }
@@ -86,6 +89,7 @@ class CudaTable : public Table {
   CudaTable(const std::shared_ptr<Device>& device, const HostMatrix& entries, ComputeType type)
       : entries_(device, entries, type) {}
 
+  size_t bytes() const override { return entries_.bytes(); }
   const WeightMatrix& entries() const { return entries_; }
 
  private:
@@ -96,6 +100,10 @@ class CudaTable : public Table {
 class CudaKvCache : public KvCache {
  public:
   CudaKvCache(const std::shared_ptr<Device>& device, int layers, int branches, int heads, int head_dim, int positions);
+  /// Of the keys, or of the values, of one layer.
+  static size_t layer_bytes_of(int branches, int heads, int head_dim, int positions) {
+    return static_cast<size_t>(branches) * heads * positions * head_stride(head_dim) * 2;
+  }
 
   int heads() const { return heads_; }
   int positions() const { return positions_; }

@@ -9,6 +9,7 @@ Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& co
     : backend_(std::move(backend)), config_(config) {
   DeviceLoader loader(*backend_, source, format);
   load(loader);
+  bytes_ = loader.bytes();
 }
 
 std::vector<TensorShape> Generator::tensors(const GeneratorConfig& config) {

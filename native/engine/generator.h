@@ -27,6 +27,8 @@ class Generator {
 
   const GeneratorConfig& config() const { return config_; }
   Backend& backend() const { return *backend_; }
+  /// Device memory of the weights.
+  size_t bytes() const { return bytes_; }
   const Transformer& transformer() const { return *transformer_; }
 
   /// With modulation: what the blocks read of the classes, rows [1, branches] of their table, for all passes.
@@ -45,6 +47,7 @@ class Generator {
   explicit Generator(const GeneratorConfig& config) : config_(config) {}
 
   std::shared_ptr<Backend> backend_;
+  size_t bytes_ = 0;
   GeneratorConfig config_;
   std::unique_ptr<Table> words_;       // [V, d]
   std::unique_ptr<Buffer> positions_;  // [S, d]

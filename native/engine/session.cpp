@@ -6,6 +6,8 @@
 #include <climits>
 #include <string>
 
+#include "measuring_backend.h"
+
 namespace magnets {
 
 namespace {
@@ -41,12 +43,26 @@ int checked_rows(int64_t branches, int64_t positions) {
 }  // namespace
 
 Session::Session(std::shared_ptr<const Generator> generator, int samples, bool guided)
+    : Session(generator, generator->backend(), samples, guided) {
+  bytes_ = bytes_of(generator_, samples, guided);
+}
+
+size_t Session::bytes_of(const std::shared_ptr<const Generator>& generator, int samples, bool guided) {
+  MeasuringBackend measuring(generator->backend());
+  Session session(generator, measuring, samples, guided);
+  const BlockConfig& block = generator->config().transformer.block;
+  const int rows = session.branches_ * generator->config().positions();
+  session.reserve_logits(rows);
+  return measuring.most() + measuring.scratch_bytes(rows, block.hidden_size, block.heads * block.head_dim);
+}
+
+Session::Session(std::shared_ptr<const Generator> generator, Backend& backend, int samples, bool guided)
     : generator_(std::move(generator)),
+      backend_(backend),
       samples_(samples),
       branches_(guided ? 2 * samples : samples),
       token_count_(generator_->config().token_count),
       sub_token_count_(generator_->config().sub_token_count()) {
-  Backend& backend = generator_->backend();
   const int positions = generator_->config().positions();
   const int rows = checked_rows(branches_, positions);
   const auto i32 = [&](int rows, int columns) { return backend.allocate(ElementType::i32, rows, columns); };
@@ -64,6 +80,7 @@ Session::Session(std::shared_ptr<const Generator> generator, int samples, bool g
   logits_offsets_buffer_ = i32(1, branches_ + 1);
   settings_ = i32(1, kSampleSettingsWords);
   masked_after_ = i32(1, samples_);
+  faults_ = i32(1, samples_);
   cache_ = generator_->transformer().cache(backend, branches_, positions);
   workspace_ = std::make_unique<Workspace>(backend, generator_->config().transformer, rows, branches_);
   stream_ = backend.stream();
@@ -127,6 +144,8 @@ void Session::start(const SessionOptions& options) {
     stream_->upload(first_ids.data(), 1, branches_, *first_ids_);
     stream_->upload(class_ids.data(), 1, branches_, *classes_);
     stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
+    const std::vector<int32_t> no_faults(samples_, kNoFault);
+    stream_->upload(no_faults.data(), 1, samples_, *faults_);
     masked_count_ = std::move(masked_count);
     revealed_count_.assign(samples_, 0);
     logits_offsets_.assign(1, 0);
@@ -194,12 +213,11 @@ StepShape Session::select(const Width& width, bool refresh, bool all_logits, con
 void Session::reserve_logits(int rows) {
   if (rows <= logits_capacity_) return;
   const GeneratorConfig& config = generator_->config();
-  Backend& backend = generator_->backend();
   const int d = config.transformer.block.hidden_size;
   const bool dense = config.head == Head::dense;
-  LmHeadWorkspace larger{.gathered = backend.allocate(ElementType::activation, rows, d),
-                         .dense = dense ? backend.allocate(ElementType::activation, rows, d) : nullptr,
-                         .logits = backend.allocate(ElementType::f32, rows, config.logits_columns())};
+  LmHeadWorkspace larger{.gathered = backend_.allocate(ElementType::activation, rows, d),
+                         .dense = dense ? backend_.allocate(ElementType::activation, rows, d) : nullptr,
+                         .logits = backend_.allocate(ElementType::f32, rows, config.logits_columns())};
   stream_->synchronize();  // the ones before may be in use
   lm_head_ = std::move(larger);
   logits_capacity_ = rows;
@@ -251,7 +269,8 @@ void Session::sample_and_reveal(const StepShape& shape) {
                         .codebook_size = generator_->config().codebook_size,
                         .guided = guided(),
                         .tokens = *tokens_,
-                        .confidence = *confidence_});
+                        .confidence = *confidence_,
+                        .faults = *faults_});
   }
   stream_->run(Reveal{.tokens = *tokens_,
                       .confidence = *confidence_,
@@ -336,6 +355,12 @@ std::vector<uint8_t> Session::masked() {
   stream_->download(*state_, samples_, sub_token_count_, masked.data());
   for (uint8_t& state : masked) state = state == kMasked;
   return masked;
+}
+
+std::vector<int32_t> Session::faults() {
+  std::vector<int32_t> faults(samples_);
+  stream_->download(*faults_, 1, samples_, faults.data());
+  return faults;
 }
 
 std::vector<float> Session::logits() {

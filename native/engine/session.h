@@ -37,6 +37,8 @@ class Session {
  public:
   /// Memory for a batch; nothing can be computed before start. Throws ERR_OUT_OF_MEMORY where it cannot be had.
   Session(std::shared_ptr<const Generator> generator, int samples, bool guided);
+  /// Device memory of such a session at most: with logits of every row.
+  static size_t bytes_of(const std::shared_ptr<const Generator>& generator, int samples, bool guided);
   /// Throws ERR_INTERNAL where sizes or ids do not fit the generator: callers have checked them.
   Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
 
@@ -46,6 +48,7 @@ class Session {
 
   int samples() const { return samples_; }
   bool guided() const { return branches_ > samples_; }
+  size_t bytes() const { return bytes_; }
   /// False after an operation has failed half way: states and counts may disagree, and nothing more can be computed.
   bool usable() const { return usable_; }
 
@@ -63,11 +66,14 @@ class Session {
 
   std::vector<int32_t> ids();     // [samples, tokens]
   std::vector<uint8_t> masked();  // [samples, tokens]
-  std::vector<float> logits();    // [logits rows, columns] of the last compute or step
+  /// [samples] the `step` of the settings under which logits of a sample were first not finite, or kNoFault.
+  std::vector<int32_t> faults();
+  std::vector<float> logits();  // [logits rows, columns] of the last compute or step
   int logits_rows() const { return logits_offsets_.back(); }
   const Flops& flops() const { return stream_->flops(); }
 
  private:
+  Session(std::shared_ptr<const Generator> generator, Backend& backend, int samples, bool guided);
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
   StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after);
@@ -79,6 +85,8 @@ class Session {
   void usable_again_after(const Body& body);
 
   std::shared_ptr<const Generator> generator_;
+  Backend& backend_;
+  size_t bytes_ = 0;
   int samples_, branches_, token_count_;
   int sub_token_count_;  // of a sample
 
@@ -96,7 +104,7 @@ class Session {
   std::unique_ptr<Buffer> tokens_, confidence_;                         // [samples, tokens]: drawn in this step
   std::unique_ptr<Buffer> row_index_, logits_index_;                    // [1, branches * S]
   std::unique_ptr<Buffer> row_offsets_buffer_, logits_offsets_buffer_;  // [1, branches + 1]
-  std::unique_ptr<Buffer> settings_, masked_after_;                     // [1, words], [1, samples]
+  std::unique_ptr<Buffer> settings_, masked_after_, faults_;            // [1, words], [1, samples], [1, samples]
   LmHeadWorkspace lm_head_;
   int logits_capacity_ = 0;  // rows of lm_head_
   std::unique_ptr<KvCache> cache_;

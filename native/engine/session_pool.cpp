@@ -9,6 +9,8 @@ namespace {
 
 /// They hold memory: enough for a caller that alternates between two sizes, or runs two batches at once.
 constexpr size_t kMostIdle = 2;
+/// Of all of them. A batch that needs more computes so long that making its memory anew does not count.
+constexpr size_t kMostIdleBytes = size_t{256} << 20;
 
 bool is_out_of_memory(const std::exception& error) {
   const auto* coded = dynamic_cast<const Error*>(&error);
@@ -60,7 +62,13 @@ void SessionPool::keep(std::unique_ptr<Session> session) noexcept {
   }
   const std::lock_guard lock(mutex_);
   idle_.splice(idle_.begin(), own);
-  if (idle_.size() > kMostIdle) dropped.splice(dropped.begin(), idle_, std::prev(idle_.end()));
+  size_t bytes = 0;
+  auto kept = idle_.begin();
+  for (size_t count = 0; kept != idle_.end() && count < kMostIdle; ++kept, ++count) {
+    bytes += (*kept)->bytes();
+    if (bytes > kMostIdleBytes) break;
+  }
+  dropped.splice(dropped.begin(), idle_, kept, idle_.end());
 }
 
 void SessionPool::drop_idle() {

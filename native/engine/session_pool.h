@@ -1,4 +1,5 @@
-// Sessions that ended wait here for the next batch of their size: its memory is there, and what a device recorded.
+// Sessions that ended wait here for the next batch of their size: its memory is there, and what a device recorded. They
+// are few and small enough to be kept.
 #pragma once
 
 #include <list>
@@ -20,10 +21,12 @@ class SessionPool : public std::enable_shared_from_this<SessionPool> {
   /// Throws what Session does.
   std::shared_ptr<Session> open(const SessionOptions& options);
 
+  /// Frees the sessions that wait. Thread-safe.
+  void drop_idle();
+
  private:
   std::unique_ptr<Session> take(int samples, bool guided);
   void keep(std::unique_ptr<Session> session) noexcept;
-  void drop_idle();
 
   std::shared_ptr<const Generator> generator_;
   std::mutex mutex_;

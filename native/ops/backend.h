@@ -19,7 +19,28 @@ class Backend {
   virtual bool concurrent() const = 0;
   /// Measures the rate of multiply-adds that the device reaches at its best, in FLOP/s.
   virtual double measure_peak() = 0;
-  virtual std::unique_ptr<Stream> stream() = 0;
+  /// A stream that stops with this backend, which outlives it.
+  std::unique_ptr<Stream> stream() {
+    auto made = make_stream();
+    made->stop_when(stop_);
+    return made;
+  }
+  /// Ends what is being computed or loaded, all at once and for good: the operations that have begun are the last ones.
+  /// Thread-safe.
+  void stop() { stop_.stop(); }
+  const StopFlag& stop_flag() const { return stop_; }
+
+  /// Bytes of a memory of its own; 0 where the device uses that of the host.
+  virtual uint64_t own_memory() const { return 0; }
+  /// Gives memory that was freed back to the system.
+  virtual void trim() {}
+  /// Bytes that a buffer takes, its columns perhaps heads, and a K/V cache.
+  virtual size_t buffer_bytes(ElementType type, int rows, int columns, int head_dim = 0) const = 0;
+  virtual size_t cache_bytes(int layers, int branches, int heads, int head_dim, int positions) const = 0;
+  /// Bytes that a stream keeps beside its buffers to project `rows` rows of `in` columns to `inner` columns of queries,
+  /// keys and values under a norm: no operation of a block keeps more.
+  virtual size_t scratch_bytes(int rows, int in, int inner) const = 0;
+
   virtual std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) = 0;
   /// Activations [rows, heads * head_dim] that are attention heads: queries, and what attention mixes. A device may
   /// leave room between heads, there and in the layers that make and read them.
@@ -33,6 +54,11 @@ class Backend {
                                          HeadDims heads = {}) = 0;
   /// Throws like `linear`.
   virtual std::unique_ptr<Table> table(const HostMatrix& entries, WeightFormat format) = 0;
+
+ private:
+  virtual std::unique_ptr<Stream> make_stream() = 0;
+
+  StopFlag stop_;
 };
 
 /// A buffer that holds `values`, dense rows.

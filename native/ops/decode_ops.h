@@ -33,6 +33,7 @@ struct SampleSettings {
 constexpr int kSampleSettingsWords = sizeof(SampleSettings) / sizeof(int32_t);
 
 constexpr int32_t kAnyTurn = INT32_MAX;
+constexpr int32_t kNoFault = -1;
 
 /// Lists the rows that a step computes, and of them, as numbers into that list, those whose logits it needs.
 /// rows: with `refresh` every position of every branch, else those with a sub-token that is masked or revealed.
@@ -88,6 +89,9 @@ struct Sample {
   bool guided;
   Buffer& tokens;      // i32 [samples, tokens * sub_tokens]; what is not masked is left alone
   Buffer& confidence;  // f32 [samples, tokens * sub_tokens]; left alone where it is the turn
+  // i32 [1, samples]: the first step of a sample some of whose guided logits were not finite, kNoFault before. What is
+  // not finite counts as the least likely, so that something is drawn all the same.
+  Buffer& faults;
 };
 
 /// Revealed becomes known. All but masked_after[sample] of each sample's masked sub-tokens become revealed, highest

@@ -2,6 +2,7 @@
 // the device run them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <initializer_list>
 #include <vector>
@@ -11,9 +12,25 @@
 
 namespace magnets {
 
+/// Says that nothing more is wanted. It stays so. Thread-safe.
+class StopFlag {
+ public:
+  void stop() { stopped_ = true; }
+  /// Throws ERR_DISPOSED once it is so.
+  void check() const {
+    if (stopped_) throw Error("ERR_DISPOSED", "what was being computed was stopped");
+  }
+
+ private:
+  std::atomic<bool> stopped_{false};
+};
+
 class Stream {
  public:
   virtual ~Stream() = default;
+
+  /// Operations that have not begun when `flag` says stop throw; it outlives the stream.
+  void stop_when(const StopFlag& flag) { stop_ = &flag; }
 
   /// Summed from the arguments of what ran.
   const Flops& flops() const { return flops_; }
@@ -22,21 +39,24 @@ class Stream {
   void run(const Matmul& op) { count(part_, op); }
   void run(const ProjectQkv& op) { count(Part::projections, op); }
   void run(const Attention& op) { count(Part::attention, op); }
-  Input run(const Normalize& op) { return do_run(op); }
-  void run(const ModulatedNorm& op) { do_run(op); }
-  void run(const Gather& op) { do_run(op); }
-  void run(const Lookup& op) { do_run(op); }
-  void run(const ArgMax& op) { do_run(op); }
-  void run(const Softmax& op) { do_run(op); }
-  void run(const GroupStatistics& op) { do_run(op); }
-  void run(const Rescale& op) { do_run(op); }
+  Input run(const Normalize& op) {
+    check_stop();
+    return do_run(op);
+  }
+  void run(const ModulatedNorm& op) { begin(op); }
+  void run(const Gather& op) { begin(op); }
+  void run(const Lookup& op) { begin(op); }
+  void run(const ArgMax& op) { begin(op); }
+  void run(const Softmax& op) { begin(op); }
+  void run(const GroupStatistics& op) { begin(op); }
+  void run(const Rescale& op) { begin(op); }
   void run(const Convolution& op) { count(part_, op); }
-  void run(const MeanPool& op) { do_run(op); }
-  void run(const SelectRows& op) { do_run(op); }
-  void run(const Embed& op) { do_run(op); }
-  void run(const Sample& op) { do_run(op); }
-  void run(const Reveal& op) { do_run(op); }
-  void run(const RevealGiven& op) { do_run(op); }
+  void run(const MeanPool& op) { begin(op); }
+  void run(const SelectRows& op) { begin(op); }
+  void run(const Embed& op) { begin(op); }
+  void run(const Sample& op) { begin(op); }
+  void run(const Reveal& op) { begin(op); }
+  void run(const RevealGiven& op) { begin(op); }
 
   /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
   /// reads and writes must outlive it, so a stream goes before its buffers.
@@ -83,13 +103,22 @@ class Stream {
  private:
   friend class PartScope;
 
+  void check_stop() const {
+    if (stop_ != nullptr) stop_->check();
+  }
+  template <class Op>
+  void begin(const Op& op) {
+    check_stop();
+    do_run(op);
+  }
   template <class Op>
   void count(Part part, const Op& op) {
-    do_run(op);
+    begin(op);
     flops_[part] += flops_of(op);
   }
 
   Part part_ = Part::projections;
+  const StopFlag* stop_ = nullptr;
 };
 
 /// While it lives, matrix products of the stream count for `part`; outside of any they count for the projections.

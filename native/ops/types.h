@@ -26,6 +26,8 @@ class Error : public std::runtime_error {
 /// The type of a tensor's elements in a file. i8: with a scale for each row.
 enum class DType { f32, f16, bf16, i8 };
 
+constexpr size_t element_size(DType dtype) { return dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2; }
+
 /// How a device keeps weights. int8: whole multiples, -128 .. 127, of a scale that each output has for all its inputs,
 /// so that it holds for every prefix of them. Everybody but the device passes it on unread.
 struct WeightFormat {
@@ -61,6 +63,8 @@ class Buffer {
 class Linear {
  public:
   virtual ~Linear() = default;
+  /// Device memory that it takes.
+  virtual size_t bytes() const = 0;
 };
 
 /// The size of the attention heads that a linear layer makes, or reads, one after the other; 0 where that side is
@@ -73,6 +77,8 @@ struct HeadDims {
 class Table {
  public:
   virtual ~Table() = default;
+  /// Device memory that it takes.
+  virtual size_t bytes() const = 0;
 };
 
 /// Keys and values of every layer, head and position of a batch.

@@ -174,7 +174,13 @@ class RoundingBackend : public Backend {
   int threads() const override { return 1; }
   bool concurrent() const override { return false; }
   double measure_peak() override { return cpu_->measure_peak(); }
-  std::unique_ptr<Stream> stream() override { return std::make_unique<RoundingStream>(*cpu_, type_, f32_); }
+  size_t buffer_bytes(ElementType type, int rows, int columns, int head_dim) const override {
+    return cpu_->buffer_bytes(type, rows, columns, head_dim);
+  }
+  size_t cache_bytes(int layers, int branches, int heads, int head_dim, int positions) const override {
+    return cpu_->cache_bytes(layers, branches, heads, head_dim, positions);
+  }
+  size_t scratch_bytes(int rows, int in, int inner) const override { return cpu_->scratch_bytes(rows, in, inner); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     auto buffer = cpu_->allocate(type, rows, columns);
     f32_->erase(buffer.get());  // a buffer that is gone may have had this address
@@ -194,6 +200,7 @@ class RoundingBackend : public Backend {
   }
 
  private:
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<RoundingStream>(*cpu_, type_, f32_); }
   std::vector<float> rounded(const HostMatrix& matrix) const {
     std::vector<float> values;
     for (int row = 0; row < matrix.rows; ++row) {

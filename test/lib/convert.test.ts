@@ -8,10 +8,9 @@ import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { decode, round, unfit } from '../../lib/checkpoint/convert/numbers.js';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
-import { type FileTensor, parseSafetensors } from '../../lib/checkpoint/safetensors.js';
 import { convert } from '../../lib/index.js';
 import { engineTensors } from '../../lib/runtime/listing.js';
-import { publicFixture } from './fixtures.js';
+import { parseSafetensors, publicFixture } from './fixtures.js';
 import { magnets } from './magnets.js';
 import {
   type Pieces,
@@ -34,7 +33,7 @@ const files = {
   titokTokenizer: publicFixture('titok-tokenizer-tiny/model.safetensors'),
 };
 
-function floatsOf({ dtype, data }: FileTensor): Float32Array {
+function floatsOf({ dtype, data }: ReturnType<typeof parseSafetensors>[string]): Float32Array {
   if (dtype === 'I8') throw new TypeError('Expected a tensor of floats');
   const values = new Float32Array(data.byteLength / (dtype === 'F32' ? 4 : 2));
   decode(dtype, new Uint8Array(data), values);

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { headerLength, parseHeader } from '../../lib/checkpoint/safetensors.js';
 import { Tensor } from '../../lib/tensor.js';
 
 export const fixtureNames = ['post', 'pre', 'video', 'modulated', 'untied'] as const;
@@ -22,6 +23,20 @@ export function copyOf(name: FixtureName, t: { teardown(run: () => void): void }
   const change = (file: string, keys: object) =>
     write(file, { ...JSON.parse(readFileSync(join(folder, file), 'utf8')), ...keys });
   return { folder, write, change };
+}
+
+/** The tensors of a checkpoint's file, checked as `load` checks them. */
+export function parseSafetensors(file: string, bytes: Uint8Array) {
+  const start = 8 + headerLength(file, bytes, bytes.byteLength);
+  const data = bytes.subarray(start);
+  const dtypes = ['F32', 'F16', 'BF16', 'I8'] as const;
+  const tensors = parseHeader(file, bytes.subarray(8, start), data.byteLength, dtypes);
+  return Object.fromEntries(
+    tensors.map(({ name, begin, end, ...tensor }) => [
+      name,
+      { ...tensor, data: data.subarray(begin, end) },
+    ]),
+  );
 }
 
 /** What the public code of other projects answered (test/fixtures/public). */

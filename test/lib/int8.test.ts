@@ -4,10 +4,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { quantize } from '../../lib/checkpoint/convert/numbers.js';
-import { parseSafetensors } from '../../lib/checkpoint/safetensors.js';
 import { convert, info, load, Tensor } from '../../lib/index.js';
 import { engineTensors } from '../../lib/runtime/listing.js';
-import { copyOf, fixtureFolder, publicFixture, relativeError } from './fixtures.js';
+import {
+  copyOf,
+  fixtureFolder,
+  parseSafetensors,
+  publicFixture,
+  relativeError,
+} from './fixtures.js';
 import { temporaryFolder } from './public-files.js';
 
 /** A tensor as a test writes it. */
@@ -20,7 +25,7 @@ interface Written {
 const fileOf = (folder: string) => join(folder, 'model.safetensors');
 
 function read(folder: string): Record<string, Written> {
-  return { ...parseSafetensors(fileOf(folder), readFileSync(fileOf(folder))) };
+  return parseSafetensors(fileOf(folder), readFileSync(fileOf(folder)));
 }
 
 function write(folder: string, tensors: Readonly<Record<string, Written>>): void {

@@ -4,9 +4,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { parseSafetensors } from '../../lib/checkpoint/safetensors.js';
 import { load } from '../../lib/index.js';
-import { fixtureFolder } from './fixtures.js';
+import { fixtureFolder, parseSafetensors } from './fixtures.js';
 
 function file(header: unknown, dataBytes: number, length?: bigint): Uint8Array {
   const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));

@@ -88,6 +88,7 @@ struct Pass {
     settings = upload_new(backend, stream, ElementType::i32, 1, kSampleSettingsWords, bits);
     drawn = i32(kSamples, tokens);
     confidence = backend.allocate(ElementType::f32, kSamples, tokens);
+    faults = upload_new(backend, stream, ElementType::i32, 1, kSamples, std::vector<int32_t>(kSamples, kNoFault));
     masked_after = upload_new(backend, stream, ElementType::i32, 1, kSamples, masked_left);
     vectors = upload_new(backend, stream, ElementType::f32, kBranches, 2 * kColumns,
                          to_floats(random.matrix(kBranches, 2 * kColumns)));
@@ -203,7 +204,8 @@ struct Pass {
                       .codebook_size = codebook,
                       .guided = true,
                       .tokens = *drawn,
-                      .confidence = *confidence});
+                      .confidence = *confidence,
+                      .faults = *faults});
     stream.run(Reveal{.tokens = *drawn,
                       .confidence = *confidence,
                       .masked_after = *masked_after,
@@ -271,8 +273,8 @@ struct Pass {
   Random norm_random;
   RandomNorm norm;
   std::unique_ptr<Buffer> state, turns, ids, given, first_ids, row_offsets, logits_offsets, row_list, logits_list,
-      places, x, vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, masked_after,
-      largest, looked_up, picture, halved, scale_shift, painted;
+      places, x, vectors, q, mixed, mlp, gathered, logits, noise_keys, settings, drawn, confidence, faults,
+      masked_after, largest, looked_up, picture, halved, scale_shift, painted;
   std::unique_ptr<KvCache> cache;
 };
 

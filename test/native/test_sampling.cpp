@@ -26,6 +26,7 @@ void known_answers() {
 struct Drawn {
   std::vector<int32_t> tokens;
   std::vector<float> confidence;
+  std::vector<int32_t> faults;
 };
 
 struct Draw {
@@ -44,7 +45,8 @@ reference::SelectedRows rows_of(const std::vector<uint8_t>& state, int samples, 
 
 /// Draws for what is masked in `state`, whose logits are given row by row.
 Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<uint8_t>& state, int samples,
-           int tokens, const std::vector<int32_t>& numbers, uint64_t seed, const Draw& options) {
+           int tokens, const std::vector<int32_t>& numbers, uint64_t seed, const Draw& options,
+           int32_t fault_before = kNoFault) {
   auto stream = backend.stream();
   const int branches = options.guided ? 2 * samples : samples;
   const auto selected = rows_of(state, samples, tokens, options);
@@ -62,6 +64,7 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
   const size_t size = state.size();
   auto drawn = upload(ElementType::i32, samples, width, std::vector<int32_t>(size, -7));
   auto confidence = upload(ElementType::f32, samples, width, std::vector<float>(size, kGuard));
+  auto faults = upload(ElementType::i32, 1, samples, std::vector<int32_t>(samples, fault_before));
   std::vector<int32_t> noise = numbers;
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed));
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed >> 32));
@@ -86,8 +89,10 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
                      .codebook_size = options.codebook_size,
                      .guided = options.guided,
                      .tokens = *drawn,
-                     .confidence = *confidence});
-  Drawn result{std::vector<int32_t>(size), std::vector<float>(size)};
+                     .confidence = *confidence,
+                     .faults = *faults});
+  Drawn result{std::vector<int32_t>(size), std::vector<float>(size), std::vector<int32_t>(samples)};
+  stream->download(*faults, 1, samples, result.faults.data());
   stream->download(*drawn, samples, width, result.tokens.data());
   stream->download(*confidence, samples, width, result.confidence.data());
   return result;
@@ -112,6 +117,7 @@ void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed)
   }
   const std::vector<int32_t> numbers = {5, 0, 1000000};
   const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, numbers, seed, options);
+  check(drawn.faults == std::vector<int32_t>(kSamples, kNoFault), "finite logits are no fault");
 
   for (int i = 0; i < kSamples * kTokens * parts; ++i) {
     if (state[i] != kMasked) {
@@ -143,6 +149,42 @@ void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed)
     } else {
       const double confidence_bound = (1 + settings.choice_temperature) * bound;
       check_near(drawn.confidence[i], scores.confidence[token], confidence_bound, "confidence");
+    }
+  }
+}
+
+/// A logit of one sample that is not finite, anywhere among those that may be drawn, is reported with its step; nothing
+/// else is, nor is it forgotten.
+void reports_what_is_not_finite(Backend& backend) {
+  constexpr int kSamples = 3, kTokens = 5, kWrong = 1, kBefore = 2;
+  for (const int n : {7, 1025}) {
+    for (const bool guided : {false, true}) {
+      const Draw options{
+          .codebook_size = n,
+          .guided = guided,
+          .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 6}};
+      const std::vector<uint8_t> state(kSamples * kTokens, kMasked);
+      const int rows = kSamples * kTokens;
+      Random random(n);
+      const reference::Matrix sound = random.matrix(guided ? 2 * rows : rows, n + 1);
+      const auto faults = [&](const reference::Matrix& logits, int32_t before) {
+        return draw(backend, logits, state, kSamples, kTokens, {1, 2, 3}, 5, options, before).faults;
+      };
+      const std::vector<int32_t> none(kSamples, kNoFault);
+      std::vector<int32_t> expected = none;
+      expected[kWrong] = 6;
+      for (const auto& [value, column] :
+           {std::pair{double{NAN}, n - 1}, {double{INFINITY}, n / 2}, {-double{INFINITY}, 0}}) {
+        for (const int branch : {0, guided ? rows : 0}) {
+          reference::Matrix logits = sound;
+          logits.at(branch + kWrong * kTokens + 3, column) = value;
+          check(faults(logits, kNoFault) == expected, "the sample and the step of what is not finite");
+          if (column == 0) check(faults(logits, kBefore) == std::vector<int32_t>(kSamples, kBefore), "the first step stays");
+        }
+      }
+      reference::Matrix beside = sound;
+      beside.at(0, n) = NAN;
+      check(faults(beside, kNoFault) == none, "what cannot be drawn is no fault");
     }
   }
 }
@@ -289,6 +331,7 @@ int main() {
   known_answers();
   for (const auto& subject : subjects(Variety::none)) {
     auto backend = subject->open();
+    reports_what_is_not_finite(*backend);
     for (const int n : {1, 5, 64, subject->slow() ? 601 : 1021}) {
       const auto agrees = [&](bool guided, uint64_t seed, const SampleSettings& settings) {
         agrees_with_reference(*backend, {.codebook_size = n, .guided = guided, .settings = settings}, seed);

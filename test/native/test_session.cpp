@@ -742,7 +742,7 @@ void misuse_is_refused() {
   check(error_of([&] { Session(generator, 1 << 28, false); }).starts_with("ERR_OUT_OF_MEMORY"),
         "more rows than can be counted");
   check(error_of([&] { cpu::open_cpu(1, "abacus"); }).starts_with("ERR_UNSUPPORTED"), "an unknown instruction set");
-  NamedWeights none({});
+  FileWeights none({});
   check(error_of([&] {
           Generator(cpu::open_cpu(1, ""), config_of(4, 40, Style::post), none, kF32);
         }).starts_with("ERR_CHECKPOINT"),

@@ -30,6 +30,8 @@ export interface ConversionSettings {
   readonly weights: WeightFormat;
   readonly heads?: number;
   readonly version: string;
+  /** Weights of more bytes go into several files. */
+  readonly mostFileBytes: number;
   readonly signal?: AbortSignal;
   onProgress?(done: number, total: number): void;
 }
@@ -154,12 +156,12 @@ async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<st
   return digest.digest('hex');
 }
 
-/** Writes config.json and model.safetensors. */
+/** Writes config.json and the weights. */
 async function write(
   model: Model,
   folder: string,
   formatOf: FormatOf,
-  { signal }: ConversionSettings,
+  { signal, mostFileBytes }: ConversionSettings,
   scratch: Scratch,
   onStep: () => void,
 ): Promise<Part> {
@@ -167,9 +169,8 @@ async function write(
   const { origin, config, tensors, notes } = translation;
   await mkdir(folder, { recursive: true });
   await checkSame(model, scratch);
-  const file = join(folder, 'model.safetensors');
   const from = { path: source.path, group: model.group };
-  await writeModel(file, from, tensors, formatOf, scratch, onStep);
+  await writeModel(folder, from, tensors, formatOf, scratch, mostFileBytes, onStep);
   await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const files: { name: string; sha256: string }[] = [];
   for (const disk of source.files) {

@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { MagnetsError } from '../../errors.js';
 import { strangeContents } from '../contents.js';
 import { DiskFile } from '../disk-file.js';
+import { indexEnding } from '../shards.js';
 import { isFlax, openFlax } from './flax.js';
 import { isSafetensors, openSafetensors, openShards } from './shards.js';
 import type { Source } from './source.js';
 import { isLegacyTorch, isTorchArchive, openTorch } from './torch.js';
-
-const indexEnding = '.safetensors.index.json';
 
 /** The names that Hugging Face gives a model's weights, the best first. */
 const usualNames = [`model${indexEnding}`, 'model.safetensors', 'pytorch_model.bin'];

@@ -1,10 +1,9 @@
 /** Files of safetensors: one, or an index and its shards. */
 
 import { dirname, join } from 'node:path';
-import { cut } from '../../errors.js';
 import { DiskFile } from '../disk-file.js';
-import { parseJson } from '../json.js';
 import { type Dtype, headerLength, parseHeader } from '../safetensors.js';
+import { mergeShards } from '../shards.js';
 import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
 
 const dtypes = [
@@ -19,9 +18,6 @@ const dtypes = [
   'U8',
   'BOOL',
 ] as const satisfies readonly Dtype[];
-
-const longestIndex = 2 ** 22;
-const mostShards = 1000;
 
 async function readHeader(disk: DiskFile): Promise<Group> {
   const start = await disk.read(0, Math.min(8, disk.size));
@@ -46,41 +42,15 @@ export async function openSafetensors(disk: DiskFile): Promise<Source> {
   return { path: disk.path, format: 'safetensors', files: [disk], groups };
 }
 
-/** Which file has which tensor. */
-async function readIndex(disk: DiskFile): Promise<Map<string, string>> {
-  const json = parseJson(disk.path, 'JSON', await disk.readAll(longestIndex));
-  const map = (json as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== 'object' || map === null) return disk.refuse('expected a weight_map');
-  const entries = Object.entries(map);
-  for (const [name, shard] of entries) {
-    // A name with a folder in it could lead anywhere.
-    if (typeof shard !== 'string' || !/^[\w.-]+\.safetensors$/.test(shard)) {
-      disk.refuse(`${cut(name)}: expected the name of a .safetensors file beside it`);
-    }
-  }
-  return new Map(entries);
-}
-
 /** `index` is *.safetensors.index.json; its shards lie beside it. */
 export async function openShards(index: DiskFile): Promise<Source> {
   const files = [index];
   try {
-    const map = await readIndex(index);
-    const shards = [...new Set(map.values())];
-    if (shards.length > mostShards) index.refuse(`expected at most ${mostShards} shards`);
-    const tensors = new Map<string, SourceTensor>();
-    for (const shard of shards) {
+    const tensors = await mergeShards(index, async (shard) => {
       const disk = await DiskFile.open(join(dirname(index.path), shard));
       files.push(disk);
-      for (const [name, tensor] of await readHeader(disk)) {
-        if (map.get(name) !== shard) {
-          disk.refuse(`${cut(name)}: expected no tensor that the index has elsewhere`);
-        }
-        tensors.set(name, tensor);
-      }
-    }
-    const missing = [...map].find(([name]) => !tensors.has(name));
-    if (missing !== undefined) index.refuse(`${cut(missing[0])}: expected it in ${missing[1]}`);
+      return { disk, tensors: await readHeader(disk) };
+    });
     return { path: index.path, format: 'safetensors', files, groups: new Map([['', tensors]]) };
   } catch (error) {
     for (const file of files.slice(1)) await file.close();

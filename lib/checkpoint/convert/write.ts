@@ -1,8 +1,10 @@
-/** Writes model.safetensors tensor by tensor, each read, made and rounded only when its turn comes. */
+/** Writes model.safetensors, or shards and their index, tensor by tensor: each is read, made and rounded when its turn comes. */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { MagnetsError } from '../../errors.js';
 import { scaleOf, type TensorEntry } from '../schema.js';
+import { indexEnding } from '../shards.js';
 import { largestOf, quantize, round, unfit, type WeightFormat } from './numbers.js';
 import { allocate, elementCount, type Group, readTensor } from './source.js';
 import type { MadeTensor } from './translation.js';
@@ -16,18 +18,29 @@ export type FormatOf = (tensor: TensorEntry) => WeightFormat;
 /** As many values are rounded and written at once. */
 const blockValues = 2 ** 18;
 
+/** What is written of a tensor: its values, and with bytes their scales. */
+function written(tensor: MadeTensor, formatOf: FormatOf) {
+  const format = formatOf(tensor);
+  const values = { name: tensor.name, shape: tensor.shape, format };
+  return format === 'int8' ? [values, { ...scaleOf(tensor), format: 'f32' as const }] : [values];
+}
+
+function bytesOfTensor(tensor: MadeTensor, formatOf: FormatOf): number {
+  return written(tensor, formatOf).reduce(
+    (sum, { shape, format }) => sum + elementCount(shape) * bytesOf[format],
+    0,
+  );
+}
+
 function header(tensors: readonly MadeTensor[], formatOf: FormatOf): Uint8Array {
   let offset = 0;
-  const entry = ({ name, shape }: TensorEntry, format: WeightFormat) => {
-    const begin = offset;
-    offset += elementCount(shape) * bytesOf[format];
-    return [name, { dtype: dtypes[format], shape, data_offsets: [begin, offset] }];
-  };
-  const entries = tensors.flatMap((tensor) => {
-    const format = formatOf(tensor);
-    const values = entry(tensor, format);
-    return format === 'int8' ? [values, entry(scaleOf(tensor), 'f32')] : [values];
-  });
+  const entries = tensors
+    .flatMap((tensor) => written(tensor, formatOf))
+    .map(({ name, shape, format }) => {
+      const begin = offset;
+      offset += elementCount(shape) * bytesOf[format];
+      return [name, { dtype: dtypes[format], shape, data_offsets: [begin, offset] }];
+    });
   const text = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const length = Math.ceil(text.byteLength / 8) * 8;
   const bytes = Buffer.alloc(8 + length, ' ');
@@ -118,28 +131,70 @@ async function writeValues(
   }
 }
 
-/** @throws MagnetsError ERR_CHECKPOINT for a value that is not finite or that the format cannot hold. */
+/** Tensors in files of at most `most` bytes, but a larger one alone in its file. */
+function split(tensors: readonly MadeTensor[], formatOf: FormatOf, most: number): MadeTensor[][] {
+  const files: MadeTensor[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    const own = bytesOfTensor(tensor, formatOf);
+    if (bytes > 0 && bytes + own > most) {
+      files.push([]);
+      bytes = 0;
+    }
+    files.at(-1)!.push(tensor);
+    bytes += own;
+  }
+  return files;
+}
+
+function indexOf(files: readonly MadeTensor[][], names: readonly string[], formatOf: FormatOf) {
+  const total = files.flat().reduce((sum, tensor) => sum + bytesOfTensor(tensor, formatOf), 0);
+  const places = files.flatMap((tensors, i) =>
+    tensors
+      .flatMap((tensor) => written(tensor, formatOf))
+      .map(({ name }) => [name, names[i]] as const),
+  );
+  return { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
+}
+
+/**
+ * Writes model.safetensors or, where it would have more than `mostBytes`, files and an index of the names that Hugging
+ * Face gives them.
+ * @throws MagnetsError ERR_CHECKPOINT for a value that is not finite or that the format cannot hold.
+ */
 export async function writeModel(
-  file: string,
+  folder: string,
   { path, group }: { readonly path: string; readonly group: Group },
   tensors: readonly MadeTensor[],
   formatOf: FormatOf,
   scratch: Scratch,
+  mostBytes: number,
   onTensor: () => void,
 ): Promise<void> {
-  const handle = await open(file, 'wx');
+  const files = split(tensors, formatOf, mostBytes);
+  const number = (i: number) => String(i).padStart(5, '0');
+  const names =
+    files.length === 1
+      ? ['model.safetensors']
+      : files.map((_, i) => `model-${number(i + 1)}-of-${number(files.length)}.safetensors`);
   const rounded = new Uint16Array(blockValues);
-  try {
-    await write(handle, header(tensors, formatOf));
-    for (const tensor of tensors) {
-      const format = formatOf(tensor);
-      const values = await make(group, tensor, scratch);
-      check(path, tensor, format, values);
-      if (format === 'int8') await writeRows(handle, values, tensor.shape[0]!);
-      else await writeValues(handle, values, format, rounded);
-      onTensor();
+  for (const [i, own] of files.entries()) {
+    const handle = await open(join(folder, names[i]!), 'wx');
+    try {
+      await write(handle, header(own, formatOf));
+      for (const tensor of own) {
+        const format = formatOf(tensor);
+        const values = await make(group, tensor, scratch);
+        check(path, tensor, format, values);
+        if (format === 'int8') await writeRows(handle, values, tensor.shape[0]!);
+        else await writeValues(handle, values, format, rounded);
+        onTensor();
+      }
+    } finally {
+      await handle.close();
     }
-  } finally {
-    await handle.close();
   }
+  if (files.length === 1) return;
+  const index = JSON.stringify(indexOf(files, names, formatOf), null, 2);
+  await writeFile(join(folder, `model${indexEnding}`), `${index}\n`);
 }

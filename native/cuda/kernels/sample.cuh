@@ -26,6 +26,7 @@ struct SampleArguments {
   int* tokens;        // [samples, tokens * sub_tokens]
   float* confidence;  // [samples, tokens * sub_tokens]
   int tokens_stride, confidence_stride;
+  int* faults;  // [samples]
 };
 
 __device__ __forceinline__ float gumbel(uint32_t bits) { return -logf(-logf(to_uniform(bits))); }
@@ -36,16 +37,19 @@ __device__ __forceinline__ float confidence_of(Confidence kind, float logit, flo
   return kind == Confidence::probability ? expf(logit - log_sum) : logit - log_sum;
 }
 
-/// The candidate with the best score; and of all seen so far the largest logit and the sum of e^(logit - largest).
+/// The candidate with the best score; and of all seen so far the largest logit, the sum of e^(logit - largest), and
+/// whether some were not finite.
 struct Candidate {
   float score, logit;
   int token;
   float largest, sum;
+  int faulty;
 
   __device__ __forceinline__ void merge(const Candidate& other) {
     if (other.score > score || (other.score == score && other.token < token)) {
       score = other.score, logit = other.logit, token = other.token;
     }
+    faulty |= other.faulty;
     const float most = fmaxf(largest, other.largest);
     if (most == -INFINITY) return;
     sum = sum * expf(largest - most) + other.sum * expf(other.largest - most);
@@ -91,7 +95,7 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
         a.codebook_size, settings.top_k, [&](int i) { return order_of(logit(i)); }, shared.sums);
   }
 
-  Candidate best{-INFINITY, 0.0f, 0x7fffffff, -INFINITY, 0.0f};
+  Candidate best{-INFINITY, 0.0f, 0x7fffffff, -INFINITY, 0.0f, 0};
   for (int first = threadIdx.x * 4; first < a.codebook_size; first += kSampleThreads * 4) {
     const PhiloxBlock bits = settings.temperature > 0 ? noise(first / 4) : PhiloxBlock{};
 #pragma unroll
@@ -102,20 +106,22 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
       const float score = order_of(value) < least    ? -INFINITY
                           : settings.temperature > 0 ? value / settings.temperature + gumbel(bits[lane])
                                                      : value;
-      best.merge({score, value, token, value, 1.0f});
+      best.merge({score, value, token, value, 1.0f, fabsf(value) == INFINITY});
     }
   }
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) {
     best.merge({__shfl_xor_sync(~0u, best.score, lanes), __shfl_xor_sync(~0u, best.logit, lanes),
                 __shfl_xor_sync(~0u, best.token, lanes), __shfl_xor_sync(~0u, best.largest, lanes),
-                __shfl_xor_sync(~0u, best.sum, lanes)});
+                __shfl_xor_sync(~0u, best.sum, lanes), __shfl_xor_sync(~0u, best.faulty, lanes)});
   }
   if (threadIdx.x % 32 == 0) shared.best[threadIdx.x / 32] = best;
   __syncthreads();
   if (threadIdx.x != 0) return;
   for (int warp = 1; warp < kSampleWarps; ++warp) best.merge(shared.best[warp]);
 
+  // Blocks of a sample write the same number, or find that of an earlier step.
+  if (best.faulty != 0 && a.faults[sample] == kNoFault) a.faults[sample] = static_cast<int>(settings.step);
   a.tokens[static_cast<size_t>(sample) * a.tokens_stride + own] = part * a.codebook_size + best.token;
   if (settings.confidence == Confidence::turn) return;
   float confidence = confidence_of(settings.confidence, best.logit, best.largest + logf(best.sum));

@@ -28,6 +28,7 @@ void CudaStream::do_run(const Sample& op) {
       .confidence = cuda(op.confidence).as<float>(),
       .tokens_stride = cuda(op.tokens).stride(),
       .confidence_stride = cuda(op.confidence).stride(),
+      .faults = cuda(op.faults).as<int>(),
   };
   launch(sample_kernel, grid_of(conditional_rows * op.sub_tokens), kSampleThreads, sizeof(SampleShared), arguments);
 }

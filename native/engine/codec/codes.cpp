@@ -5,8 +5,6 @@
 #include <numeric>
 #include <string>
 
-#include "../../ops/types.h"
-
 namespace magnets {
 
 void check_size(size_t actual, int count, size_t size) {
@@ -21,6 +19,30 @@ void check_tokens(const std::vector<int32_t>& tokens, int count, int positions, 
   const bool valid =
       std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) { return token >= 0 && token < codebook_size; });
   if (!valid) throw Error("ERR_INTERNAL", "expected tokens below " + std::to_string(codebook_size));
+}
+
+void clamp_pixels(std::vector<float>& pixels, size_t size) {
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    if (!std::isfinite(pixels[i])) {
+      throw Error("ERR_NUMERIC", "expected finite pixels but some of sample " + std::to_string(i / size) +
+                                     " are not: numbers of the tokenizer overflow");
+    }
+    pixels[i] = std::clamp(pixels[i], 0.0f, 1.0f);
+  }
+}
+
+void check_latents(const std::vector<float>& latents, size_t columns) {
+  const auto wrong = std::find_if(latents.begin(), latents.end(), [](float value) { return !std::isfinite(value); });
+  if (wrong == latents.end()) return;
+  throw Error("ERR_NUMERIC", "expected finite latents but those of token " +
+                                 std::to_string((wrong - latents.begin()) / columns) +
+                                 " are not: numbers of the tokenizer overflow");
+}
+
+void check_latents(Stream& stream, const Buffer& latents, int rows, int columns) {
+  std::vector<float> values(static_cast<size_t>(rows) * columns);
+  stream.download(latents, rows, columns, values.data());
+  check_latents(values, columns);
 }
 
 std::vector<float> negative_half_norms(const std::vector<float>& codebook, int dim) {

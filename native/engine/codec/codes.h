@@ -5,12 +5,21 @@
 #include <cstdint>
 #include <vector>
 
+#include "../../ops/stream.h"
+
 namespace magnets {
 
 /// Throws ERR_INTERNAL unless there are `count` times `size` values.
 void check_size(size_t actual, int count, size_t size);
 /// Also unless all of them are codes.
 void check_tokens(const std::vector<int32_t>& tokens, int count, int positions, int codebook_size);
+
+/// Clamps pixels of samples of `size` to [0, 1]. Throws ERR_NUMERIC where one is not finite.
+void clamp_pixels(std::vector<float>& pixels, size_t size);
+
+/// Throws ERR_NUMERIC unless all of [rows, columns] are finite: what would be chosen by them means nothing.
+void check_latents(const std::vector<float>& latents, size_t columns);
+void check_latents(Stream& stream, const Buffer& latents, int rows, int columns);
 
 /// -|c|² / 2 of every code. The nearest code to z has the largest z · c - |c|² / 2, for |z - c|² is |z|² - 2 times
 /// that.

@@ -7,9 +7,10 @@
 namespace magnets {
 
 Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, WeightSource& source, WeightFormat format)
-    : backend_(std::move(backend)), config_(config) {
+    : Codec(std::move(backend)), config_(config) {
   DeviceLoader loader(*backend_, source, format);
   load(loader);
+  bytes_ = loader.bytes();
 }
 
 std::vector<TensorShape> Conv::tensors(const ConvConfig& config) {
@@ -66,7 +67,8 @@ void Conv::load_codes(Loader& loader) {
   code_inputs_ = loader.table(codebook, codes, channels);
 }
 
-std::unique_ptr<Buffer> Conv::encode(Canvas& canvas, const float* pixels, int samples, Stream& stream) const {
+std::unique_ptr<Buffer> Conv::encode(Backend& backend, Canvas& canvas, const float* pixels, int samples,
+                                     Stream& stream) const {
   std::vector<float> seen(pixels, pixels + samples * config_.levels.sample_size());
   if (config_.signed_pixels) {
     for (float& value : seen) value = 2 * value - 1;
@@ -84,7 +86,7 @@ std::unique_ptr<Buffer> Conv::encode(Canvas& canvas, const float* pixels, int sa
 
   const int rows = canvas.grid().rows(), last = config_.levels.channels_of(config_.levels.coarsest());
   const auto multiply = [&](const Linear& layer, const Buffer& x, int out, int in, ElementType type) {
-    auto y = backend_->allocate(type, rows, out);
+    auto y = backend.allocate(type, rows, out);
     stream.run(Matmul{.layer = layer, .out = out, .in = in, .x = {x}, .rows = rows, .y = *y});
     return y;
   };
@@ -100,41 +102,44 @@ std::unique_ptr<Buffer> Conv::encode(Canvas& canvas, const float* pixels, int sa
   return codes;
 }
 
-void Conv::quantize(const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const {
+void Conv::quantize(Backend& backend, const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const {
   const int dim = config_.codebook_dim, codes = config_.codebook_size;
   if (config_.quantizer == Quantizer::bits) {
     std::vector<float> values(static_cast<size_t>(rows) * dim);
     stream.download(latents, rows, dim, values.data());
+    check_latents(values, dim);
     for (int row = 0; row < rows; ++row) {
       tokens[row] = 0;
       for (int bit = 0; bit < dim; ++bit) tokens[row] |= (values[static_cast<size_t>(row) * dim + bit] > 0) << bit;
     }
     return;
   }
-  const auto scores = backend_->allocate(ElementType::f32, rows, codes);
-  const auto nearest = backend_->allocate(ElementType::i32, 1, rows);
+  const auto scores = backend.allocate(ElementType::f32, rows, codes);
+  const auto nearest = backend.allocate(ElementType::i32, 1, rows);
   stream.run(Matmul{.layer = *code_scores_, .out = codes, .in = dim, .x = {latents}, .rows = rows, .y = *scores});
   stream.run(ArgMax{.x = *scores, .rows = rows, .columns = codes, .index = *nearest});
+  check_latents(stream, latents, rows, dim);
   stream.download(*nearest, 1, rows, tokens);
 }
 
-Codec::Tokens Conv::tokenize(const std::vector<float>& pixels, int count) const {
+Codec::Tokens Conv::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.levels.sample_size());
   const int at_once = Canvas::samples_at_once(config_.levels, count), positions = config_.token_count();
   std::vector<int32_t> tokens(static_cast<size_t>(count) * positions);
-  const auto stream = backend_->stream();
-  Canvas canvas(*backend_, *stream, config_.levels, at_once);
+  const auto stream = backend.stream();
+  Canvas canvas(backend, *stream, config_.levels, at_once);
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first);
-    const auto latents = encode(canvas, &pixels[first * config_.levels.sample_size()], samples, *stream);
-    quantize(*latents, samples * positions, &tokens[static_cast<size_t>(first) * positions], *stream);
+    const auto latents = encode(backend, canvas, &pixels[first * config_.levels.sample_size()], samples, *stream);
+    quantize(backend, *latents, samples * positions, &tokens[static_cast<size_t>(first) * positions], *stream);
   }
   return {std::move(tokens), stream->flops().total()};
 }
 
-std::unique_ptr<Buffer> Conv::decode(Canvas& canvas, const int32_t* tokens, int samples, Stream& stream) const {
+std::unique_ptr<Buffer> Conv::decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,
+                                     Stream& stream) const {
   const Grid coarse = config_.levels.grid(samples, config_.levels.coarsest());
-  const auto ids = backend_->allocate(ElementType::i32, 1, coarse.rows());
+  const auto ids = backend.allocate(ElementType::i32, 1, coarse.rows());
   stream.upload(tokens, 1, coarse.rows(), *ids);
   stream.run(Lookup{.table = *code_inputs_,
                     .ids = *ids,
@@ -145,20 +150,20 @@ std::unique_ptr<Buffer> Conv::decode(Canvas& canvas, const int32_t* tokens, int 
   return decoder_->run(canvas);
 }
 
-Codec::Pixels Conv::detokenize(const std::vector<int32_t>& tokens, int count) const {
+Codec::Pixels Conv::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
   const int positions = config_.token_count();
   check_tokens(tokens, count, positions, config_.codebook_size);
   const int at_once = Canvas::samples_at_once(config_.levels, count);
   std::vector<float> pixels(count * config_.levels.sample_size());
-  const auto stream = backend_->stream();
-  Canvas canvas(*backend_, *stream, config_.levels, at_once);
+  const auto stream = backend.stream();
+  Canvas canvas(backend, *stream, config_.levels, at_once);
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first);
-    const auto decoded = decode(canvas, &tokens[static_cast<size_t>(first) * positions], samples, *stream);
+    const auto decoded = decode(backend, canvas, &tokens[static_cast<size_t>(first) * positions], samples, *stream);
     stream->download(*decoded, config_.levels.grid(samples, 0).rows(), config_.levels.channels,
                      &pixels[first * config_.levels.sample_size()]);
   }
-  for (float& value : pixels) value = std::clamp(value, 0.0f, 1.0f);
+  clamp_pixels(pixels, config_.levels.sample_size());
   return {std::move(pixels), stream->flops().total()};
 }
 

@@ -19,20 +19,23 @@ class Conv : public Codec {
   /// Every tensor of such a codec.
   static std::vector<TensorShape> tensors(const ConvConfig& config);
 
-  Tokens tokenize(const std::vector<float>& pixels, int count) const override;
-  Pixels detokenize(const std::vector<int32_t>& tokens, int count) const override;
+ protected:
+  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
+  int tokens_of_sample() const override { return config_.token_count(); }
 
  private:
-  explicit Conv(const ConvConfig& config) : config_(config) {}
+  explicit Conv(const ConvConfig& config) : Codec(nullptr), config_(config) {}
   void load(Loader& loader);
   void load_encoder(Loader& loader);
   void load_codes(Loader& loader);
 
-  std::unique_ptr<Buffer> encode(Canvas& canvas, const float* pixels, int samples, Stream& stream) const;
-  void quantize(const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const;
-  std::unique_ptr<Buffer> decode(Canvas& canvas, const int32_t* tokens, int samples, Stream& stream) const;
+  std::unique_ptr<Buffer> encode(Backend& backend, Canvas& canvas, const float* pixels, int samples,
+                                 Stream& stream) const;
+  void quantize(Backend& backend, const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const;
+  std::unique_ptr<Buffer> decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,
+                                 Stream& stream) const;
 
-  std::shared_ptr<Backend> backend_;
   ConvConfig config_;
   ConvLayer encoder_input_;
   std::vector<Stage> encoder_levels_;  // by level, like all of a level

@@ -11,7 +11,7 @@ namespace magnets {
 /// pixels [count, frames, height, width, channels] -> [count * N, P]
 std::vector<float> to_patches(const VitConfig& config, const float* pixels, int count);
 
-/// [count * N, P] -> pixels, clamped to [0, 1]
+/// [count * N, P] -> pixels
 void from_patches(const VitConfig& config, const std::vector<float>& patches, int count, float* pixels);
 
 }  // namespace magnets

@@ -44,9 +44,10 @@ void transpose_as_columns(std::vector<float>& latents, int count, int d) {
 }  // namespace
 
 Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, WeightSource& source, WeightFormat format)
-    : backend_(std::move(backend)), config_(config) {
+    : Codec(std::move(backend)), config_(config) {
   DeviceLoader loader(*backend_, source, format);
   load(loader);
+  bytes_ = loader.bytes();
 }
 
 std::vector<TensorShape> Titok::tensors(const TitokConfig& config) {
@@ -94,23 +95,23 @@ void Titok::load_mixture(Loader& loader) {
   mixture_ = loader.linear(columns, {}, channels, codes);
 }
 
-Codec::Tokens Titok::tokenize(const std::vector<float>& pixels, int count) const {
+Codec::Tokens Titok::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
   const VitConfig& vit = config_.vit;
   check_size(pixels.size(), count, vit.sample_size());
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
   const int d = vit.encoder.block.hidden_size, patch = vit.patch_size();
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(*backend_, vit.encoder, capacity, at_once);
-  const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
-  const auto embedded = backend_->allocate(ElementType::activation, capacity, d);
-  const auto found = backend_->allocate(ElementType::activation, at_once * latents, d);
-  const auto codes = backend_->allocate(ElementType::activation, at_once * latents, vit.codebook_dim);
-  const auto scores = backend_->allocate(ElementType::f32, at_once * latents, vit.codebook_size);
-  const auto nearest = backend_->allocate(ElementType::i32, 1, at_once * latents);
-  const auto latent_rows = rows_of_sequences(*backend_, at_once, positions, first_latent, latents);
-  const auto cache = encoder_->cache(*backend_, at_once, positions);
-  const AllRows all(*backend_, at_once, positions);
-  const auto stream = backend_->stream();
+  Workspace workspace(backend, vit.encoder, capacity, at_once);
+  const auto patches = backend.allocate(ElementType::activation, capacity, patch);
+  const auto embedded = backend.allocate(ElementType::activation, capacity, d);
+  const auto found = backend.allocate(ElementType::activation, at_once * latents, d);
+  const auto codes = backend.allocate(ElementType::activation, at_once * latents, vit.codebook_dim);
+  const auto scores = backend.allocate(ElementType::f32, at_once * latents, vit.codebook_size);
+  const auto nearest = backend.allocate(ElementType::i32, 1, at_once * latents);
+  const auto latent_rows = rows_of_sequences(backend, at_once, positions, first_latent, latents);
+  const auto cache = encoder_->cache(backend, at_once, positions);
+  const AllRows all(backend, at_once, positions);
+  const auto stream = backend.stream();
   std::vector<int32_t> tokens(static_cast<size_t>(count) * latents);
 
   for (int first = 0; first < count; first += at_once) {
@@ -150,21 +151,22 @@ Codec::Tokens Titok::tokenize(const std::vector<float>& pixels, int count) const
                        .rows = latent_count,
                        .y = *scores});
     stream->run(ArgMax{.x = *scores, .rows = latent_count, .columns = vit.codebook_size, .index = *nearest});
+    check_latents(*stream, *codes, latent_count, vit.codebook_dim);
     stream->download(*nearest, 1, latent_count, &tokens[static_cast<size_t>(first) * latents]);
   }
   return {std::move(tokens), stream->flops().total()};
 }
 
 /// Every patch's row chooses, by a softmax, what its place on the coarsest level is mixed of.
-std::unique_ptr<Buffer> Titok::decode(Input x, const Buffer& patches, int samples, Canvas& canvas,
+std::unique_ptr<Buffer> Titok::decode(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas,
                                       Stream& stream) const {
   const Grid coarse = config_.levels.grid(samples, config_.levels.coarsest());
   const int rows = coarse.rows(), d = config_.vit.decoder.block.hidden_size, hidden = kMixtureExpansion * d;
   const int codes = config_.pixel_codes, channels = config_.decoder.code_channels;
-  const auto gathered = backend_->allocate(ElementType::activation, rows, d);
-  const auto half_way = backend_->allocate(ElementType::activation, rows, hidden);
-  const auto scores = backend_->allocate(ElementType::f32, rows, codes);
-  const auto shares = backend_->allocate(ElementType::activation, rows, codes);
+  const auto gathered = backend.allocate(ElementType::activation, rows, d);
+  const auto half_way = backend.allocate(ElementType::activation, rows, hidden);
+  const auto scores = backend.allocate(ElementType::f32, rows, codes);
+  const auto shares = backend.allocate(ElementType::activation, rows, codes);
   stream.run(Gather{.x = x, .index = patches, .count = rows, .columns = d, .y = *gathered});
   stream.run(Matmul{.layer = *mixture_hidden_,
                     .out = hidden,
@@ -186,21 +188,21 @@ std::unique_ptr<Buffer> Titok::decode(Input x, const Buffer& patches, int sample
   return pixels_->run(canvas);
 }
 
-Codec::Pixels Titok::detokenize(const std::vector<int32_t>& tokens, int count) const {
+Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
   const VitConfig& vit = config_.vit;
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
   check_tokens(tokens, count, latents, vit.codebook_size);
   const int d = vit.decoder.block.hidden_size;
   const int at_once = Canvas::samples_at_once(config_.levels, std::min(count, sequences_at_once(positions)));
   const int capacity = at_once * positions;
-  Workspace workspace(*backend_, vit.decoder, capacity, at_once);
-  const auto ids = backend_->allocate(ElementType::i32, 1, capacity);
-  const auto embedded = backend_->allocate(ElementType::activation, capacity, d);
-  const auto patch_rows = rows_of_sequences(*backend_, at_once, positions, 1, vit.token_count());
-  const auto cache = decoder_->cache(*backend_, at_once, positions);
-  const AllRows all(*backend_, at_once, positions);
-  const auto stream = backend_->stream();
-  Canvas canvas(*backend_, *stream, config_.levels, at_once);
+  Workspace workspace(backend, vit.decoder, capacity, at_once);
+  const auto ids = backend.allocate(ElementType::i32, 1, capacity);
+  const auto embedded = backend.allocate(ElementType::activation, capacity, d);
+  const auto patch_rows = rows_of_sequences(backend, at_once, positions, 1, vit.token_count());
+  const auto cache = decoder_->cache(backend, at_once, positions);
+  const AllRows all(backend, at_once, positions);
+  const auto stream = backend.stream();
+  Canvas canvas(backend, *stream, config_.levels, at_once);
   std::vector<float> pixels(count * vit.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
@@ -226,10 +228,10 @@ Codec::Pixels Titok::detokenize(const std::vector<int32_t>& tokens, int count) c
                        .columns = d,
                        .y = *workspace.x});
     const Input decoded = decoder_->run(vit.decoder.block.full_width(), rows, *cache, workspace, *stream);
-    const auto made = decode(decoded, *patch_rows, sequences, canvas, *stream);
+    const auto made = decode(backend, decoded, *patch_rows, sequences, canvas, *stream);
     stream->download(*made, config_.levels.grid(sequences, 0).rows(), vit.channels, &pixels[first * vit.sample_size()]);
   }
-  for (float& value : pixels) value = std::clamp(value, 0.0f, 1.0f);
+  clamp_pixels(pixels, vit.sample_size());
   return {std::move(pixels), stream->flops().total()};
 }
 

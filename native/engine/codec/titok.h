@@ -20,16 +20,18 @@ class Titok : public Codec {
   /// Every tensor of such a codec.
   static std::vector<TensorShape> tensors(const TitokConfig& config);
 
-  Tokens tokenize(const std::vector<float>& pixels, int count) const override;
-  Pixels detokenize(const std::vector<int32_t>& tokens, int count) const override;
+ protected:
+  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
+  int tokens_of_sample() const override { return config_.latents; }
 
  private:
-  explicit Titok(const TitokConfig& config) : config_(config) {}
+  explicit Titok(const TitokConfig& config) : Codec(nullptr), config_(config) {}
   void load(Loader& loader);
   void load_mixture(Loader& loader);
-  std::unique_ptr<Buffer> decode(Input x, const Buffer& patches, int samples, Canvas& canvas, Stream& stream) const;
+  std::unique_ptr<Buffer> decode(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas,
+                                 Stream& stream) const;
 
-  std::shared_ptr<Backend> backend_;
   TitokConfig config_;
   std::unique_ptr<Linear> encoder_input_;
   std::unique_ptr<Buffer> encoder_positions_;  // activations [S, d]

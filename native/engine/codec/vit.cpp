@@ -9,9 +9,10 @@
 namespace magnets {
 
 Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format)
-    : backend_(std::move(backend)), config_(config) {
+    : Codec(std::move(backend)), config_(config) {
   DeviceLoader loader(*backend_, source, format);
   load(loader);
+  bytes_ = loader.bytes();
 }
 
 std::vector<TensorShape> Vit::tensors(const VitConfig& config) {
@@ -40,18 +41,18 @@ void Vit::load(Loader& loader) {
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 
-Codec::Tokens Vit::tokenize(const std::vector<float>& pixels, int count) const {
+Codec::Tokens Vit::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.sample_size());
   const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(*backend_, config_.encoder, capacity, at_once);
-  const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
-  const auto latents = backend_->allocate(ElementType::activation, capacity, config_.codebook_dim);
-  const auto scores = backend_->allocate(ElementType::f32, capacity, config_.codebook_size);
-  const auto nearest = backend_->allocate(ElementType::i32, 1, capacity);
-  const auto cache = encoder_->cache(*backend_, at_once, positions);
-  const AllRows all(*backend_, at_once, positions);
-  const auto stream = backend_->stream();
+  Workspace workspace(backend, config_.encoder, capacity, at_once);
+  const auto patches = backend.allocate(ElementType::activation, capacity, patch);
+  const auto latents = backend.allocate(ElementType::activation, capacity, config_.codebook_dim);
+  const auto scores = backend.allocate(ElementType::f32, capacity, config_.codebook_size);
+  const auto nearest = backend.allocate(ElementType::i32, 1, capacity);
+  const auto cache = encoder_->cache(backend, at_once, positions);
+  const AllRows all(backend, at_once, positions);
+  const auto stream = backend.stream();
   Buffer& x = *workspace.x;
   std::vector<int32_t> tokens(static_cast<size_t>(count) * positions);
 
@@ -85,21 +86,22 @@ Codec::Tokens Vit::tokenize(const std::vector<float>& pixels, int count) const {
                        .rows = rows.count,
                        .y = *scores});
     stream->run(ArgMax{.x = *scores, .rows = rows.count, .columns = config_.codebook_size, .index = *nearest});
+    check_latents(*stream, *latents, rows.count, config_.codebook_dim);
     stream->download(*nearest, 1, rows.count, &tokens[static_cast<size_t>(first) * positions]);
   }
   return {std::move(tokens), stream->flops().total()};
 }
 
-Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) const {
+Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
   const int positions = config_.token_count(), d = config_.decoder.block.hidden_size, patch = config_.patch_size();
   check_tokens(tokens, count, positions, config_.codebook_size);
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(*backend_, config_.decoder, capacity, at_once);
-  const auto ids = backend_->allocate(ElementType::i32, 1, capacity);
-  const auto patches = backend_->allocate(ElementType::f32, capacity, patch);
-  const auto cache = decoder_->cache(*backend_, at_once, positions);
-  const AllRows all(*backend_, at_once, positions);
-  const auto stream = backend_->stream();
+  Workspace workspace(backend, config_.decoder, capacity, at_once);
+  const auto ids = backend.allocate(ElementType::i32, 1, capacity);
+  const auto patches = backend.allocate(ElementType::f32, capacity, patch);
+  const auto cache = decoder_->cache(backend, at_once, positions);
+  const AllRows all(backend, at_once, positions);
+  const auto stream = backend.stream();
   std::vector<float> pixels(count * config_.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
@@ -121,6 +123,7 @@ Codec::Pixels Vit::detokenize(const std::vector<int32_t>& tokens, int count) con
     stream->download(*patches, rows.count, patch, flat.data());
     from_patches(config_, flat, sequences, &pixels[first * config_.sample_size()]);
   }
+  clamp_pixels(pixels, config_.sample_size());
   return {std::move(pixels), stream->flops().total()};
 }
 

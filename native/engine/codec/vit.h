@@ -18,14 +18,15 @@ class Vit : public Codec {
   /// Every tensor of such a codec.
   static std::vector<TensorShape> tensors(const VitConfig& config);
 
-  Tokens tokenize(const std::vector<float>& pixels, int count) const override;
-  Pixels detokenize(const std::vector<int32_t>& tokens, int count) const override;
+ protected:
+  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
+  int tokens_of_sample() const override { return config_.token_count(); }
 
  private:
-  explicit Vit(const VitConfig& config) : config_(config) {}
+  explicit Vit(const VitConfig& config) : Codec(nullptr), config_(config) {}
   void load(Loader& loader);
 
-  std::shared_ptr<Backend> backend_;
   VitConfig config_;
   std::unique_ptr<Linear> encoder_input_;
   std::unique_ptr<Buffer> encoder_positions_;  // activations [N, d]

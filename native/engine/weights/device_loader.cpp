@@ -23,18 +23,25 @@ auto naming(const std::string& name, const Body& body) {
 DeviceLoader::DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format)
     : backend_(backend), source_(source), format_(format), stream_(backend.stream()) {}
 
+HostMatrix DeviceLoader::get(const std::string& name, int rows, int columns) {
+  backend_.stop_flag().check();
+  return source_.get(name, rows, columns);
+}
+
 std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const std::string& bias, int out, int in,
                                              Grain grain, HeadDims heads) {
   const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
-  const HostMatrix matrix = source_.get(weight, out, in);
+  const HostMatrix matrix = get(weight, out, in);
   const WeightFormat format = grain == Grain::any ? format_ : format_.fine();
-  return naming(weight,
-                [&] { return backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format, heads); });
+  return naming(weight, [&] {
+    return counted(backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format, heads));
+  });
 }
 
 std::unique_ptr<Linear> DeviceLoader::linear(const std::vector<float>& weight, const std::vector<float>& bias, int out,
                                              int in) {
-  return backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_.fine());
+  return counted(
+      backend_.linear({weight.data(), DType::f32, out, in}, bias.empty() ? nullptr : bias.data(), format_.fine()));
 }
 
 std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int out, int in, Resampling resampling) {
@@ -45,12 +52,12 @@ std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int o
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::string& name, int entries, int columns) {
-  const HostMatrix matrix = source_.get(name, entries, columns);
-  return naming(name, [&] { return backend_.table(matrix, format_.fine()); });
+  const HostMatrix matrix = get(name, entries, columns);
+  return naming(name, [&] { return counted(backend_.table(matrix, format_.fine())); });
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::vector<float>& values, int entries, int columns) {
-  return backend_.table({values.data(), DType::f32, entries, columns}, format_.fine());
+  return counted(backend_.table({values.data(), DType::f32, entries, columns}, format_.fine()));
 }
 
 std::unique_ptr<Buffer> DeviceLoader::matrix(const std::string& name, int rows, int columns, ElementType type) {
@@ -59,6 +66,7 @@ std::unique_ptr<Buffer> DeviceLoader::matrix(const std::string& name, int rows, 
 
 std::unique_ptr<Buffer> DeviceLoader::matrix(const std::vector<float>& values, int rows, int columns,
                                              ElementType type) {
+  bytes_ += backend_.buffer_bytes(type, rows, columns);
   return upload_new(backend_, *stream_, type, rows, columns, values);
 }
 
@@ -68,7 +76,7 @@ std::unique_ptr<Buffer> DeviceLoader::vector(const std::string& name, int size) 
 
 std::vector<float> DeviceLoader::values(const std::string& name, std::vector<int> shape) {
   const int rows = shape.size() == 1 ? 1 : shape.front(), columns = shape.back();
-  const HostMatrix tensor = source_.get(name, rows, columns);
+  const HostMatrix tensor = get(name, rows, columns);
   std::vector<float> values;
   values.reserve(static_cast<size_t>(rows) * columns);
   for (int row = 0; row < rows; ++row) {

@@ -71,11 +71,23 @@ class DeviceLoader : public Loader {
   std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
 
+  /// Device memory of all that was loaded.
+  size_t bytes() const { return bytes_; }
+
  private:
+  /// A tensor of the source, unless the backend has been told to stop.
+  HostMatrix get(const std::string& name, int rows, int columns);
+  template <class Weights>
+  std::unique_ptr<Weights> counted(std::unique_ptr<Weights> weights) {
+    bytes_ += weights->bytes();
+    return weights;
+  }
+
   Backend& backend_;
   WeightSource& source_;
   WeightFormat format_;
   std::unique_ptr<Stream> stream_;
+  size_t bytes_ = 0;
 };
 
 /// A tensor of a checkpoint. One of any grain may be bytes there, with a scale for each row.

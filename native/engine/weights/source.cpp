@@ -1,10 +1,12 @@
 #include "source.h"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 namespace magnets {
 
-const NamedWeights::Tensor& NamedWeights::find(const std::string& name, size_t size) const {
+const FileWeights::Tensor& FileWeights::find(const std::string& name, size_t size) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw Error("ERR_CHECKPOINT", name + ": expected a tensor but it is missing");
   const Tensor& tensor = found->second;
@@ -15,13 +17,34 @@ const NamedWeights::Tensor& NamedWeights::find(const std::string& name, size_t s
   return tensor;
 }
 
-HostMatrix NamedWeights::get(const std::string& name, int rows, int columns) {
+const void* FileWeights::read(const Tensor& tensor, Room& room) {
+  std::ifstream& file = files_[tensor.path];
+  if (!file.is_open()) {
+    file.open(std::filesystem::path(std::u8string(tensor.path.begin(), tensor.path.end())), std::ios::binary);
+    if (!file.is_open()) throw Error("ERR_CHECKPOINT", tensor.path + ": expected a readable file");
+  }
+  const size_t size = tensor.size * element_size(tensor.dtype);
+  if (size > room.size) {
+    room = {};  // before there is more
+    room = {std::make_unique_for_overwrite<char[]>(size), size};
+  }
+  file.seekg(static_cast<std::streamoff>(tensor.position));
+  file.read(room.bytes.get(), static_cast<std::streamsize>(size));
+  if (!file) {
+    throw Error("ERR_CHECKPOINT", tensor.path + ": expected " + std::to_string(size) + " bytes at " +
+                                      std::to_string(tensor.position) + " but they cannot be read");
+  }
+  return room.bytes.get();
+}
+
+HostMatrix FileWeights::get(const std::string& name, int rows, int columns) {
   const Tensor& tensor = find(name, static_cast<size_t>(rows) * columns);
-  if (tensor.dtype != DType::i8) return {tensor.data, tensor.dtype, rows, columns};
+  const void* values = read(tensor, values_);
+  if (tensor.dtype != DType::i8) return {values, tensor.dtype, rows, columns};
   const std::string scale_name = name.substr(0, name.rfind('.')) + ".scale";
   const Tensor& scales = find(scale_name, rows);
   if (scales.dtype != DType::f32) throw Error("ERR_CHECKPOINT", scale_name + ": expected F32");
-  return {tensor.data, tensor.dtype, rows, columns, scales.data};
+  return {values, tensor.dtype, rows, columns, read(scales, scales_)};
 }
 
 HostMatrix RandomWeights::get(const std::string& name, int rows, int columns) {

@@ -1,0 +1,48 @@
+/** Memory that is kept for batches to come, and given back when none come. */
+
+import { endingWith } from './ending.js';
+import type { NativeGenerator } from './native.js';
+
+/** A model that nobody has used for so long keeps nothing but its weights. */
+const idleMilliseconds = 10_000;
+
+/** `generator`, which frees what it keeps a while after its last session has ended. */
+export function freeingWhenIdle(
+  generator: NativeGenerator,
+  milliseconds = idleMilliseconds,
+): NativeGenerator {
+  let sessions = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let disposed = false;
+  const begin = () => {
+    clearTimeout(timer);
+    ++sessions;
+  };
+  const end = () => {
+    if (--sessions > 0 || disposed) return;
+    timer = setTimeout(() => generator.trim().catch(() => {}), milliseconds);
+    timer.unref(); // an idle model does not keep the process alive
+  };
+  return {
+    get bytes() {
+      return generator.bytes;
+    },
+    sessionBytes: (samples, guided) => generator.sessionBytes(samples, guided),
+    forward: (...pass) => generator.forward(...pass),
+    trim: () => generator.trim(),
+    async openSession(options) {
+      begin();
+      try {
+        return endingWith(await generator.openSession(options), end);
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+    dispose() {
+      disposed = true;
+      clearTimeout(timer);
+      generator.dispose();
+    },
+  };
+}

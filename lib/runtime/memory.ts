@@ -1,0 +1,127 @@
+/** How much memory a request takes before it starts, and whether there is so much. */
+
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { MagnetsError } from '../errors.js';
+import { controlGroups, wordsOf } from './control-groups.js';
+
+/** Bytes that a request takes. */
+export interface MemoryNeeds {
+  /** The model's weights, which are there already. */
+  readonly weights: number;
+  /** Its largest batch while it is generated. */
+  readonly session: number;
+  /** The tokenizer, while it detokenizes as many samples as it takes at once; 0 without one. */
+  readonly tokenizer: number;
+  /** Tokens and pixels of all samples, for JavaScript. */
+  readonly result: number;
+  /** At the same time at most: the weights, the larger one of session and tokenizer, the result. */
+  readonly total: number;
+}
+
+/** What the needs of a request follow from. */
+export interface MemoryRequest {
+  /** Samples of the largest batch. */
+  readonly batch: number;
+  readonly guided: boolean;
+  readonly count: number;
+}
+
+export interface MemorySources {
+  /** Of the generator and the tokenizer. */
+  readonly weights: number;
+  /** Of one sample's tokens and pixels. */
+  readonly sampleResult: number;
+  sessionBytes(samples: number, guided: boolean): number;
+  tokenizerBytes(samples: number): number;
+}
+
+export function memoryNeeds(sources: MemorySources, request: MemoryRequest): MemoryNeeds {
+  const { weights } = sources;
+  const { batch, guided, count } = request;
+  const session = batch > 0 ? sources.sessionBytes(batch, guided) : 0;
+  const tokenizer = sources.tokenizerBytes(count);
+  const result = count * sources.sampleResult;
+  const total = weights + Math.max(session, tokenizer) + result;
+  return { weights, session, tokenizer, result, total };
+}
+
+/** Memory of the machine, or what the control groups of a container leave of it. `root` stands for `/`. */
+export function hostMemory(root?: string): number {
+  const limits = controlGroups('memory', root).map(({ version, folder }) => {
+    const file = version === 2 ? 'memory.max' : 'memory.limit_in_bytes';
+    const bytes = Number(wordsOf(join(folder, file))[0]);
+    return bytes > 0 ? bytes : Number.POSITIVE_INFINITY; // `max` is no number
+  });
+  return Math.min(totalmem(), ...limits);
+}
+
+/** What Node needs besides: its code, its heap and the buffers in it. */
+function nodeMemory(): number {
+  const { heapTotal, arrayBuffers } = process.memoryUsage();
+  return 2 ** 25 + heapTotal + arrayBuffers;
+}
+
+/** Memory of a device and of the host: the same where the device has none of its own (0). */
+export interface MemoryLimits {
+  readonly device: number;
+  readonly host: number;
+}
+
+/** They stay while a process runs. */
+let host: number | undefined;
+
+export function memoryLimits(device: number): MemoryLimits {
+  host ??= hostMemory();
+  return { device, host: Math.max(0, host - nodeMemory()) };
+}
+
+function inWords(bytes: number): string {
+  const megabytes = bytes / 1e6;
+  return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
+}
+
+/** The largest number of `most` that fits; 0 where none does. */
+function largest(most: number, fits: (samples: number) => boolean): number {
+  let [enough, tooMany] = [0, most + 1];
+  while (tooMany - enough > 1) {
+    const middle = Math.floor((enough + tooMany) / 2);
+    if (fits(middle)) enough = middle;
+    else tooMany = middle;
+  }
+  return enough;
+}
+
+/**
+ * Refuses what could not be had if nothing else ran.
+ * @throws MagnetsError ERR_OUT_OF_MEMORY that says how much it is and what would fit.
+ */
+export function checkMemory(
+  sources: MemorySources,
+  request: MemoryRequest,
+  { device, host }: MemoryLimits,
+): void {
+  const fits = ({ total, result }: MemoryNeeds) =>
+    device === 0 ? total <= host : total - result <= device && result <= host;
+  const needs = memoryNeeds(sources, request);
+  if (fits(needs)) return;
+  const batch = largest(request.batch, (samples) =>
+    fits(memoryNeeds(sources, { ...request, batch: samples })),
+  );
+  const count = largest(request.count, (samples) =>
+    fits(memoryNeeds(sources, { ...request, count: samples, batch: Math.min(1, samples) })),
+  );
+  const advice =
+    batch > 0
+      ? `a batchSize of at most ${batch} fits`
+      : count > 0
+        ? `a count of at most ${count} with a batchSize of 1 fits`
+        : 'a single one does not fit either';
+  const there = device === 0 ? inWords(host) : `${inWords(device)} of the device`;
+  throw new MagnetsError(
+    'ERR_OUT_OF_MEMORY',
+    `${request.count} samples, ${request.batch} at once, take ${inWords(needs.total)} (weights ${inWords(needs.weights)}, ` +
+      `batch ${inWords(needs.session)}, tokenizer ${inWords(needs.tokenizer)}, result ${inWords(needs.result)}) ` +
+      `but there are ${there}: ${advice}`,
+  );
+}

@@ -1,0 +1,157 @@
+/** What a request takes is known before it starts, and what cannot be had is refused with what would fit. */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { load } from '../../lib/index.js';
+import { freeingWhenIdle } from '../../lib/runtime/idle.js';
+import {
+  checkMemory,
+  hostMemory,
+  type MemorySources,
+  memoryNeeds,
+} from '../../lib/runtime/memory.js';
+import type { NativeGenerator, NativeSession } from '../../lib/runtime/native.js';
+import { fixtureFolder } from './fixtures.js';
+
+t.test('limits', async (t) => {
+  const own = '0::/app.slice/own\n';
+  const old = '9:memory:/docker/1f\n4:cpu,cpuacct:/\n';
+  const unlimited = 9223372036854771712n; // what version 1 says
+  const cases: [name: string, cgroup: string, files: object, expected: number][] = [
+    ['no control groups', '', {}, totalmem()],
+    ['no limit', own, { 'sys/fs/cgroup/app.slice/own/memory.max': 'max\n' }, totalmem()],
+    ['a limit', own, { 'sys/fs/cgroup/app.slice/own/memory.max': '1000000\n' }, 1e6],
+    [
+      'the group above has less',
+      own,
+      {
+        'sys/fs/cgroup/app.slice/own/memory.max': '3000000\n',
+        'sys/fs/cgroup/app.slice/memory.max': '2000000\n',
+      },
+      2e6,
+    ],
+    ['mounted at its root', own, { 'sys/fs/cgroup/memory.max': '4000000\n' }, 4e6],
+    [
+      'version 1',
+      old,
+      { 'sys/fs/cgroup/memory/docker/1f/memory.limit_in_bytes': '5000000\n' },
+      5e6,
+    ],
+    [
+      'version 1 without a limit',
+      old,
+      { 'sys/fs/cgroup/memory/memory.limit_in_bytes': `${unlimited}\n` },
+      totalmem(),
+    ],
+  ];
+  for (const [name, cgroup, files, expected] of cases) {
+    const root = mkdtempSync(join(tmpdir(), 'magnets-'));
+    for (const [path, text] of Object.entries({ 'proc/self/cgroup': cgroup, ...files })) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), text);
+    }
+    t.equal(hostMemory(root), expected, name);
+    rmSync(root, { recursive: true });
+  }
+});
+
+/** Of a model whose memory is easy to reckon. */
+const sources: MemorySources = {
+  weights: 1000,
+  sampleResult: 3,
+  sessionBytes: (samples, guided) => (guided ? 20 : 10) * samples,
+  tokenizerBytes: (samples) => 5 * Math.min(samples, 8),
+};
+
+t.test('needs', async (t) => {
+  t.same(memoryNeeds(sources, { batch: 4, guided: true, count: 10 }), {
+    weights: 1000,
+    session: 80,
+    tokenizer: 40,
+    result: 30,
+    total: 1110,
+  });
+  const { total } = memoryNeeds(sources, { batch: 1, guided: false, count: 8 });
+  t.equal(total, 1000 + 40 + 24, 'the tokenizer takes more');
+  t.equal(memoryNeeds(sources, { batch: 0, guided: false, count: 1 }).session, 0, 'nothing masked');
+});
+
+t.test('what does not fit', async (t) => {
+  const request = { batch: 100, guided: false, count: 100 };
+  const { total, result } = memoryNeeds(sources, request);
+  const refused = (limits: { device: number; host: number }, message: RegExp) =>
+    t.throws(() => checkMemory(sources, request, limits), { code: 'ERR_OUT_OF_MEMORY', message });
+  checkMemory(sources, request, { device: 0, host: total });
+  refused(
+    { device: 0, host: total - 1 },
+    /^100 samples, 100 at once, .*: a batchSize of at most 99 fits$/,
+  );
+  checkMemory(sources, { ...request, batch: 99 }, { device: 0, host: total - 1 });
+  refused({ device: 0, host: 1100 }, /: a count of at most \d+ with a batchSize of 1 fits$/);
+  refused({ device: 0, host: 1000 }, /: a single one does not fit either$/);
+  checkMemory(sources, request, { device: total - result, host: result });
+  refused({ device: total - result - 1, host: result }, /of the device: a batchSize of at most 99/);
+  refused({ device: total, host: result - 1 }, /of the device: a count of at most 99/);
+});
+
+t.test('of a model', async (t) => {
+  const model = await load(fixtureFolder('post'), { device: 'cpu' });
+  t.teardown(() => model.dispose());
+  const one = model.memory({ labels: ['a'] });
+  const parameters = 2 * (4 * 72 * 72 + 2 * 80 * 72);
+  t.ok(one.weights > 4 * parameters && one.weights < 12 * parameters, `${one.weights} of weights`);
+  const many = model.memory({ labels: ['a'], count: 64, batchSize: 64 });
+  const guided = model.memory({ labels: ['a'], count: 64, batchSize: 64, guidance: 1 });
+  t.equal(many.weights, one.weights);
+  t.equal(many.result, 64 * one.result);
+  const ratio = guided.session / many.session;
+  t.ok(ratio > 1.9 && ratio < 2, `guidance takes ${ratio.toFixed(2)} times the memory`);
+  const small = model.memory({ labels: ['a'], count: 64, batchSize: 8 });
+  t.ok(small.session < many.session / 7, 'smaller batches take less');
+  t.equal(model.memory({ tokens: new Int32Array(12), count: 1 }).session, 0, 'nothing is masked');
+  t.throws(() => model.memory({ count: 0 }), RangeError);
+  const more = 65536;
+  if (model.memory({ count: more, batchSize: more }).total > totalmem()) {
+    t.throws(() => model.generate({ count: more, batchSize: more }), { code: 'ERR_OUT_OF_MEMORY' });
+  }
+});
+
+t.test('what is kept for batches to come is freed when none come', async (t) => {
+  let trims = 0;
+  const session: NativeSession = {
+    step: () => Promise.reject(new Error('unused')),
+    compute: () => Promise.reject(new Error('unused')),
+    reveal: () => Promise.reject(new Error('unused')),
+    dispose() {},
+  };
+  const generator: NativeGenerator = {
+    bytes: 7,
+    sessionBytes: () => 8,
+    forward: () => Promise.reject(new Error('unused')),
+    openSession: async () => session,
+    trim: async () => void ++trims,
+    dispose() {},
+  };
+  const freeing = freeingWhenIdle(generator, 20);
+  const later = () => new Promise((resolve) => setTimeout(resolve, 60));
+  const open = () => freeing.openSession({} as never);
+  const [first, second] = [await open(), await open()];
+  first.dispose();
+  await later();
+  t.equal(trims, 0, 'one is still open');
+  second.dispose();
+  second.dispose();
+  const third = await open();
+  await later();
+  t.equal(trims, 0, 'another has begun');
+  third.dispose();
+  await later();
+  t.equal(trims, 1);
+  (await open()).dispose();
+  freeing.dispose();
+  await later();
+  t.equal(trims, 1, 'nothing is left to free');
+  t.same([freeing.bytes, freeing.sessionBytes(1, false)], [7, 8]);
+});

@@ -1,0 +1,269 @@
+/** Memory of whole processes: while a model loads, over many generations and many models, and when one ends. */
+
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import t from 'tap';
+import { parseGeneratorConfig } from '../../lib/checkpoint/config.js';
+import { engineTensors } from '../../lib/runtime/listing.js';
+import { fixtureFolder } from '../lib/fixtures.js';
+
+const dist = (file: string) => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href);
+
+/** What a script of its own process prints, as JSON. `status` reads a line of /proc/self/status in bytes. */
+function run(
+  t: { equal(actual: unknown, expected: unknown, why?: string): unknown },
+  body: string,
+) {
+  const script = `
+    import { readFileSync, writeFileSync } from 'node:fs';
+    import { load } from ${dist('index.js')};
+    const status = (key) =>
+      1024 * Number(new RegExp(key + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+    const fixture = ${JSON.stringify(fixtureFolder('post'))};
+    ${body}`;
+  const args = ['--expose-gc', '--input-type=module', '--eval', script];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  t.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+/** A generator of size L with four layers, all its weights zeros: a file of holes. */
+function sparseCheckpoint(folder: string): void {
+  const json = {
+    model_type: 'magnets',
+    codebook_size: 1024,
+    num_classes: 0,
+    latent_shape: [1, 16, 16],
+    hidden_size: 1024,
+    num_hidden_layers: 4,
+    num_attention_heads: 16,
+    head_dim: 64,
+    intermediate_size: 4096,
+    hidden_act: 'gelu_tanh',
+    norm_position: 'pre',
+    layer_norm_eps: 1e-6,
+    widths: [{ name: '1', heads: 16, hidden: 4096 }],
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(json));
+  let end = 0;
+  const entries = engineTensors
+    .generator(parseGeneratorConfig('config.json', 'large', json))
+    .map(({ name, shape }) => {
+      const begin = end;
+      end += 4 * shape.reduce((product, extent) => product * extent, 1);
+      return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }];
+    });
+  const text = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const file = openSync(join(folder, 'model.safetensors'), 'w');
+  writeSync(file, Buffer.concat([length, text]));
+  ftruncateSync(file, 8 + text.length + end);
+  closeSync(file);
+}
+
+t.test('loading takes little more than what stays', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  sparseCheckpoint(folder);
+  for (const weights of ['f32', 'bf16', 'int8']) {
+    const { most, kept, told, back } = run(
+      t,
+      `const before = status('VmRSS');
+      const model = await load(${JSON.stringify(folder)}, { device: 'cpu', threads: 2, weights: '${weights}' });
+      const [most, kept] = [status('VmHWM'), status('VmRSS')];
+      const { weights: told } = model.memory();
+      model.dispose();
+      console.log(JSON.stringify({ most, kept, told: told / (kept - before), back: status('VmRSS') - before }));`,
+    );
+    const ratio = most / kept;
+    t.ok(
+      ratio < 1.15,
+      `${weights}: ${ratio.toFixed(3)} times the ${(kept / 1e6).toFixed()} MB that stay`,
+    );
+    t.ok(told > 0.9 && told < 1.1, `${weights}: ${told.toFixed(3)} of it was told`);
+    t.ok(back < 12e6, `${weights}: ${(back / 1e6).toFixed(1)} MB stay after dispose`);
+  }
+});
+
+t.test('two thousand generations of mixed sizes', (t) => {
+  const { warm, most, later } = run(
+    t,
+    `const model = await load(fixture, { device: 'cpu', threads: 2 });
+    const round = async (times) => {
+      for (let i = 0; i < times; ++i) {
+        const count = 1 + ((i * 37) % 61);
+        await model.generate({ labels: ['a'], count, batchSize: 1 + (i % 64), steps: 1 + (i % 3) }).result();
+      }
+      gc();
+      return status('VmRSS');
+    };
+    const warm = await round(300);
+    writeFileSync('/proc/self/clear_refs', '5');
+    const later = await round(2000);
+    console.log(JSON.stringify({ warm, later, most: status('VmHWM') }));`,
+  );
+  const grown = (later - warm) / 1e6;
+  t.ok(
+    grown < 20,
+    `${grown.toFixed(1)} MB more than the ${(warm / 1e6).toFixed()} MB after warm-up`,
+  );
+  t.ok(most - warm < 60e6, `${((most - warm) / 1e6).toFixed(1)} MB more at most`);
+  t.end();
+});
+
+t.test('two hundred models that are loaded, used and disposed of', (t) => {
+  const { warm, later } = run(
+    t,
+    `const round = async (times) => {
+      for (let i = 0; i < times; ++i) {
+        const model = await load(fixture, { device: 'cpu', threads: 2 });
+        await model.generate({ labels: ['a'], count: 16, steps: 2 }).result();
+        model.dispose();
+      }
+      gc();
+      return status('VmRSS');
+    };
+    const warm = await round(60);
+    const later = await round(200);
+    console.log(JSON.stringify({ warm, later }));`,
+  );
+  const grown = (later - warm) / 1e6;
+  t.ok(
+    grown < 5,
+    `${grown.toFixed(1)} MB more than the ${(warm / 1e6).toFixed()} MB after warm-up`,
+  );
+  t.end();
+});
+
+t.test('a batch that was large is not kept, and its estimate is near', (t) => {
+  const { estimate, most, kept } = run(
+    t,
+    `const model = await load(fixture, { device: 'cpu', threads: 2 });
+    const options = { labels: ['a'], count: 4000, batchSize: 4000, steps: 2 };
+    await model.generate({ ...options, count: 8 }).result();
+    gc();
+    const before = status('VmRSS');
+    writeFileSync('/proc/self/clear_refs', '5');
+    const { tokens } = await model.generate(options).result({ pixels: false });
+    const most = status('VmHWM') - before;
+    gc();
+    const { session, result } = model.memory(options);
+    console.log(JSON.stringify({ estimate: session, most, kept: status('VmRSS') - before, result }));`,
+  );
+  const ratio = most / estimate;
+  t.ok(
+    ratio > 0.7 && ratio < 1.3,
+    `${(estimate / 1e6).toFixed()} MB said, ${(most / 1e6).toFixed()} MB taken`,
+  );
+  t.ok(kept < estimate / 8, `${(kept / 1e6).toFixed()} MB kept`);
+  t.end();
+});
+
+t.test('an external memory that V8 knows of', (t) => {
+  const { loaded, disposed } = run(
+    t,
+    `const external = () => process.memoryUsage().external;
+    const before = external();
+    const model = await load('fashion', { device: 'cpu', threads: 2 });
+    const loaded = (external() - before) / model.memory().weights;
+    model.dispose();
+    gc();
+    console.log(JSON.stringify({ loaded, disposed: external() - before }));`,
+  );
+  t.ok(loaded > 0.95 && loaded < 1.3, `${loaded.toFixed(2)} of the weights`);
+  t.ok(Math.abs(disposed) < 1e6, `${disposed} bytes left`);
+  t.end();
+});
+
+t.test('a worker that is terminated waits for an operation and not for a picture', async (t) => {
+  const tokenizer = {
+    model_type: 'magnets_tokenizer',
+    kind: 'conv',
+    sample_shape: [1, 256, 256],
+    channels: 3,
+    base_channels: 64,
+    multipliers: [1, 1, 2],
+    encoder_blocks: 1,
+    decoder_blocks: 8,
+    shortcut: 'none',
+    downsample: 'mean',
+    codebook_size: 64,
+    codebook_dim: 16,
+    code_channels: 16,
+  };
+  const source = `
+    import { parentPort } from 'node:worker_threads';
+    import { parseTokenizerConfig } from ${dist('checkpoint/config.js')};
+    import { native } from ${dist('runtime/native.js')};
+    const config = parseTokenizerConfig('config.json', ${JSON.stringify(tokenizer)});
+    const codec = await native().openCpu(1, '').loadTokenizer(config, { seed: 3 }, 'f32');
+    const tokens = new Int32Array(${16 * 64 ** 2}).fill(1);
+    const done = codec.detokenize(tokens, 16);
+    parentPort.postMessage('computing');
+    await done;`;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  const worker = new Worker(url, { execArgv: [] });
+  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const started = performance.now();
+  await worker.terminate();
+  const seconds = (performance.now() - started) / 1000;
+  // All sixteen pictures are 2 * 9 * 64^2 * 2^16 * 16 * 20 = 1.5e12 FLOPs and more: 15 s of one thread.
+  t.ok(seconds < 3, `${seconds.toFixed(2)} s`);
+});
+
+t.test('a load stops when its signal aborts', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  sparseCheckpoint(folder);
+  const { name, seconds, rss } = run(
+    t,
+    `const before = status('VmRSS');
+    const controller = new AbortController();
+    let started;
+    const onProgress = ({ status }) => {
+      if (status !== 'placing') return;
+      started = performance.now();
+      setImmediate(() => controller.abort());
+    };
+    const options = { device: 'cpu', threads: 1, weights: 'int8', signal: controller.signal, onProgress };
+    const error = await load(${JSON.stringify(folder)}, options).then(() => ({ name: 'none' }), (error) => error);
+    gc();
+    console.log(JSON.stringify({ name: error.name, seconds: (performance.now() - started) / 1000, rss: status('VmRSS') - before }));`,
+  );
+  t.equal(name, 'AbortError');
+  t.ok(rss < 60e6, `${(rss / 1e6).toFixed()} MB after ${seconds.toFixed(2)} s`);
+});
+
+t.test('a process that ends at any step ends as it should', async (t) => {
+  const endings = [
+    ['process.exit(7)', { status: 7, signal: null }],
+    ["process.kill(process.pid, 'SIGTERM')", { signal: 'SIGTERM' }],
+    ["process.kill(process.pid, 'SIGINT')", { signal: 'SIGINT' }],
+    ["setImmediate(() => { throw new Error('expected') })", { status: 1, signal: null }],
+  ] as const;
+  for (const [i, [ending, expected]] of endings.entries()) {
+    const script = `
+      import { load } from ${dist('index.js')};
+      const model = await load(${JSON.stringify(fixtureFolder('post'))}, { threads: 2 });
+      let steps = 0;
+      const onStep = () => { if (++steps === ${1 + i}) { ${ending}; } };
+      await model.generate({ count: 64, batchSize: 16, steps: 3 }).result({ onStep });
+      await new Promise((resolve) => setTimeout(resolve, 5000));`;
+    const args = ['--input-type=module', '--eval', script];
+    const ended = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    t.match(ended, expected, ending);
+  }
+});
