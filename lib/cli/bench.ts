@@ -1,6 +1,8 @@
 import { integer, number } from '../errors.js';
+import type { FlopsByPart } from '../plan/flops.js';
 import { type BenchResult, type BenchRow, bench } from '../runtime/bench.js';
 import { checkedOutCommit } from '../runtime/machine.js';
+import type { Profile } from '../runtime/profile.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, progress, table } from './output.js';
@@ -19,6 +21,7 @@ Measures FLOPs and time of a schedule, compared with the full-size baseline, wit
 ${samplingHelp}
 ${deviceHelp}
   --repeats N       timed runs of the schedule and of the baseline each; default 3
+  --profile         where the time goes: products, attention, and everything else (on a CPU)
   --json            print the result file (bench/README.md) instead of tables
   --out FILE        write the result file`;
 
@@ -56,6 +59,45 @@ function formatTimes({ median, min, max }: BenchRow): string {
   return `${middle} s (${least} .. ${greatest})`;
 }
 
+const workNames = {
+  projections: 'products: query, key, value, output',
+  mlp: 'products: MLP, with its activation',
+  lmHead: 'products: LM head',
+  attention: 'attention',
+  norms: 'norms',
+  rows: 'selecting and embedding rows',
+  sampling: 'sampling and revealing',
+  session: 'between operations',
+  opening: 'opening the session',
+  handOver: 'to the thread that computes and back',
+  javaScript: 'JavaScript',
+} satisfies Record<keyof Profile, string>;
+
+/** Where the time of runs goes: of each its seconds, its share and, where FLOPs are counted, how much of the peak. */
+function printProfile(runs: readonly (BenchRow & { profile: Profile })[], peak: number): void {
+  const entries = Object.entries(workNames) as [keyof Profile, string][];
+  const cells = (
+    { profile, parts, flops, samples }: (typeof runs)[number],
+    kind?: keyof Profile,
+  ) => {
+    const mean = samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
+    const seconds = kind === undefined ? mean : profile[kind];
+    const counted =
+      kind === undefined ? flops : kind in parts ? parts[kind as keyof FlopsByPart] : 0;
+    return [
+      `${(seconds * 1000).toPrecision(3)} ms`,
+      `${((100 * seconds) / mean).toFixed(1)} %`,
+      counted === 0 ? '' : `${((100 * counted) / seconds / peak).toFixed(0)} %`,
+    ];
+  };
+  const header = runs.flatMap(({ name }) => [name, 'share', 'of the peak']);
+  const rows = [
+    ...entries.map(([kind, text]) => [text, ...runs.flatMap((run) => cells(run, kind))]),
+    ['all', ...runs.flatMap((run) => cells(run))],
+  ];
+  console.log(`${table(['', ...header], rows)}\n`);
+}
+
 /** The tables of one batch. */
 function print(baseline: BenchRow, row: BenchRow): void {
   const parts = (['projections', 'attention', 'mlp', 'lmHead'] as const).map((part) => [
@@ -89,6 +131,7 @@ export async function run(args: string[]): Promise<void> {
     ...samplingOptions,
     ...deviceOptions,
     repeats: { type: 'string', default: '3' },
+    profile: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
   });
@@ -104,6 +147,7 @@ export async function run(args: string[]): Promise<void> {
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
     sampling: samplingArguments(values),
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
+    profile: values.profile,
     onProgress: (done, total) => progress('bench', done, total),
   });
   const file = toFile(result, args);
@@ -116,7 +160,12 @@ export async function run(args: string[]): Promise<void> {
   console.log(`${name}, ${backend}${threads === undefined ? '' : `, ${threads} threads`}\n`);
   for (const row of result.rows) {
     const baseline = result.rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
-    if (row !== baseline || values.schedule === 'baseline') print(baseline!, row);
+    if (row === baseline && values.schedule !== 'baseline') continue;
+    print(baseline!, row);
+    const runs = row === baseline ? [row] : [row, baseline!];
+    const isProfiled = (one: BenchRow): one is BenchRow & { profile: Profile } =>
+      one.profile !== undefined;
+    if (runs.every(isProfiled)) printProfile(runs, peakFlopsPerSecond);
   }
   const memory = `${(result.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`;
   console.log(

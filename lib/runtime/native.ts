@@ -50,6 +50,19 @@ export interface NativeFlops {
   lmHead: number;
 }
 
+/** Seconds of native work by kind (native/ops/profile.h). */
+export interface NativeProfile {
+  projections: number;
+  attention: number;
+  mlp: number;
+  lmHead: number;
+  norms: number;
+  rows: number;
+  sampling: number;
+  /** Between operations. */
+  session: number;
+}
+
 /** The sub-model of a pass and what it computes. */
 export interface NativePass {
   heads: number;
@@ -89,6 +102,8 @@ export interface NativeState {
 
 export interface NativeStep extends Partial<NativeState> {
   flops: NativeFlops;
+  /** Of a session that is profiled. */
+  profile?: NativeProfile;
 }
 
 export interface NativeSessionOptions {
@@ -109,6 +124,8 @@ export interface NativeSessionOptions {
   sampleNumbers: Int32Array;
   /** [samples] the seed of each sample's noise. */
   seeds: BigUint64Array;
+  /** Measure where the time of steps goes. ERR_UNSUPPORTED on a CUDA device. */
+  profiled?: boolean;
 }
 
 /** One batch that is being generated. */

@@ -1,5 +1,5 @@
 // A Stream is the order in which one session's operations run. It counts their FLOPs once, for every device, then lets
-// the device run them.
+// the device run them. Where it has a profile, it says what each of them is.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "conv_ops.h"
 #include "decode_ops.h"
+#include "profile.h"
 
 namespace magnets {
 
@@ -19,24 +20,31 @@ class Stream {
   const Flops& flops() const { return flops_; }
   void clear_flops() { flops_ = {}; }
 
+  /// Where the time of the operations to come is measured; null: nowhere. It must outlive them. The times of a device
+  /// that runs by itself are those of asking alone.
+  void set_profile(Profile* profile) { profile_ = profile; }
+
   void run(const Matmul& op) { count(part_, op); }
   void run(const ProjectQkv& op) { count(Part::projections, op); }
   void run(const Attention& op) { count(Part::attention, op); }
-  Input run(const Normalize& op) { return do_run(op); }
-  void run(const ModulatedNorm& op) { do_run(op); }
-  void run(const Gather& op) { do_run(op); }
-  void run(const Lookup& op) { do_run(op); }
+  Input run(const Normalize& op) {
+    const WorkScope scope(profile_, Work::norms);
+    return do_run(op);
+  }
+  void run(const ModulatedNorm& op) { timed(Work::norms, op); }
+  void run(const Gather& op) { timed(Work::rows, op); }
+  void run(const Lookup& op) { timed(Work::rows, op); }
   void run(const ArgMax& op) { do_run(op); }
   void run(const Softmax& op) { do_run(op); }
-  void run(const GroupStatistics& op) { do_run(op); }
+  void run(const GroupStatistics& op) { timed(Work::norms, op); }
   void run(const Rescale& op) { do_run(op); }
   void run(const Convolution& op) { count(part_, op); }
   void run(const MeanPool& op) { do_run(op); }
-  void run(const SelectRows& op) { do_run(op); }
-  void run(const Embed& op) { do_run(op); }
-  void run(const Sample& op) { do_run(op); }
-  void run(const Reveal& op) { do_run(op); }
-  void run(const RevealGiven& op) { do_run(op); }
+  void run(const SelectRows& op) { timed(Work::rows, op); }
+  void run(const Embed& op) { timed(Work::rows, op); }
+  void run(const Sample& op) { timed(Work::sampling, op); }
+  void run(const Reveal& op) { timed(Work::sampling, op); }
+  void run(const RevealGiven& op) { timed(Work::sampling, op); }
 
   /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
   /// reads and writes must outlive it, so a stream goes before its buffers.
@@ -79,13 +87,25 @@ class Stream {
   virtual void do_run(const RevealGiven& op) = 0;
 
   Flops flops_;
+  Profile* profile_ = nullptr;
 
  private:
   friend class PartScope;
 
+  static constexpr Work work_of(Part part) {
+    constexpr Work works[] = {Work::projections, Work::attention, Work::mlp, Work::lm_head};
+    return works[static_cast<size_t>(part)];
+  }
+
+  template <class Op>
+  void timed(Work work, const Op& op) {
+    const WorkScope scope(profile_, work);
+    do_run(op);
+  }
+
   template <class Op>
   void count(Part part, const Op& op) {
-    do_run(op);
+    timed(work_of(part), op);
     flops_[part] += flops_of(op);
   }
 

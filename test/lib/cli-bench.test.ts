@@ -63,4 +63,19 @@ t.test('bench', async (t) => {
     JSON.parse(alone).rows.map(({ name }: { name: string }) => name),
     ['baseline', 'baseline'],
   );
+
+  const profiled = magnets('bench', ...args, '--profile', '--json').stdout;
+  for (const { name, profile, samples } of JSON.parse(profiled).rows) {
+    const seconds = Object.values<number>(profile);
+    t.equal(seconds.length, 11, 'every kind of work');
+    t.ok(
+      seconds.every((value) => value > 0),
+      `${name}: all work takes time`,
+    );
+    const mean = samples.reduce((sum: number, value: number) => sum + value, 0) / samples.length;
+    const sum = seconds.reduce((sum, value) => sum + value, 0);
+    t.ok(Math.abs(sum / mean - 1) < 1e-9, `${name}: whose time is whose says of all of it`);
+  }
+  const tables = magnets('bench', ...args, '--profile').stdout;
+  t.equal(tables.match(/\| attention +\|.* ms +\|.* % +\|.* % +\|/g)?.length, 2, tables);
 });
