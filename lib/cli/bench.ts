@@ -1,12 +1,12 @@
 import { integer, number } from '../errors.js';
-import type { FlopsByPart } from '../plan/flops.js';
-import { type BenchResult, type BenchRow, bench } from '../runtime/bench.js';
-import { checkedOutCommit } from '../runtime/machine.js';
+import { type BenchRow, bench } from '../runtime/bench.js';
 import type { Profile } from '../runtime/profile.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, progress, table } from './output.js';
 import { OutputFile } from './output-file.js';
+import { printProfile } from './profile-table.js';
+import { checkResultName, commandLine, formatResults, resultFile } from './result-file.js';
 import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json] [--out FILE]
@@ -23,7 +23,7 @@ ${deviceHelp}
   --repeats N       timed runs of the schedule and of the baseline each; default 3
   --profile         where the time goes: products, attention, and everything else (on a CPU)
   --json            print the result file (bench/README.md) instead of tables
-  --out FILE        write the result file`;
+  --out FILE        write the result file: .json, .csv or .md`;
 
 /** '1,8,64' -> [1, 8, 64] */
 function toBatches(text: string): number[] {
@@ -33,69 +33,9 @@ function toBatches(text: string): number[] {
   });
 }
 
-/** The command line as a shell takes it. */
-function commandLine(args: readonly string[]): string {
-  const quoted = args.map((arg) =>
-    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
-  );
-  return ['npx', 'magnets', 'bench', ...quoted].join(' ');
-}
-
-/** The result file: one line for each row. */
-function toFile({ device, rows, ...settings }: BenchResult, args: readonly string[]): string {
-  const head = {
-    device,
-    commit: checkedOutCommit(),
-    command: commandLine(args),
-    date: new Date().toISOString().slice(0, 10),
-    ...settings,
-  };
-  const lines = rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
-  return `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "rows": [\n${lines}\n  ]\n}\n`;
-}
-
 function formatTimes({ median, min, max }: BenchRow): string {
   const [middle, least, greatest] = [median, min, max].map((seconds) => seconds.toPrecision(3));
   return `${middle} s (${least} .. ${greatest})`;
-}
-
-const workNames = {
-  projections: 'products: query, key, value, output',
-  mlp: 'products: MLP, with its activation',
-  lmHead: 'products: LM head',
-  attention: 'attention',
-  norms: 'norms',
-  rows: 'selecting and embedding rows',
-  sampling: 'sampling and revealing',
-  session: 'between operations',
-  opening: 'opening the session',
-  handOver: 'to the thread that computes and back',
-  javaScript: 'JavaScript',
-} satisfies Record<keyof Profile, string>;
-
-/** Where the time of runs goes: of each its seconds, its share and, where FLOPs are counted, how much of the peak. */
-function printProfile(runs: readonly (BenchRow & { profile: Profile })[], peak: number): void {
-  const entries = Object.entries(workNames) as [keyof Profile, string][];
-  const cells = (
-    { profile, parts, flops, samples }: (typeof runs)[number],
-    kind?: keyof Profile,
-  ) => {
-    const mean = samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
-    const seconds = kind === undefined ? mean : profile[kind];
-    const counted =
-      kind === undefined ? flops : kind in parts ? parts[kind as keyof FlopsByPart] : 0;
-    return [
-      `${(seconds * 1000).toPrecision(3)} ms`,
-      `${((100 * seconds) / mean).toFixed(1)} %`,
-      counted === 0 ? '' : `${((100 * counted) / seconds / peak).toFixed(0)} %`,
-    ];
-  };
-  const header = runs.flatMap(({ name }) => [name, 'share', 'of the peak']);
-  const rows = [
-    ...entries.map(([kind, text]) => [text, ...runs.flatMap((run) => cells(run, kind))]),
-    ['all', ...runs.flatMap((run) => cells(run))],
-  ];
-  console.log(`${table(['', ...header], rows)}\n`);
 }
 
 /** The tables of one batch. */
@@ -137,6 +77,7 @@ export async function run(args: string[]): Promise<void> {
   });
   const { out } = values;
   if (out === '') throw new UsageError('Expected a file for --out but received ""');
+  if (out !== undefined) checkResultName(out);
   const outFile = out === undefined ? undefined : await OutputFile.prepare('out', out);
   const result = await bench({
     ...deviceArguments(values),
@@ -150,16 +91,18 @@ export async function run(args: string[]): Promise<void> {
     profile: values.profile,
     onProgress: (done, total) => progress('bench', done, total),
   });
-  const file = toFile(result, args);
-  await outFile?.write(file);
+  const { device, rows, ...settings } = result;
+  const command = commandLine(['npx', 'magnets', 'bench'], args);
+  const file = resultFile(device, command, settings, rows);
+  await outFile?.write(formatResults(file, out));
   if (values.json) {
-    process.stdout.write(file);
+    process.stdout.write(formatResults(file));
     return;
   }
-  const { name, backend, threads, peakFlopsPerSecond } = result.device;
+  const { name, backend, threads, peakFlopsPerSecond } = device;
   console.log(`${name}, ${backend}${threads === undefined ? '' : `, ${threads} threads`}\n`);
-  for (const row of result.rows) {
-    const baseline = result.rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
+  for (const row of rows) {
+    const baseline = rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
     if (row === baseline && values.schedule !== 'baseline') continue;
     print(baseline!, row);
     const runs = row === baseline ? [row] : [row, baseline!];
@@ -167,7 +110,7 @@ export async function run(args: string[]): Promise<void> {
       one.profile !== undefined;
     if (runs.every(isProfiled)) printProfile(runs, peakFlopsPerSecond);
   }
-  const memory = `${(result.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`;
+  const memory = `${(settings.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`;
   console.log(
     `peak of the device ${formatFlops(peakFlopsPerSecond)}/s; most memory of the process ${memory}`,
   );

@@ -78,4 +78,18 @@ t.test('bench', async (t) => {
   }
   const tables = magnets('bench', ...args, '--profile').stdout;
   t.equal(tables.match(/\| attention +\|.* ms +\|.* % +\|.* % +\|/g)?.length, 2, tables);
+  for (const [end, pattern] of [
+    ['csv', /^name,model,batch,.*,device\.name,.*,commit,date\n(baseline|paper),post,[23],.*\n/],
+    [
+      'md',
+      /^\| name \| model \|.*\n\|---\|.*\n\| baseline \| post \|[\s\S]*: `npx magnets bench .*; name /,
+    ],
+  ] as const) {
+    const file = join(folder, `results.${end}`);
+    t.equal(magnets('bench', ...args.slice(0, -1), file).status, 0);
+    t.match(readFileSync(file, 'utf8'), pattern);
+  }
+  const { status: refused, stderr } = magnets('bench', ...args.slice(0, -1), join(folder, 'a.xml'));
+  t.equal(refused, 2);
+  t.match(stderr, /Expected a name that ends in \.json, \.csv, \.md for results/);
 });
