@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.peers import results
 from training import export
 from training.data import to_float
 
@@ -157,19 +158,19 @@ def main() -> None:
         "samples": arguments.samples,
         "seeds": seeds,
         "leftOut": left_out,
-        "rows": [
-            row_of("generation", "test", [real_quality]),
-            row_of("generation", "test-reconstructed", [rebuilt_quality]),
-            *rows,
-        ],
     }
+    rows = [
+        row_of("generation", "test", [real_quality]),
+        row_of("generation", "test-reconstructed", [rebuilt_quality]),
+        *rows,
+    ]
     frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
     if frames:
         predicted = arguments.predicted
         repeat_last = np.minimum(np.arange(evaluator.samples.shape[1]), frames - 1)
         last_frame_again = evaluator.samples[:predicted, repeat_last]
         report |= {"givenFrames": frames, "predicted": predicted}
-        report["rows"] += [
+        rows += [
             row_of("prediction", "test-reconstructed", [evaluator.measure_prediction(rebuilt[:predicted], frames)]),
             row_of("prediction", "last-frame", [evaluator.measure_prediction(last_frame_again, frames)]),
             *compare(cache, [method for method in methods if method.model == model], predicted, seeds, frames)[1],
@@ -179,8 +180,8 @@ def main() -> None:
     stem = arguments.out / f"quality-{model.name}"
     drawn = [generate(method, min(MAX_CLASSES, evaluator.classes), seeds[0])[0] for method in methods]
     draw([evaluator.samples[first_of_class], *drawn], stem.with_suffix(".png"))
-    stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
-    print(tables(report))
+    results.write(stem.with_suffix(".json"), report, rows)
+    print(tables(rows))
 
 
 if __name__ == "__main__":

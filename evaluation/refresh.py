@@ -9,6 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
+from bench.peers import results
+
 from .compare import checkpoint, compare, description
 from .generate import ROOT
 from .measurements import MeasurementCache
@@ -36,10 +38,9 @@ def main() -> None:
         **description(model, device, "refresh"),
         "samples": arguments.samples,
         "seeds": arguments.seeds,
-        "rows": rows,
     }
-    (arguments.out / f"refresh-{model.name}.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(tables(report))
+    results.write(arguments.out / f"refresh-{model.name}.json", report, rows)
+    print(tables(rows))
 
 
 if __name__ == "__main__":

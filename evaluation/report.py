@@ -32,12 +32,12 @@ def table(rows: list[dict], measures: dict[str, tuple[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def tables(report: dict) -> str:
+def tables(rows: list[dict]) -> str:
     """Returns the tables of a result file in Markdown."""
     quality = {"frechet": ("Fréchet distance", 1), "accuracy": ("class accuracy, %", 100)}
     errors = {"mse": ("squared error, 1e-3", 1000), "psnr": ("PSNR, dB", 1)}
-    generated = [row for row in report["rows"] if row["task"] == "generation"]
-    predicted = [row for row in report["rows"] if row["task"] == "prediction"]
+    generated = [row for row in rows if row["task"] == "generation"]
+    predicted = [row for row in rows if row["task"] == "prediction"]
     text = table(generated, quality)
     return f"{text}\n\n{table(predicted, errors | quality)}" if predicted else text
 

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { formatResults, resultFile } from '../dist/cli/result-file.js';
 
 const folder = 'build/Release/cubins';
 const table = 'bench/results/kernels.json';
@@ -135,15 +136,8 @@ if (new Set(kernels.map((row) => row.name + row.target)).size < kernels.length)
   problems.push(`${folder} has a kernel twice, from two builds: delete it and build again`);
 
 if (process.argv.includes('--write')) {
-  const rows = kernels.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
-  const head = {
-    device: { compiler },
-    commit: execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim(),
-    command: 'node scripts/check-kernels.js --write',
-    date: new Date().toISOString().slice(0, 10),
-  };
-  const text = JSON.stringify(head, null, 2).replace(/\n\}$/, `,\n  "rows": [\n${rows}\n  ]\n}\n`);
-  writeFileSync(table, text);
+  const result = resultFile({ compiler }, 'node scripts/check-kernels.js --write', {}, kernels);
+  writeFileSync(table, formatResults(result));
 } else {
   const committed = JSON.parse(readFileSync(table, 'utf8'));
   const targets = new Set(kernels.map(({ target }) => target));

@@ -1,9 +1,12 @@
 """python3 -m bench.peers.onnx FOLDER --out FOLDER: a checkpoint's networks as ONNX files, for onnxruntime.js.
 
-    generator.onnx   ids [batch, N], labels [batch] (-1: no class) -> logits [batch, N, V]: one full-width pass
-    tokenizer.onnx   tokens [batch, N] -> pixels [batch, height, width, channels]; of a tokenizer of kind "conv" alone
+    generator.onnx        ids [batch, N], labels [batch] (-1: no class) -> logits [batch, N, V]: one full-width pass
+    generator-int8.onnx   the same, where the products of the blocks are dynamically quantized
+    tokenizer.onnx        tokens [batch, N] -> pixels [batch, height, width, channels]; of a tokenizer of kind "conv"
+                          alone
 
-The batch is free. Weights are f32.
+The batch is free. Weights are f32, and those that are quantized bytes with a scale for each output: what onnxruntime's
+own quantize_dynamic writes with per_channel. It leaves nothing else f32 than magnets does with weights: 'int8'.
 """
 
 import argparse
@@ -37,6 +40,46 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch
     return (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1) @ value
 
 
+class DynamicProduct(torch.autograd.Function):
+    """x W + b with W = bytes [in, out] * scale [out]: in a file a product of bytes, x rounded as it comes."""
+
+    @staticmethod
+    def forward(_, x, weight, scale, bias):
+        return x @ (weight.float() * scale) + bias
+
+    @staticmethod
+    def symbolic(graph, x, weight, scale, bias):
+        rounded, x_scale, x_zero = graph.op("DynamicQuantizeLinear", x, outputs=3)
+        zero = graph.op("Constant", value_t=torch.zeros((), dtype=torch.int8))
+        sums = graph.op("Cast", graph.op("MatMulInteger", rounded, weight, x_zero, zero), to_i=1)
+        product = graph.op("Mul", sums, graph.op("Mul", x_scale, scale))
+        sizes = [*x.type().varyingSizes()[:-1], scale.type().sizes()[0]]
+        return graph.op("Add", product, bias).setType(x.type().with_sizes(sizes))
+
+
+class DynamicLinear(nn.Module):
+    """A linear layer of a block, at the full width, with its weights as bytes."""
+
+    def __init__(self, layer: nn.Linear):
+        super().__init__()
+        scale = layer.weight.abs().amax(1).div(127).clamp(min=torch.finfo(torch.float32).tiny)
+        self.register_buffer("weight", (layer.weight / scale[:, None]).round().to(torch.int8).T.contiguous())
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", torch.zeros_like(scale) if layer.bias is None else layer.bias.detach())
+
+    def forward(self, x: torch.Tensor, outputs: int | None = None) -> torch.Tensor:
+        return DynamicProduct.apply(x, self.weight, self.scale, self.bias)
+
+
+def quantize(module: nn.Module) -> None:
+    """Replaces the products of a transformer's blocks."""
+    for name, child in module.named_children():
+        if isinstance(child, (model.RowsLinear, model.ColumnsLinear)):
+            setattr(module, name, DynamicLinear(child))
+        else:
+            quantize(child)
+
+
 def write(
     module: nn.Module, inputs: dict[str, torch.Tensor], output: str, axes: list[str], file: Path
 ) -> None:
@@ -58,7 +101,10 @@ def export_generator(folder: Path, out: Path) -> None:
     model.attend = attend
     generator = export.read(folder)
     ids = torch.full((2, generator.token_count), generator.mask_id)
-    write(generator, {"ids": ids, "labels": torch.tensor([0, -1])}, "logits", ["N", "V"], out / "generator.onnx")
+    inputs = {"ids": ids, "labels": torch.tensor([0, -1])}
+    write(generator, inputs, "logits", ["N", "V"], out / "generator.onnx")
+    quantize(generator.layers)
+    write(generator, inputs, "logits", ["N", "V"], out / "generator-int8.onnx")
 
 
 def export_tokenizer(folder: Path, out: Path) -> None:

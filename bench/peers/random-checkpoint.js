@@ -1,14 +1,16 @@
 // @ts-check
 // node bench/peers/random-checkpoint.js bench/peers/public/maskgit-256 --to FOLDER
 //
-// Writes a checkpoint of random weights with the configs of a folder: the sizes of a public model without its weights,
-// for timing.
+// Writes a checkpoint of random weights for timing: with the configs of a folder, which are the sizes of a public model
+// without its weights, or of a preset such as L, with the block of MaskGIT.
 
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../../dist/checkpoint/config.js';
 import { Scratch, writeModel } from '../../dist/checkpoint/convert/write.js';
+import { presets } from '../../dist/plan/index.js';
+import { classCount } from '../../dist/plan/vocabulary.js';
 import { engineTensors } from '../../dist/runtime/listing.js';
 
 const { values, positionals } = parseArgs({
@@ -20,7 +22,31 @@ const { to } = values;
 if (source === undefined || to === undefined) {
   throw new TypeError('Expected a folder with configs and --to FOLDER');
 }
-cpSync(source, to, { recursive: true, errorOnExist: true, force: false });
+
+/** config.json of a preset. @param {import('../../dist/plan/index.js').ModelShape} shape */
+const presetConfig = (shape) => ({
+  model_type: 'magnets',
+  hidden_size: shape.hiddenSize,
+  num_hidden_layers: shape.layers,
+  num_attention_heads: shape.heads,
+  head_dim: shape.headDim,
+  intermediate_size: shape.intermediateSize,
+  norm_position: 'post',
+  hidden_act: 'gelu_tanh',
+  layer_norm_eps: 1e-6,
+  codebook_size: shape.codebookSize,
+  num_classes: classCount(shape),
+  latent_shape: shape.latentShape,
+  widths: shape.widths,
+});
+
+const preset = Object.hasOwn(presets, source) ? presets[/** @type {'L'} */ (source)] : undefined;
+if (preset === undefined) {
+  cpSync(source, to, { recursive: true, errorOnExist: true, force: false });
+} else {
+  mkdirSync(to, { recursive: true });
+  writeFileSync(join(to, 'config.json'), `${JSON.stringify(presetConfig(preset), null, 2)}\n`);
+}
 
 /** Uniform in [-1, 1) by a linear congruential generator (Numerical Recipes). */
 let state = 1;
@@ -68,4 +94,7 @@ function write(folder, entries) {
 const configOf = (folder) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 const tokenizer = join(to, 'tokenizer');
 await write(to, engineTensors.generator(parseGeneratorConfig(source, source, configOf(to))));
-await write(tokenizer, engineTensors.tokenizer(parseTokenizerConfig(source, configOf(tokenizer))));
+if (existsSync(tokenizer)) {
+  const config = parseTokenizerConfig(source, configOf(tokenizer));
+  await write(tokenizer, engineTensors.tokenizer(config));
+}

@@ -5,7 +5,6 @@ power limit.
 """
 
 import datetime
-import json
 import math
 import platform
 import shlex
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from . import results
 from .plan import ROOT
 from .timing import Timing
 
@@ -90,4 +90,4 @@ class Report:
         self.rows.append({"name": name, **settings, **counted, **timing})
         print(line, flush=True)
         if self.file is not None:
-            self.file.write_text(json.dumps({**self.head, "rows": self.rows}, indent=2) + "\n")
+            results.write(self.file, self.head, self.rows)

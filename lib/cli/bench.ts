@@ -1,10 +1,12 @@
 import { integer, number } from '../errors.js';
-import { type BenchResult, type BenchRow, bench } from '../runtime/bench.js';
-import { checkedOutCommit } from '../runtime/machine.js';
+import { type BenchRow, bench } from '../runtime/bench.js';
+import type { Profile } from '../runtime/profile.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
 import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
 import { formatFlops, formatRatio, progress, table } from './output.js';
 import { OutputFile } from './output-file.js';
+import { printProfile } from './profile-table.js';
+import { checkResultName, commandLine, formatResults, resultFile } from './result-file.js';
 import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json] [--out FILE]
@@ -19,8 +21,9 @@ Measures FLOPs and time of a schedule, compared with the full-size baseline, wit
 ${samplingHelp}
 ${deviceHelp}
   --repeats N       timed runs of the schedule and of the baseline each; default 3
+  --profile         where the time goes: products, attention, and everything else (on a CPU)
   --json            print the result file (bench/README.md) instead of tables
-  --out FILE        write the result file`;
+  --out FILE        write the result file: .json, .csv or .md`;
 
 /** '1,8,64' -> [1, 8, 64] */
 function toBatches(text: string): number[] {
@@ -28,27 +31,6 @@ function toBatches(text: string): number[] {
     const batch = toNumber('batch', part);
     return integer('batch', batch, 1, 2 ** 16);
   });
-}
-
-/** The command line as a shell takes it. */
-function commandLine(args: readonly string[]): string {
-  const quoted = args.map((arg) =>
-    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
-  );
-  return ['npx', 'magnets', 'bench', ...quoted].join(' ');
-}
-
-/** The result file: one line for each row. */
-function toFile({ device, rows, ...settings }: BenchResult, args: readonly string[]): string {
-  const head = {
-    device,
-    commit: checkedOutCommit(),
-    command: commandLine(args),
-    date: new Date().toISOString().slice(0, 10),
-    ...settings,
-  };
-  const lines = rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
-  return `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "rows": [\n${lines}\n  ]\n}\n`;
 }
 
 function formatTimes({ median, min, max }: BenchRow): string {
@@ -89,11 +71,13 @@ export async function run(args: string[]): Promise<void> {
     ...samplingOptions,
     ...deviceOptions,
     repeats: { type: 'string', default: '3' },
+    profile: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
   });
   const { out } = values;
   if (out === '') throw new UsageError('Expected a file for --out but received ""');
+  if (out !== undefined) checkResultName(out);
   const outFile = out === undefined ? undefined : await OutputFile.prepare('out', out);
   const result = await bench({
     ...deviceArguments(values),
@@ -104,21 +88,29 @@ export async function run(args: string[]): Promise<void> {
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
     sampling: samplingArguments(values),
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
+    profile: values.profile,
     onProgress: (done, total) => progress('bench', done, total),
   });
-  const file = toFile(result, args);
-  await outFile?.write(file);
+  const { device, rows, ...settings } = result;
+  const command = commandLine(['npx', 'magnets', 'bench'], args);
+  const file = resultFile(device, command, settings, rows);
+  await outFile?.write(formatResults(file, out));
   if (values.json) {
-    process.stdout.write(file);
+    process.stdout.write(formatResults(file));
     return;
   }
-  const { name, backend, threads, peakFlopsPerSecond } = result.device;
+  const { name, backend, threads, peakFlopsPerSecond } = device;
   console.log(`${name}, ${backend}${threads === undefined ? '' : `, ${threads} threads`}\n`);
-  for (const row of result.rows) {
-    const baseline = result.rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
-    if (row !== baseline || values.schedule === 'baseline') print(baseline!, row);
+  for (const row of rows) {
+    const baseline = rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
+    if (row === baseline && values.schedule !== 'baseline') continue;
+    print(baseline!, row);
+    const runs = row === baseline ? [row] : [row, baseline!];
+    const isProfiled = (one: BenchRow): one is BenchRow & { profile: Profile } =>
+      one.profile !== undefined;
+    if (runs.every(isProfiled)) printProfile(runs, peakFlopsPerSecond);
   }
-  const memory = `${(result.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`;
+  const memory = `${(settings.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`;
   console.log(
     `peak of the device ${formatFlops(peakFlopsPerSecond)}/s; most memory of the process ${memory}`,
   );

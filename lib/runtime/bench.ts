@@ -11,6 +11,7 @@ import { type DeviceOptions, openDevice } from './device.js';
 import { type Engine, Generation, GenerationResult } from './generation.js';
 import { nativeGeneratorConfig } from './listing.js';
 import { type DeviceFacts, deviceFacts } from './machine.js';
+import { emptyProfile, kindsOfWork, type Profile, profiledGenerator } from './profile.js';
 import { generateRequest, type Label } from './request.js';
 
 export interface BenchOptions extends DeviceOptions {
@@ -26,6 +27,8 @@ export interface BenchOptions extends DeviceOptions {
   readonly sampling?: SamplingOptions;
   /** Timed runs of the schedule and of the baseline each. */
   readonly repeats: number;
+  /** Measure where the time goes, on a CPU. */
+  readonly profile?: boolean;
   /** Called after every run, also of those that are not timed. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -58,6 +61,8 @@ export interface BenchRow extends Timing {
   readonly flopsRatio: number;
   /** The baseline's median time divided by this one. */
   readonly timeRatio: number;
+  /** Where it was asked for: mean seconds of a run by kind of work. Their sum is the mean of `samples`. */
+  readonly profile?: Profile;
 }
 
 export interface BenchResult {
@@ -98,11 +103,23 @@ const anyLabel = ({ nullClass }: GeneratorConfig): Label => (nullClass ? null : 
 interface Run {
   readonly result: GenerationResult;
   readonly seconds: number;
+  /** Only where it was asked for. */
+  readonly profile: Profile | undefined;
+}
+
+/** The mean of each kind over the runs; undefined where they have no profiles. */
+function meanProfile(runs: readonly Run[]): Profile | undefined {
+  const mean = emptyProfile();
+  for (const { profile } of runs) {
+    if (profile === undefined) return undefined;
+    for (const kind of kindsOfWork) mean[kind] += profile[kind] / runs.length;
+  }
+  return mean;
 }
 
 async function generateOnce(
   engine: Engine,
-  { steps, guidance, sampling }: BenchOptions,
+  { steps, guidance, sampling, profile: profiled }: BenchOptions,
   batch: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
@@ -121,22 +138,32 @@ async function generateOnce(
     },
     batch,
   );
-  const generation = new Generation(engine, request, (outcome) => new GenerationResult(outcome));
+  const profile = profiled ? emptyProfile() : undefined;
+  const generator =
+    profile === undefined ? engine.generator : profiledGenerator(engine.generator, profile);
+  const generation = new Generation(
+    { ...engine, generator },
+    request,
+    (outcome) => new GenerationResult(outcome),
+  );
   const started = performance.now();
   const result = await generation.result();
   const seconds = (performance.now() - started) / 1000;
+  if (profile !== undefined) {
+    profile.javaScript = seconds - kindsOfWork.reduce((sum, kind) => sum + profile[kind], 0);
+  }
   if (result.flops !== generation.plannedFlops) {
     const message = `${result.flops} FLOPs were launched but the formula gives ${generation.plannedFlops}`;
     throw new MagnetsError('ERR_INTERNAL', message);
   }
-  return { result, seconds };
+  return { result, seconds, profile };
 }
 
 /**
  * Measures a schedule and the baseline in turn, after a run of each that is not counted: it touches the weights of every
  * width, sizes the buffers and, on a CUDA device, records the graphs.
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_OUT_OF_MEMORY for a model or a batch that does not fit,
- * ERR_UNSUPPORTED without such a device, ERR_INTERNAL when the FLOPs launched differ from the formula's.
+ * ERR_UNSUPPORTED without such a device or for the profile of a GPU, ERR_INTERNAL when the FLOPs launched differ from the formula's.
  */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const { batches, guidance, repeats, sampling, schedule } = options;
@@ -198,6 +225,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
             flopsRatio,
             timeRatio: times.get('baseline')!.median / time.median,
             ...time,
+            profile: meanProfile(own),
           });
         }
       }

@@ -50,6 +50,19 @@ export interface NativeFlops {
   lmHead: number;
 }
 
+/** Seconds of native work by kind (native/ops/profile.h). */
+export interface NativeProfile {
+  projections: number;
+  attention: number;
+  mlp: number;
+  lmHead: number;
+  norms: number;
+  rows: number;
+  sampling: number;
+  /** Between operations. */
+  session: number;
+}
+
 /** The sub-model of a pass and what it computes. */
 export interface NativePass {
   heads: number;
@@ -91,6 +104,8 @@ export interface NativeState {
 
 export interface NativeStep extends Partial<NativeState> {
   flops: NativeFlops;
+  /** Of a session that is profiled. */
+  profile?: NativeProfile;
 }
 
 export interface NativeSessionOptions {
@@ -111,6 +126,8 @@ export interface NativeSessionOptions {
   sampleNumbers: Int32Array;
   /** [samples] the seed of each sample's noise. */
   seeds: BigUint64Array;
+  /** Measure where the time of steps goes. ERR_UNSUPPORTED on a CUDA device. */
+  profiled?: boolean;
 }
 
 /** One batch that is being generated. */

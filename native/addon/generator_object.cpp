@@ -38,6 +38,7 @@ Napi::Value GeneratorObject::open_session(const Napi::CallbackInfo& info) {
         .null_class_id = std::nullopt,
         .sample_numbers = to_vector<int32_t>(object.Get("sampleNumbers")),
         .seeds = to_vector<uint64_t>(object.Get("seeds")),
+        .profiled = object.Get("profiled").ToBoolean(),
     };
     const int null_class_id = to_int(object, "nullClassId");
     if (null_class_id >= 0) options.null_class_id = null_class_id;

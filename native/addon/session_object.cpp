@@ -50,12 +50,16 @@ Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
   const bool read = to_bool(object, "read");
   return queue(env).submit(env, [session = value(env), step, read]() -> Settle {
     const Flops before = session->flops();
+    const std::optional<Profile> profile_before = session->profile();
     session->step(step);
     const Flops flops = session->flops() - before;
+    std::optional<Profile> profile;
+    if (profile_before) profile = *session->profile() - *profile_before;
     const auto tokens = std::make_shared<const Tokens>(read ? Tokens::of(*session) : Tokens{});
-    return [flops, tokens, read](Napi::Env env) {
+    return [flops, profile, tokens, read](Napi::Env env) {
       auto object = Napi::Object::New(env);
       object.Set("flops", to_object(env, flops));
+      if (profile) object.Set("profile", to_object(env, *profile));
       if (read) tokens->set_on(object);
       return object;
     };

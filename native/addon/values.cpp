@@ -290,6 +290,19 @@ Napi::Object to_object(Napi::Env env, const Flops& flops) {
   return object;
 }
 
+Napi::Object to_object(Napi::Env env, const Profile& profile) {
+  auto object = Napi::Object::New(env);
+  object.Set("projections", profile[Work::projections]);
+  object.Set("attention", profile[Work::attention]);
+  object.Set("mlp", profile[Work::mlp]);
+  object.Set("lmHead", profile[Work::lm_head]);
+  object.Set("norms", profile[Work::norms]);
+  object.Set("rows", profile[Work::rows]);
+  object.Set("sampling", profile[Work::sampling]);
+  object.Set("session", profile[Work::session]);
+  return object;
+}
+
 Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors) {
   auto array = Napi::Array::New(env, tensors.size());
   for (uint32_t i = 0; i < tensors.size(); ++i) {

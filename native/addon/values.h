@@ -12,6 +12,7 @@
 #include "../engine/config.h"
 #include "../engine/weights/loader.h"
 #include "../ops/decode_ops.h"
+#include "../ops/profile.h"
 
 namespace magnets::addon {
 
@@ -57,6 +58,7 @@ ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16
 Confidence to_confidence(const Napi::Value& value);       // "log-probability", "probability", "logit", "turn"
 
 Napi::Object to_object(Napi::Env env, const Flops& flops);
+Napi::Object to_object(Napi::Env env, const Profile& profile);                 // seconds
 Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape, grain }]
 
 }  // namespace magnets::addon

@@ -10,6 +10,7 @@ void CpuStream::normalize_row(const float* x, const Norm& norm, int columns, flo
 
 void CpuStream::normalize(const float* x, size_t x_stride, const Norm& norm, int rows, int columns, float* y,
                           size_t y_stride) {
+  const WorkScope scope(profile_, Work::norms);  // of a product that wants its input under one
   over_rows(rows, [&](int first, int last) {
     for (int row = first; row < last; ++row) normalize_row(x + row * x_stride, norm, columns, y + row * y_stride);
   });

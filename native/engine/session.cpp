@@ -92,6 +92,10 @@ Session::Session(std::shared_ptr<const Generator> generator, const SessionOption
 }
 
 void Session::start(const SessionOptions& options) {
+  if (options.profiled && generator_->backend().concurrent()) {
+    throw Error("ERR_UNSUPPORTED", "expected a profile of a CPU: operations of " + generator_->backend().name() +
+                                       " end after they were asked for, and whole steps are recorded");
+  }
   const GeneratorConfig& config = generator_->config();
   const size_t size = static_cast<size_t>(samples_) * sub_token_count_;
   check(samples_ > 0, "expected at least one sample");
@@ -134,6 +138,9 @@ void Session::start(const SessionOptions& options) {
 
   usable_again_after([&] {
     stream_->clear_flops();
+    profile_.reset();
+    if (options.profiled) profile_.emplace();
+    stream_->set_profile(profile_ ? &*profile_ : nullptr);
     stream_->upload(options.ids.data(), samples_, sub_token_count_, *ids_);
     stream_->upload(state.data(), samples_, sub_token_count_, *state_);
     stream_->upload(turns.data(), samples_, sub_token_count_, *turns_);
@@ -292,6 +299,7 @@ void Session::compute(const Width& width, bool refresh, bool all_logits) {
 }
 
 void Session::step(const Step& step) {
+  const WorkScope scope(profile_ ? &*profile_ : nullptr, Work::session);
   check_pass(step.width, step.refresh);
   check_size(step.masked_after.size(), samples_, "masked counts");
   for (int sample = 0; sample < samples_; ++sample) {

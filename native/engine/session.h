@@ -21,6 +21,7 @@ struct SessionOptions {
   std::optional<int32_t> null_class_id;  // set: guidance, a second branch of every sample without its class
   std::vector<int32_t> sample_numbers;   // [samples] for the noise (philox.h)
   std::vector<uint64_t> seeds;           // [samples] for the noise
+  bool profiled = false;                 // measure where the time of steps goes
 };
 
 /// One step of a plan: finished numbers, nothing is recomputed here.
@@ -43,7 +44,7 @@ class Session {
   Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
 
   /// Begins a new batch of as many samples and branches. What a device recorded for the batches before stays good.
-  /// Throws like the constructor.
+  /// Throws like the constructor, and ERR_UNSUPPORTED for a profile of a device that runs by itself.
   void start(const SessionOptions& options);
 
   int samples() const { return samples_; }
@@ -71,6 +72,8 @@ class Session {
   std::vector<float> logits();  // [logits rows, columns] of the last compute or step
   int logits_rows() const { return logits_offsets_.back(); }
   const Flops& flops() const { return stream_->flops(); }
+  /// Of the steps, where the session has one.
+  const std::optional<Profile>& profile() const { return profile_; }
 
  private:
   Session(std::shared_ptr<const Generator> generator, Backend& backend, int samples, bool guided);
@@ -97,6 +100,7 @@ class Session {
   bool in_turns_ = false;
   bool modulated_ = false;  // the classes' vectors are those of this batch
   bool usable_ = true;
+  std::optional<Profile> profile_;
 
   std::unique_ptr<Buffer> ids_, state_, turns_;                         // [samples, tokens]
   std::unique_ptr<Buffer> first_ids_, classes_;                         // [1, branches]: at position 0; of modulation

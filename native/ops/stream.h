@@ -1,5 +1,5 @@
 // A Stream is the order in which one session's operations run. It counts their FLOPs once, for every device, then lets
-// the device run them.
+// the device run them. Where it has a profile, it says what each of them is.
 #pragma once
 
 #include <atomic>
@@ -9,6 +9,7 @@
 
 #include "conv_ops.h"
 #include "decode_ops.h"
+#include "profile.h"
 
 namespace magnets {
 
@@ -36,27 +37,32 @@ class Stream {
   const Flops& flops() const { return flops_; }
   void clear_flops() { flops_ = {}; }
 
+  /// Where the time of the operations to come is measured; null: nowhere. It must outlive them. The times of a device
+  /// that runs by itself are those of asking alone.
+  void set_profile(Profile* profile) { profile_ = profile; }
+
   void run(const Matmul& op) { count(part_, op); }
   void run(const ProjectQkv& op) { count(Part::projections, op); }
   void run(const Attention& op) { count(Part::attention, op); }
   Input run(const Normalize& op) {
+    const WorkScope scope(profile_, Work::norms);
     check_stop();
     return do_run(op);
   }
-  void run(const ModulatedNorm& op) { begin(op); }
-  void run(const Gather& op) { begin(op); }
-  void run(const Lookup& op) { begin(op); }
+  void run(const ModulatedNorm& op) { timed(Work::norms, op); }
+  void run(const Gather& op) { timed(Work::rows, op); }
+  void run(const Lookup& op) { timed(Work::rows, op); }
   void run(const ArgMax& op) { begin(op); }
   void run(const Softmax& op) { begin(op); }
-  void run(const GroupStatistics& op) { begin(op); }
+  void run(const GroupStatistics& op) { timed(Work::norms, op); }
   void run(const Rescale& op) { begin(op); }
   void run(const Convolution& op) { count(part_, op); }
   void run(const MeanPool& op) { begin(op); }
-  void run(const SelectRows& op) { begin(op); }
-  void run(const Embed& op) { begin(op); }
-  void run(const Sample& op) { begin(op); }
-  void run(const Reveal& op) { begin(op); }
-  void run(const RevealGiven& op) { begin(op); }
+  void run(const SelectRows& op) { timed(Work::rows, op); }
+  void run(const Embed& op) { timed(Work::rows, op); }
+  void run(const Sample& op) { timed(Work::sampling, op); }
+  void run(const Reveal& op) { timed(Work::sampling, op); }
+  void run(const RevealGiven& op) { timed(Work::sampling, op); }
 
   /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
   /// reads and writes must outlive it, so a stream goes before its buffers.
@@ -99,9 +105,15 @@ class Stream {
   virtual void do_run(const RevealGiven& op) = 0;
 
   Flops flops_;
+  Profile* profile_ = nullptr;
 
  private:
   friend class PartScope;
+
+  static constexpr Work work_of(Part part) {
+    constexpr Work works[] = {Work::projections, Work::attention, Work::mlp, Work::lm_head};
+    return works[static_cast<size_t>(part)];
+  }
 
   void check_stop() const {
     if (stop_ != nullptr) stop_->check();
@@ -112,8 +124,13 @@ class Stream {
     do_run(op);
   }
   template <class Op>
-  void count(Part part, const Op& op) {
+  void timed(Work work, const Op& op) {
+    const WorkScope scope(profile_, work);
     begin(op);
+  }
+  template <class Op>
+  void count(Part part, const Op& op) {
+    timed(work_of(part), op);
     flops_[part] += flops_of(op);
   }
 

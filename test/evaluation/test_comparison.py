@@ -84,7 +84,7 @@ class RowsTest(unittest.TestCase):
         reference = row_of("generation", "test", [{"frechet": 0.0, "accuracy": 0.9}])
         results = [{"frechet": 1.0, "accuracy": 0.5}, {"frechet": 3.0, "accuracy": 0.5}]
         row = row_of("generation", "paper", results, flops=2_310_000_000, flopsRatio=3.02, timeRatio=2.5)
-        lines = tables({"rows": [reference, row]}).splitlines()
+        lines = tables([reference, row]).splitlines()
         self.assertEqual(lines[2], "| test |  |  |  | 0.0 | 90.0 |")
         self.assertEqual(lines[3], "| `paper` | 2.31 GFLOP | 3.02x | 2.50x | 2.0 (1.0 .. 3.0) | 50.0 |")
 

@@ -63,4 +63,33 @@ t.test('bench', async (t) => {
     JSON.parse(alone).rows.map(({ name }: { name: string }) => name),
     ['baseline', 'baseline'],
   );
+
+  const profiled = magnets('bench', ...args, '--profile', '--json').stdout;
+  for (const { name, profile, samples } of JSON.parse(profiled).rows) {
+    const seconds = Object.values<number>(profile);
+    t.equal(seconds.length, 11, 'every kind of work');
+    t.ok(
+      seconds.every((value) => value > 0),
+      `${name}: all work takes time`,
+    );
+    const mean = samples.reduce((sum: number, value: number) => sum + value, 0) / samples.length;
+    const sum = seconds.reduce((sum, value) => sum + value, 0);
+    t.ok(Math.abs(sum / mean - 1) < 1e-9, `${name}: whose time is whose says of all of it`);
+  }
+  const tables = magnets('bench', ...args, '--profile').stdout;
+  t.equal(tables.match(/\| attention +\|.* ms +\|.* % +\|.* % +\|/g)?.length, 2, tables);
+  for (const [end, pattern] of [
+    ['csv', /^name,model,batch,.*,device\.name,.*,commit,date\n(baseline|paper),post,[23],.*\n/],
+    [
+      'md',
+      /^\| name \| model \|.*\n\|---\|.*\n\| baseline \| post \|[\s\S]*: `npx magnets bench .*; name /,
+    ],
+  ] as const) {
+    const file = join(folder, `results.${end}`);
+    t.equal(magnets('bench', ...args.slice(0, -1), file).status, 0);
+    t.match(readFileSync(file, 'utf8'), pattern);
+  }
+  const { status: refused, stderr } = magnets('bench', ...args.slice(0, -1), join(folder, 'a.xml'));
+  t.equal(refused, 2);
+  t.match(stderr, /Expected a name that ends in \.json, \.csv, \.md for results/);
 });

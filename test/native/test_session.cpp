@@ -1,8 +1,10 @@
 // What must hold exactly while a batch is generated (docs/architecture.md), on the engine and the CPU backend.
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <numeric>
+#include <thread>
 
 #include "../../native/cpu/cpu_backend.h"
 #include "../../native/engine/codec/conv.h"
@@ -706,6 +708,36 @@ void running_out_of_memory_harms_nothing(Style style) {
 }
 
 /// A step that is refused because its plan is wrong changes nothing.
+/// All time of the steps is somebody's, and no work is left out.
+void time_is_profiled() {
+  for (const Style style : kStyles) {
+    const auto generator = generator_of(config_of(4, 40, style));
+    SessionOptions options = options_of(2, 0, true, style);
+    Session session(generator, options);
+    const History plain = decode(session, Caching::cached);
+    check(!session.profile(), "nothing is measured unless it is asked for");
+    options.profiled = true;
+    session.start(options);
+    const auto started = std::chrono::steady_clock::now();
+    check(decode(session, Caching::cached) == plain, "measuring changes nothing");
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+    double sum = 0;
+    for (int work = 0; work < static_cast<int>(Work::count_); ++work) {
+      const double seconds = (*session.profile())[static_cast<Work>(work)];
+      check(seconds > 0, "time of work " + std::to_string(work));
+      sum += seconds;
+    }
+    check(sum <= elapsed.count(), "no more time than passed");
+    const double norms = (*session.profile())[Work::norms];
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    session.ids();
+    check((*session.profile())[Work::norms] == norms, "no time passes between steps");
+    options.profiled = false;
+    session.start(options);
+    check(!session.profile() && decode(session, Caching::cached) == plain, "a session used again measures nothing");
+  }
+}
+
 void misuse_is_refused() {
   const auto generator = generator_of(config_of(4, 40, Style::post));
   Session session(generator, options_of(1, 0, false));
@@ -853,6 +885,7 @@ int main() {
   forcing_its_own_tokens_changes_nothing();
   for (const Style style : {Style::post, Style::modulated}) a_session_can_be_used_again(style);
   for (const Style style : {Style::pre, Style::modulated}) running_out_of_memory_harms_nothing(style);
+  time_is_profiled();
   misuse_is_refused();
   the_listed_tensors_are_those_that_are_loaded();
   return report("session");

@@ -1,0 +1,95 @@
+// @ts-check
+// npm run bench [-- --threads N] [--repeats N] [--out FILE]
+//
+// FLOPs and time of the schedule `paper` beside the full-size baseline, in a few minutes: the bundled models, one sample
+// and many at once, and random weights of size B; f32 and int8. Ends with one table.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { shapeOf } from '../dist/cli/arguments.js';
+import { formatFlops, formatRatio, progress, table } from '../dist/cli/output.js';
+import {
+  checkResultName,
+  commandLine,
+  formatResults,
+  resultFile,
+} from '../dist/cli/result-file.js';
+import { bench } from '../dist/runtime/bench.js';
+
+/** @typedef {import('../dist/runtime/bench.js').BenchRow} BenchRow */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '2' },
+    repeats: { type: 'string', default: '3' },
+    models: { type: 'string', default: 'fashion,moving-digits,B' },
+    out: { type: 'string' },
+  },
+});
+if (values.out !== undefined) checkResultName(values.out);
+const threads = Number(values.threads);
+const repeats = Number(values.repeats);
+const bundled = ['fashion', 'moving-digits'];
+const formats = /** @type {const} */ (['f32', 'int8']);
+
+/** @type {BenchRow[]} */
+const rows = [];
+/** @type {object} */
+let device = {};
+for (const name of values.models.split(',')) {
+  const isBundled = bundled.includes(name);
+  const model = await shapeOf(isBundled ? join(root, 'models', name) : name);
+  for (const weights of formats) {
+    const result = await bench({
+      device: 'cpu',
+      ...{ threads, weights, model, repeats },
+      batches: isBundled ? [1, 8] : [1],
+      steps: 12,
+      schedule: 'paper',
+      guidance: 0,
+      profile: true,
+      onProgress: (done, total) => progress(`${name}, ${weights}`.padEnd(20), done, total),
+    });
+    rows.push(...result.rows);
+    device = result.device;
+  }
+}
+
+const lines = rows.flatMap((row, i) => {
+  const baseline = rows[i - 1];
+  if (row.name === 'baseline' || baseline === undefined) return [];
+  const { profile } = row;
+  const sum = (/** @type {number[]} */ numbers) => numbers.reduce((total, one) => total + one, 0);
+  const products = profile === undefined ? 0 : profile.projections + profile.mlp + profile.lmHead;
+  const share = (100 * products) / sum(Object.values(profile ?? {}));
+  return [
+    [
+      row.model,
+      row.weights,
+      row.batch,
+      formatFlops(row.flops),
+      formatRatio(row.flopsRatio),
+      `${(1000 * baseline.median).toPrecision(3)} ms`,
+      `${(1000 * row.median).toPrecision(3)} ms`,
+      formatRatio(row.timeRatio),
+      `${share.toFixed(0)} %`,
+    ],
+  ];
+});
+const header = ['model', 'weights', 'batch', 'FLOPs of paper', 'FLOPs ratio'];
+header.push('time of baseline', 'of paper', 'time ratio', 'products');
+console.log(`\n${table(header, lines)}`);
+const { name, instructionSet, peakFlopsPerSecond } = /** @type {any} */ (device);
+console.log(
+  `\n${name}, ${instructionSet}, ${threads} threads; at its best ${formatFlops(peakFlopsPerSecond)}/s in f32`,
+);
+if (values.out !== undefined) {
+  const command = commandLine(['npm', 'run', 'bench', '--'], process.argv.slice(2));
+  writeFileSync(
+    values.out,
+    formatResults(resultFile(device, command, { repeats }, rows), values.out),
+  );
+}

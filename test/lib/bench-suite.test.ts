@@ -1,0 +1,67 @@
+/** The benchmarks of bench/ run, on the smallest sizes that there are, and write what bench/README.md says. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { load, Tensor } from '../../lib/index.js';
+import { packageRoot } from '../../lib/runtime/native.js';
+import { temporaryFolder } from './public-files.js';
+
+const folder = temporaryFolder(t);
+
+function run(command: string, ...args: string[]) {
+  const env = { ...process.env, ORT_DISABLE_TELEMETRY: '1' };
+  return spawnSync(command, args, { cwd: packageRoot, encoding: 'utf8', env });
+}
+
+t.test('npm run bench', async (t) => {
+  const out = join(folder, 'bench.json');
+  const args = ['--models', 'fashion', '--repeats', '1', '--threads', '1', '--out', out];
+  const { status, stdout, stderr } = run(process.execPath, 'bench/run.js', ...args);
+  t.equal(status, 0, stderr);
+  t.equal(stdout.match(/^\| fashion \| (f32 |int8) .* \| 3\.02x /gm)?.length, 4, stdout);
+  const { command, rows, device } = JSON.parse(readFileSync(out, 'utf8'));
+  t.equal(command, `npm run bench -- ${args.join(' ')}`);
+  t.equal(device.threads, 1);
+  t.equal(rows.length, 8);
+});
+
+t.test('random weights, and the same networks as ONNX files', async (t) => {
+  const model = join(folder, 'tiny');
+  const made = run(
+    process.execPath,
+    'bench/peers/random-checkpoint.js',
+    'bench/peers/tiny',
+    '--to',
+    model,
+  );
+  t.equal(made.status, 0, made.stderr);
+  const tiny = await load(model, { device: 'cpu' });
+  const tokens = new Tensor('int32', new Int32Array(64).fill(-1), [1, 64]);
+  const { data } = await tiny.forward({ tokens, labels: [0] });
+  tiny.dispose();
+  const deviation = Math.sqrt(data.reduce((sum, value) => sum + value ** 2, 0) / data.length);
+  t.ok(deviation > 0.1 && deviation < 10, 'weights that keep the size of what goes in');
+  const exported = run('/usr/bin/python3', '-m', 'bench.peers.onnx', model, '--out', model);
+  t.equal(exported.status, 0, exported.stderr);
+  const bytes = (name: string) => readFileSync(join(model, name));
+  t.notOk(bytes('generator.onnx').includes('MatMulInteger'));
+  const int8 = bytes('generator-int8.onnx');
+  t.ok(int8.includes('DynamicQuantizeLinear') && int8.includes('MatMulInteger'));
+  t.ok(int8.length < bytes('generator.onnx').length / 2, 'bytes');
+});
+
+const hasPeer = existsSync(join(packageRoot, 'bench/node_modules/onnxruntime-node'));
+t.test('npm run bench:peers', { skip: !hasPeer && 'bench has no node_modules' }, async (t) => {
+  const args = ['--only', 'bench/peers/tiny', '--batch', '2', '--threads', '1', '--repeats', '1'];
+  args.push('--peers', 'onnxruntime', '--json');
+  const { status, stdout, stderr } = run(process.execPath, 'bench/peers/run.js', ...args);
+  t.equal(status, 0, stderr);
+  const rows = JSON.parse(stdout);
+  t.equal(rows.length, 10, '4 subjects, and 6 generations');
+  for (const row of rows) {
+    t.same(Object.keys(row), ['name', 'what', 'threads', 'batch', 'seconds', 'ratioToOurs']);
+    t.ok(row.seconds > 0 && row.ratioToOurs > 0);
+  }
+});
