@@ -23,7 +23,7 @@ ${deviceHelp}
   --out FILE        write the result file`;
 
 /** '1,8,64' -> [1, 8, 64] */
-function toBatches(text: string): number[] {
+export function toBatches(text: string): number[] {
   return text.split(',').map((part) => {
     const batch = toNumber('batch', part);
     return integer('batch', batch, 1, 2 ** 16);
@@ -31,11 +31,11 @@ function toBatches(text: string): number[] {
 }
 
 /** The command line as a shell takes it. */
-function commandLine(args: readonly string[]): string {
+export function commandLine(command: string, args: readonly string[]): string {
   const quoted = args.map((arg) =>
     /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
   );
-  return ['npx', 'magnets', 'bench', ...quoted].join(' ');
+  return ['npx', 'magnets', command, ...quoted].join(' ');
 }
 
 /** The result file: one line for each row. */
@@ -43,7 +43,7 @@ function toFile({ device, rows, ...settings }: BenchResult, args: readonly strin
   const head = {
     device,
     commit: checkedOutCommit(),
-    command: commandLine(args),
+    command: commandLine('bench', args),
     date: new Date().toISOString().slice(0, 10),
     ...settings,
   };

@@ -77,7 +77,7 @@ export function timing(samples: readonly number[]): Timing {
 }
 
 /** A config for random weights of this shape: a checkpoint's own, or with the block of MaskGIT. */
-function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
+export function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
   return {
     ...defaultArchitecture,
     normPlace: 'post',
@@ -100,7 +100,7 @@ interface Run {
   readonly seconds: number;
 }
 
-async function generateOnce(
+export async function generateOnce(
   engine: Engine,
   { steps, guidance, sampling }: BenchOptions,
   batch: number,

@@ -12,6 +12,7 @@
 #include "../engine/config.h"
 #include "../engine/weights/loader.h"
 #include "../ops/decode_ops.h"
+#include "../ops/tiles.h"
 
 namespace magnets::addon {
 
@@ -56,7 +57,10 @@ WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16
 ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16"
 Confidence to_confidence(const Napi::Value& value);       // "log-probability", "probability", "logit", "turn"
 
+std::vector<TileChoice> to_tile_choices(const Napi::Value& value);
+
 Napi::Object to_object(Napi::Env env, const Flops& flops);
 Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape, grain }]
+Napi::Array to_array(Napi::Env env, const std::vector<TileTiming>& timings);
 
 }  // namespace magnets::addon

@@ -24,14 +24,19 @@ const char* name_of(WeightFormat format) {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(int index, ComputeType compute, int multiprocessors)
-      : device_(std::make_shared<Device>(index, multiprocessors)), compute_(compute) {}
+  CudaBackend(int index, ComputeType compute, int multiprocessors, const std::vector<TileChoice>& choices)
+      : device_(std::make_shared<Device>(index, multiprocessors)),
+        registry_(std::make_shared<Registry>(device_->capability(), device_->multiprocessors(), choices)),
+        compute_(compute) {}
 
   std::string name() const override { return "cuda:" + std::to_string(device_->index()); }
   int threads() const override { return 1; }
   bool concurrent() const override { return true; }
   double measure_peak() override;
-  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, compute_); }
+  std::vector<TileTiming> time_tiles() override {
+    return CudaStream(device_, registry_, compute_).time_tiles(registry_->met());
+  }
+  std::unique_ptr<Stream> stream() override { return std::make_unique<CudaStream>(device_, registry_, compute_); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
@@ -68,6 +73,7 @@ class CudaBackend : public Backend {
   }
 
   std::shared_ptr<Device> device_;
+  std::shared_ptr<Registry> registry_;
   ComputeType compute_;
 };
 
@@ -99,11 +105,12 @@ double CudaBackend::measure_peak() {
 
 }  // namespace
 
-std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors) {
+std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors,
+                              const std::vector<TileChoice>& choices) {
   if (compute == ComputeType::f32) {
     throw Error("ERR_UNSUPPORTED", "Expected bf16 or f16 for compute on a CUDA device but received f32");
   }
-  return std::make_unique<CudaBackend>(index, compute, multiprocessors);
+  return std::make_unique<CudaBackend>(index, compute, multiprocessors, choices);
 }
 
 }  // namespace magnets::cuda
