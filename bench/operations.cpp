@@ -245,7 +245,7 @@ Subject open(const std::string& name) {
 #ifdef MAGNETS_HAS_CUDA
   if (name.rfind("cuda", 0) == 0) {
     const int index = name.size() > 5 ? std::stoi(name.substr(5)) : 0;
-    std::unique_ptr<Backend> backend(magnets_cuda_library.open(index, ComputeType::bf16));
+    std::unique_ptr<Backend> backend(magnets_cuda_library.open(index, ComputeType::bf16, {}));
     std::string device = std::string("\"name\": \"") + magnets_cuda_library.describe(index).name + "\", ";
     return {std::move(backend), {WeightFormat::Values::bf16}, "bf16", std::move(device)};
   }

@@ -26,7 +26,7 @@ ${deviceHelp}
   --out FILE        write the result file: .json, .csv or .md`;
 
 /** '1,8,64' -> [1, 8, 64] */
-function toBatches(text: string): number[] {
+export function toBatches(text: string): number[] {
   return text.split(',').map((part) => {
     const batch = toNumber('batch', part);
     return integer('batch', batch, 1, 2 ** 16);

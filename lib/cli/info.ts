@@ -23,7 +23,10 @@ export async function run(args: string[]): Promise<void> {
   console.log(`processor: ${cpus()[0]?.model ?? 'unknown'}`);
   console.log(`instruction set: ${best} (others: ${others.join(', ') || 'none'})`);
   console.log(`threads: ${result.cpu.threads}`);
-  for (const [i, { name, computeCapability }] of result.cuda.devices.entries()) {
+  for (const [i, { name, computeCapability, tiles }] of result.cuda.devices.entries()) {
+    const chosen = { tuned: 'as measured here', table: 'as measured on such a device' };
+    const by = tiles.source === 'formula' ? 'by formula' : chosen[tiles.source];
     console.log(`cuda:${i}: ${name}, compute capability ${computeCapability}`);
+    console.log(`cuda:${i}: kernels are chosen ${by}${tiles.file ? ` (${tiles.file})` : ''}`);
   }
 }

@@ -13,12 +13,14 @@ import * as generate from './generate.js';
 import * as info from './info.js';
 import * as plan from './plan.js';
 import * as predict from './predict.js';
+import * as tune from './tune.js';
 
 const commands: Record<string, { help: string; run(args: string[]): Promise<void> }> = {
   generate,
   predict,
   plan,
   bench,
+  tune,
   convert,
   info,
 };
@@ -29,6 +31,7 @@ const help = `magnets: masked generative transformers with nested widths
   magnets predict    predict how given frames of a video go on
   magnets plan       print what a schedule costs, by formula
   magnets bench      measure FLOPs and time, compared with the full-size baseline
+  magnets tune       measure which kernels are fastest on a CUDA device
   magnets convert    make a checkpoint folder of a public model
   magnets info       print what magnets can use on this machine
 

@@ -82,7 +82,7 @@ export function timing(samples: readonly number[]): Timing {
 }
 
 /** A config for random weights of this shape: a checkpoint's own, or with the block of MaskGIT. */
-function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
+export function configOf(shape: ModelShape | GeneratorConfig): GeneratorConfig {
   return {
     ...defaultArchitecture,
     normPlace: 'post',
@@ -117,7 +117,7 @@ function meanProfile(runs: readonly Run[]): Profile | undefined {
   return mean;
 }
 
-async function generateOnce(
+export async function generateOnce(
   engine: Engine,
   { steps, guidance, sampling, profile: profiled }: BenchOptions,
   batch: number,

@@ -9,6 +9,7 @@ import {
   packageVersion,
 } from './native.js';
 import { usableThreads } from './threads.js';
+import { type Tiles, tilesOf } from './tiles.js';
 
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -68,15 +69,18 @@ export interface CudaDevice {
   readonly name: string;
   /** For example `'9.0'`. */
   readonly computeCapability: string;
+  /** By what kernels are chosen, all of which give the same numbers. */
+  readonly tiles: Omit<Tiles, 'choices'>;
 }
 
 /** What this machine offers. */
 export function info(): Info {
   const { instructionSets, cudaDevices, cudaReason } = native().info();
-  const devices = cudaDevices.map(({ name, capability }) => ({
-    name,
-    computeCapability: (capability / 10).toFixed(1),
-  }));
+  const devices = cudaDevices.map((device) => {
+    const { choices, ...tiles } = tilesOf(device);
+    const computeCapability = (device.capability / 10).toFixed(1);
+    return { name: device.name, computeCapability, tiles };
+  });
   return {
     version: packageVersion(),
     cpu: { instructionSets, threads: usableThreads() },
@@ -125,11 +129,14 @@ export interface OpenDevice {
 }
 
 /**
- * Opens the device that the options ask for.
+ * Opens the device that the options ask for, a CUDA device with what is known of its tiles, unless by formula alone.
  * @throws TypeError, RangeError for a wrong option; MagnetsError ERR_UNSUPPORTED for a device or an instruction set that
  * this machine does not have, ERR_THREAD when the system gives no threads.
  */
-export function openDevice(options: DeviceOptions = {}): OpenDevice {
+export function openDevice(
+  options: DeviceOptions = {},
+  tiles: 'known' | 'formula' = 'known',
+): OpenDevice {
   const { device = 'auto', threads = usableThreads() } = options;
   if (typeof device !== 'string') throw wrongType('device', 'a string', device);
   const askedWeights = oneOf('weights', options.weights ?? 'auto', formats);
@@ -153,7 +160,9 @@ export function openDevice(options: DeviceOptions = {}): OpenDevice {
     [compute],
     'on a CUDA device, the same as compute,',
   );
-  return { device: native().openCuda(index, compute), weights, compute };
+  const found = tiles === 'known' ? native().info().cudaDevices[index] : undefined;
+  const choices = found === undefined ? [] : tilesOf(found).choices;
+  return { device: native().openCuda(index, compute, choices), weights, compute };
 }
 
 /** Devices of one kind that have been opened for one model. */

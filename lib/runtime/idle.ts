@@ -1,6 +1,6 @@
 /** Memory that is kept for batches to come, and given back when none come. */
 
-import { endingWith } from './ending.js';
+import { endingWith, openingBy } from './around.js';
 import type { NativeGenerator } from './native.js';
 
 /** A model that nobody has used for so long keeps nothing but its weights. */
@@ -23,22 +23,17 @@ export function freeingWhenIdle(
     timer = setTimeout(() => generator.trim().catch(() => {}), milliseconds);
     timer.unref(); // an idle model does not keep the process alive
   };
+  const openSession: NativeGenerator['openSession'] = async (options) => {
+    begin();
+    try {
+      return endingWith(await generator.openSession(options), end);
+    } catch (error) {
+      end();
+      throw error;
+    }
+  };
   return {
-    get bytes() {
-      return generator.bytes;
-    },
-    sessionBytes: (samples, guided) => generator.sessionBytes(samples, guided),
-    forward: (...pass) => generator.forward(...pass),
-    trim: () => generator.trim(),
-    async openSession(options) {
-      begin();
-      try {
-        return endingWith(await generator.openSession(options), end);
-      } catch (error) {
-        end();
-        throw error;
-      }
-    },
+    ...openingBy(generator, openSession),
     dispose() {
       disposed = true;
       clearTimeout(timer);

@@ -208,14 +208,41 @@ export interface NativeDevice {
   readonly memory: number;
   /** Ends everything that is being loaded or computed on this device, for good: it rejects with ERR_DISPOSED. */
   stop(): void;
+  /** Times the products of everything that has run on it, in every tile that can be chosen. Empty on the CPU. */
+  timeTiles(): Promise<NativeTileTiming[]>;
   dispose(): void;
+}
+
+/** A matrix product and the tile of outputs that is computed at once (native/ops/tiles.h). */
+export interface NativeTile {
+  /** A multiple of 8: as many or up to seven fewer. */
+  rows: number;
+  out: number;
+  in: number;
+  products: number;
+  end: 'stores' | 'adds' | 'activates' | 'f32';
+  tileRows: number;
+  tileColumns: number;
+}
+
+/** Seconds of one such product. */
+export interface NativeTileTiming extends NativeTile {
+  byFormula: boolean;
+  samples: number[];
+}
+
+export interface NativeCudaDevice {
+  name: string;
+  /** 80 for compute capability 8.0 */
+  capability: number;
+  /** The CUDA version of the driver, 13000 for 13.0. */
+  driver: number;
 }
 
 export interface NativeInfo {
   /** Instruction sets compiled in that this processor has, best first; the last is "portable". */
   instructionSets: string[];
-  /** CUDA devices; capability 80 is 8.0. */
-  cudaDevices: { name: string; capability: number }[];
+  cudaDevices: NativeCudaDevice[];
   /** Why there are none, else ''. */
   cudaReason: string;
 }
@@ -224,8 +251,8 @@ export interface NativeBinding {
   info(): NativeInfo;
   /** instructionSet: '' for the best one. */
   openCpu(threads: number, instructionSet: string): NativeDevice;
-  /** compute: the type of activations; sums are f32. */
-  openCuda(index: number, compute: NativeCompute): NativeDevice;
+  /** compute: the type of activations; sums are f32. tiles: of the products that they name; of others by formula. */
+  openCuda(index: number, compute: NativeCompute, tiles: readonly NativeTile[]): NativeDevice;
   /** Every tensor of a generator of this config. */
   generatorTensors(config: NativeGeneratorConfig): ListedTensor[];
   /** Every tensor of a tokenizer of this config. */

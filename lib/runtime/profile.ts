@@ -1,5 +1,6 @@
 /** Where the time of a generation goes: what native code says of its steps, and what passes outside of them. */
 
+import { openingBy } from './around.js';
 import type { NativeGenerator, NativeProfile, NativeSession } from './native.js';
 
 /** Seconds of one run by kind of work; their sum is its wall time. */
@@ -57,17 +58,13 @@ export function profiledGenerator(generator: NativeGenerator, profile: Profile):
       return step;
     },
   });
-  return {
-    forward: (...args) => generator.forward(...args),
-    dispose: () => generator.dispose(),
-    openSession: async (options) =>
-      profiledSession(
-        await timed(
-          () => generator.openSession({ ...options, profiled: true }),
-          (seconds) => {
-            profile.opening += seconds;
-          },
-        ),
-      ),
-  };
+  return openingBy(generator, async (options) => {
+    const opened = await timed(
+      () => generator.openSession({ ...options, profiled: true }),
+      (seconds) => {
+        profile.opening += seconds;
+      },
+    );
+    return profiledSession(opened);
+  });
 }

@@ -1,6 +1,6 @@
 /** Several devices as one: what is asked for goes to the device that has the least to do. */
 
-import { endingWith } from './ending.js';
+import { endingWith } from './around.js';
 import type { NativeGenerator, NativeTokenizer } from './native.js';
 
 /** The same thing on each of several devices. */

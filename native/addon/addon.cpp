@@ -45,6 +45,7 @@ Napi::Value Addon::info(const Napi::CallbackInfo& info) {
     auto device = Napi::Object::New(env);
     device.Set("name", cuda.devices[i].name);
     device.Set("capability", cuda.devices[i].capability);
+    device.Set("driver", cuda.devices[i].driver);
     devices.Set(i, device);
   }
   auto result = Napi::Object::New(env);
@@ -75,7 +76,8 @@ Napi::Value Addon::open_cpu(const Napi::CallbackInfo& info) {
 Napi::Value Addon::open_cuda(const Napi::CallbackInfo& info) {
   const int index = info[0].ToNumber().Int32Value();
   const ComputeType compute = to_compute_type(info[1]);
-  return open_device(info.Env(), [&] { return magnets::addon::open_cuda(index, compute); });
+  const std::vector<TileChoice> choices = to_tile_choices(info[2]);
+  return open_device(info.Env(), [&] { return magnets::addon::open_cuda(index, compute, choices); });
 }
 
 Napi::Value Addon::generator_tensors(const Napi::CallbackInfo& info) {

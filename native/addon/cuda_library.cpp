@@ -54,15 +54,15 @@ CudaDevices cuda_devices() {
   result.reason = why;
   for (int i = 0; i < count; ++i) {
     const cuda::DeviceInfo info = library->describe(i);
-    result.devices.push_back({info.name, info.capability});
+    result.devices.push_back({info.name, info.capability, info.driver});
   }
   return result;
 }
 
-std::unique_ptr<Backend> open_cuda(int index, ComputeType compute) {
+std::unique_ptr<Backend> open_cuda(int index, ComputeType compute, const std::vector<TileChoice>& choices) {
   const auto& [library, reason] = opened();
   if (library == nullptr) throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
-  return std::unique_ptr<Backend>(library->open(index, compute));
+  return std::unique_ptr<Backend>(library->open(index, compute, choices));
 }
 
 }  // namespace magnets::addon

@@ -13,6 +13,7 @@ struct CudaDevices {
   struct Device {
     std::string name;
     int capability;  // 80 for 8.0
+    int driver;      // the CUDA version of the driver, 13000 for 13.0
   };
   std::vector<Device> devices;
   std::string reason;  // why there are none
@@ -21,6 +22,6 @@ struct CudaDevices {
 CudaDevices cuda_devices();
 
 /// Throws ERR_UNSUPPORTED where there is no such device, and says why.
-std::unique_ptr<Backend> open_cuda(int index, ComputeType compute);
+std::unique_ptr<Backend> open_cuda(int index, ComputeType compute, const std::vector<TileChoice>& choices);
 
 }  // namespace magnets::addon

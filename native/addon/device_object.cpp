@@ -65,7 +65,8 @@ Napi::Function DeviceObject::define(Napi::Env env) {
       {InstanceAccessor<&DeviceObject::backend>("backend"), InstanceAccessor<&DeviceObject::threads>("threads"),
        InstanceMethod<&DeviceObject::load_generator>("loadGenerator"),
        InstanceMethod<&DeviceObject::load_tokenizer>("loadTokenizer"),
-       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"), InstanceAccessor<&DeviceObject::memory>("memory"),
+       InstanceMethod<&DeviceObject::measure_peak>("measurePeak"),
+       InstanceMethod<&DeviceObject::time_tiles>("timeTiles"), InstanceAccessor<&DeviceObject::memory>("memory"),
        InstanceMethod<&DeviceObject::stop>("stop"), disposer()});
 }
 
@@ -110,6 +111,14 @@ Napi::Value DeviceObject::measure_peak(const Napi::CallbackInfo& info) {
   return queue(env).submit(env, [device = device(env)]() -> Settle {
     const double peak = device->backend->measure_peak();
     return [peak](Napi::Env env) { return Napi::Number::New(env, peak); };
+  });
+}
+
+Napi::Value DeviceObject::time_tiles(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return queue(env).submit(env, [device = device(env)]() -> Settle {
+    const auto timings = std::make_shared<const std::vector<TileTiming>>(device->backend->time_tiles());
+    return [timings](Napi::Env env) { return to_array(env, *timings); };
   });
 }
 

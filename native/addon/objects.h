@@ -121,6 +121,7 @@ class DeviceObject : public Wrap<DeviceObject, DeviceState> {
   Napi::Value load_generator(const Napi::CallbackInfo& info);
   Napi::Value load_tokenizer(const Napi::CallbackInfo& info);
   Napi::Value measure_peak(const Napi::CallbackInfo& info);
+  Napi::Value time_tiles(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);
 };

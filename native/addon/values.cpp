@@ -31,6 +31,11 @@ T one_of(const Napi::Value& value, const char* what, const std::pair<const char*
   throw Napi::TypeError::New(value.Env(), std::string("expected ") + what + " but received " + name);
 }
 
+constexpr std::pair<const char*, ProductEnd> kProductEnds[] = {{"stores", ProductEnd::stores},
+                                                               {"adds", ProductEnd::adds},
+                                                               {"activates", ProductEnd::activates},
+                                                               {"f32", ProductEnd::f32}};
+
 void check_product(const char* what, std::initializer_list<int64_t> factors) {
   int64_t product = 1;
   for (const int64_t factor : factors) {
@@ -281,6 +286,23 @@ Confidence to_confidence(const Napi::Value& value) {
                              {"turn", Confidence::turn}});
 }
 
+std::vector<TileChoice> to_tile_choices(const Napi::Value& value) {
+  if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), "expected an array of tiles");
+  const auto list = value.As<Napi::Array>();
+  std::vector<TileChoice> choices;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value entry = list.Get(i);
+    const auto choice = entry.ToObject();
+    choices.push_back({.product = {.rows = to_int(choice, "rows"),
+                                   .out = to_int(choice, "out"),
+                                   .in = to_int(choice, "in"),
+                                   .products = to_int(choice, "products"),
+                                   .end = one_of<ProductEnd>(choice.Get("end"), "an end of a product", kProductEnds)},
+                       .tile = {to_int(choice, "tileRows"), to_int(choice, "tileColumns")}});
+  }
+  return choices;
+}
+
 Napi::Object to_object(Napi::Env env, const Flops& flops) {
   auto object = Napi::Object::New(env);
   object.Set("projections", static_cast<double>(flops[Part::projections]));
@@ -313,6 +335,29 @@ Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors) {
     tensor.Set("shape", shape);
     tensor.Set("grain", tensors[i].grain == Grain::any ? "any" : "fine");
     array.Set(i, tensor);
+  }
+  return array;
+}
+
+Napi::Array to_array(Napi::Env env, const std::vector<TileTiming>& timings) {
+  auto array = Napi::Array::New(env, timings.size());
+  for (uint32_t i = 0; i < timings.size(); ++i) {
+    const auto& [product, tile, by_formula, seconds] = timings[i];
+    const auto* end = std::find_if(std::begin(kProductEnds), std::end(kProductEnds),
+                                   [&](const auto& known) { return known.second == product.end; });
+    auto timing = Napi::Object::New(env);
+    timing.Set("rows", product.rows);
+    timing.Set("out", product.out);
+    timing.Set("in", product.in);
+    timing.Set("products", product.products);
+    timing.Set("end", end->first);
+    timing.Set("tileRows", tile.rows);
+    timing.Set("tileColumns", tile.columns);
+    timing.Set("byFormula", by_formula);
+    auto samples = Napi::Array::New(env, seconds.size());
+    for (uint32_t run = 0; run < seconds.size(); ++run) samples.Set(run, seconds[run]);
+    timing.Set("samples", samples);
+    array.Set(i, timing);
   }
   return array;
 }

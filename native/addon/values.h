@@ -13,6 +13,7 @@
 #include "../engine/weights/loader.h"
 #include "../ops/decode_ops.h"
 #include "../ops/profile.h"
+#include "../ops/tiles.h"
 
 namespace magnets::addon {
 
@@ -57,8 +58,11 @@ WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16
 ComputeType to_compute_type(const Napi::Value& value);    // "f32", "f16", "bf16"
 Confidence to_confidence(const Napi::Value& value);       // "log-probability", "probability", "logit", "turn"
 
+std::vector<TileChoice> to_tile_choices(const Napi::Value& value);
+
 Napi::Object to_object(Napi::Env env, const Flops& flops);
 Napi::Object to_object(Napi::Env env, const Profile& profile);                 // seconds
 Napi::Array to_array(Napi::Env env, const std::vector<TensorShape>& tensors);  // [{ name, shape, grain }]
+Napi::Array to_array(Napi::Env env, const std::vector<TileTiming>& timings);
 
 }  // namespace magnets::addon

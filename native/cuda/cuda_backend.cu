@@ -24,13 +24,18 @@ const char* name_of(WeightFormat format) {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(int index, ComputeType compute, int multiprocessors)
-      : device_(std::make_shared<Device>(index, multiprocessors)), compute_(compute) {}
+  CudaBackend(int index, ComputeType compute, int multiprocessors, const std::vector<TileChoice>& choices)
+      : device_(std::make_shared<Device>(index, multiprocessors)),
+        registry_(std::make_shared<Registry>(device_->capability(), device_->multiprocessors(), choices)),
+        compute_(compute) {}
 
   std::string name() const override { return "cuda:" + std::to_string(device_->index()); }
   int threads() const override { return 1; }
   bool concurrent() const override { return true; }
   double measure_peak() override;
+  std::vector<TileTiming> time_tiles() override {
+    return CudaStream(device_, registry_, compute_).time_tiles(registry_->met());
+  }
   uint64_t own_memory() const override { return device_->total_memory(); }
   void trim() override { device_->trim(); }
   size_t buffer_bytes(ElementType type, int rows, int columns, int head_dim) const override {
@@ -66,7 +71,9 @@ class CudaBackend : public Backend {
   }
 
  private:
-  std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(device_, compute_); }
+  std::unique_ptr<Stream> make_stream() override {
+    return std::make_unique<CudaStream>(device_, registry_, compute_);
+  }
   /// The format whose values are of the compute type: kernels multiply weights as they lie.
   WeightFormat own_format() const {
     return {compute_ == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};
@@ -79,6 +86,7 @@ class CudaBackend : public Backend {
   }
 
   std::shared_ptr<Device> device_;
+  std::shared_ptr<Registry> registry_;
   ComputeType compute_;
 };
 
@@ -110,11 +118,12 @@ double CudaBackend::measure_peak() {
 
 }  // namespace
 
-std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors) {
+std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors,
+                              const std::vector<TileChoice>& choices) {
   if (compute == ComputeType::f32) {
     throw Error("ERR_UNSUPPORTED", "Expected bf16 or f16 for compute on a CUDA device but received f32");
   }
-  return std::make_unique<CudaBackend>(index, compute, multiprocessors);
+  return std::make_unique<CudaBackend>(index, compute, multiprocessors, choices);
 }
 
 }  // namespace magnets::cuda

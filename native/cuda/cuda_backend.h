@@ -3,6 +3,7 @@
 
 #include <climits>
 #include <memory>
+#include <vector>
 
 #include "../ops/backend.h"
 
@@ -12,6 +13,8 @@ namespace magnets::cuda {
 /// device or the type cannot be had.
 /// Kernels are chosen as for a device of at most `multiprocessors`: few of them take large tiles for small matrices, so
 /// that tests meet every kernel on any device.
-std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors = INT_MAX);
+/// choices: of tiles, for the products that they name; of all others the formula's.
+std::unique_ptr<Backend> open(int index, ComputeType compute, int multiprocessors = INT_MAX,
+                              const std::vector<TileChoice>& choices = {});
 
 }  // namespace magnets::cuda

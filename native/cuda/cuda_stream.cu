@@ -22,8 +22,9 @@ constexpr size_t kMostRecordings = 256;
 
 }  // namespace
 
-CudaStream::CudaStream(std::shared_ptr<Device> device, ComputeType compute)
+CudaStream::CudaStream(std::shared_ptr<Device> device, std::shared_ptr<Registry> registry, ComputeType compute)
     : device_(std::move(device)),
+      registry_(std::move(registry)),
       compute_(compute),
       // A product is split over less than two blocks a multiprocessor.
       partial_sums_(device_, sizeof(float) * 2 * device_->multiprocessors() * size_of(MmaTile::small).rows *
@@ -31,6 +32,10 @@ CudaStream::CudaStream(std::shared_ptr<Device> device, ComputeType compute)
       tickets_(device_, sizeof(unsigned) * device_->multiprocessors()) {
   device_->make_current();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+  for (cudaEvent_t& event : ended_) {
+    // Who waits for one sleeps meanwhile.
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "creating an event");
+  }
   const std::vector<unsigned> zeros(device_->multiprocessors());
   device_->upload(zeros.data(), zeros.size() * sizeof(unsigned), tickets_.get());
 }
@@ -38,6 +43,7 @@ CudaStream::CudaStream(std::shared_ptr<Device> device, ComputeType compute)
 CudaStream::~CudaStream() {
   cudaSetDevice(device_->index());
   cudaStreamSynchronize(stream_);  // nothing may run that uses memory which is freed next
+  for (const cudaEvent_t event : ended_) cudaEventDestroy(event);
   cudaStreamDestroy(stream_);
 }
 
@@ -65,7 +71,11 @@ void CudaStream::replay(const StepShape& shape, const std::function<void(const S
     found->second.flops = flops_ - before;
     flops_ = before;
   }
+  const cudaEvent_t ended = ended_[next_ended_];
+  next_ended_ = (next_ended_ + 1) % kMostUnderWay;
+  check(cudaEventSynchronize(ended), "waiting for the device");
   found->second.graph.launch(stream_);
+  check(cudaEventRecord(ended, stream_), "launching a graph");
   flops_ += found->second.flops;
 }
 

@@ -11,11 +11,10 @@
 #include "../ops/stream.h"
 #include "device.h"
 #include "graph.h"
+#include "matmul/registry.h"
 #include "memory.h"
 
 namespace magnets::cuda {
-
-struct MatmulProblem;
 
 /// Rows of activations in device memory, as kernels read them.
 struct RowsView {
@@ -25,8 +24,11 @@ struct RowsView {
 
 class CudaStream : public Stream {
  public:
-  CudaStream(std::shared_ptr<Device> device, ComputeType compute);
+  CudaStream(std::shared_ptr<Device> device, std::shared_ptr<Registry> registry, ComputeType compute);
   ~CudaStream() override;
+
+  /// How long products of these shapes take in every tile that the registry may choose (ops/time_tiles.cu).
+  std::vector<TileTiming> time_tiles(const std::vector<ProductShape>& shapes);
 
   void synchronize() override;
   void replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) override;
@@ -64,6 +66,7 @@ class CudaStream : public Stream {
 
   /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it.
   void multiply(MatmulProblem& problem, const WeightMatrix& weight);
+  void multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows);
   /// The queries and keys of a projection under QK norm, in place.
   void normalize_qk(const ProjectQkv& op);
   /// y[:rows, :columns] = x under the norm, activations both; y may be x.
@@ -109,10 +112,17 @@ class CudaStream : public Stream {
     }
   }
 
+  /// Replays that may be under way: one that runs and one that is there when it ends. Whoever asks for more waits, so
+  /// that a generation which is aborted does not leave all its steps to the device.
+  static constexpr int kMostUnderWay = 2;
+
   std::shared_ptr<Device> device_;
+  std::shared_ptr<Registry> registry_;
   ComputeType compute_;
   cudaStream_t stream_ = nullptr;
   std::map<StepShape, Recording> recordings_;
+  cudaEvent_t ended_[kMostUnderWay] = {};  // of the last replays, in turn
+  int next_ended_ = 0;
   /// The last is in use; those before it are too small, but recordings name them.
   std::vector<std::unique_ptr<DeviceMemory>> scratch_;
   size_t scratch_bytes_ = 0;   // of the last

@@ -25,6 +25,7 @@ Device::Device(int index, int multiprocessors) : index_(index) {
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index), "reading the device");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "reading the device");
   check(cudaDeviceGetAttribute(&block_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "reading the device");
+  check(cudaDeviceGetAttribute(&cache_bytes_, cudaDevAttrL2CacheSize, index), "reading the device");
   multiprocessors_ = std::min(multiprocessors_, multiprocessors);
   capability_ = 10 * major + minor;
   if (capability_ < 80) {

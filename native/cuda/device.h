@@ -28,6 +28,8 @@ class Device {
   int capability() const { return capability_; }
   /// Bytes of shared memory that a block may ask for.
   int block_shared() const { return block_shared_; }
+  /// Bytes of its L2 cache.
+  int cache_bytes() const { return cache_bytes_; }
 
   /// The runtime's current device is a thread's own: every entry from outside calls this first.
   void make_current() const { check(cudaSetDevice(index_), "choosing the device"); }
@@ -44,7 +46,7 @@ class Device {
   void upload(const void* source, size_t bytes, void* target);
 
  private:
-  int index_, multiprocessors_, capability_, block_shared_;
+  int index_, multiprocessors_, capability_, block_shared_, cache_bytes_;
   size_t total_memory_ = 0;
   cudaStream_t stream_ = nullptr;  // of allocations and of uploads that belong to no stream
   std::mutex mutex_;

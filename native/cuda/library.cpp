@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <climits>
 #include <cstdio>
 #include <string>
 
@@ -41,15 +42,16 @@ DeviceInfo describe(int index) {
   check(cudaGetDeviceProperties(&properties, index), "reading the device");
   std::snprintf(info.name, sizeof info.name, "%s", properties.name);
   info.capability = 10 * properties.major + properties.minor;
+  check(cudaDriverGetVersion(&info.driver), "reading the driver");
   return info;
 }
 
-Backend* open_device(int index, ComputeType compute) {
+Backend* open_device(int index, ComputeType compute, const std::vector<TileChoice>& choices) {
   char reason[512];
   if (count(reason, sizeof reason) == 0) {
     throw Error("ERR_UNSUPPORTED", "cannot open cuda:" + std::to_string(index) + ": " + reason);
   }
-  return open(index, compute).release();
+  return open(index, compute, INT_MAX, choices).release();
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 // compiler. The addon compares `abi` with its own MAGNETS_ABI before it uses anything else.
 #pragma once
 
+#include <vector>
+
 #include "../ops/backend.h"
 
 namespace magnets::cuda {
@@ -12,6 +14,7 @@ namespace magnets::cuda {
 struct DeviceInfo {
   char name[256];
   int capability;  // 80 for 8.0
+  int driver;      // the CUDA version of the driver, 13000 for 13.0
 };
 
 /// What is found under the name "magnets_cuda_library".
@@ -24,7 +27,7 @@ struct Library {
   int (*count)(char* reason, int capacity);
   DeviceInfo (*describe)(int index);
   /// See cuda_backend.h.
-  Backend* (*open)(int index, ComputeType compute);
+  Backend* (*open)(int index, ComputeType compute, const std::vector<TileChoice>& choices);
 };
 
 }  // namespace magnets::cuda

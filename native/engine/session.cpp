@@ -186,9 +186,10 @@ void Session::modulate() {
   modulated_ = true;
 }
 
-/// The shape of the next pass; says where each branch's rows begin and whose turn has come, and makes room for the
-/// logits.
-StepShape Session::select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after) {
+/// The shape of the next pass; says where each branch's rows begin, whose turn has come and how to sample, and makes
+/// room for the logits.
+StepShape Session::select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
+                          const SampleSettings& settings) {
   std::vector<int32_t> row_offsets{0}, logits_offsets{0};
   int most = 0;
   for (int branch = 0; branch < branches_; ++branch) {
@@ -203,9 +204,12 @@ StepShape Session::select(const Width& width, bool refresh, bool all_logits, con
   reserve_logits(logits_offsets.back());
   row_offsets_ = std::move(row_offsets);
   logits_offsets_ = std::move(logits_offsets);
+  const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(settings);
+  const std::vector<int32_t> settings_words(words.begin(), words.end());
   stream_->put({{row_offsets_, *row_offsets_buffer_},
                 {logits_offsets_, *logits_offsets_buffer_},
-                {masked_after, *masked_after_}});
+                {masked_after, *masked_after_},
+                {settings_words, *settings_}});
   return {.heads = width.heads,
           .hidden = width.hidden,
           .refresh = refresh,
@@ -290,7 +294,8 @@ void Session::sample_and_reveal(const StepShape& shape) {
 
 void Session::compute(const Width& width, bool refresh, bool all_logits) {
   check_pass(width, refresh);
-  const StepShape shape = select(width, refresh, all_logits, std::vector<int>(samples_));  // the turn of all has come
+  // The turn of all has come, and nothing is sampled.
+  const StepShape shape = select(width, refresh, all_logits, std::vector<int>(samples_), {});
   usable_again_after([&] {
     modulate();
     stream_->replay(shape, [&](const StepShape& shape) { forward(shape); });
@@ -308,16 +313,13 @@ void Session::step(const Step& step) {
               std::to_string(step.masked_after[sample]));
   }
   check(in_turns_ == (step.settings.confidence == Confidence::turn), "expected the confidence of the session's order");
-  StepShape shape = select(step.width, step.refresh, step.all_logits, step.masked_after);
+  StepShape shape = select(step.width, step.refresh, step.all_logits, step.masked_after, step.settings);
   shape.reveals = true;
   check(shape.rows == step.active_rows && shape.logits_rows == step.logits_rows,
         "expected " + std::to_string(shape.rows) + " active rows and " + std::to_string(shape.logits_rows) +
             " logits rows but the plan says " + std::to_string(step.active_rows) + " and " +
             std::to_string(step.logits_rows));
   usable_again_after([&] {
-    const auto words = std::bit_cast<std::array<int32_t, kSampleSettingsWords>>(step.settings);
-    const std::vector<int32_t> settings(words.begin(), words.end());
-    stream_->put({{settings, *settings_}});
     modulate();
     stream_->replay(shape, [&](const StepShape& shape) {
       forward(shape);

@@ -57,8 +57,8 @@ class Session {
   void compute(const Width& width, bool refresh, bool all_logits);
 
   /// Computes, samples the masked positions and reveals all but masked_after of them; where they take turns, only what
-  /// is revealed has logits and is sampled. On a device that runs by itself the step may still be under way on return;
-  /// ids, masked and logits wait for it.
+  /// is revealed has logits and is sampled. On a device that runs by itself this step, and no more than one before it,
+  /// may still be under way on return; ids, masked and logits wait for it.
   void step(const Step& step);
 
   /// Teacher forcing, after compute, where positions take no turns: these tokens [samples, tokens] become known where
@@ -79,7 +79,8 @@ class Session {
   Session(std::shared_ptr<const Generator> generator, Backend& backend, int samples, bool guided);
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
-  StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after);
+  StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
+                   const SampleSettings& settings);
   void reserve_logits(int rows);
   void forward(const StepShape& shape);
   void sample_and_reveal(const StepShape& shape);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stream.h"
+#include "tiles.h"
 
 namespace magnets {
 
@@ -19,6 +20,9 @@ class Backend {
   virtual bool concurrent() const = 0;
   /// Measures the rate of multiply-adds that the device reaches at its best, in FLOP/s.
   virtual double measure_peak() = 0;
+  /// Times the matrix products that were asked for since the backend was opened, in every tile that may be chosen for
+  /// them; none where nothing is chosen.
+  virtual std::vector<TileTiming> time_tiles() { return {}; }
   /// A stream that stops with this backend, which outlives it.
   std::unique_ptr<Stream> stream() {
     auto made = make_stream();

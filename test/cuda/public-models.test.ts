@@ -172,7 +172,7 @@ for (const compute of ['bf16', 'f16'] as const) {
 
   t.test(`MaskBit, ${compute}`, async (t) => {
     const answers = answersOf('maskbit-tiny');
-    const device = native().openCuda(0, compute);
+    const device = native().openCuda(0, compute, []);
     t.teardown(() => device.dispose());
     const logits = await maskbitLogits(join(folder, 'maskbit'), device, compute, answers);
     const error = distance(logits, answers.float('logits').data);

@@ -14,13 +14,13 @@ int main() {
         "the library says what it was built from");
   char reason[64] = "";
   check(library.count(reason, sizeof reason) == 1 && reason[0] == '\0', "one device");
-  check(library.describe(0).capability == 80, "its compute capability");
-  const std::unique_ptr<Backend> backend(library.open(0, ComputeType::bf16));
+  check(library.describe(0).capability == 80 && library.describe(0).driver == 13000, "what it is");
+  const std::unique_ptr<Backend> backend(library.open(0, ComputeType::bf16, {}));
   check(backend->name() == "cuda:0" && backend->threads() == 1 && backend->concurrent(), "the backend of a device");
-  check(error_of([&] { library.open(1, ComputeType::bf16); }) ==
+  check(error_of([&] { library.open(1, ComputeType::bf16, {}); }) ==
             "ERR_UNSUPPORTED Expected a device below cuda:1 but received cuda:1",
         "a device that is not there");
-  check(error_of([&] { library.open(0, ComputeType::f32); }) ==
+  check(error_of([&] { library.open(0, ComputeType::f32, {}); }) ==
             "ERR_UNSUPPORTED Expected bf16 or f16 for compute on a CUDA device but received f32",
         "f32");
   return report("library");

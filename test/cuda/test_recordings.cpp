@@ -48,14 +48,18 @@ std::shared_ptr<SessionPool> pool_on(const Subject& subject) {
       weights, subject.formats()[0]));
 }
 
+SessionOptions options_of(const Request& request) {
+  return {.ids = std::vector<int32_t>(2 * kTokens, kMask),
+          .masked = std::vector<uint8_t>(2 * kTokens, 1),
+          .turns = {},
+          .class_ids = {kClass, kClass},
+          .null_class_id = kNull,
+          .sample_numbers = {0, 1},
+          .seeds = {request.seed, request.seed}};
+}
+
 Result run(SessionPool& pool, const Request& request) {
-  const SessionOptions options{.ids = std::vector<int32_t>(2 * kTokens, kMask),
-                               .masked = std::vector<uint8_t>(2 * kTokens, 1),
-                               .turns = {},
-                               .class_ids = {kClass, kClass},
-                               .null_class_id = kNull,
-                               .sample_numbers = {0, 1},
-                               .seeds = {request.seed, request.seed}};
+  const SessionOptions options = options_of(request);
   const auto session = pool.open(options);
   MaskedCounts counts(options);
   Result result{};
@@ -100,6 +104,27 @@ void settings_record_nothing_new(const Subject& subject) {
     check(fresh.ids != first.ids, "another " + request.name + " changes the samples");
   }
   check(run(*pool, {}).ids == first.ids, "the first settings again");
+}
+
+/// The host gets ahead of the device by no more than a step that runs and one that is there when it ends.
+void few_steps_are_under_way(const Subject& subject) {
+  const auto pool = pool_on(subject);
+  const SessionOptions options = options_of({});
+  const auto session = pool->open(options);
+  MaskedCounts counts(options);
+  const std::vector<std::vector<int>> masked_after = {{11, 11}, {9, 9}, {7, 7}, {4, 4}, {0, 0}};
+  std::vector<uint64_t> launches;  // of each step; they are counted when they run
+  for (size_t i = 0; i < masked_after.size(); ++i) {
+    emulator::counters.launches = 0;
+    session->step(counts.step({2, 32}, i == 0, false, masked_after[i], {.guidance = 1, .temperature = 1, .step = 0}));
+    launches.push_back(emulator::counters.launches);
+  }
+  check(launches[0] == 0 && launches[1] == 0, "two steps are asked for without waiting");
+  for (size_t i = 2; i < launches.size(); ++i) check(launches[i] > 0, "the next waits for the one before the last");
+  emulator::counters.launches = 0;
+  session->ids();
+  check(emulator::counters.launches > launches.back() && emulator::counters.launches < 3 * launches.back(),
+        "two are left at the end");
 }
 
 void shapes_record_anew(const Subject& subject) {
@@ -211,6 +236,7 @@ int main() {
   for (const auto& subject : all) {
     settings_record_nothing_new(*subject);
     shapes_record_anew(*subject);
+    few_steps_are_under_way(*subject);
   }
   recordings_keep_their_scratch(*all[0]);
   puts_in_order(*all[0]);

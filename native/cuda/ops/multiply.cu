@@ -2,13 +2,15 @@
 #include <algorithm>
 
 #include "../cuda_stream.h"
-#include "../matmul/choose.h"
+#include "../matmul/registry.h"
 
 namespace magnets::cuda {
 
 void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
-  const int multiprocessors = device_->multiprocessors();
-  const MatmulChoice choice = choose_matmul(problem, device_->capability(), multiprocessors);
+  multiply_by(registry_->choose(problem), problem, weight.rows());
+}
+
+void CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows) {
   problem.partial_sums = static_cast<float*>(partial_sums_.get());
   problem.tickets = static_cast<unsigned*>(tickets_.get());
 
@@ -18,8 +20,8 @@ void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
       const WgmmaShape& shape = kWgmmaShapes[wgmma->shape];
       const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->shape);
       const int tiles = tiles_of(problem, shape.rows(), shape.columns());
-      launch(kernel.function, grid_of(std::min(tiles, multiprocessors * shape.resident)), kernel.threads, kernel.shared,
-             wgmma_maps(shape, problem, weight.rows(), compute_), problem);
+      launch(kernel.function, grid_of(std::min(tiles, device_->multiprocessors() * shape.resident)), kernel.threads, kernel.shared,
+             wgmma_maps(shape, problem, weight_rows, compute_), problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;

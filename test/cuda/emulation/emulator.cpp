@@ -16,7 +16,20 @@
 namespace emulator {
 
 Options options;
-Device device;
+
+namespace {
+
+/// EMULATOR_DEVICE "90x4": compute capability 9.0, 4 multiprocessors. For programs that do not choose a device.
+Device device_of_environment() {
+  int capability = 0, multiprocessors = 0;
+  const char* wanted = std::getenv("EMULATOR_DEVICE");
+  if (wanted == nullptr || std::sscanf(wanted, "%dx%d", &capability, &multiprocessors) != 2) return {};
+  return {capability / 10, capability % 10, multiprocessors};
+}
+
+}  // namespace
+
+Device device = device_of_environment();
 Counters counters;
 Thread* current;
 dim3 thread_index, block_index, block_size, grid_size;

@@ -13,7 +13,13 @@ using Work = std::function<void()>;
 
 struct EmulatedStream {
   std::vector<Work> queue;
+  uint64_t done = 0;  // work that has run
   EmulatedGraph* capture = nullptr;
+};
+
+struct EmulatedEvent {
+  EmulatedStream* stream = nullptr;  // null: never recorded
+  uint64_t work = 0;                 // of the stream, before the event
 };
 
 struct EmulatedGraph {
@@ -28,6 +34,7 @@ namespace {
 
 constexpr int kSharedWithoutAsking = 48 << 10;
 constexpr size_t kStaged = 64 << 10;
+constexpr int kCacheBytes = 2 << 10;  // little, so that few copies of a matrix do not fit it
 
 std::map<const void*, int>& allowed_shared = *new std::map<const void*, int>;
 std::map<void*, size_t>& allocations = *new std::map<void*, size_t>;
@@ -45,6 +52,7 @@ void enqueue(cudaStream_t stream, Work work) {
 void drain(cudaStream_t stream) {
   const std::vector<Work> queue = std::move(stream->queue);
   stream->queue.clear();
+  stream->done += queue.size();
   for (const Work& work : queue) work();
 }
 
@@ -124,6 +132,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   if (attribute == cudaDevAttrComputeCapabilityMinor) *value = device.minor;
   if (attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin) *value = most_shared();
   if (attribute == cudaDevAttrMemoryPoolsSupported) *value = 1;
+  if (attribute == cudaDevAttrL2CacheSize) *value = kCacheBytes;
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
@@ -188,6 +197,27 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->capture != nullptr) return cudaErrorInvalidValue;
   drain(stream);
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new EmulatedEvent;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (stream->capture != nullptr) return cudaErrorInvalidValue;
+  *event = {stream, stream->done + stream->queue.size()};
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream == nullptr || event->work <= event->stream->done) return cudaSuccess;
+  // The rest of the queue stays: it has not been waited for.
+  EmulatedStream& stream = *event->stream;
+  const auto end = stream.queue.begin() + static_cast<ptrdiff_t>(event->work - stream.done);
+  std::vector<Work> rest(std::make_move_iterator(end), std::make_move_iterator(stream.queue.end()));
+  stream.queue.erase(end, stream.queue.end());
+  drain(&stream);
+  stream.queue = std::move(rest);
   return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {

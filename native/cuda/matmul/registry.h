@@ -1,0 +1,44 @@
+// Who chooses which kernel multiplies: what was measured, else the formula of choose.h.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "../../ops/tiles.h"
+#include "choose.h"
+
+namespace magnets::cuda {
+
+ProductShape shape_of(const MatmulProblem& problem);
+
+/// The problem of such a shape, without memory.
+MatmulProblem problem_of(const ProductShape& shape);
+
+Tile tile_of(const MatmulChoice& choice);
+
+/// The formula's choice first, then all others that add up an output's inputs in the same order, so that they give the
+/// same bits. What is split over several blocks has no others.
+std::vector<MatmulChoice> same_bits_as(const MatmulChoice& by_formula);
+
+class Registry {
+ public:
+  /// Choices of tiles that the formula's kernels do not have are left aside.
+  Registry(int capability, int multiprocessors, const std::vector<TileChoice>& choices);
+
+  /// Thread-safe. The same bits as by the formula, whatever the choices; of convolutions always the formula's.
+  MatmulChoice choose(const MatmulProblem& problem);
+  MatmulChoice by_formula(const MatmulProblem& problem) const;
+
+  /// The shapes of the products that were chosen for.
+  std::vector<ProductShape> met();
+
+ private:
+  int capability_, multiprocessors_;
+  std::map<ProductShape, Tile> tiles_;
+  std::mutex mutex_;
+  std::set<ProductShape> met_;
+};
+
+}  // namespace magnets::cuda
