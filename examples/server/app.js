@@ -16,9 +16,10 @@ import { errorBody, statusOf } from './refusal.js';
  */
 export async function makeApp(models, limits) {
   const gate = new Gate(limits.maxRunning, limits.maxWaiting);
-  const service = { models, gate, limits, metrics: makeMetrics(gate) };
+  const service = { models, gate, limits, metrics: makeMetrics(models, gate) };
   const app = fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } });
   app.addHook('preClose', async () => gate.close());
+  app.addHook('onResponse', async (_, reply) => service.metrics.answered(reply.statusCode));
 
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
@@ -32,11 +33,12 @@ export async function makeApp(models, limits) {
     return reply.code(404).send({ error });
   });
 
-  app.get('/health', async () => ({
-    status: 'ok',
-    running: gate.running,
-    waiting: gate.waiting,
-  }));
+  app.get('/health', async () => {
+    const states = [...models.values()].map((model) => model.metrics().requests);
+    const running = states.reduce((sum, state) => sum + state.running, 0);
+    const waiting = states.reduce((sum, { queued }) => sum + queued, gate.waiting);
+    return { status: 'ok', running, waiting };
+  });
   app.get('/metrics', async (_, reply) => {
     const { registry } = service.metrics;
     return reply.type(registry.contentType).send(await registry.metrics());

@@ -1,4 +1,5 @@
-// How many requests run at the same time, and how many may wait for their turn.
+// Watched requests: how many run at the same time, and how many may wait for their turn. Each sets its own pace, so it
+// shares no batch, and what runs beside it would only slow it down.
 
 import { Refusal } from './refusal.js';
 

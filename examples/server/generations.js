@@ -24,11 +24,12 @@ export function addGenerations(app, service) {
       throw new TypeError(`Expected a boolean for previews but received ${received}`);
     });
     const client = clientOf(reply);
-    await runJob(service, model, options, client, async (generation, steps) => {
+    await runJob(service, model, options, client, async (generation) => {
+      const leave = await service.gate.enter(client);
       const send = openEvents(reply, client);
       try {
         await send('plan', describe(generation));
-        for await (const { tokens, parts, ...step } of steps) {
+        for await (const { tokens, parts, ...step } of timed(generation)) {
           const pictures = previews ? await generation.preview({ tokens }) : undefined;
           await send('step', { ...step, previews: pictures && filesOf(pictures).map(dataUrl) });
         }
@@ -38,6 +39,7 @@ export function addGenerations(app, service) {
         throw error;
       } finally {
         reply.raw.end();
+        leave();
       }
     }).catch((error) => {
       if (!reply.sent) throw error; // refused before the first event: an answer of its own
@@ -72,6 +74,18 @@ export function openEvents(reply, client, patience = 30_000) {
       clearTimeout(timer);
     }
   };
+}
+
+/**
+ * The steps with the seconds that each took.
+ * @param {import('magnets').Generation} generation
+ */
+async function* timed(generation) {
+  let started = performance.now();
+  for await (const step of generation) {
+    yield { ...step, seconds: (performance.now() - started) / 1000 };
+    started = performance.now();
+  }
 }
 
 /** @param {import('magnets').Generation} generation */

@@ -28,15 +28,8 @@ export function addImages(app, service) {
     });
     const labels = [labelOf(model, prompt)];
     const options = { ...rest, labels, count: /** @type {number} */ (n ?? 1) };
-    const result = await runJob(
-      service,
-      model,
-      options,
-      clientOf(reply),
-      async (generation, steps) => {
-        for await (const _ of steps); // one step after the other, so that they are counted
-        return generation.result();
-      },
+    const result = await runJob(service, model, options, clientOf(reply), (generation) =>
+      generation.result(),
     );
     return {
       created: Math.floor(Date.now() / 1000),

@@ -1,23 +1,21 @@
-// One generation of a client: checked, given its turn, run step by step, counted, and ended when its client leaves.
+// One generation of a client: checked, run, timed, and ended when its client leaves.
 
-import { checked, Refusal, statusOf } from './refusal.js';
+import { checked, Refusal } from './refusal.js';
 
 /**
  * @typedef {import('magnets').Model} Model
  * @typedef {import('magnets').Generation} Generation
- * @typedef {import('magnets').GenerationStep} GenerationStep
  * @typedef {import('magnets').GenerateOptions} GenerateOptions
  * @typedef {object} Limits
  * @property {number} maxCount samples of one request
  * @property {number} maxTeraflops of one request
- * @property {number} maxRunning requests that run at the same time
- * @property {number} maxWaiting requests that may wait for their turn
+ * @property {number} maxRunning watched requests that run at the same time
+ * @property {number} maxWaiting watched requests that may wait for their turn
  * @typedef {object} Service
  * @property {Map<string, Model>} models
  * @property {import('./gate.js').Gate} gate
  * @property {ReturnType<typeof import('./metrics.js').makeMetrics>} metrics
  * @property {Limits} limits
- * @typedef {GenerationStep & { seconds: number }} TimedStep
  */
 
 /**
@@ -51,44 +49,26 @@ export function clientOf({ raw }) {
 }
 
 /**
- * Checks a request, waits for its turn and runs `work` with the generation and its steps. Nothing runs after `work` has
- * ended, however it ends.
+ * Checks a request and runs `work` with its generation, which ends when the client leaves or the server stops.
  * @template T
  * @param {Service} service
  * @param {Model} model
  * @param {GenerateOptions} options as the client sent them
  * @param {AbortSignal} client
- * @param {(generation: Generation, steps: AsyncIterable<TimedStep>) => Promise<T>} work
+ * @param {(generation: Generation) => Promise<T>} work
  * @returns {Promise<T>}
  */
 export async function runJob({ models, gate, metrics, limits }, model, options, client, work) {
   const started = performance.now();
+  const generation = checked(() => {
+    checkCount(options, limits.maxCount);
+    return model.generate({ ...options, signal: AbortSignal.any([client, gate.signal]) });
+  });
+  checkCost(generation, limits.maxTeraflops);
+  const result = await work(generation);
   const labels = { model: [...models].find((entry) => entry[1] === model)?.[0] ?? '' };
-  let outcome = 'failed';
-  try {
-    const generation = checked(() => {
-      checkCount(options, limits.maxCount);
-      const signal = AbortSignal.any([client, gate.signal]);
-      return model.generate({ ...options, signal });
-    });
-    checkCost(generation, limits.maxTeraflops);
-    const leave = await gate.enter(client);
-    try {
-      const result = await work(generation, timed(generation, metrics, labels.model));
-      outcome = 'done';
-      metrics.samples.inc(labels, generation.labels.length);
-      metrics.seconds.observe(labels, (performance.now() - started) / 1000);
-      return result;
-    } finally {
-      leave();
-    }
-  } catch (error) {
-    if (client.aborted) outcome = 'left';
-    else if (statusOf(error) !== 500) outcome = 'refused';
-    throw error;
-  } finally {
-    metrics.requests.inc({ ...labels, outcome });
-  }
+  metrics.seconds.observe(labels, (performance.now() - started) / 1000);
+  return result;
 }
 
 /**
@@ -114,27 +94,4 @@ function checkCost({ plannedFlops }, most) {
   if (teraflops <= most) return;
   const cost = `${teraflops.toFixed(2)} TFLOP`;
   throw new Refusal(413, `Expected a request of at most ${most} TFLOP but received one of ${cost}`);
-}
-
-/**
- * The steps with the seconds that each took, counted.
- * @param {Generation} generation
- * @param {Service['metrics']} metrics
- * @param {string} model
- * @returns {AsyncGenerator<TimedStep>}
- */
-async function* timed(generation, metrics, model) {
-  const steps = generation[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const started = performance.now();
-      const { done, value: step } = await steps.next();
-      if (done || step === undefined) return;
-      metrics.steps.inc({ model, width: step.width });
-      metrics.flops.inc({ model }, step.flops);
-      yield { ...step, seconds: (performance.now() - started) / 1000 };
-    }
-  } finally {
-    await steps.return?.();
-  }
 }

@@ -25,8 +25,9 @@ export class Refusal extends Error {
  */
 export function statusOf(error) {
   if (error instanceof Error && 'statusCode' in error) return Number(error.statusCode);
-  if (error instanceof MagnetsError) return error.code === 'ERR_OUT_OF_MEMORY' ? 503 : 500;
-  return 500;
+  if (!(error instanceof MagnetsError)) return 500;
+  if (error.code === 'ERR_BUSY') return 429;
+  return error.code === 'ERR_OUT_OF_MEMORY' ? 503 : 500;
 }
 
 /**

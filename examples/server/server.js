@@ -16,7 +16,8 @@ const setting = (name, fallback) => Number(process.env[name] ?? fallback);
 
 /** @type {Map<string, import('magnets').Model>} */
 const models = new Map();
-for (const name of MODELS.split(',')) models.set(name, await load(name));
+const batching = { maxQueued: setting('MAX_QUEUED', 64) };
+for (const name of MODELS.split(',')) models.set(name, await load(name, { batching }));
 
 const { app, gate } = await makeApp(models, {
   maxCount: setting('MAX_COUNT', 64),
@@ -26,7 +27,7 @@ const { app, gate } = await makeApp(models, {
 });
 
 let stopping = false;
-/** What runs may end, what waits is refused. After the grace period what still runs is stopped between two steps. */
+/** What runs may end, and what waits for a batch; who waits for a turn is refused. After the grace period what still runs is stopped between two steps. */
 async function stop() {
   if (stopping) return;
   stopping = true;

@@ -1,6 +1,6 @@
 /** The options that say where and in which number formats a command computes. */
 
-import type { DeviceOptions } from '../runtime/device.js';
+import type { Device, DeviceOptions } from '../runtime/device.js';
 import { toNumber } from './arguments.js';
 
 export const deviceOptions = {
@@ -28,4 +28,9 @@ export function deviceArguments(
     weights: values.weights as DeviceOptions['weights'],
     compute: values.compute as DeviceOptions['compute'],
   };
+}
+
+/** A device, or several with commas between. */
+export function devicesOf({ device }: Values): Device | readonly Device[] | undefined {
+  return device?.includes(',') ? (device.split(',') as Device[]) : (device as Device | undefined);
 }

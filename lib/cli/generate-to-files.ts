@@ -14,8 +14,9 @@ import type { Model } from '../runtime/model.js';
 import type { Pixels } from '../runtime/tokenizer.js';
 import { Tensor } from '../tensor.js';
 import { type parse, toNumber, UsageError } from './arguments.js';
-import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
-import { formatFlops, formatRatio, printJson, progress } from './output.js';
+import { deviceArguments, deviceHelp, deviceOptions, devicesOf } from './device-options.js';
+import { isNumbered, NumberedFiles } from './numbered-files.js';
+import { formatFlops, formatRatio, printJson, progress, timeLeft } from './output.js';
 import { OutputFile } from './output-file.js';
 import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
 
@@ -49,7 +50,8 @@ ${samplingHelp}
   --top-k K         draw among the K most likely tokens, 0 among all; default: the model's
   --seed N          the same seed gives the same samples; default: drawn anew and printed
 ${deviceHelp}
-  --out FILE        the samples side by side: .png for pictures; .apng, .gif or, for all frames, .png for videos
+  --out FILE        the samples side by side: .png for pictures; .apng, .gif or, for all frames, .png for videos. With a
+                    number in its name, such as pictures/%06d.png, a file for each sample, written as they are made
   --columns N       samples in a row, or frames in a row of a .png of videos; default: about square, or one video
   --scale N         every pixel of both files becomes N x N pixels; default 3 for samples of at most 64 pixels in height, else 1
   --fps N           frames per second of .apng and .gif; default 8
@@ -166,16 +168,60 @@ async function drawStrip(model: Model, steps: Int32Array[], scale: number): Prom
   return stepStrip(pixels, masked, model.config.latentShape, { scale });
 }
 
+/** Some of the samples of a command; none given: all. */
+export interface Part {
+  readonly firstSample?: number;
+  readonly count?: number;
+  readonly seed?: number | bigint;
+}
+
+type Begin<R extends GenerationResult> = (
+  model: Model,
+  part: Part,
+) => Generation<R> | Promise<Generation<R>>;
+
+/** What the report says of a run. */
+type Outcome = Pick<
+  GenerationResult,
+  | 'labels'
+  | 'seed'
+  | 'plan'
+  | 'flops'
+  | 'baselineFlops'
+  | 'flopsRatio'
+  | 'tokenizerFlops'
+  | 'seconds'
+>;
+
+/** Collects the first sample after every step, where a strip is asked for. */
+class Strip {
+  readonly #steps: Int32Array[] = [];
+  readonly #file: OutputFile | undefined;
+
+  constructor(file: OutputFile | undefined) {
+    this.#file = file;
+  }
+
+  add({ batch, tokens }: GenerationStep): void {
+    if (this.#file === undefined || batch > 0) return;
+    this.#steps.push(tokens.data.slice(0, tokens.dims[1]));
+  }
+
+  async write(model: Model, scale: number): Promise<void> {
+    await this.#file?.write(await drawStrip(model, this.#steps, scale));
+  }
+}
+
 /** Runs the generation that `begin` returns, writes --out and --strip, and reports. */
 export async function generateToFiles<R extends GenerationResult>(
   values: Values,
-  begin: (model: Model) => Generation<R> | Promise<Generation<R>>,
+  begin: Begin<R>,
   pixelsOf: (result: R) => Pixels,
 ): Promise<void> {
   const { out, strip } = values;
   if (out === undefined) throw new UsageError('Expected --out FILE');
   const looks = looksOf(values);
-  const model = await load(values.model, deviceArguments(values));
+  const model = await load(values.model, { ...deviceArguments(values), device: devicesOf(values) });
   try {
     const { frames, ...size } = pictureSize(model);
     const { tokenizerConfig } = model;
@@ -184,29 +230,113 @@ export async function generateToFiles<R extends GenerationResult>(
     }
     const { scale = defaultScale(size.height) } = looks;
     const { cellsOfSample, encode } = encoderOf(out, frames, { ...looks, scale });
-    const generation = await begin(model);
+    const generation = await begin(model, {});
+    const numbered = isNumbered(out);
     // Whatever can be refused is refused here, before anything is computed.
-    const cells = generation.labels.length * cellsOfSample;
+    const cells = (numbered ? 1 : generation.labels.length) * cellsOfSample;
     layoutOf(cells, size, Math.ceil(Math.sqrt(cells)), { columns: looks.columns, scale });
-    const outFile = await OutputFile.prepare('out', out);
-    const stripFile = strip === undefined ? undefined : await OutputFile.prepare('strip', strip);
-    const first: Int32Array[] = [];
-    const onStep = ({ step, steps, batch, batches, tokens }: GenerationStep) => {
-      progress('generate', batch * steps + step + 1, batches * steps);
-      if (strip !== undefined && batch === 0) {
-        first.push(tokens.data.slice(0, model.tokenCount));
-      }
-    };
-    const result = await generation.result({ onStep });
-    await outFile.write(encode(pixelsOf(result)));
-    await stripFile?.write(await drawStrip(model, first, scale));
-    report(values, model, result, frames > 1);
+    const prepared = numbered
+      ? await NumberedFiles.prepare('out', out)
+      : await OutputFile.prepare('out', out);
+    const first = new Strip(
+      strip === undefined ? undefined : await OutputFile.prepare('strip', strip),
+    );
+    const outcome =
+      prepared instanceof NumberedFiles
+        ? await writeNumbered(prepared, model, generation, begin, first, (result) =>
+            samplesOf(pixelsOf(result)).map(encode),
+          )
+        : await writeSheet(prepared, generation, first, (result) => encode(pixelsOf(result)));
+    if (strip !== undefined) await first.write(model, scale);
+    report(values, model, outcome, frames > 1);
   } finally {
     model.dispose();
   }
 }
 
-function report(values: Values, model: Model, result: GenerationResult, video: boolean): void {
+/** All samples in one file. */
+async function writeSheet<R extends GenerationResult>(
+  file: OutputFile,
+  generation: Generation<R>,
+  strip: Strip,
+  encode: (result: R) => Uint8Array,
+): Promise<Outcome> {
+  const left = timeLeft();
+  let flops = 0;
+  let done = 0;
+  const total = generation.plans.reduce((sum, { steps }) => sum + steps.length, 0);
+  const result = await generation.result({
+    onStep: (step) => {
+      flops += step.flops;
+      progress('generate', ++done, total, left(flops / generation.plannedFlops));
+      strip.add(step);
+    },
+  });
+  await file.write(encode(result));
+  return result;
+}
+
+/** A file for each sample. A batch is written while the next one is computed, so memory holds but a few of them. */
+async function writeNumbered<R extends GenerationResult>(
+  files: NumberedFiles,
+  model: Model,
+  whole: Generation<R>,
+  begin: Begin<R>,
+  strip: Strip,
+  encode: (result: R) => readonly Uint8Array[],
+): Promise<Outcome> {
+  const { labels, seed, plans } = whole;
+  const total = labels.length;
+  const size = plans[0]!.samples;
+  const controller = new AbortController();
+  const run = async (firstSample: number) => {
+    const count = Math.min(size, total - firstSample);
+    const generation = await begin(model, { firstSample, count, seed });
+    const onStep = (step: GenerationStep) => {
+      controller.signal.throwIfAborted();
+      if (firstSample === 0) strip.add(step);
+    };
+    return { firstSample, result: await generation.result({ onStep }) };
+  };
+  const left = timeLeft();
+  const started = performance.now();
+  const sums = { flops: 0, baselineFlops: 0, tokenizerFlops: 0 };
+  let plan: GenerationResult['plan'] = { schedule: '', steps: 0 };
+  let done = 0;
+  const running: ReturnType<typeof run>[] = [];
+  const atOnce = 1 + model.backend.split(', ').length;
+  try {
+    for (let next = 0; done < total; ) {
+      for (; next < total && running.length < atOnce; next += size) running.push(run(next));
+      const { firstSample, result } = await running[0]!;
+      running.shift();
+      for (const [i, bytes] of encode(result).entries()) await files.write(firstSample + i, bytes);
+      plan = result.plan;
+      for (const key of ['flops', 'baselineFlops', 'tokenizerFlops'] as const) {
+        sums[key] += result[key];
+      }
+      done += result.labels.length;
+      progress('generate', done, total, left(done / total));
+    }
+  } finally {
+    controller.abort();
+    await Promise.allSettled(running);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return { labels, seed, plan, ...sums, flopsRatio: sums.baselineFlops / sums.flops, seconds };
+}
+
+/** [count, ...] -> count times [1, ...] */
+function samplesOf({ dims, data }: Pixels): Pixels[] {
+  const [count, ...shape] = dims as [number, ...number[]];
+  const size = data.length / count;
+  return Array.from(
+    { length: count },
+    (_, i) => new Tensor('float32', data.subarray(i * size, (i + 1) * size), [1, ...shape]),
+  );
+}
+
+function report(values: Values, model: Model, result: Outcome, video: boolean): void {
   const { out, strip } = values;
   const { schedule, steps } = result.plan;
   const { flops, baselineFlops, flopsRatio, tokenizerFlops, seconds } = result;

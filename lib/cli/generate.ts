@@ -37,12 +37,17 @@ export async function run(args: string[]): Promise<void> {
   const given = valuesOf(tokens, 'label');
   await generateToFiles(
     values,
-    (model) =>
-      model.generate({
+    (model, part) => {
+      const labels = given.map((text) => toLabel(text, model));
+      const { firstSample = 0 } = part; // a part begins with the label of its own first sample
+      const turned = labels.map((_, i) => labels[(firstSample + i) % labels.length]!);
+      return model.generate({
         ...sharedArguments(values),
-        labels: given.length > 0 ? given.map((text) => toLabel(text, model)) : undefined,
+        labels: labels.length > 0 ? turned : undefined,
         ...guidanceArguments(values),
-      }),
+        ...part,
+      });
+    },
     (result) => result.pixels,
   );
 }

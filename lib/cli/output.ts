@@ -23,13 +23,28 @@ export function table(header: readonly string[], rows: readonly (string | number
   return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join('\n');
 }
 
+/** 200 -> '3 min 20 s' */
+export function formatDuration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** How many seconds are left when a share of the work is done, as fast as until then; undefined before any of it is. */
+export function timeLeft(): (share: number) => number | undefined {
+  const started = performance.now();
+  return (share) =>
+    share > 0 ? ((performance.now() - started) / 1000) * (1 / share - 1) : undefined;
+}
+
 /** Draws a bar on stderr where that is a terminal, and nothing in a pipe. */
-export function progress(label: string, done: number, total: number): void {
+export function progress(label: string, done: number, total: number, seconds?: number): void {
   if (!process.stderr.isTTY) return;
   const filled = Math.round((24 * done) / total);
-  process.stderr.write(
-    `\r${label} [${'#'.repeat(filled)}${' '.repeat(24 - filled)}] ${done}/${total}`,
-  );
+  const bar = `${label} [${'#'.repeat(filled)}${' '.repeat(24 - filled)}] ${done}/${total}`;
+  const left = seconds === undefined || done === total ? '' : `, ${formatDuration(seconds)} left`;
+  process.stderr.write(`\r${bar}${left}\x1b[K`); // and nothing of a longer line before
   if (done === total) process.stderr.write('\n');
 }
 

@@ -45,10 +45,13 @@ export async function run(args: string[]): Promise<void> {
   const { values, tokens } = parse(args, options, true);
   const files = valuesOf(tokens, 'frames');
   if (files.length === 0) throw new UsageError('Expected --frames FILE...');
+  let frames: Promise<Tensor<'float32'>> | undefined;
   await generateToFiles(
     values,
-    async (model) =>
-      model.predict({ ...sharedArguments(values), frames: await readFrames(model, files) }),
+    async (model, part) => {
+      frames ??= readFrames(model, files);
+      return model.predict({ ...sharedArguments(values), frames: await frames, ...part });
+    },
     (result) => result.predicted,
   );
 }

@@ -6,6 +6,7 @@
  * of a step grows nearly as its rows do.
  */
 
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { integer, MagnetsError, readOptions, within } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
 import { Group, type GroupEngine, keyOf, type Work, type WorkStep } from './group.js';

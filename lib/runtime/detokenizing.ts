@@ -1,5 +1,6 @@
 /** Detokenizing: calls that wait at the same time are computed together, and a large one lets the others in between. */
 
+import { setImmediate } from 'node:timers';
 import { MagnetsError } from '../errors.js';
 import type { NativeTokenizer } from './native.js';
 

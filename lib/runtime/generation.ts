@@ -67,7 +67,7 @@ export class GenerationResult {
   readonly seed: number | bigint;
   /** The steps that ran, of the samples that took most: their widths, such as `'1/8x3,1x9'`, and their number. */
   readonly plan: { readonly schedule: string; readonly steps: number };
-  /** The transformer's FLOPs, summed over what was launched, of all samples and both branches. */
+  /** The transformer's FLOPs, summed over what was launched, of all samples and both branches; of a shared batch its share. */
   readonly flops: number;
   readonly parts: FlopsByPart;
   /** FLOPs of the full-size baseline for the same samples, steps and guidance. */
@@ -76,7 +76,7 @@ export class GenerationResult {
   readonly flopsRatio: number;
   /** The tokenizer's FLOPs: detokenizing, and tokenizing the frames that a prediction is given. 0 without a tokenizer. */
   readonly tokenizerFlops: number;
-  /** Wall time of the decode steps, and of tokenizing the frames that a prediction is given. */
+  /** Wall time of the batches it took part in, and of tokenizing the frames that a prediction is given. */
   readonly seconds: number;
   readonly #pixels: Pixels | MagnetsError;
 
@@ -200,7 +200,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   /**
-   * Runs one step at a time, the next when it is asked for. Leaving the loop early ends the generation and frees its memory.
+   * Runs one step at a time, the next when it is asked for, in batches that no other request shares. Leaving the loop early ends the generation and frees its memory.
    * @throws MagnetsError ERR_STATE when the generation has begun already.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {

@@ -155,7 +155,7 @@ export class Group {
 
   /** This work wants no more steps. Its samples leave the session at the next refresh, which needs nothing of the cache. */
   leave(work: Work): void {
-    this.#gone.add(work);
+    if (this.#works.includes(work)) this.#gone.add(work);
   }
 
   /** Runs the next step, for every work that is in the session. */

@@ -173,19 +173,20 @@ const skip = chromium === undefined && 'there is no Chromium';
 t.test('the page', { skip }, (t) => checkPage(t, example, url, model));
 
 t.test('limits, and clients that leave', async (t) => {
-  const left = 'magnets_requests_total{model="fashion",outcome="left"}';
-  const refused = 'magnets_requests_total{model="fashion",outcome="refused"}';
+  const left = 'magnets_requests_total{model="fashion",outcome="aborted"}';
+  const refused = 'magnets_answers_total{status="429"}';
   const before = [await metric(left), await metric(refused)] as const;
   const [first, second] = [new AbortController(), new AbortController()];
   const events = eventsOf(await post(generations, long, first.signal));
   t.match(await events.next(), { value: { event: 'plan' } });
-  const waiting = t.rejects(post(images, { prompt: 'bag' }, second.signal), { name: 'AbortError' });
+  const waiting = t.rejects(post(generations, {}, second.signal), { name: 'AbortError' });
   t.ok(await until(async () => (await health()).waiting === 1));
 
-  const third = await post(images, { prompt: 'bag' });
+  const third = await post(generations, {});
   t.equal(third.status, 429);
   t.equal(third.headers.get('retry-after'), '1');
   t.match(await third.json(), { error: { message: /^1 requests are waiting already/ } });
+  t.equal((await post(images, { prompt: 'bag' })).status, 200, 'pictures take no turn');
 
   second.abort();
   await waiting;
@@ -200,8 +201,29 @@ t.test('limits, and clients that leave', async (t) => {
   const ran = await metric(step);
   await wait(300);
   t.equal(await metric(step), ran, 'no step runs for who has left');
-  t.same([await metric(left), await metric(refused)], [before[0] + 2, before[1] + 1]);
-  t.equal((await post(images, { prompt: 'bag' })).status, 200, 'the next one has its turn');
+  t.same([await metric(left), await metric(refused)], [before[0] + 1, before[1] + 1]);
+  t.equal((await post(generations, {})).status, 200, 'the next one has its turn');
+});
+
+t.test('pictures share batches, as many as may wait', async (t) => {
+  const server = await startServer(example, t, { MAX_QUEUED: '3' });
+  const path = `${server.url}/v1/images/generations`;
+  const running = async () => {
+    const response = await fetch(`${server.url}/health`);
+    return (await response.json()) as { running: number; waiting: number };
+  };
+  const first = post(path, { prompt: 'bag', n: 41, steps: 49, schedule: 'baseline' });
+  t.ok(await until(async () => (await running()).running === 1));
+  const others = ['boot', 'bag', '3'].map((prompt, seed) => post(path, { prompt, seed }));
+  t.ok(await until(async () => (await running()).waiting === 3));
+  const refused = await post(path, { prompt: 'bag' });
+  t.equal(refused.status, 429);
+  t.equal(refused.headers.get('retry-after'), '1');
+  t.match(await refused.json(), { error: { code: 'ERR_BUSY' } });
+  for (const answer of [first, ...others]) t.equal((await answer).status, 200);
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  t.match(metrics, /magnets_batches_total\{model="fashion",samples="3"\} 1\n/);
+  t.match(metrics, /magnets_requests_total\{model="fashion",outcome="refused"\} 1\n/);
 });
 
 t.test('a client that stops reading is hung up on', async (t) => {
@@ -246,7 +268,7 @@ t.test('SIGTERM: what runs ends well, what waits is refused', async (t) => {
   const server = await startServer(example, t);
   const events = eventsOf(await post(`${server.url}/v1/generations`, { count: 32, seed: 1 }));
   t.match(await events.next(), { value: { event: 'plan' } });
-  const waiting = post(`${server.url}/v1/images/generations`, { prompt: 'bag' });
+  const waiting = post(`${server.url}/v1/generations`, {});
   await until(async () => {
     const response = await fetch(`${server.url}/health`);
     return ((await response.json()) as { waiting: number }).waiting === 1;

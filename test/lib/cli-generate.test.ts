@@ -1,9 +1,10 @@
 /** The command line with a model of pictures. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { formatDuration, progress, timeLeft } from '../../lib/cli/output.js';
 import { fixtureFolder } from './fixtures.js';
 import { magnets } from './magnets.js';
 import { readPng } from './png.js';
@@ -117,4 +118,73 @@ t.test('the labels are those of positionals and options, in order', async (t) =>
   t.same(pixels('a', '--label', 'b', '3'), want);
   t.same(pixels('--label', 'a', 'b', '--label', '3'), want);
   t.notSame(pixels('b', 'a', '3'), want);
+});
+
+t.test('a file for each sample', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const generate = (out: string, ...args: string[]) =>
+    magnets(
+      ...['generate', 'a', '3', '--model', fixtureFolder('post'), '--count', '7', '--steps', '4'],
+      ...['--seed', '5', '--scale', '1', '--out', join(folder, out), ...args],
+    );
+  const sheet = generate('sheet.png', '--columns', '1', '--json');
+  const strip = ['--strip', join(folder, 'strip.png'), '--columns', '1'];
+  t.equal(generate('sheet.png', ...strip).status, 0);
+  const wanted = readFileSync(join(folder, 'strip.png'));
+  const numbered = generate('new/%03d-a.png', '--batch-size', '3', '--json', ...strip);
+  t.same([numbered.status, numbered.stderr], [0, '']);
+  t.same(
+    readdirSync(join(folder, 'new')).sort(),
+    Array.from({ length: 7 }, (_, i) => `00${i}-a.png`),
+    'and nothing that is unfinished',
+  );
+  // Of one column: the rows of a sample follow those of the one before.
+  const { data } = readPng(readFileSync(join(folder, 'sheet.png')));
+  const size = 6 * 8 * 3;
+  for (let i = 0; i < 7; ++i) {
+    const own = readPng(readFileSync(join(folder, 'new', `00${i}-a.png`))).data;
+    t.equal(own.length, size);
+    const rows = data.length / 7;
+    t.same([...own].slice(0, 24), [...data].slice(i * rows, i * rows + 24), `sample ${i}`);
+  }
+  t.same(readFileSync(join(folder, 'strip.png')), wanted);
+  const [one, other] = [JSON.parse(sheet.stdout), JSON.parse(numbered.stdout)];
+  for (const key of ['count', 'seed', 'schedule', 'flops', 'baselineFlops', 'tokenizerFlops']) {
+    t.same(other[key], one[key], key);
+  }
+
+  t.match(generate('%d-%d.png'), { status: 2, stderr: /Expected one number such as %06d/ });
+  t.match(generate('%d.jpg'), { status: 2, stderr: /ends in \.png for --out/ });
+  t.equal(generate('%d.png', '--device', 'cpu,cpu').status, 0);
+  t.same(
+    readFileSync(join(folder, '6.png')),
+    readFileSync(join(folder, 'new', '006-a.png')),
+    'on two devices',
+  );
+});
+
+t.test('the bar on a terminal', async (t) => {
+  t.equal(formatDuration(0.2), '1 s');
+  t.equal(formatDuration(200), '3 min 20 s');
+  t.equal(formatDuration(7300), '2 h 1 min');
+  const written: string[] = [];
+  const { stderr } = process;
+  const { write, isTTY } = stderr;
+  stderr.write = (text) => written.push(String(text)) > 0;
+  try {
+    stderr.isTTY = false;
+    progress('work', 1, 4, 9);
+    t.same(written, [], 'quiet in a pipe');
+    stderr.isTTY = true;
+    progress('work', 1, 4, 9);
+    progress('work', 4, 4, 0);
+  } finally {
+    Object.assign(stderr, { write, isTTY });
+  }
+  const bar = (filled: number) => `[${'#'.repeat(filled)}${' '.repeat(24 - filled)}]`;
+  t.same(written, [`\rwork ${bar(6)} 1/4, 9 s left\x1b[K`, `\rwork ${bar(24)} 4/4\x1b[K`, '\n']);
+  const left = timeLeft();
+  t.equal(left(0), undefined);
+  t.ok(left(0.5)! >= 0 && left(0.5)! < 60);
 });
