@@ -10,7 +10,7 @@ namespace {
 /// They hold memory: enough for a caller that alternates between two sizes, or runs two batches at once.
 constexpr size_t kMostIdle = 2;
 /// Of all of them. A batch that needs more computes so long that making its memory anew does not count.
-constexpr size_t kMostIdleBytes = size_t{256} << 20;
+constexpr size_t kMostIdleBytes = size_t{64} << 20;
 
 bool is_out_of_memory(const std::exception& error) {
   const auto* coded = dynamic_cast<const Error*>(&error);
@@ -62,13 +62,24 @@ void SessionPool::keep(std::unique_ptr<Session> session) noexcept {
   }
   const std::lock_guard lock(mutex_);
   idle_.splice(idle_.begin(), own);
-  size_t bytes = 0;
-  auto kept = idle_.begin();
-  for (size_t count = 0; kept != idle_.end() && count < kMostIdle; ++kept, ++count) {
-    bytes += (*kept)->bytes();
-    if (bytes > kMostIdleBytes) break;
+  size_t count = 0, bytes = 0;
+  for (auto next = idle_.begin(); next != idle_.end();) {
+    const auto waiting = next++;
+    const bool fits = count < kMostIdle && bytes + (*waiting)->bytes() <= kMostIdleBytes;
+    if (!fits) {
+      dropped.splice(dropped.begin(), idle_, waiting);
+      continue;
+    }
+    ++count;
+    bytes += (*waiting)->bytes();
   }
-  dropped.splice(dropped.begin(), idle_, kept, idle_.end());
+}
+
+size_t SessionPool::idle_bytes() const {
+  const std::lock_guard lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& session : idle_) bytes += session->bytes();
+  return bytes;
 }
 
 void SessionPool::drop_idle() {

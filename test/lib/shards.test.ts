@@ -22,7 +22,11 @@ const index = 'model.safetensors.index.json';
 
 /** Converts to files of at most so many bytes. */
 async function converted(to: string, mostFileBytes: number, weights: 'f32' | 'int8' = 'f32') {
-  await convertCheckpoint(source, { to, weights, heads: 3, version: '0', mostFileBytes }, engineTensors);
+  await convertCheckpoint(
+    source,
+    { to, weights, heads: 4, version: '0', mostFileBytes },
+    engineTensors,
+  );
   return to;
 }
 
