@@ -2,12 +2,13 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { type DeviceOptions, deviceOptionNames, openDevice, samplesThatFill } from './device.js';
 import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
+import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
 import { type NativeGenerator, packageRoot } from './native.js';
 import { Tokenizer } from './tokenizer.js';
@@ -28,6 +29,17 @@ const optionNames = [
   'signal',
   'onProgress',
 ] as const satisfies readonly (keyof LoadOptions)[];
+
+/** Of a weight, at least: what a format keeps beside its values is left out. */
+const bytesOfValue = { f32: 4, bf16: 2, f16: 2, int8: 1 } as const;
+
+/** How many numbers there are in the files. */
+function valuesOf({ tensors, tokenizer }: Checkpoint): number {
+  return [...Object.values(tensors), ...Object.values(tokenizer?.tensors ?? {})].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
+    0,
+  );
+}
 
 /** The folder of a bundled model's name, or the folder that was given. */
 export function modelFolder(nameOrFolder: string): string {
@@ -60,6 +72,7 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
     const checkpoint = await readCheckpoint(folder, engineTensors, signal);
+    checkWeights(valuesOf(checkpoint), bytesOfValue[weights], memoryLimits(device.memory));
     onProgress?.({ status: 'placing' });
     const config = nativeGeneratorConfig(checkpoint.config);
     generator = freeingWhenIdle(await device.loadGenerator(config, checkpoint.tensors, weights));

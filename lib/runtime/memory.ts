@@ -81,6 +81,21 @@ function inWords(bytes: number): string {
   return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
 }
 
+function thereIs({ device, host }: MemoryLimits): string {
+  return device === 0 ? inWords(host) : `${inWords(device)} of the device`;
+}
+
+/**
+ * Refuses weights that could not be had if there were nothing else: `values` numbers of `bytesOfValue` at least.
+ * @throws MagnetsError ERR_OUT_OF_MEMORY that says how much it is.
+ */
+export function checkWeights(values: number, bytesOfValue: number, limits: MemoryLimits): void {
+  const bytes = values * bytesOfValue;
+  if (bytes <= (limits.device || limits.host)) return;
+  const message = `${values} weights take ${inWords(bytes)} at least but there are ${thereIs(limits)}`;
+  throw new MagnetsError('ERR_OUT_OF_MEMORY', message);
+}
+
 /** The largest number of `most` that fits; 0 where none does. */
 function largest(most: number, fits: (samples: number) => boolean): number {
   let [enough, tooMany] = [0, most + 1];
@@ -99,8 +114,9 @@ function largest(most: number, fits: (samples: number) => boolean): number {
 export function checkMemory(
   sources: MemorySources,
   request: MemoryRequest,
-  { device, host }: MemoryLimits,
+  limits: MemoryLimits,
 ): void {
+  const { device, host } = limits;
   const fits = ({ total, result }: MemoryNeeds) =>
     device === 0 ? total <= host : total - result <= device && result <= host;
   const needs = memoryNeeds(sources, request);
@@ -117,11 +133,10 @@ export function checkMemory(
       : count > 0
         ? `a count of at most ${count} with a batchSize of 1 fits`
         : 'a single one does not fit either';
-  const there = device === 0 ? inWords(host) : `${inWords(device)} of the device`;
   throw new MagnetsError(
     'ERR_OUT_OF_MEMORY',
     `${request.count} samples, ${request.batch} at once, take ${inWords(needs.total)} (weights ${inWords(needs.weights)}, ` +
       `batch ${inWords(needs.session)}, tokenizer ${inWords(needs.tokenizer)}, result ${inWords(needs.result)}) ` +
-      `but there are ${there}: ${advice}`,
+      `but there are ${thereIs(limits)}: ${advice}`,
   );
 }

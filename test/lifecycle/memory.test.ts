@@ -21,10 +21,7 @@ import { fixtureFolder } from '../lib/fixtures.js';
 const dist = (file: string) => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href);
 
 /** What a script of its own process prints, as JSON. `status` reads a line of /proc/self/status in bytes. */
-function run(
-  t: { equal(actual: unknown, expected: unknown, why?: string): unknown },
-  body: string,
-) {
+function run(body: string) {
   const script = `
     import { readFileSync, writeFileSync } from 'node:fs';
     import { load } from ${dist('index.js')};
@@ -34,7 +31,7 @@ function run(
     ${body}`;
   const args = ['--expose-gc', '--input-type=module', '--eval', script];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  t.equal(status, 0, stderr);
+  if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout);
 }
 
@@ -79,7 +76,6 @@ t.test('loading takes little more than what stays', async (t) => {
   sparseCheckpoint(folder);
   for (const weights of ['f32', 'bf16', 'int8']) {
     const { most, kept, told, back } = run(
-      t,
       `const before = status('VmRSS');
       const model = await load(${JSON.stringify(folder)}, { device: 'cpu', threads: 2, weights: '${weights}' });
       const [most, kept] = [status('VmHWM'), status('VmRSS')];
@@ -99,7 +95,6 @@ t.test('loading takes little more than what stays', async (t) => {
 
 t.test('two thousand generations of mixed sizes', (t) => {
   const { warm, most, later } = run(
-    t,
     `const model = await load(fixture, { device: 'cpu', threads: 2 });
     const round = async (times) => {
       for (let i = 0; i < times; ++i) {
@@ -125,7 +120,6 @@ t.test('two thousand generations of mixed sizes', (t) => {
 
 t.test('two hundred models that are loaded, used and disposed of', (t) => {
   const { warm, later } = run(
-    t,
     `const round = async (times) => {
       for (let i = 0; i < times; ++i) {
         const model = await load(fixture, { device: 'cpu', threads: 2 });
@@ -149,7 +143,6 @@ t.test('two hundred models that are loaded, used and disposed of', (t) => {
 
 t.test('a batch that was large is not kept, and its estimate is near', (t) => {
   const { estimate, most, kept } = run(
-    t,
     `const model = await load(fixture, { device: 'cpu', threads: 2 });
     const options = { labels: ['a'], count: 4000, batchSize: 4000, steps: 2 };
     await model.generate({ ...options, count: 8 }).result();
@@ -173,7 +166,6 @@ t.test('a batch that was large is not kept, and its estimate is near', (t) => {
 
 t.test('models that nobody disposes of are collected', (t) => {
   const { taken, weights } = run(
-    t,
     `const before = status('VmRSS');
     let weights;
     for (let i = 0; i < 40; ++i) {
@@ -229,7 +221,6 @@ t.test('a load stops when its signal aborts', async (t) => {
   t.teardown(() => rmSync(folder, { recursive: true }));
   sparseCheckpoint(folder);
   const { name, seconds, rss } = run(
-    t,
     `const before = status('VmRSS');
     const controller = new AbortController();
     let started;
