@@ -698,8 +698,9 @@ void what_is_stopped_ends() {
   backend->stop();
   check(error_of([&] { session.step(step_of(1, session, Caching::cached)); }).starts_with("ERR_DISPOSED"), "a step");
   check(!session.usable(), "a session that was stopped is of no use");
-  check(error_of([&] { forward(generator, std::vector<int32_t>(kTokens), {class_of(Style::post, 0)}, {4, 40}); })
-            .starts_with("ERR_DISPOSED"),
+  check(error_of([&] {
+          forward(generator, std::vector<int32_t>(kTokens), {class_of(Style::post, 0)}, {4, 40});
+        }).starts_with("ERR_DISPOSED"),
         "a pass");
   check(error_of([&] { Generator(backend, config_of(4, 40, Style::post), noise, kF32); }).starts_with("ERR_DISPOSED"),
         "a load");
@@ -707,7 +708,8 @@ void what_is_stopped_ends() {
 
 /// A tensor is read from wherever it lies in its file, also far behind 2^32 bytes.
 void weights_are_read_from_files() {
-  const std::string path = std::filesystem::temp_directory_path() / ("magnets-" + std::to_string(std::random_device{}()));
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("magnets-" + std::to_string(std::random_device{}()));
   constexpr uint64_t kFar = (uint64_t{1} << 32) + 12;
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
   {
