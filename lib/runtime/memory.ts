@@ -15,7 +15,7 @@ export interface MemoryNeeds {
   readonly tokenizer: number;
   /** Tokens and pixels of all samples, for JavaScript. */
   readonly result: number;
-  /** At the same time at most: the weights, the larger one of session and tokenizer, the result. */
+  /** The sum, which may be there at once: a batch's memory is kept for the next one. */
   readonly total: number;
 }
 
@@ -42,7 +42,7 @@ export function memoryNeeds(sources: MemorySources, request: MemoryRequest): Mem
   const session = batch > 0 ? sources.sessionBytes(batch, guided) : 0;
   const tokenizer = sources.tokenizerBytes(count);
   const result = count * sources.sampleResult;
-  const total = weights + Math.max(session, tokenizer) + result;
+  const total = weights + session + tokenizer + result;
   return { weights, session, tokenizer, result, total };
 }
 

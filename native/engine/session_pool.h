@@ -29,6 +29,7 @@ class SessionPool : public std::enable_shared_from_this<SessionPool> {
  private:
   std::unique_ptr<Session> take(int samples, bool guided);
   void keep(std::unique_ptr<Session> session) noexcept;
+  size_t most_idle_bytes() const;
 
   std::shared_ptr<const Generator> generator_;
   mutable std::mutex mutex_;
