@@ -67,7 +67,7 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   let generator: NativeGenerator | undefined;
   let tokenizer: Tokenizer | undefined;
   const stop = () => device.stop();
-  signal?.addEventListener('abort', stop, { once: true });
+  signal?.addEventListener?.('abort', stop, { once: true });
   try {
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
@@ -96,6 +96,6 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     signal?.throwIfAborted(); // instead of what stopping the device made of it
     throw error;
   } finally {
-    signal?.removeEventListener('abort', stop);
+    signal?.removeEventListener?.('abort', stop);
   }
 }
