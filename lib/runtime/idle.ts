@@ -1,5 +1,6 @@
 /** Memory that is kept for batches to come, and given back when none come. */
 
+import { clearTimeout, setTimeout } from 'node:timers'; // a realm of its own has none
 import { endingWith, openingBy } from './around.js';
 import type { NativeGenerator } from './native.js';
 

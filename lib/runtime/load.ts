@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCheckpoint } from '../checkpoint/checkpoint.js';
+import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { type BatchingOptions, readBatching } from './batching.js';
@@ -15,6 +15,7 @@ import {
 } from './device.js';
 import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
+import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
 import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
@@ -50,6 +51,17 @@ const optionNames = [
   'onProgress',
 ] as const satisfies readonly (keyof LoadOptions)[];
 
+/** Of a weight, at least: what a format keeps beside its values is left out. */
+const bytesOfValue = { f32: 4, bf16: 2, f16: 2, int8: 1 } as const;
+
+/** How many numbers there are in the files. */
+function valuesOf({ tensors, tokenizer }: Checkpoint): number {
+  return [...Object.values(tensors), ...Object.values(tokenizer?.tensors ?? {})].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
+    0,
+  );
+}
+
 /** The folder of a bundled model's name, or the folder that was given. */
 export function modelFolder(nameOrFolder: string): string {
   if (typeof nameOrFolder !== 'string')
@@ -80,11 +92,13 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   const stop = () => {
     for (const device of devices) device.stop();
   };
-  signal?.addEventListener('abort', stop, { once: true });
+  signal?.addEventListener?.('abort', stop, { once: true });
   try {
     signal?.throwIfAborted();
     onProgress?.({ status: 'reading' });
     const checkpoint = await readCheckpoint(folder, engineTensors, signal);
+    const values = devices.length * valuesOf(checkpoint);
+    checkWeights(values, bytesOfValue[weights], memoryLimits(devices));
     onProgress?.({ status: 'placing' });
     const config = nativeGeneratorConfig(checkpoint.config);
     for (const device of devices) {
@@ -108,6 +122,6 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     signal?.throwIfAborted(); // instead of what stopping the devices made of it
     throw error;
   } finally {
-    signal?.removeEventListener('abort', stop);
+    signal?.removeEventListener?.('abort', stop);
   }
 }

@@ -4,6 +4,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import { controlGroups, wordsOf } from './control-groups.js';
+import type { NativeDevice } from './native.js';
 
 /** Bytes that a request takes. */
 export interface MemoryNeeds {
@@ -15,7 +16,7 @@ export interface MemoryNeeds {
   readonly tokenizer: number;
   /** Tokens and pixels of all samples, for JavaScript. */
   readonly result: number;
-  /** At the same time at most: the weights, the larger one of session and tokenizer, the result. */
+  /** The sum, which may be there at once: a batch's memory is kept for the next one. */
   readonly total: number;
 }
 
@@ -42,7 +43,7 @@ export function memoryNeeds(sources: MemorySources, request: MemoryRequest): Mem
   const session = batch > 0 ? sources.sessionBytes(batch, guided) : 0;
   const tokenizer = sources.tokenizerBytes(count);
   const result = count * sources.sampleResult;
-  const total = weights + Math.max(session, tokenizer) + result;
+  const total = weights + session + tokenizer + result;
   return { weights, session, tokenizer, result, total };
 }
 
@@ -71,14 +72,31 @@ export interface MemoryLimits {
 /** They stay while a process runs. */
 let host: number | undefined;
 
-export function memoryLimits(device: number): MemoryLimits {
+/** Of all the devices that a model is on, and of their host. */
+export function memoryLimits(devices: readonly Pick<NativeDevice, 'memory'>[]): MemoryLimits {
   host ??= hostMemory();
+  const device = devices.reduce((sum, { memory }) => sum + memory, 0);
   return { device, host: Math.max(0, host - nodeMemory()) };
 }
 
 function inWords(bytes: number): string {
   const megabytes = bytes / 1e6;
   return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
+}
+
+function thereIs({ device, host }: MemoryLimits): string {
+  return device === 0 ? inWords(host) : `${inWords(device)} of the device`;
+}
+
+/**
+ * Refuses weights that could not be had if there were nothing else: `values` numbers of `bytesOfValue` at least.
+ * @throws MagnetsError ERR_OUT_OF_MEMORY that says how much it is.
+ */
+export function checkWeights(values: number, bytesOfValue: number, limits: MemoryLimits): void {
+  const bytes = values * bytesOfValue;
+  if (bytes <= (limits.device || limits.host)) return;
+  const message = `${values} weights take ${inWords(bytes)} at least but there are ${thereIs(limits)}`;
+  throw new MagnetsError('ERR_OUT_OF_MEMORY', message);
 }
 
 /** The largest number of `most` that fits; 0 where none does. */
@@ -99,8 +117,9 @@ function largest(most: number, fits: (samples: number) => boolean): number {
 export function checkMemory(
   sources: MemorySources,
   request: MemoryRequest,
-  { device, host }: MemoryLimits,
+  limits: MemoryLimits,
 ): void {
+  const { device, host } = limits;
   const fits = ({ total, result }: MemoryNeeds) =>
     device === 0 ? total <= host : total - result <= device && result <= host;
   const needs = memoryNeeds(sources, request);
@@ -117,11 +136,10 @@ export function checkMemory(
       : count > 0
         ? `a count of at most ${count} with a batchSize of 1 fits`
         : 'a single one does not fit either';
-  const there = device === 0 ? inWords(host) : `${inWords(device)} of the device`;
   throw new MagnetsError(
     'ERR_OUT_OF_MEMORY',
     `${request.count} samples, ${request.batch} at once, take ${inWords(needs.total)} (weights ${inWords(needs.weights)}, ` +
       `batch ${inWords(needs.session)}, tokenizer ${inWords(needs.tokenizer)}, result ${inWords(needs.result)}) ` +
-      `but there are ${there}: ${advice}`,
+      `but there are ${thereIs(limits)}: ${advice}`,
   );
 }

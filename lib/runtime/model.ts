@@ -251,7 +251,7 @@ export class Model {
   }
 
   #checkMemory(request: Request): void {
-    const limits = memoryLimits(this.#devices.reduce((sum, { memory }) => sum + memory, 0));
+    const limits = memoryLimits(this.#devices);
     checkMemory(this.#memorySources(), memoryRequest(request), limits);
   }
 

@@ -9,8 +9,9 @@ namespace {
 
 /// They hold memory: enough for a caller that alternates between two sizes, or runs two batches at once.
 constexpr size_t kMostIdle = 2;
-/// Of all of them. A batch that needs more computes so long that making its memory anew does not count.
-constexpr size_t kMostIdleBytes = size_t{256} << 20;
+/// Of all of them, in the host's memory or as a share of the device's own. A batch that needs more computes so long
+/// that making its memory anew does not count.
+constexpr size_t kMostIdleBytes = size_t{256} << 20, kShareOfDevice = 16;
 
 bool is_out_of_memory(const std::exception& error) {
   const auto* coded = dynamic_cast<const Error*>(&error);
@@ -19,11 +20,17 @@ bool is_out_of_memory(const std::exception& error) {
 
 }  // namespace
 
+size_t SessionPool::most_idle_bytes() const {
+  const uint64_t own_memory = generator_->backend().own_memory();
+  return own_memory > 0 ? own_memory / kShareOfDevice : kMostIdleBytes;
+}
+
 std::shared_ptr<Session> SessionPool::open(const SessionOptions& options) {
   const int samples = static_cast<int>(options.class_ids.size());
   const bool guided = options.null_class_id.has_value();
   std::unique_ptr<Session> session = take(samples, guided);
   if (!session) {
+    if (Session::bytes_of(generator_, samples, guided) > most_idle_bytes()) drop_idle();  // it may need all there is
     const auto make = [&] { return std::make_unique<Session>(generator_, samples, guided); };
     try {
       session = make();
@@ -62,13 +69,25 @@ void SessionPool::keep(std::unique_ptr<Session> session) noexcept {
   }
   const std::lock_guard lock(mutex_);
   idle_.splice(idle_.begin(), own);
-  size_t bytes = 0;
-  auto kept = idle_.begin();
-  for (size_t count = 0; kept != idle_.end() && count < kMostIdle; ++kept, ++count) {
-    bytes += (*kept)->bytes();
-    if (bytes > kMostIdleBytes) break;
+  const size_t most = most_idle_bytes();
+  size_t count = 0, bytes = 0;
+  for (auto next = idle_.begin(); next != idle_.end();) {
+    const auto waiting = next++;
+    const bool fits = count < kMostIdle && bytes + (*waiting)->bytes() <= most;
+    if (!fits) {
+      dropped.splice(dropped.begin(), idle_, waiting);
+      continue;
+    }
+    ++count;
+    bytes += (*waiting)->bytes();
   }
-  dropped.splice(dropped.begin(), idle_, kept, idle_.end());
+}
+
+size_t SessionPool::idle_bytes() const {
+  const std::lock_guard lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& session : idle_) bytes += session->bytes();
+  return bytes;
 }
 
 void SessionPool::drop_idle() {

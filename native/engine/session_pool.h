@@ -23,13 +23,16 @@ class SessionPool : public std::enable_shared_from_this<SessionPool> {
 
   /// Frees the sessions that wait. Thread-safe.
   void drop_idle();
+  /// Device memory of them. Thread-safe.
+  size_t idle_bytes() const;
 
  private:
   std::unique_ptr<Session> take(int samples, bool guided);
   void keep(std::unique_ptr<Session> session) noexcept;
+  size_t most_idle_bytes() const;
 
   std::shared_ptr<const Generator> generator_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::list<std::unique_ptr<Session>> idle_;  // the one that ended last comes first
 };
 

@@ -481,6 +481,9 @@ export const mutants = [
   { ...sample, from: 'part * a.codebook_size + best.token', to: 'best.token' },
   { ...sample, from: 'static_cast<uint32_t>(own)', to: 'static_cast<uint32_t>(position)' },
   { ...sample, from: 'isnan(value) ? -INFINITY : value', to: 'value' },
+  { ...sample, from: '    faulty |= other.faulty;\n', to: '' },
+  { ...sample, from: 'fabsf(value) == INFINITY', to: 'value == INFINITY' },
+  { ...sample, from: 'a.faults[sample] == kNoFault', to: 'true' },
   { ...sample, from: 'other.sum * expf(other.largest - most)', to: 'other.sum' },
   {
     ...kthLargest,

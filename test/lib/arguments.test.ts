@@ -176,6 +176,7 @@ const rows: Row[] = [
     },
     (options) => model.generate(options),
   ),
+  ['memory', option('object'), (options) => model.memory(options)],
   ['generate label', ['null', 'zero'], (label) => model.generate({ labels: [label] })],
   ['predict', [], (options) => video.predict(options)],
   ['predict frames', [], (value) => video.predict({ frames: value })],
@@ -441,7 +442,7 @@ t.test('every function is in the table', async (t) => {
   const names = Object.entries(magnets)
     .filter(([, value]) => typeof value === 'function')
     .map(([name]) => name);
-  const methods = ['generate', 'predict', 'forward', 'tokenize', 'detokenize', 'result'];
+  const methods = ['generate', 'memory', 'predict', 'forward', 'tokenize', 'detokenize', 'result'];
   const without = ['MagnetsError', 'info']; // thrown by the package, and without arguments
   for (const name of [...names, ...methods].filter((one) => !without.includes(one))) {
     t.ok(

@@ -8,6 +8,7 @@ import { load } from '../../lib/index.js';
 import { freeingWhenIdle } from '../../lib/runtime/idle.js';
 import {
   checkMemory,
+  checkWeights,
   hostMemory,
   type MemorySources,
   memoryNeeds,
@@ -71,10 +72,8 @@ t.test('needs', async (t) => {
     session: 80,
     tokenizer: 40,
     result: 30,
-    total: 1110,
+    total: 1150,
   });
-  const { total } = memoryNeeds(sources, { batch: 1, guided: false, count: 8 });
-  t.equal(total, 1000 + 40 + 24, 'the tokenizer takes more');
   t.equal(memoryNeeds(sources, { batch: 0, guided: false, count: 1 }).session, 0, 'nothing masked');
 });
 
@@ -94,6 +93,20 @@ t.test('what does not fit', async (t) => {
   checkMemory(sources, request, { device: total - result, host: result });
   refused({ device: total - result - 1, host: result }, /of the device: a batchSize of at most 99/);
   refused({ device: total, host: result - 1 }, /of the device: a count of at most 99/);
+});
+
+t.test('weights that do not fit', async (t) => {
+  checkWeights(1000, 2, { device: 0, host: 2000 });
+  checkWeights(1000, 2, { device: 2000, host: 0 });
+  for (const limits of [
+    { device: 0, host: 1999 },
+    { device: 1999, host: 1e9 },
+  ]) {
+    t.throws(() => checkWeights(1000, 2, limits), {
+      code: 'ERR_OUT_OF_MEMORY',
+      message: /^1000 weights take 0\.0 MB at least but there are 0\.0 MB/,
+    });
+  }
 });
 
 t.test('of a model', async (t) => {

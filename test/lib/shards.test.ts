@@ -24,7 +24,7 @@ const index = 'model.safetensors.index.json';
 async function converted(to: string, mostFileBytes: number, weights: 'f32' | 'int8' = 'f32') {
   await convertCheckpoint(
     source,
-    { to, weights, heads: 3, version: '0', mostFileBytes },
+    { to, weights, heads: 4, version: '0', mostFileBytes },
     engineTensors,
   );
   return to;

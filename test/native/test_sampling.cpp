@@ -159,10 +159,9 @@ void reports_what_is_not_finite(Backend& backend) {
   constexpr int kSamples = 3, kTokens = 5, kWrong = 1, kBefore = 2;
   for (const int n : {7, 1025}) {
     for (const bool guided : {false, true}) {
-      const Draw options{
-          .codebook_size = n,
-          .guided = guided,
-          .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 6}};
+      const Draw options{.codebook_size = n,
+                         .guided = guided,
+                         .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 6}};
       const std::vector<uint8_t> state(kSamples * kTokens, kMasked);
       const int rows = kSamples * kTokens;
       Random random(n);
@@ -179,7 +178,8 @@ void reports_what_is_not_finite(Backend& backend) {
           reference::Matrix logits = sound;
           logits.at(branch + kWrong * kTokens + 3, column) = value;
           check(faults(logits, kNoFault) == expected, "the sample and the step of what is not finite");
-          if (column == 0) check(faults(logits, kBefore) == std::vector<int32_t>(kSamples, kBefore), "the first step stays");
+          if (column == 0)
+            check(faults(logits, kBefore) == std::vector<int32_t>(kSamples, kBefore), "the first step stays");
         }
       }
       reference::Matrix beside = sound;

@@ -1,9 +1,12 @@
 // What must hold exactly while a batch is generated (docs/architecture.md), on the engine and the CPU backend.
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <numeric>
+#include <random>
 #include <thread>
 
 #include "../../native/cpu/cpu_backend.h"
@@ -665,6 +668,78 @@ void a_session_can_be_used_again(Style style) {
   check(pool->open(options_of(3, 0, false, style)).get() != first, "one without guidance is another");
 }
 
+/// What takes much memory is freed when it ends, and all that is kept when that is asked for.
+void few_and_small_sessions_are_kept() {
+  const auto pool = std::make_shared<SessionPool>(generator_of(config_of(4, 40, Style::post)));
+  const auto kept = [&](int samples, const Session* before) {
+    return pool->open(options_of(samples, 0, true, Style::post)).get() == before;
+  };
+  const auto bytes_of = [&](int samples) { return Session::bytes_of(pool->generator(), samples, true); };
+  const size_t one = bytes_of(1);
+  check(bytes_of(8) > 7 * one && bytes_of(8) < 9 * one, "samples take as much memory as there are");
+  const int large = static_cast<int>((size_t{257} << 20) / one) + 1;
+  std::shared_ptr<Session> session = pool->open(options_of(2, 0, true, Style::post));
+  check(session->bytes() == bytes_of(2), "a session knows its memory");
+  const Session* small = session.get();
+  session.reset();
+  check(kept(2, small), "a small one is kept");
+  session = pool->open(options_of(large, 0, true, Style::post));
+  session.reset();
+  check(pool->idle_bytes() == bytes_of(2), "a large one is not, and a small one stays beside it");
+  pool->drop_idle();
+  check(pool->idle_bytes() == 0, "nothing is kept that was dropped");
+}
+
+/// Everything that has not begun throws, and goes on throwing.
+void what_is_stopped_ends() {
+  const std::shared_ptr<Backend> backend = cpu::open_cpu(1, "");
+  NamedNoise noise;
+  const auto generator = std::make_shared<const Generator>(backend, config_of(4, 40, Style::post), noise, kF32);
+  Session session(generator, options_of(2, 0, true, Style::post));
+  session.step(step_of(0, session, Caching::cached));
+  backend->stop();
+  check(error_of([&] { session.step(step_of(1, session, Caching::cached)); }).starts_with("ERR_DISPOSED"), "a step");
+  check(!session.usable(), "a session that was stopped is of no use");
+  check(error_of([&] {
+          forward(generator, std::vector<int32_t>(kTokens), {class_of(Style::post, 0)}, {4, 40});
+        }).starts_with("ERR_DISPOSED"),
+        "a pass");
+  check(error_of([&] { Generator(backend, config_of(4, 40, Style::post), noise, kF32); }).starts_with("ERR_DISPOSED"),
+        "a load");
+}
+
+/// A tensor is read from wherever it lies in its file, also far behind 2^32 bytes.
+void weights_are_read_from_files() {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("magnets-" + std::to_string(std::random_device{}()));
+  constexpr uint64_t kFar = (uint64_t{1} << 32) + 12;
+  const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+  {
+    std::ofstream file(path, std::ios::binary);
+    for (const uint64_t position : {uint64_t{8}, kFar}) {
+      file.seekp(static_cast<std::streamoff>(position));
+      file.write(reinterpret_cast<const char*>(values.data()), 6 * sizeof(float));
+    }
+  }
+  FileWeights weights({{"near", {path, 8, DType::f32, 6}},
+                       {"far", {path, kFar + 4, DType::f32, 5}},
+                       {"cut", {path, kFar + 4, DType::f32, 6}},
+                       {"gone", {path + "-not", 0, DType::f32, 6}}});
+  const auto read = [&](const char* name, int rows, int columns) {
+    const HostMatrix matrix = weights.get(name, rows, columns);
+    const auto* first = static_cast<const float*>(matrix.data);
+    return std::vector<float>(first, first + static_cast<size_t>(rows) * columns);
+  };
+  check(read("near", 2, 3) == values, "at the beginning of a file");
+  check(read("far", 1, 5) == std::vector<float>{2, 3, 4, 5, 6}, "far behind");
+  check(read("near", 1, 6) == values, "again");
+  check(error_of([&] { read("cut", 1, 6); }).starts_with("ERR_CHECKPOINT"), "a file that ends too early");
+  check(read("near", 1, 6) == values, "after a failure");
+  check(error_of([&] { read("gone", 1, 6); }).starts_with("ERR_CHECKPOINT"), "a file that is gone");
+  check(error_of([&] { read("near", 1, 5); }).starts_with("ERR_CHECKPOINT"), "another size");
+  std::filesystem::remove(path);
+}
+
 enum class Outcome { done, out_of_memory, another_error };
 
 /// How `body` ends. Allocates nothing itself.
@@ -884,6 +959,9 @@ int main() {
   a_modulated_model_is_what_its_page_says();
   forcing_its_own_tokens_changes_nothing();
   for (const Style style : {Style::post, Style::modulated}) a_session_can_be_used_again(style);
+  few_and_small_sessions_are_kept();
+  what_is_stopped_ends();
+  weights_are_read_from_files();
   for (const Style style : {Style::pre, Style::modulated}) running_out_of_memory_harms_nothing(style);
   time_is_profiled();
   misuse_is_refused();
