@@ -19,7 +19,7 @@ import {
 } from '../dist/cli/result-file.js';
 import { timing } from '../dist/runtime/bench.js';
 
-/** @typedef {{ name: string, batch: number, heads: number, shape: string, flops?: number, bytes: number, samples: number[] }} Row */
+/** @typedef {{ name: string, batch: number, heads: number, shape: string, flops?: number, bytes: number, samples: readonly number[] }} Row */
 /** @typedef {{ backend: string, threads?: number, peakFlopsPerSecond: number, bytesPerSecond?: number, compute: string, rows: Row[] }} Printed */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
