@@ -48,7 +48,7 @@ for (const name of values.models.split(',')) {
       ...{ threads, weights, model, repeats },
       batches: isBundled ? [1, 8] : [1],
       steps: 12,
-      schedule: 'paper',
+      schedules: ['paper'],
       guidance: 0,
       profile: true,
       onProgress: (done, total) => progress(`${name}, ${weights}`.padEnd(20), done, total),

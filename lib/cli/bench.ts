@@ -11,16 +11,16 @@ import { samplingArguments, samplingHelp, samplingOptions } from './sampling-opt
 
 export const help = `magnets bench --model L [--batch 1] [--steps 12] [--schedule paper] [--threads N] [--json] [--out FILE]
 
-Measures FLOPs and time of a schedule, compared with the full-size baseline, with random weights. The two take turns.
+Measures FLOPs and time of schedules, compared with the full-size baseline, with random weights. All take turns.
 
   --model NAME      as for plan; default L
   --batch N,...     samples at once, or a list of such numbers, each of which is measured; default 1
   --steps N         decode steps; default: as many as the schedule has, else 12
-  --schedule S      as for plan; default paper
+  --schedule S      as for plan, any number of times; default paper
   --guidance W      classifier-free guidance; above 0 both branches are computed; default 0
 ${samplingHelp}
 ${deviceHelp}
-  --repeats N       timed runs of the schedule and of the baseline each; default 3
+  --repeats N       timed runs of each schedule and of the baseline; default 3
   --profile         where the time goes: products, attention, and everything else (on a CPU)
   --json            print the result file (bench/README.md) instead of tables
   --out FILE        write the result file: .json, .csv or .md`;
@@ -66,7 +66,7 @@ export async function run(args: string[]): Promise<void> {
     model: { type: 'string', default: 'L' },
     batch: { type: 'string', default: '1' },
     steps: { type: 'string' },
-    schedule: { type: 'string', default: 'paper' },
+    schedule: { type: 'string', multiple: true, default: ['paper'] },
     guidance: { type: 'string', default: '0' },
     ...samplingOptions,
     ...deviceOptions,
@@ -84,7 +84,7 @@ export async function run(args: string[]): Promise<void> {
     model: await shapeOf(values.model),
     batches: toBatches(values.batch),
     steps: toNumber('steps', values.steps),
-    schedule: values.schedule,
+    schedules: values.schedule,
     guidance: number('guidance', toNumber('guidance', values.guidance), 0),
     sampling: samplingArguments(values),
     repeats: integer('repeats', toNumber('repeats', values.repeats), 1, 1000),
@@ -103,7 +103,7 @@ export async function run(args: string[]): Promise<void> {
   console.log(`${name}, ${backend}${threads === undefined ? '' : `, ${threads} threads`}\n`);
   for (const row of rows) {
     const baseline = rows.find((one) => one.name === 'baseline' && one.batch === row.batch);
-    if (row === baseline && values.schedule !== 'baseline') continue;
+    if (row === baseline && !values.schedule.includes('baseline')) continue;
     print(baseline!, row);
     const runs = row === baseline ? [row] : [row, baseline!];
     const isProfiled = (one: BenchRow): one is BenchRow & { profile: Profile } =>

@@ -1,7 +1,7 @@
-/** FLOPs and time of a schedule, compared with the full-size baseline: random weights, the two taking turns. */
+/** FLOPs and time of schedules, compared with the full-size baseline: random weights, all taking turns. */
 
 import { defaultArchitecture, type GeneratorConfig } from '../checkpoint/config.js';
-import { MagnetsError } from '../errors.js';
+import { MagnetsError, wrongValue } from '../errors.js';
 import type { FlopsByPart } from '../plan/flops.js';
 import { plainRecipe, type SamplingOptions } from '../plan/recipe.js';
 import type { ScheduleInput } from '../plan/schedule.js';
@@ -20,12 +20,13 @@ export interface BenchOptions extends DeviceOptions {
   readonly batches: readonly number[];
   /** Steps. Default: as many as the schedule spells out, else 12. */
   readonly steps?: number;
-  readonly schedule: ScheduleInput;
+  /** Each is measured beside the same baseline; their numbers of steps must agree. */
+  readonly schedules: readonly ScheduleInput[];
   /** w of classifier-free guidance; above 0 both branches are computed. */
   readonly guidance: number;
   /** How tokens are drawn and revealed; `refresh` is the schedule's alone, for the baseline has no cache. */
   readonly sampling?: SamplingOptions;
-  /** Timed runs of the schedule and of the baseline each. */
+  /** Timed runs of each schedule and of the baseline. */
   readonly repeats: number;
   /** Measure where the time goes, on a CPU. */
   readonly profile?: boolean;
@@ -70,7 +71,7 @@ export interface BenchResult {
   readonly device: DeviceFacts & { readonly peakFlopsPerSecond: number };
   /** The most memory that the process had, in bytes. */
   readonly peakMemoryBytes: number;
-  /** Of each batch the baseline, then the schedule. */
+  /** Of each batch the baseline, then the schedules. */
   readonly rows: readonly BenchRow[];
 }
 
@@ -160,28 +161,30 @@ export async function generateOnce(
 }
 
 /**
- * Measures a schedule and the baseline in turn, after a run of each that is not counted: it touches the weights of every
+ * Measures schedules and the baseline in turn, after a run of each that is not counted: it touches the weights of every
  * width, sizes the buffers and, on a CUDA device, records the graphs.
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_OUT_OF_MEMORY for a model or a batch that does not fit,
  * ERR_UNSUPPORTED without such a device or for the profile of a GPU, ERR_INTERNAL when the FLOPs launched differ from the formula's.
  */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
-  const { batches, guidance, repeats, sampling, schedule } = options;
+  const { batches, guidance, repeats, sampling } = options;
   const config = configOf(options.model);
   // Of a schedule that says its own number of steps the baseline takes as many.
-  const whole = {
-    ...sampling,
-    labels: [anyLabel(config)],
-    steps: options.steps,
-    schedule,
-    guidance,
+  const stepsOf = (schedule: ScheduleInput) => {
+    const common = { labels: [anyLabel(config)], steps: options.steps, guidance };
+    const whole = { ...sampling, ...common, schedule };
+    return generateRequest(config, whole, 1).batches[0]!.plan.steps.length;
   };
-  const steps = generateRequest(config, whole, 1).batches[0]!.plan.steps.length;
+  const [steps, ...others] = new Set(options.schedules.map(stepsOf));
+  if (others.length > 0) {
+    throw wrongValue('schedules', 'schedules of as many steps each', options.schedules);
+  }
   const settings = { ...options, steps };
-  const name = typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
+  const nameOf = (schedule: ScheduleInput) =>
+    typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
   const schedules = new Map<string, ScheduleInput>([
     ['baseline', 'baseline'],
-    [name, schedule],
+    ...options.schedules.map((schedule) => [nameOf(schedule), schedule] as const),
   ]);
   const { device, weights, compute } = openDevice(options);
   try {

@@ -71,9 +71,7 @@ class CudaBackend : public Backend {
   }
 
  private:
-  std::unique_ptr<Stream> make_stream() override {
-    return std::make_unique<CudaStream>(device_, registry_, compute_);
-  }
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(device_, registry_, compute_); }
   /// The format whose values are of the compute type: kernels multiply weights as they lie.
   WeightFormat own_format() const {
     return {compute_ == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};

@@ -8,7 +8,7 @@ import { openDevice } from '../../lib/runtime/device.js';
 const options = {
   model: presets.B,
   batches: [1],
-  schedule: 'paper',
+  schedules: ['paper'],
   guidance: 0,
   repeats: 1,
   device: 'cpu',
@@ -42,7 +42,11 @@ t.test('native errors arrive as MagnetsErrors', async (t) => {
 });
 
 t.test('wrong options', async (t) => {
-  await t.rejects(bench({ ...options, schedule: 'full' }), { name: 'RangeError' });
+  await t.rejects(bench({ ...options, schedules: ['full'] }), { name: 'RangeError' });
+  await t.rejects(bench({ ...options, schedules: ['1x8', '1x9'] }), {
+    name: 'RangeError',
+    message: /schedules of as many steps each/,
+  });
   await t.rejects(bench({ ...options, steps: 0 }), { name: 'RangeError' });
   await t.rejects(bench({ ...options, weights: 'f16' }), { name: 'RangeError' });
 });

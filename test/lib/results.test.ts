@@ -75,6 +75,12 @@ t.test('the tables of README.md and docs are those that npm run tables makes', a
   t.match(tables('--check'), { status: 0, stderr: '' });
 });
 
+t.test('docs/charts are drawn from these results, by this code', async (t) => {
+  const script = join(root, 'bench', 'charts.js');
+  const check = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });
+  t.match(check, { status: 0, stderr: '' });
+});
+
 t.test('docs/plan.svg is what scripts/draw-plan.js draws', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
