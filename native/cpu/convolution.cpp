@@ -6,12 +6,13 @@
 #include "convolution_band.h"
 #include "convolution_narrow.h"
 #include "cpu_stream.h"
+#include "parts.h"
 
 namespace magnets::cpu {
 
 namespace {
 
-constexpr int kInputBlock = 768;  // a kernel's line of 256 channels
+constexpr int kMostInputs = 768;  // of a block: a kernel's line of 256 channels
 
 class PieceProduct {
  public:
@@ -26,11 +27,11 @@ class PieceProduct {
         line_inputs_(shape.taps * op.in) {}
 
   void run(int first_panel, int last_panel) const {
-    const int blocks = (line_inputs_ + kInputBlock - 1) / kInputBlock;
+    const int blocks = parts_of(line_inputs_, std::min(kMostInputs, kernels_.input_block));
     for (int parity = 0; parity < shape_.parities * shape_.parities; ++parity) {
       for (int tap_line = 0; tap_line < shape_.taps; ++tap_line) {
         for (int block = 0; block < blocks; ++block) {
-          const int first = line_inputs_ * block / blocks, last = line_inputs_ * (block + 1) / blocks;
+          const int first = begin_of(line_inputs_, block, blocks), last = begin_of(line_inputs_, block + 1, blocks);
           for (int panel = first_panel; panel < last_panel; ++panel) multiply(parity, tap_line, first, last, panel);
         }
       }
@@ -48,18 +49,18 @@ class PieceProduct {
     const size_t step = static_cast<size_t>(shape_.step) * op_.in;
     const size_t band_line = static_cast<size_t>(shape_.reads(piece_.width)) * op_.in;
     const CpuBuffer& y = cpu(op_.y);
-    const int tiles = (piece_.width + kernels_.tile_rows - 1) / kernels_.tile_rows;
+    const int tiles = parts_of(piece_.width, kernels_.tile_rows);
     for (int line = 0; line < piece_.height; ++line) {
       const float* a =
           band_ + (line * shape_.step + parity_line + tap_line) * band_line + parity_column * op_.in + first;
       const int y_line = (piece_.top + line) * shape_.parities + parity_line;
       for (int tile = 0; tile < tiles; ++tile) {
-        const int column = piece_.width * tile / tiles, rows = piece_.width * (tile + 1) / tiles - column;
+        const int column = begin_of(piece_.width, tile, tiles), rows = begin_of(piece_.width, tile + 1, tiles) - column;
         const int y_column = (piece_.left + column) * shape_.parities + parity_column;
         const int y_row = (piece_.sample * target_.height + y_line) * target_.width + y_column;
         cpu(op_.layer).tile(kernels_, panel, outputs, first_in, last - first, rows, a + column * step, step,
                             !begins || op_.add, ends, y.row<float>(y_row) + panel * kPanel,
-                            shape_.parities * y.stride());
+                            shape_.parities * y.stride(), {a, 0});
       }
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "buffer.h"
+#include "parts.h"
 
 namespace magnets::cpu {
 
@@ -10,11 +11,6 @@ namespace {
 
 constexpr int64_t kBandFloats = 112 << 10;
 constexpr int kMostColumns = 48;  // of a piece: some tiles, and little more are the pixels around them
-
-constexpr int parts_of(int extent, int most) { return (extent + most - 1) / most; }
-
-/// Where a part of `extent` begins that is cut evenly.
-int begin(int extent, int part, int parts) { return static_cast<int>(static_cast<int64_t>(extent) * part / parts); }
 
 }  // namespace
 
@@ -30,16 +26,16 @@ Pieces::Pieces(const KernelShape& shape, const Grid& places, int in, int tile_ro
 }
 
 int Pieces::first_column(int part) const {
-  return std::min(places_.width, begin(parts_of(places_.width, tile_rows_), part, columns_) * tile_rows_);
+  return std::min(places_.width, begin_of(parts_of(places_.width, tile_rows_), part, columns_) * tile_rows_);
 }
 
 Piece Pieces::operator[](int index) const {
   const int line = index / columns_ % lines_, column = index % columns_;
-  const int top = begin(places_.height, line, lines_), left = first_column(column);
+  const int top = begin_of(places_.height, line, lines_), left = first_column(column);
   return {.sample = index / columns_ / lines_,
           .top = top,
           .left = left,
-          .height = begin(places_.height, line + 1, lines_) - top,
+          .height = begin_of(places_.height, line + 1, lines_) - top,
           .width = first_column(column + 1) - left};
 }
 

@@ -17,7 +17,11 @@ void* allocate_bytes(size_t bytes) noexcept {
 #ifndef _WIN32
   if (bytes >= kMapped) {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory != MAP_FAILED ? memory : nullptr;
+    if (memory == MAP_FAILED) return nullptr;
+#ifdef MADV_HUGEPAGE
+    madvise(memory, bytes, MADV_HUGEPAGE);  // where it cannot be had, small ones do
+#endif
+    return memory;
   }
 #endif
   return ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);

@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "buffer.h"
+#include "parts.h"
 #include "quantized_rows.h"
 
 namespace magnets::cpu {
 
 namespace {
 
-constexpr int kInputBlock = 256;
 constexpr int kRowBlock = 144;
 constexpr int kPanelGroup = 4;
 
@@ -24,35 +24,6 @@ void activate(const Kernels& kernels, Activation activation, float* x, int colum
   if (activation == Activation::gelu_tanh) kernels.gelu_tanh(x, columns);
   if (activation == Activation::silu) kernels.silu(x, columns);
   if (activation == Activation::tanh) kernels.tanh(x, columns);
-}
-
-void add_bias(const Kernels& kernels, const float* bias, int rows, int columns, float* c, size_t c_stride) {
-  for (int row = 0; row < rows; ++row, c += c_stride) kernels.add(c, bias, columns);
-}
-
-/// One tile of one block of inputs, at y. The last panel may stick out of y: it is computed beside and copied.
-void product_tile(const Kernels& kernels, const PackedLinear& layer, int out, int in, int panel, int first_in,
-                  const float* x, size_t x_stride, int rows, bool add, float* y, size_t y_stride) {
-  const int k = std::min(kInputBlock, in - first_in);
-  const int columns = std::min(kPanel, out - panel * kPanel);
-  const bool accumulate = first_in > 0 || add;
-  const bool last = first_in + k == in;
-  const float* a = x + first_in;
-  const float* bias = layer.bias() + panel * kPanel;
-
-  if (columns == kPanel) {
-    layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, y, y_stride);
-    if (last) add_bias(kernels, bias, rows, kPanel, y, y_stride);
-    return;
-  }
-  constexpr int kMostRows = 16;
-  alignas(kAlignment) float beside[kMostRows * kPanel] = {};
-  if (accumulate) {
-    for (int i = 0; i < rows; ++i) std::copy_n(y + i * y_stride, columns, beside + i * kPanel);
-  }
-  layer.tile(kernels, panel, first_in, k, rows, a, x_stride, accumulate, beside, kPanel);
-  if (last) add_bias(kernels, bias, rows, columns, beside, kPanel);
-  for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, y + i * y_stride);
 }
 
 /// One tile of one block of bytes, [first_in, first_in + k) of `in`: at `sums`, and with the last one at y.
@@ -85,7 +56,7 @@ void combine(const Kernels& kernels, const Finish& finish, int row, int column, 
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
               const float* x, size_t x_stride, int rows, const Finish& finish, MultiplyScratch& scratch) {
   const int panels = panels_of(out);
-  const int row_blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const int row_blocks = parts_of(rows, kRowBlock);
   const int count = static_cast<int>(products.size());
   // Enough tasks for every thread, but no more panels apart than there must be: a task reads its rows anew.
   int group = kPanelGroup;
@@ -104,29 +75,31 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
-    const MatrixProduct& product = products[task / groups % count];
-    const int row_block = task / groups / count;
-    const int first_panel = task % groups * group;
+    // Row blocks that follow each other share weights: threads side by side bring them into a shared cache once.
+    const int row_block = task % row_blocks;
+    const MatrixProduct& product = products[task / row_blocks / groups];
+    const int first_panel = task / row_blocks % groups * group;
     const int last_panel = std::min(panels, first_panel + group);
-    const int first_row = static_cast<int>(static_cast<int64_t>(rows) * row_block / row_blocks);
-    const int last_row = static_cast<int>(static_cast<int64_t>(rows) * (row_block + 1) / row_blocks);
+    const int first_row = begin_of(rows, row_block, row_blocks);
+    const int last_row = begin_of(rows, row_block + 1, row_blocks);
     const int first_column = first_panel * kPanel;
     float* const y = product.y + first_row * product.stride + first_column;
     float* const sums = apart ? all_apart + thread * kApartSize : y;
     const size_t stride = apart ? kApartStride : product.stride;
     const bool add = finish.add && !apart;
-    // tile(panel, row, rows, its place in sums)
+    // Tiles of almost the same size: tile(panel, row, rows, its place in sums, which one of how many of the panel)
     const auto over_tiles = [&](int tile_rows, const auto& tile) {
+      const int block_rows = last_row - first_row, tiles = parts_of(block_rows, tile_rows);
       for (int panel = first_panel; panel < last_panel; ++panel) {
-        for (int row = first_row; row < last_row; row += tile_rows) {
-          tile(panel, row, std::min(tile_rows, last_row - row),
-               sums + (row - first_row) * stride + (panel - first_panel) * kPanel);
+        for (int i = 0; i < tiles; ++i) {
+          const int row = begin_of(block_rows, i, tiles), next_row = begin_of(block_rows, i + 1, tiles);
+          tile(panel, first_row + row, next_row - row, sums + row * stride + (panel - first_panel) * kPanel, i, tiles);
         }
       }
     };
     if (int8 != nullptr) {
       for (int first_in = 0; first_in < in; first_in += kInt8Block) {
-        over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c) {
+        over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c, int, int) {
           int32_t* tile_sums = all_sums + thread * kSumsSize;
           if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
           int8_tile(*product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized, row,
@@ -134,10 +107,17 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
         });
       }
     } else {
-      for (int first_in = 0; first_in < in; first_in += kInputBlock) {
-        over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c) {
-          product_tile(kernels, *product.layer, out, in, panel, first_in, x + row * x_stride, x_stride, tile_rows, add,
-                       c, stride);
+      for (int first_in = 0; first_in < in; first_in += kernels.input_block) {
+        const int k = std::min(kernels.input_block, in - first_in);
+        const bool last_block = first_in + k == in;
+        over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c, int part, int parts) {
+          // The next panel, then the first one's next block, at last the next group of whoever comes to it.
+          const bool last = panel + 1 == last_panel;
+          const int next_panel = last && !last_block ? first_panel : (panel + 1) % panels;
+          const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
+          product.layer->tile(kernels, panel, std::min(kPanel, out - panel * kPanel), first_in, k, tile_rows,
+                              x + row * x_stride + first_in, x_stride, first_in > 0 || add, last_block, c, stride,
+                              product.layer->ahead(next_panel, next_in, k, part, parts));
         });
       }
     }

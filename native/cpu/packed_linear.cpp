@@ -56,9 +56,9 @@ float PackedLinear::weight(int out, int in) const {
 }
 
 void PackedLinear::tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a,
-                        size_t a_stride, bool accumulate, bool add_bias, float* c, size_t c_stride) const {
+                        size_t a_stride, bool accumulate, bool add_bias, float* c, size_t c_stride, Ahead ahead) const {
   const auto compute = [&](float* sums, size_t stride) {
-    tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride);
+    tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride, ahead);
     for (int i = 0; i < rows && add_bias; ++i) kernels.add(sums + i * stride, bias_.get() + panel * kPanel, columns);
   };
   if (columns == kPanel) return compute(c, c_stride);

@@ -20,20 +20,30 @@ class PackedLinear : public Linear {
   PackedLinear(const HostMatrix& weight, const float* bias, WeightFormat format, const Kernels& kernels,
                ThreadPool& pool);
 
+  /// One of `parts` equal parts of a block of a panel, the one from input `first` on: what one of as many tiles of k
+  /// inputs fetches ahead.
+  Ahead ahead(int panel, int first, int k, int part, int parts) const {
+    const size_t row = static_cast<size_t>(panel) * in_ + first;
+    const size_t row_bytes = f32_ != nullptr ? kPanel * sizeof(float) : kPanel / 2 * sizeof(uint32_t);
+    const size_t step = (row_bytes + parts - 1) / parts;
+    const auto* weights = f32_ != nullptr ? static_cast<const void*>(f32_.get()) : bf16_.get();
+    return {static_cast<const char*>(weights) + row * row_bytes + part * k * step, static_cast<int>(step)};
+  }
+
   /// c[rows][32] (+)= a[rows][first .. first + k] · panel
   void tile(const Kernels& kernels, int panel, int first, int k, int rows, const float* a, size_t a_stride,
-            bool accumulate, float* c, size_t c_stride) const {
+            bool accumulate, float* c, size_t c_stride, Ahead ahead) const {
     const size_t row = static_cast<size_t>(panel) * in_ + first;
     if (f32_ != nullptr) {
-      kernels.tile_f32(rows, a, a_stride, f32_.get() + row * kPanel, k, accumulate, c, c_stride);
+      kernels.tile_f32(rows, a, a_stride, f32_.get() + row * kPanel, k, accumulate, c, c_stride, ahead);
     } else {
-      kernels.tile_bf16(rows, a, a_stride, bf16_.get() + row * (kPanel / 2), k, accumulate, c, c_stride);
+      kernels.tile_bf16(rows, a, a_stride, bf16_.get() + row * (kPanel / 2), k, accumulate, c, c_stride, ahead);
     }
   }
 
   /// The same for a panel of which only the first `columns` are outputs and so have room in c; with `add_bias` + b.
   void tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a, size_t a_stride,
-            bool accumulate, bool add_bias, float* c, size_t c_stride) const;
+            bool accumulate, bool add_bias, float* c, size_t c_stride, Ahead ahead) const;
 
   size_t bytes() const override;
 

@@ -1,4 +1,4 @@
-// AVX2 with FMA: 6 x 16 tiles, 12 of 16 registers accumulate.
+// AVX2 with FMA: 3 x 32 tiles, 12 of 16 registers accumulate.
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -8,9 +8,10 @@ namespace magnets::cpu {
 namespace {
 
 constexpr const char* kName = "avx2";
-constexpr int kTileRows = 6;
-constexpr int kTileVectors = 2;
-constexpr int kPrefetchBytes = 1024;
+constexpr int kTileRows = 3;
+constexpr int kTileVectors = 4;
+constexpr int kInputBlock = 192;
+constexpr int kPrefetchBytes = 0;
 
 struct V {
   static constexpr int kLanes = 8;

@@ -261,7 +261,7 @@ struct Bf16Panel {
 
 template <class Panel, int kRows, int kFirst>
 inline void tile_columns(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
-                         float* c, size_t c_stride) {
+                         float* c, size_t c_stride, Ahead ahead) {
   static_assert(kTileVectors <= 4);
   V total[kRows][kTileVectors];
   MAGNETS_UNROLL
@@ -270,13 +270,15 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
       total[row][v] = accumulate ? V::load(c + row * c_stride + kFirst + v * V::kLanes) : V::broadcast(0.0f);
     }
   }
-  for (int i = 0; i < k; ++i, panel += Panel::kRow) {
+  const char* next = static_cast<const char*>(ahead.first);
+  for (int i = 0; i < k; ++i, panel += Panel::kRow, next += ahead.step) {
     V b[kTileVectors];
     b[0] = Panel::template load<kFirst>(panel);
     if constexpr (kTileVectors > 1) b[1] = Panel::template load<kFirst + V::kLanes>(panel);
     if constexpr (kTileVectors > 2) b[2] = Panel::template load<kFirst + 2 * V::kLanes>(panel);
     if constexpr (kTileVectors > 3) b[3] = Panel::template load<kFirst + 3 * V::kLanes>(panel);
-    __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
+    if constexpr (kPrefetchBytes > 0) __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
+    __builtin_prefetch(next, 0, 2);
     MAGNETS_UNROLL
     for (int row = 0; row < kRows; ++row) {
       const V x = V::broadcast(a[row * a_stride + i]);
@@ -291,19 +293,19 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
 
 template <class Panel, int kRows, int kFirst = 0>
 inline void tile_rows(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
-                      float* c, size_t c_stride) {
-  tile_columns<Panel, kRows, kFirst>(a, a_stride, panel, k, accumulate, c, c_stride);
+                      float* c, size_t c_stride, Ahead ahead) {
+  tile_columns<Panel, kRows, kFirst>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
   constexpr int next = kFirst + kTileVectors * V::kLanes;
-  if constexpr (next < kPanel) tile_rows<Panel, kRows, next>(a, a_stride, panel, k, accumulate, c, c_stride);
+  if constexpr (next < kPanel) tile_rows<Panel, kRows, next>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
 }
 
 template <class Panel, int kRows = kTileRows>
 void tile(int rows, const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
-          float* c, size_t c_stride) {
+          float* c, size_t c_stride, Ahead ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile<Panel, kRows - 1>(rows, a, a_stride, panel, k, accumulate, c, c_stride);
+    if (rows < kRows) return tile<Panel, kRows - 1>(rows, a, a_stride, panel, k, accumulate, c, c_stride, ahead);
   }
-  tile_rows<Panel, kRows>(a, a_stride, panel, k, accumulate, c, c_stride);
+  tile_rows<Panel, kRows>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
 }
 
 double burn(int iterations) {
@@ -324,5 +326,6 @@ double burn(int iterations) {
 }
 
 constexpr Kernels kKernels = {
-    kName,    kTileRows, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm, softmax, add, add_scaled, add_squares,
-    multiply, rescale,   gelu,           gelu_tanh,       silu,       tanh,     gumbel,  burn};
+    kName, kTileRows,  kInputBlock, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm,  softmax,
+    add,   add_scaled, add_squares, multiply,       rescale,         gelu,       gelu_tanh, silu,
+    tanh,  gumbel,     burn};

@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kName = "neon";
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = 4;
+constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 
 struct V {

@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kName = "portable";
 constexpr int kTileRows = 4;
 constexpr int kTileVectors = 2;
+constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 
 struct V {
