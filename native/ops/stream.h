@@ -23,6 +23,12 @@ class Stream {
   void run(const ProjectQkv& op) { count(Part::projections, op); }
   void run(const Attention& op) { count(Part::attention, op); }
   Input run(const Normalize& op) { return do_run(op); }
+  /// A product, and a norm of the rows that it wrote: a device may do both at once.
+  Input run(const Matmul& op, const Normalize& norm) {
+    const Input rows = do_run(op, norm);
+    flops_[part_] += flops_of(op);
+    return rows;
+  }
   void run(const ModulatedNorm& op) { do_run(op); }
   void run(const Gather& op) { do_run(op); }
   void run(const Lookup& op) { do_run(op); }
@@ -63,6 +69,10 @@ class Stream {
   virtual void do_run(const ProjectQkv& op) = 0;
   virtual void do_run(const Attention& op) = 0;
   virtual Input do_run(const Normalize& op) = 0;
+  virtual Input do_run(const Matmul& op, const Normalize& norm) {
+    do_run(op);
+    return do_run(norm);
+  }
   virtual void do_run(const ModulatedNorm& op) = 0;
   virtual void do_run(const Gather& op) = 0;
   virtual void do_run(const Lookup& op) = 0;

@@ -6,20 +6,29 @@
 
 namespace magnets::cuda {
 
-void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
+bool CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
   const int multiprocessors = device_->multiprocessors();
   const MatmulChoice choice = choose_matmul(problem, device_->capability(), multiprocessors);
   problem.partial_sums = static_cast<float*>(partial_sums_.get());
   problem.tickets = static_cast<unsigned*>(tickets_.get());
 
+  const auto* wgmma = std::get_if<WgmmaChoice>(&choice);
+  const bool normalizes = wgmma != nullptr && wgmma->normalizes;
+  if (!normalizes) problem.norm = {};
   with_compute_type([&]<class T>(T) {
-    if (const auto* wgmma = std::get_if<WgmmaChoice>(&choice)) {
+    if (wgmma != nullptr) {
       problem.splits = 1;
       const WgmmaShape& shape = kWgmmaShapes[wgmma->shape];
       const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->shape);
+      const WgmmaMaps maps = wgmma_maps(shape, problem, weight.rows(), compute_);
+      if (normalizes) {
+        launch_clusters(kernel.function, divide_up(problem.rows, shape.rows()), blocks_of_row(shape, problem),
+                        kernel.threads, kernel.shared, maps, problem);
+        return;
+      }
       const int tiles = tiles_of(problem, shape.rows(), shape.columns());
       launch(kernel.function, grid_of(std::min(tiles, multiprocessors * shape.resident)), kernel.threads, kernel.shared,
-             wgmma_maps(shape, problem, weight.rows(), compute_), problem);
+             maps, problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;
@@ -31,6 +40,7 @@ void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
              kernel.threads, kernel.shared, problem);
     }
   });
+  return normalizes;
 }
 
 }  // namespace magnets::cuda
