@@ -515,7 +515,7 @@ export const mutants = [
   { ...wgmmaNorm, from: 'int lanes = 4;', to: 'int lanes = 2;' },
   {
     ...wgmma,
-    from: '  if (in_cluster) cluster_barrier();  // others may',
+    from: '  if (m.norm.weight != nullptr) cluster_barrier();  // others may',
     to: '  // others may',
   },
   {
@@ -531,7 +531,7 @@ export const mutants = [
     from: '        output.meet();\n        normalize_staged',
     to: '        normalize_staged',
   },
-  { ...wgmma, from: 'gridDim.x, ++turn)', to: 'gridDim.x)' },
+  { ...wgmma, from: 'slot, index / gridDim.x)', to: 'slot, 0)' },
   {
     ...wgmma,
     file: 'matmul/choose.cpp',

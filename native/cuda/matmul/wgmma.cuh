@@ -114,8 +114,7 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kGroups, kRi
   const int thread = threadIdx.x % 128, lane = threadIdx.x % 32;
   RingPlace<kShape.stages> place{0, 0};
   bool going_out = false;  // TMA may still read the group's outputs of the tile before: this thread asked for it
-  int turn = 0;
-  for (int index = blockIdx.x; index < wgmma_tiles(m, kShape); index += gridDim.x, ++turn) {
+  for (int index = blockIdx.x; index < wgmma_tiles(m, kShape); index += gridDim.x) {
     float sums[kRight / 2];  // [16, kRight] of the warp: fragments of 16 x 8
     const auto multiply = [&](bool first) {
       mbarrier_wait(&shared.full[place.stage], place.parity);
@@ -168,7 +167,7 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kGroups, kRi
       output.stage(sums, slot);
       if (m.norm.weight != nullptr) {
         output.meet();
-        normalize_staged(shared.moments, m, tile.column, group, slot, turn);
+        normalize_staged(shared.moments, m, tile.column, group, slot, index / gridDim.x);
       }
       proxy_fence();
       output.meet();
@@ -212,8 +211,7 @@ __global__ void __launch_bounds__(kWgmmaThreads<kGroups>, wgmma_shape(kGroups, k
     for (uint64_t& here : shared.moments.here) mbarrier_init(&here, kGroups * blocks_of_row(kShape, m));
     mbarrier_init_fence();
   }
-  const bool in_cluster = m.norm.weight != nullptr;
-  if (in_cluster) {
+  if (m.norm.weight != nullptr) {
     cluster_barrier();  // others arrive at this block's barriers
   } else {
     __syncthreads();
@@ -228,7 +226,7 @@ __global__ void __launch_bounds__(kWgmmaThreads<kGroups>, wgmma_shape(kGroups, k
   } else {
     wait_for_previous_grid();
   }
-  if (in_cluster) cluster_barrier();  // others may still read this block's moments
+  if (m.norm.weight != nullptr) cluster_barrier();  // others may still read this block's moments
 }
 
 template <class T, int kShape>
