@@ -1,6 +1,7 @@
 // The operations of native/ops on a CUDA device. Each is launched by a file of its own in ops/.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 #include <map>
@@ -41,6 +42,7 @@ class CudaStream : public Stream {
   void do_run(const ProjectQkv& op) override;
   void do_run(const Attention& op) override;
   Input do_run(const Normalize& op) override;
+  Input do_run(const Matmul& op, const Normalize& norm) override;
   void do_run(const ModulatedNorm& op) override;
   void do_run(const Gather& op) override;
   void do_run(const Lookup& op) override;
@@ -64,9 +66,12 @@ class CudaStream : public Stream {
     Flops flops;
   };
 
-  /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it.
-  void multiply(MatmulProblem& problem, const WeightMatrix& weight);
-  void multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows);
+  /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it. Whether that has
+  /// done the problem's norm.
+  bool multiply(MatmulProblem& problem, const WeightMatrix& weight);
+  bool multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows);
+  /// `norm`: of the rows of y, or none. Whether it is done.
+  bool multiply(const Matmul& op, const Norm* norm);
   /// The queries and keys of a projection under QK norm, in place.
   void normalize_qk(const ProjectQkv& op);
   /// y[:rows, :columns] = x under the norm, activations both; y may be x.
@@ -84,22 +89,46 @@ class CudaStream : public Stream {
   /// calls wait_for_previous_grid before it touches what another one wrote.
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), dim3 grid, dim3 threads, size_t shared, Arguments... arguments) {
+    configure(kernel, grid, 1, threads, shared, [&](const cudaLaunchConfig_t& config) {
+      check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching a kernel");
+    });
+  }
+
+  /// Likewise in clusters of `size` blocks along x: `most` of them, or as many as the device runs at once.
+  template <class... Parameters, class... Arguments>
+  void launch_clusters(void (*kernel)(Parameters...), int most, int size, dim3 threads, size_t shared,
+                       Arguments... arguments) {
+    int at_once = 0;
+    configure(kernel, grid_of(size), size, threads, shared, [&](const cudaLaunchConfig_t& config) {
+      check(cudaOccupancyMaxActiveClusters(&at_once, kernel, &config), "counting clusters");
+    });
+    const dim3 grid = grid_of(std::max(1, std::min(most, at_once)) * size);
+    configure(kernel, grid, size, threads, shared, [&](const cudaLaunchConfig_t& config) {
+      check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching a kernel");
+    });
+  }
+
+  /// body(how to launch the kernel)
+  template <class Kernel, class Body>
+  void configure(Kernel* kernel, dim3 grid, int cluster, dim3 threads, size_t shared, const Body& body) {
     constexpr size_t kWithoutAsking = 48 << 10;
     if (shared > kWithoutAsking) {
       check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
             "reserving shared memory");
     }
-    cudaLaunchAttribute overlap{};
-    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchAttribute attributes[2] = {};
+    attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[0].val.programmaticStreamSerializationAllowed = 1;
+    attributes[1].id = cudaLaunchAttributeClusterDimension;
+    attributes[1].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
     cudaLaunchConfig_t config{};
     config.gridDim = grid;
     config.blockDim = threads;
     config.dynamicSmemBytes = shared;
     config.stream = stream_;
-    config.attrs = &overlap;
-    config.numAttrs = device_->capability() >= 90 ? 1 : 0;
-    check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching a kernel");
+    config.attrs = attributes;
+    config.numAttrs = device_->capability() < 90 ? 0 : cluster > 1 ? 2 : 1;
+    body(config);
   }
 
   /// body(T()) for the element type of this stream's activations: a template's argument from a value known at run time.
@@ -132,9 +161,6 @@ class CudaStream : public Stream {
 
 inline RowsView rows_of(const Buffer& buffer) { return {cuda(buffer).as<void>(), cuda(buffer).stride()}; }
 
-inline dim3 grid_of(int x, int y = 1, int z = 1) {
-  return dim3(static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z));
-}
 constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
 
 }  // namespace magnets::cuda

@@ -83,12 +83,14 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                              .y = *workspace.normalized});
     return {*workspace.normalized};
   };
-  const auto add_to_residual = [&](Half half, const Linear& layer, int in, const Buffer& from, const Input& residual) {
+  const auto add_to_residual = [&](Half half, const Linear& layer, const Norm& norm, int in, const Buffer& from,
+                                   const Input& residual) -> Input {
     Matmul sum{.layer = layer, .out = d, .in = in, .x = {from}, .rows = rows.count, .residual = &residual, .y = x};
-    if (!modulated) return stream.run(sum);
-    const BranchScale scale{.scale = vectors(half, kGatePart), .rows = rows};
-    sum.residual_scale = &scale;
+    if (!pre) return stream.run(sum, Normalize{.x = x, .norm = norm, .rows = rows.count, .columns = d, .y = x});
+    std::optional<BranchScale> scale;
+    if (modulated) sum.residual_scale = &scale.emplace(BranchScale{.scale = vectors(half, kGatePart), .rows = rows});
     stream.run(sum);
+    return {x};
   };
 
   stream.run(
@@ -106,11 +108,9 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                  .q = q});
   stream.run(Attention{
       .q = q, .rows = rows, .layer = layer, .cache = cache, .heads = width.heads, .head_dim = head_dim, .out = mixed});
-  add_to_residual(kAttention, *output_, inner, mixed, input);
+  const Input between = add_to_residual(kAttention, *output_, attention_norm_, inner, mixed, input);
 
   const PartScope mlp(stream, Part::mlp);
-  const Input between =
-      pre ? Input{x} : stream.run(Normalize{.x = x, .norm = attention_norm_, .rows = rows.count, .columns = d, .y = x});
   const Input mlp_input = normed(kMlp, mlp_norm_, between);
   const Matmul activated{.layer = gate_ ? *gate_ : *up_,
                          .out = width.hidden,
@@ -129,9 +129,7 @@ Input Block::run(const Width& width, const Rows& rows, int layer, Input input, K
                       .multiplies = true,
                       .y = hidden});
   }
-  add_to_residual(kMlp, *down_, width.hidden, hidden, between);
-  if (pre) return {x};
-  return stream.run(Normalize{.x = x, .norm = mlp_norm_, .rows = rows.count, .columns = d, .y = x});
+  return add_to_residual(kMlp, *down_, mlp_norm_, width.hidden, hidden, between);
 }
 
 }  // namespace magnets

@@ -71,14 +71,14 @@ void Generator::lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace
   Input last{gathered};
   if (config_.head == Head::dense) {
     Buffer& dense = *workspace.dense;
-    stream.run(Matmul{.layer = *dense_,
-                      .out = d,
-                      .in = d,
-                      .x = {gathered},
-                      .rows = count,
-                      .activation = config_.transformer.block.activation,
-                      .y = dense});
-    last = stream.run(Normalize{.x = dense, .norm = lm_head_norm_, .rows = count, .columns = d, .y = dense});
+    last = stream.run(Matmul{.layer = *dense_,
+                             .out = d,
+                             .in = d,
+                             .x = {gathered},
+                             .rows = count,
+                             .activation = config_.transformer.block.activation,
+                             .y = dense},
+                      Normalize{.x = dense, .norm = lm_head_norm_, .rows = count, .columns = d, .y = dense});
   }
   stream.run(Matmul{
       .layer = *lm_head_, .out = config_.logits_columns(), .in = d, .x = last, .rows = count, .y = *workspace.logits});

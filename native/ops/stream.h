@@ -49,6 +49,14 @@ class Stream {
     check_stop();
     return do_run(op);
   }
+  /// A product, and a norm of the rows that it wrote: a device may do both at once.
+  Input run(const Matmul& op, const Normalize& norm) {
+    const WorkScope scope(profile_, work_of(part_));
+    check_stop();
+    const Input rows = do_run(op, norm);
+    flops_[part_] += flops_of(op);
+    return rows;
+  }
   void run(const ModulatedNorm& op) { timed(Work::norms, op); }
   void run(const Gather& op) { timed(Work::rows, op); }
   void run(const Lookup& op) { timed(Work::rows, op); }
@@ -89,6 +97,11 @@ class Stream {
   virtual void do_run(const ProjectQkv& op) = 0;
   virtual void do_run(const Attention& op) = 0;
   virtual Input do_run(const Normalize& op) = 0;
+  virtual Input do_run(const Matmul& op, const Normalize& norm) {
+    do_run(op);
+    const WorkScope scope(profile_, Work::norms);
+    return do_run(norm);
+  }
   virtual void do_run(const ModulatedNorm& op) = 0;
   virtual void do_run(const Gather& op) = 0;
   virtual void do_run(const Lookup& op) = 0;

@@ -22,18 +22,30 @@ struct Case {
 
 std::vector<Case> wgmma_cases();
 
-/// kernel<<<1, threads, shared>>>(arguments...)
+/// kernel<<<blocks, threads, shared>>>(arguments...), in one cluster
 template <class... Parameters, class... Arguments>
-void launch_block(cudaStream_t stream, void (*kernel)(Parameters...), int threads, size_t shared,
-                  Arguments... arguments) {
+void launch_cluster(cudaStream_t stream, void (*kernel)(Parameters...), int blocks, int threads, size_t shared,
+                    Arguments... arguments) {
   cuda::check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
               "reserving shared memory");
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(1);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  config.attrs = &cluster;
+  config.numAttrs = blocks > 1 ? 1 : 0;
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared;
   config.stream = stream;
   cuda::check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching");
+}
+
+/// kernel<<<1, threads, shared>>>(arguments...)
+template <class... Parameters, class... Arguments>
+void launch_block(cudaStream_t stream, void (*kernel)(Parameters...), int threads, size_t shared,
+                  Arguments... arguments) {
+  launch_cluster(stream, kernel, 1, threads, shared, arguments...);
 }
 
 }  // namespace magnets::test

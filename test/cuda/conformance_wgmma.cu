@@ -1,5 +1,6 @@
 // The functions of ptx.cuh that sm_90a alone has: TMA loads of two and of three dimensions, and stores, which leave
-// their matrix, stmatrix, and wgmma of every size and kind of operand that kernels use.
+// their matrix, stmatrix, wgmma of every size and kind of operand that kernels use, and what blocks of a cluster tell
+// each other.
 #include <ptx.cuh>
 
 #include "../../native/cuda/ptx/operand.cuh"
@@ -87,6 +88,42 @@ void launch_stores(cudaStream_t stream, const uint32_t* in, uint32_t* out) {
   launch_block(stream, stores, kThreads, sizeof(StoreShared),
                matrix_map(in, 16, kBoxColumns, kBoxColumns, 8, ComputeType::bf16),
                matrix_map(out, kStackedRows, kBoxColumns, kBoxColumns, 8, ComputeType::bf16));
+}
+
+constexpr int kClusterBlocks = 4;
+
+struct ClusterShared {
+  float2 pairs[kThreads];
+  uint64_t here[2];
+};
+
+/// Twice every block leaves a pair a thread, and reads those of the next block and the one after.
+__global__ void clusters(const uint32_t* in, uint32_t* out) {
+  auto& shared = shared_as<ClusterShared>();
+  const int block = blockIdx.x, thread = threadIdx.x;
+  if (thread == 0) {
+    for (uint64_t& here : shared.here) mbarrier_init(&here, kClusterBlocks);
+    mbarrier_init_fence();
+  }
+  cluster_barrier();
+  for (int turn = 0; turn < 2; ++turn) {
+    const uint32_t* own = in + (turn * kClusterBlocks + block) * 2 * kThreads;
+    shared.pairs[thread] = float2{__uint_as_float(own[thread]), __uint_as_float(own[kThreads + thread])};
+    __syncthreads();
+    if (thread < kClusterBlocks) mbarrier_arrive_in_cluster(&shared.here[turn], thread);
+    mbarrier_wait_for_cluster(&shared.here[turn], 0);
+    uint32_t* to = out + (turn * kClusterBlocks + block) * 4 * kThreads + thread;
+    for (int i = 0; i < 2; ++i) {
+      const float2 pair = load_in_cluster(&shared.pairs[kThreads - 1 - thread], (block + 1 + i) % kClusterBlocks);
+      to[2 * i * kThreads] = __float_as_uint(pair.x);
+      to[(2 * i + 1) * kThreads] = __float_as_uint(pair.y);
+    }
+    cluster_barrier();
+  }
+}
+
+void launch_clusters(cudaStream_t stream, const uint32_t* in, uint32_t* out) {
+  launch_cluster(stream, clusters, kClusterBlocks, kThreads, sizeof(ClusterShared), in, out);
 }
 
 /// Four matrices, four of them transposed, and two.
@@ -199,6 +236,7 @@ std::vector<Case> wgmma_cases() {
       {"TMA loads", 0, 0, false, 90, kStacked * kStackedRows * kRow, 4 * 8 * kRow, launch_loads},
       {"TMA stores", 0, 0, false, 90, 16 * kRow, kStackedRows * kRow, launch_stores},
       {"stmatrix", 0, 0, false, 90, 128, 320, launch_matrices},
+      {"clusters", 0, 0, false, 90, 4 * kClusterBlocks * kThreads, 8 * kClusterBlocks * kThreads, launch_clusters},
       case_of_products<bf16, 56>("wgmma bf16, 56 columns"),
       case_of_products<f16, 56>("wgmma f16, 56 columns"),
       case_of_products<bf16, 72>("wgmma bf16, 72 columns"),

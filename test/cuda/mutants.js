@@ -24,6 +24,7 @@ const wgmma = /** @type {const} */ ({
   test: 'products',
 });
 const wgmmaEpilogue = { ...wgmma, file: 'matmul/wgmma_epilogue.cuh' };
+const wgmmaNorm = { ...wgmma, file: 'matmul/wgmma_norm.cuh' };
 const epilogue = /** @type {const} */ ({
   file: 'matmul/epilogue.cuh',
   source: 'instances/mma_bf16.cu',
@@ -351,8 +352,8 @@ export const mutants = [
   { ...wgmma, from: '      wgmma_wait<1>();\n', to: '' },
   {
     ...wgmma,
-    from: '    mbarrier_init_fence();\n  }\n  __syncthreads();',
-    to: '    mbarrier_init_fence();\n  }',
+    from: '  } else {\n    __syncthreads();\n  }',
+    to: '  }',
   },
   { ...wgmma, from: '        --early;', to: '        early -= 2;' },
   {
@@ -467,6 +468,89 @@ export const mutants = [
     test: 'choose',
     from: 'bytes * busy / kAllPorts',
     to: 'bytes / kAllPorts',
+  },
+  // Norms of rows that the blocks of a cluster share
+  { ...wgmmaNorm, from: 'mean += distance * share;', to: 'mean += distance * 0.5f;' },
+  { ...wgmmaNorm, from: 'part.y + distance * distance * count * share;', to: 'part.y;' },
+  { ...wgmmaNorm, from: 'turn / 2 % 2', to: 'turn % 2' },
+  {
+    ...wgmmaNorm,
+    by: 'tsan forward lazy',
+    from: 'moments.of_boxes[turn % 2]',
+    to: 'moments.of_boxes[0]',
+  },
+  {
+    ...wgmmaNorm,
+    from: '  Output::meet();\n  const int boxes',
+    to: '  const int boxes',
+  },
+  {
+    ...wgmmaNorm,
+    from: '  mbarrier_wait_for_cluster(&moments.here[turn % 2], turn / 2 % 2);\n',
+    to: '',
+  },
+  { ...wgmmaNorm, from: 'kBoxes], box / Moments::kBoxes', to: 'kBoxes], 0' },
+  { ...wgmmaNorm, from: 'squares / count + m.norm.epsilon', to: 'squares / count' },
+  { ...wgmmaNorm, from: '* weight[i] + bias[i]', to: '* weight[i]' },
+  { ...wgmmaNorm, from: 'sum += chunk * 8 + i < columns ? v[i] : 0.0f;', to: 'sum += v[i];' },
+  {
+    ...wgmmaNorm,
+    from: 'm.norm.kind == NormKind::layer_norm ? sum_of_eight(sum) * share : 0.0f',
+    to: 'sum_of_eight(sum) * share',
+  },
+  { ...wgmmaNorm, from: 'moments.of_rows[group][row] =', to: 'moments.of_rows[0][row] =' },
+  {
+    ...wgmmaNorm,
+    from: 'of_boxes[row_of_tile + row][kSwapped',
+    to: 'of_boxes[row][kSwapped',
+  },
+  { ...wgmmaNorm, from: 'kSwapped ? group : box] =', to: 'kSwapped ? 0 : box] =' },
+  {
+    ...wgmmaNorm,
+    by: 'tsan forward lazy',
+    from: '  Output::meet();\n\n#pragma',
+    to: '\n#pragma',
+  },
+  { ...wgmmaNorm, from: 'if (thread < blocks)', to: 'if (thread == 0)' },
+  { ...wgmmaNorm, from: 'int lanes = 4;', to: 'int lanes = 2;' },
+  {
+    ...wgmma,
+    from: '  if (m.norm.weight != nullptr) cluster_barrier();  // others may',
+    to: '  // others may',
+  },
+  {
+    ...wgmma,
+    by: 'tsan forward lazy',
+    from: 'cluster_barrier();  // others arrive',
+    to: '__syncthreads();  // others arrive',
+  },
+  { ...wgmma, from: 'kGroups * blocks_of_row', to: 'blocks_of_row' },
+  {
+    ...wgmma,
+    by: 'tsan forward lazy',
+    from: '        output.meet();\n        normalize_staged',
+    to: '        normalize_staged',
+  },
+  { ...wgmma, from: 'slot, index / gridDim.x)', to: 'slot, 0)' },
+  {
+    ...wgmma,
+    file: 'matmul/choose.cpp',
+    source: 'matmul/choose.cpp',
+    test: 'choose',
+    from: '<= kMostClusterBlocks',
+    to: '<= 2 * kMostClusterBlocks',
+  },
+  {
+    file: 'ops/matmul.cu',
+    test: 'matmul',
+    from: 'in_place ? &norm.norm : nullptr',
+    to: '&norm.norm',
+  },
+  {
+    file: 'ops/multiply.cu',
+    test: 'paths',
+    from: '  if (!normalizes) problem.norm = {};\n',
+    to: '',
   },
   // Sampling and revealing
   {
@@ -654,6 +738,11 @@ export const controls = [
     source: 'instances/wgmma_bf16.cu',
     from: '!first || k > 0',
     to: '!(first && k == 0)',
+  },
+  {
+    ...wgmmaNorm,
+    from: 'of_boxes[row_of_tile + row][kSwapped',
+    to: 'of_boxes[row + row_of_tile][kSwapped',
   },
   { ...put, from: 'run < p.run_count', to: 'run != p.run_count' },
 ];

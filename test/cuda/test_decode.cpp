@@ -379,7 +379,9 @@ void refuses(const Subject& subject) {
 }  // namespace
 
 int main() {
-  const auto& all = subjects(Variety::types);
+  // Of the devices the first two differ by the type alone; on the last, products normalize their own sums.
+  const auto& all = subjects(Variety::devices);
+  const auto types = {all[0].get(), all[1].get()};
   decodes_like_the_cpu(*all[0], Style::post, true, true);
   decodes_like_the_cpu(*all[0], Style::pre, false, false);
   decodes_like_the_cpu(*all[1], Style::pre, true, true);
@@ -387,10 +389,11 @@ int main() {
   decodes_like_the_cpu(*all[1], Style::modulated, true, true);
   decodes_like_the_cpu(*all[0], Style::post, true, true, true);
   decodes_like_the_cpu(*all[1], Style::pre, false, false, true);
+  decodes_like_the_cpu(*all.back(), Style::post, true, true);
   for (const Style style : {Style::post, Style::modulated}) repeats(*all[0], style);
-  for (const auto& subject : all) {
+  for (const Subject* subject : types) {
     // The kernels of both types touch the same memory in the same order.
-    if (subject->watched() && subject != all.front()) continue;
+    if (subject->watched() && subject != all[0].get()) continue;
     tokenizes_patches_like_the_cpu(*subject);
     convolves_like_the_cpu(*subject);
     mixes_codes_like_the_cpu(*subject);

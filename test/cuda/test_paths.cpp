@@ -1,5 +1,7 @@
 // Which way kernels go on the emulated devices, by the emulator's counters: tensor cores by mma or wgmma, TMA, and no
 // bank conflict in any ldmatrix; and which shapes of attention are chosen for devices that nobody emulates.
+#include <tuple>
+
 #include "../../native/cuda/kernels/attention.h"
 #include "../../native/cuda/ops/attention_shape.h"
 #include "../native/check.h"
@@ -11,7 +13,7 @@ using namespace magnets::test;
 
 namespace {
 
-emulator::Counters of_matmul(const Subject& subject, int rows, int out, int in) {
+emulator::Counters of_matmul(const Subject& subject, int rows, int out, int in, bool normed = false) {
   auto backend = subject.open();
   auto stream = backend->stream();
   Random random(1);
@@ -20,9 +22,15 @@ emulator::Counters of_matmul(const Subject& subject, int rows, int out, int in) 
   auto x = backend->allocate(ElementType::activation, rows, in),
        y = backend->allocate(ElementType::activation, rows, out);
   stream->upload(to_floats(random.matrix(rows, in)).data(), rows, in, *x);
+  const RandomNorm norm(*backend, *stream, random, out);
   const Input residual{*y};
+  const Matmul sum{.layer = *layer, .out = out, .in = in, .x = {*x}, .rows = rows, .residual = &residual, .y = *y};
   emulator::counters = {};
-  stream->run(Matmul{.layer = *layer, .out = out, .in = in, .x = {*x}, .rows = rows, .residual = &residual, .y = *y});
+  if (normed) {
+    stream->run(sum, Normalize{.x = *y, .norm = norm.norm, .rows = rows, .columns = out, .y = *y});
+  } else {
+    stream->run(sum);
+  }
   stream->synchronize();
   return emulator::counters;
 }
@@ -142,6 +150,11 @@ int main() {
                  : large.mma > 0 && large.wgmma == 0,
           subject->name() + ": a large product");
     check(small.mma > 0 && small.wgmma == 0, subject->name() + ": a small product");
+    for (const auto& [rows, out, kernels] : {std::tuple(260, 256, 1), {20, 64, 2}, {70, 2100, 2}}) {
+      check(of_matmul(*subject, rows, out, 16, true).launches == static_cast<uint64_t>(hopper ? kernels : 2),
+            subject->name() + ": kernels of a product and its norm, " + std::to_string(rows) + " rows of " +
+                std::to_string(out));
+    }
     check(large.bank_conflicts == 0 && small.bank_conflicts == 0, subject->name() + ": bank conflicts of products");
     const auto heads = of_attention(*subject, 64, 20), odd_heads = of_attention(*subject, 56, 20);
     check(hopper ? heads.wgmma > 0 && heads.tma_loads > 0 && heads.mma == 0 : heads.mma > 0 && heads.wgmma == 0,

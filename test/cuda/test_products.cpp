@@ -30,6 +30,7 @@ struct Case {
   Epilogue epilogue = Epilogue::store;
   Target target = Target::rows;
   bool f32 = false;
+  bool norm = false;
 };
 
 // Rows and columns one short of a tile, one more than it, few; inputs of less than a step and of more than a ring.
@@ -53,6 +54,15 @@ constexpr Case kCases[] = {
     {84, 130, 72, Epilogue::add, Target::picture},
     {84, 3, 16, Epilogue::store, Target::picture, true},
 };
+/// Norms of rows of one block and of several: boxes of 64 columns that are whole, that are not, that are missing.
+constexpr Case kNormed[] = {
+    {57, 65, 70, Epilogue::gelu_tanh, Target::rows, false, true},
+    {140, 128, 40, Epilogue::add, Target::rows, false, true},
+    {260, 201, 8, Epilogue::add, Target::rows, false, true},
+    {73, 265, 130, Epilogue::add, Target::rows, false, true},
+};
+/// Clusters of eight, of 128 columns each.
+constexpr Case kWide = {60, 1000, 64, Epilogue::add, Target::rows, false, true};
 /// Again and again the same few slots of shared memory.
 constexpr Case kLong = {420, 520, 72, Epilogue::add};
 
@@ -126,6 +136,20 @@ class Product {
                              i == 1 ? nullptr : static_cast<const float*>(biases_[i]->memory.get()),
                              c.f32 ? f32_->memory.get() : y_[i]->memory.get()};
     }
+    if (c.norm) {
+      std::vector<float> weight(c.out), bias(c.out);
+      for (float& value : weight) value = static_cast<float>(1 + 0.5 * random_.value());
+      for (float& value : bias) value = static_cast<float>(random_.value());
+      norm_weight_ = std::make_unique<Array<float>>(device, weight);
+      norm_bias_ = std::make_unique<Array<float>>(device, bias);
+      problem_.norm = {static_cast<const float*>(norm_weight_->memory.get()),
+                       static_cast<const float*>(norm_bias_->memory.get()), 0.01f,
+                       c.out % 2 == 0 ? NormKind::rms_norm : NormKind::layer_norm};
+      // A large common mean: sums of the size of a few spacings of f16 around it, or all rounded to it.
+      if (c.out % 3 == 0) {
+        for (uint16_t& bits : y_[0]->first) bits = to_bits(1000 + 0.1f * from_bits(bits, compute_), compute_);
+      }
+    }
     if (c.target == Target::cache || c.epilogue == Epilogue::add_scaled) {
       std::vector<int> index(c.rows);  // ascending, with gaps
       for (int row = 0; row < c.rows; ++row) index[row] = row + row / 2;
@@ -139,8 +163,13 @@ class Product {
     }
   }
 
-  /// Everything that the shape writes, and what lies around it; by few blocks, so that each has several tiles.
-  std::vector<float> run(int shape, int blocks) {
+  bool can(int shape) const { return !c_.norm || blocks_of_row(kWgmmaShapes[shape], problem_) <= kMostClusterBlocks; }
+
+  /// Everything that the shape writes, and what lies around it; by few blocks, or clusters, so that each has several
+  /// tiles.
+  std::vector<float> run(int shape, int blocks, bool norm) {
+    MatmulProblem problem = problem_;
+    if (!norm) problem.norm = {};
     for (auto& y : y_) y->reset();
     if (f32_) f32_->reset();
     const WgmmaShape& own = kWgmmaShapes[shape];
@@ -151,13 +180,19 @@ class Product {
     cudaStream_t stream;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(std::min(blocks, tiles_of(problem_, own.rows(), own.columns())));
+    const int cluster = norm ? blocks_of_row(own, problem) : 1;
+    const int most = tiles_of(problem, own.rows(), own.columns()) / cluster;
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    config.gridDim = dim3(std::min(blocks, most) * cluster);
     config.blockDim = dim3(kernel.threads);
     config.dynamicSmemBytes = kernel.shared;
     config.stream = stream;
-    check(
-        cudaLaunchKernelEx(&config, kernel.function, wgmma_maps(own, problem_, c_.out + kMoreRows, compute_), problem_),
-        "launching");
+    check(cudaLaunchKernelEx(&config, kernel.function, wgmma_maps(own, problem, c_.out + kMoreRows, compute_), problem),
+          "launching");
     std::vector<float> all;
     if (f32_) all = f32_->read(stream);
     for (auto& y : y_) {
@@ -190,6 +225,32 @@ class Product {
     }
     bool same = true;
     for (size_t i = 0; i < before.size(); ++i) same = same && (written[i] || actual[i] == before[i]);
+    check(same, what + ": wrote beside its outputs");
+  }
+
+  /// `sums`: what the problem writes without its norm, to the bit what the norm reads.
+  void compare_normed(const std::vector<float>& sums, const std::vector<float>& actual, const std::string& what) const {
+    reference::Matrix x(c_.rows, c_.out);
+    for (int row = 0; row < c_.rows; ++row) {
+      for (int column = 0; column < c_.out; ++column) x.at(row, column) = sums[place_of(0, row, column)];
+    }
+    reference::NormValues norm{.weight = {norm_weight_->first.begin(), norm_weight_->first.end()},
+                               .bias = {norm_bias_->first.begin(), norm_bias_->first.end()},
+                               .epsilon = problem_.norm.epsilon,
+                               .kind = problem_.norm.kind};
+    const auto expected = reference::normalize(x, norm);
+    for (int row = 0; row < c_.rows; ++row) {
+      for (int column = 0; column < c_.out; ++column) {
+        const double bound = norm_bound(x, norm, row, column) + subject_.roundoff(expected.at(row, column));
+        check_near(actual[place_of(0, row, column)], expected.at(row, column), bound, what);
+      }
+    }
+    bool same = true;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const bool own =
+          i / problem_.y_stride < static_cast<size_t>(c_.rows) && i % problem_.y_stride < static_cast<size_t>(c_.out);
+      same = same && (own || actual[i] == sums[i]);
+    }
     check(same, what + ": wrote beside its outputs");
   }
 
@@ -266,7 +327,7 @@ class Product {
   std::unique_ptr<Array<uint16_t>> x_;
   std::vector<std::unique_ptr<Array<uint16_t>>> weights_, y_;
   std::vector<std::unique_ptr<Array<float>>> biases_;
-  std::unique_ptr<Array<float>> f32_, scale_;
+  std::unique_ptr<Array<float>> f32_, scale_, norm_weight_, norm_bias_;
   std::unique_ptr<Array<int>> index_;
 };
 
@@ -274,14 +335,16 @@ void walk(const Subject& subject, const std::shared_ptr<Device>& device, const C
   Product product(subject, device, c);
   const std::string problem = subject.name() + " " + std::to_string(c.rows) + " x " + std::to_string(c.out) + " x " +
                               std::to_string(c.in) + ", epilogue " + std::to_string(static_cast<int>(c.epilogue));
-  std::vector<float> first;
+  std::vector<float> first, sums;
+  if (c.norm) sums = product.run(0, blocks, false);
   for (int shape = 0; shape < kWgmmaShapeCount; ++shape) {
+    if (!product.can(shape)) continue;
     const std::string what = problem + ", tiles of " + std::to_string(kWgmmaShapes[shape].rows()) + " x " +
                              std::to_string(kWgmmaShapes[shape].columns());
-    const std::vector<float> all = product.run(shape, blocks);
-    if (shape == 0) {
+    const std::vector<float> all = product.run(shape, blocks, c.norm);
+    if (first.empty()) {
       first = all;
-      product.compare(all, what);
+      c.norm ? product.compare_normed(sums, all, what) : product.compare(all, what);
     } else {
       bool same = all.size() == first.size();
       for (size_t i = 0; i < first.size() && same; ++i) same = std::memcmp(&all[i], &first[i], sizeof(float)) == 0;
@@ -301,7 +364,10 @@ int main() {
     hopper = true;
     int blocks = 1;
     for (const Case& c : kCases) walk(*subject, device, c, 1 + blocks++ % 3);
-    if (!subject->watched()) walk(*subject, device, kLong, 1);
+    for (const Case& c : kNormed) walk(*subject, device, c, 1 + blocks++ % 2);
+    if (subject->watched()) continue;
+    walk(*subject, device, kLong, 1);
+    walk(*subject, device, kWide, 1);
   }
   if (!hopper) {
     std::printf("skipped: no device of compute capability 9.0\n");

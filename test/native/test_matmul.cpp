@@ -200,6 +200,53 @@ void norms(const Subject& subject, Backend& backend, int rows, int out, int in, 
   }
 }
 
+/// A product and a norm of what it wrote, at once, in place or to another buffer: the norm of what it writes alone.
+void norm_of_sums(const Subject& subject, Backend& backend, int rows, int out, bool adds, bool in_place) {
+  constexpr int kIn = 40;
+  Random random(rows + out);
+  const auto weight = random.matrix(out, kIn), x = random.matrix(rows, kIn);
+  auto y = random.matrix(rows, out);
+  for (double& value : y.values) value = subject.rounded(value + (adds ? 100 : 0));  // a mean that may cancel
+  auto stream = backend.stream();
+  auto layer = backend.linear({to_floats(weight).data(), DType::f32, out, kIn}, nullptr, subject.formats()[0]);
+  const RandomNorm norm(backend, *stream, random, out);
+  const std::string what = subject.name() + ": the norm of a product's sums, " + std::to_string(rows) + " x " +
+                           std::to_string(out) + (in_place ? ", in place" : "");
+  Guarded input(backend, *stream, x), alone(backend, *stream, y), both(backend, *stream, y),
+      other(backend, *stream, reference::Matrix(rows, out));
+  const auto product = [&](Guarded& to, const Input& residual) {
+    return Matmul{.layer = *layer,
+                  .out = out,
+                  .in = kIn,
+                  .x = {*input.buffer},
+                  .rows = rows,
+                  .activation = adds ? Activation::none : Activation::gelu,
+                  .residual = adds ? &residual : nullptr,
+                  .y = *to.buffer};
+  };
+  const Input of_alone{*alone.buffer}, of_both{*both.buffer};
+  stream->run(product(alone, of_alone));
+  const Flops once = stream->flops();
+  Guarded& to = in_place ? both : other;
+  const Input answer =
+      stream->run(product(both, of_both),
+                  Normalize{.x = *both.buffer, .norm = norm.norm, .rows = rows, .columns = out, .y = *to.buffer});
+  check(answer.norm == nullptr && &answer.x.get() == to.buffer.get(), what + ": the answer");
+  check(stream->flops() - once == once, what + ": FLOPs");
+  const auto sums = alone.read(*stream, rows, out, what), actual = to.read(*stream, rows, out, what);
+  reference::Matrix read(rows, out);
+  for (int row = 0; row < rows; ++row) {
+    for (int o = 0; o < out; ++o) read.at(row, o) = sums[static_cast<size_t>(row) * alone.columns + o];
+  }
+  const auto expected = reference::normalize(read, norm.values);
+  for (int row = 0; row < rows; ++row) {
+    for (int o = 0; o < out; ++o) {
+      const double bound = norm_bound(read, norm.values, row, o) + subject.roundoff(expected.at(row, o));
+      check_near(actual[static_cast<size_t>(row) * to.columns + o], expected.at(row, o), bound, what);
+    }
+  }
+}
+
 /// The same rows alone, at another place of a larger batch, and with other numbers of threads: the same bits.
 void same_bits(const Subject& subject) {
   constexpr int kRows = 61, kOut = 96, kIn = 700;
@@ -288,6 +335,11 @@ int main() {
         norms(*subject, *backend, 3, 33, 24, of_input, of_residual);
         norms(*subject, *backend, 50, 72, 104, of_input, of_residual);
       }
+    }
+    for (const bool adds : {false, true}) {
+      norm_of_sums(*subject, *backend, 5, 40, adds, true);
+      norm_of_sums(*subject, *backend, 70, 201, adds, true);
+      norm_of_sums(*subject, *backend, 70, 72, adds, false);
     }
     if (subject->same_bits()) same_bits(*subject);
     for (const WeightFormat format : subject->formats()) refuses_what_is_not_finite(*backend, format);

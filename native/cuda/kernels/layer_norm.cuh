@@ -1,17 +1,10 @@
 // A norm of a row by the warp that has it, on the row's way to memory.
 #pragma once
 
-#include "../../ops/types.h"
+#include "../norm.h"
 #include "rows.cuh"
 
 namespace magnets::cuda {
-
-/// A norm's weights in device memory; weight null: no norm.
-struct NormArguments {
-  const float *weight, *bias;  // [columns]; bias null: none
-  float epsilon;
-  NormKind kind;
-};
 
 /// So many times 256 columns of a row that is normalized stay in registers: size XL has 1152.
 constexpr int kKept = 5;

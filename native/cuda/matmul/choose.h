@@ -13,7 +13,8 @@ struct MmaChoice {
   int splits;
 };
 struct WgmmaChoice {
-  int shape;  // of kWgmmaShapes
+  int shape;        // of kWgmmaShapes
+  bool normalizes;  // the problem's norm is the kernel's affair
 };
 using MatmulChoice = std::variant<MmaChoice, WgmmaChoice>;
 

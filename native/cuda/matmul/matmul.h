@@ -1,6 +1,8 @@
 // A matrix product y = epilogue(x Wᵀ + b) as its kernels get it.
 #pragma once
 
+#include "../norm.h"
+
 namespace magnets::cuda {
 
 /// What becomes of a sum h: y = h; y += h; y += scale * h; y *= h; y = gelu(h), exact or by the tanh approximation;
@@ -48,6 +50,7 @@ struct MatmulProblem {
   PictureTarget picture;
   Epilogue epilogue;
   bool f32_out;
+  NormArguments norm;  // of the rows of y once they are whole, by wgmma's kernels in clusters; or none
 
   // A product of few tiles is split along its inputs: several blocks share a tile and add up what they found.
   int splits;

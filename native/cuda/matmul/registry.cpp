@@ -17,6 +17,11 @@ ProductEnd end_of(const MatmulProblem& m) {
 
 bool is_convolution(const MatmulProblem& m) { return m.taps > 1 || m.picture.lines > 0; }
 
+bool normalizes(const MatmulChoice& choice) {
+  const auto* wgmma = std::get_if<WgmmaChoice>(&choice);
+  return wgmma != nullptr && wgmma->normalizes;
+}
+
 }  // namespace
 
 ProductShape shape_of(const MatmulProblem& m) {
@@ -53,7 +58,7 @@ std::vector<MatmulChoice> same_bits_as(const MatmulChoice& by_formula) {
     if (tile_of(other) != tile_of(by_formula)) choices.push_back(other);
   };
   if (std::holds_alternative<WgmmaChoice>(by_formula)) {
-    for (int shape = 0; shape < kWgmmaShapeCount; ++shape) add(WgmmaChoice{shape});
+    for (int shape = 0; shape < kWgmmaShapeCount; ++shape) add(WgmmaChoice{shape, false});
   } else if (std::get<MmaChoice>(by_formula).splits == 1) {
     for (const MmaTile tile : kMmaTiles) add(MmaChoice{tile, 1});
   }
@@ -71,7 +76,7 @@ MatmulChoice Registry::by_formula(const MatmulProblem& m) const {
 
 MatmulChoice Registry::choose(const MatmulProblem& m) {
   const MatmulChoice formula = by_formula(m);
-  if (is_convolution(m)) return formula;
+  if (is_convolution(m) || normalizes(formula)) return formula;
   const ProductShape shape = shape_of(m);
   {
     const std::lock_guard lock(mutex_);

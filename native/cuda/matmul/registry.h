@@ -27,7 +27,8 @@ class Registry {
   /// Choices of tiles that the formula's kernels do not have are left aside.
   Registry(int capability, int multiprocessors, const std::vector<TileChoice>& choices);
 
-  /// Thread-safe. The same bits as by the formula, whatever the choices; of convolutions always the formula's.
+  /// Thread-safe. The same bits as by the formula, whatever the choices. Always the formula's of convolutions and of
+  /// products that normalize their rows: these are not measured.
   MatmulChoice choose(const MatmulProblem& problem);
   MatmulChoice by_formula(const MatmulProblem& problem) const;
 

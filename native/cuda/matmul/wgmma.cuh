@@ -4,7 +4,7 @@
 #pragma once
 
 #include "../ptx/operand.cuh"
-#include "wgmma_epilogue.cuh"
+#include "wgmma_norm.cuh"
 
 namespace magnets::cuda {
 
@@ -19,6 +19,7 @@ struct WgmmaShared {
   } ring[kShape.stages];
   float bias[kGroups][WgmmaStaging<T, kRight, kSwapped>::kColumns];
   uint64_t full[kShape.stages], empty[kShape.stages];
+  WgmmaMoments<T, kGroups, kRight, kSwapped> moments;
   static_assert(kShape.stages > kGroups && sizeof(Slot::left) % 1024 == 0 && sizeof(Slot) % 1024 == 0);
 };
 
@@ -164,6 +165,10 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kGroups, kRi
     going_out = false;
     if (goes_by_boxes(m, tile.product)) {
       output.stage(sums, slot);
+      if (m.norm.weight != nullptr) {
+        output.meet();
+        normalize_staged(shared.moments, m, tile.column, group, slot, index / gridDim.x);
+      }
       proxy_fence();
       output.meet();
       if (thread == 0) {
@@ -194,18 +199,23 @@ constexpr int kWgmmaThreads = 128 * kGroups + 32;
 template <class T, int kGroups, int kRight, bool kSwapped>
 __global__ void __launch_bounds__(kWgmmaThreads<kGroups>, wgmma_shape(kGroups, kRight, kSwapped).resident)
     matmul_wgmma_kernel(const __grid_constant__ WgmmaMaps maps, const __grid_constant__ MatmulProblem m) {
-  using Shared = WgmmaShared<T, kGroups, kRight, kSwapped>;
-  auto& shared = shared_as<Shared>();
+  constexpr WgmmaShape kShape = wgmma_shape(kGroups, kRight, kSwapped);
+  auto& shared = shared_as<WgmmaShared<T, kGroups, kRight, kSwapped>>();
   if (threadIdx.x == 0) {
     prefetch_tensor_map(&maps.x);
     prefetch_tensor_map(&maps.y);
-    for (int stage = 0; stage < Shared::kShape.stages; ++stage) {
+    for (int stage = 0; stage < kShape.stages; ++stage) {
       mbarrier_init(&shared.full[stage], 1);
       mbarrier_init(&shared.empty[stage], 4 * kGroups);  // one arrival a warp
     }
+    for (uint64_t& here : shared.moments.here) mbarrier_init(&here, kGroups * blocks_of_row(kShape, m));
     mbarrier_init_fence();
   }
-  __syncthreads();
+  if (m.norm.weight != nullptr) {
+    cluster_barrier();  // others arrive at this block's barriers
+  } else {
+    __syncthreads();
+  }
 
   const int group = threadIdx.x / 128;
   if (group < kGroups) {
@@ -216,6 +226,7 @@ __global__ void __launch_bounds__(kWgmmaThreads<kGroups>, wgmma_shape(kGroups, k
   } else {
     wait_for_previous_grid();
   }
+  if (m.norm.weight != nullptr) cluster_barrier();  // others may still read this block's moments
 }
 
 template <class T, int kShape>
@@ -227,7 +238,7 @@ constexpr WgmmaKernel wgmma_kernel_of() {
 
 template <class T>
 WgmmaKernel wgmma_kernel(int shape) {
-  static_assert(kWgmmaShapeCount == 6);
+  static_assert(kWgmmaShapeCount == 7);
   switch (shape) {
     case 0:
       return wgmma_kernel_of<T, 0>();
@@ -239,8 +250,10 @@ WgmmaKernel wgmma_kernel(int shape) {
       return wgmma_kernel_of<T, 3>();
     case 4:
       return wgmma_kernel_of<T, 4>();
-    default:
+    case 5:
       return wgmma_kernel_of<T, 5>();
+    default:
+      return wgmma_kernel_of<T, 6>();
   }
 }
 

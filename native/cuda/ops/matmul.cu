@@ -1,5 +1,6 @@
 #include "../cuda_stream.h"
 #include "../matmul/matmul.h"
+#include "norm_arguments.h"
 
 namespace magnets::cuda {
 
@@ -25,8 +26,16 @@ Epilogue epilogue_of(const Matmul& op) {
 
 }  // namespace
 
-void CudaStream::do_run(const Matmul& op) {
-  if (op.rows == 0) return;
+void CudaStream::do_run(const Matmul& op) { multiply(op, nullptr); }
+
+Input CudaStream::do_run(const Matmul& op, const Normalize& norm) {
+  const bool in_place = &norm.x == &op.y && &norm.y == &op.y && norm.columns == op.out;
+  if (multiply(op, in_place ? &norm.norm : nullptr)) return {op.y};
+  return do_run(norm);
+}
+
+bool CudaStream::multiply(const Matmul& op, const Norm* norm) {
+  if (op.rows == 0) return false;
   // The residual's rows are y's own: what it is normalized to takes their place.
   const bool normalizes_residual = op.residual != nullptr && op.residual->norm != nullptr;
   if (normalizes_residual) normalize(rows_of(op.residual->x), *op.residual->norm, op.rows, op.out, rows_of(op.y));
@@ -54,7 +63,8 @@ void CudaStream::do_run(const Matmul& op) {
     problem.scale_stride = cuda(scale.values).stride();
   }
   problem.f32_out = cuda(op.y).type() == ElementType::f32;
-  multiply(problem, layer.weight());
+  problem.norm = norm_arguments(norm);
+  return multiply(problem, layer.weight());
 }
 
 }  // namespace magnets::cuda

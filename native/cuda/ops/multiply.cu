@@ -6,22 +6,31 @@
 
 namespace magnets::cuda {
 
-void CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
-  multiply_by(registry_->choose(problem), problem, weight.rows());
+bool CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
+  return multiply_by(registry_->choose(problem), problem, weight.rows());
 }
 
-void CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows) {
+bool CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows) {
   problem.partial_sums = static_cast<float*>(partial_sums_.get());
   problem.tickets = static_cast<unsigned*>(tickets_.get());
 
+  const auto* wgmma = std::get_if<WgmmaChoice>(&choice);
+  const bool normalizes = wgmma != nullptr && wgmma->normalizes;
+  if (!normalizes) problem.norm = {};
   with_compute_type([&]<class T>(T) {
-    if (const auto* wgmma = std::get_if<WgmmaChoice>(&choice)) {
+    if (wgmma != nullptr) {
       problem.splits = 1;
       const WgmmaShape& shape = kWgmmaShapes[wgmma->shape];
       const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->shape);
+      const WgmmaMaps maps = wgmma_maps(shape, problem, weight_rows, compute_);
+      if (normalizes) {
+        launch_clusters(kernel.function, divide_up(problem.rows, shape.rows()), blocks_of_row(shape, problem),
+                        kernel.threads, kernel.shared, maps, problem);
+        return;
+      }
       const int tiles = tiles_of(problem, shape.rows(), shape.columns());
       launch(kernel.function, grid_of(std::min(tiles, device_->multiprocessors() * shape.resident)), kernel.threads,
-             kernel.shared, wgmma_maps(shape, problem, weight_rows, compute_), problem);
+             kernel.shared, maps, problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;
@@ -33,6 +42,7 @@ void CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem,
              kernel.threads, kernel.shared, problem);
     }
   });
+  return normalizes;
 }
 
 }  // namespace magnets::cuda

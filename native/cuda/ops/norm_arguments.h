@@ -1,8 +1,8 @@
-// A norm as kernels get it.
+// From the norm of an operation to that of a kernel.
 #pragma once
 
-#include "../kernels/layer_norm.cuh"
 #include "../memory.h"
+#include "../norm.h"
 
 namespace magnets::cuda {
 

@@ -190,6 +190,42 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity) {
       "r"(parity)
       : "memory");
 }
+
+// Of a cluster. What another block has in its shared memory is reached by the address of the same thing in one's own
+// and the block's rank.
+
+/// All threads of all its blocks meet; what they wrote to shared memory is visible to all afterwards.
+__device__ __forceinline__ void cluster_barrier() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+__device__ __forceinline__ uint32_t address_in_cluster(const void* own, int rank) {
+  uint32_t address;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(own)), "r"(rank));
+  return address;
+}
+/// What the thread wrote, and what it knows others wrote, is visible to who waits by mbarrier_wait_for_cluster.
+__device__ __forceinline__ void mbarrier_arrive_in_cluster(uint64_t* barrier, int rank) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(address_in_cluster(barrier, rank))
+               : "memory");
+}
+/// Until the phase of this parity, in which other blocks arrive, is complete.
+__device__ __forceinline__ void mbarrier_wait_for_cluster(uint64_t* barrier, int parity) {
+  asm volatile(
+      "{\n.reg .pred p;\n"
+      "again: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%0], %1;\n"
+      "@p bra done;\nbra again;\ndone:\n}" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+}
+__device__ __forceinline__ float2 load_in_cluster(const float2* at, int rank) {
+  float2 value;
+  asm volatile("ld.shared::cluster.v2.f32 {%0, %1}, [%2];"
+               : "=f"(value.x), "=f"(value.y)
+               : "r"(address_in_cluster(at, rank))
+               : "memory");
+  return value;
+}
+
 __device__ __forceinline__ void prefetch_tensor_map(const CUtensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }

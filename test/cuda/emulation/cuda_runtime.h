@@ -106,7 +106,10 @@ enum cudaDeviceAttr {
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+enum cudaLaunchAttributeID {
+  cudaLaunchAttributeClusterDimension = 4,
+  cudaLaunchAttributeProgrammaticStreamSerialization = 6,
+};
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
 enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess = 0 };
 constexpr unsigned cudaStreamNonBlocking = 1;
@@ -126,6 +129,9 @@ using cudaMemPool_t = EmulatedPool*;
 struct cudaLaunchAttribute {
   cudaLaunchAttributeID id;
   struct {
+    struct {
+      unsigned x, y, z;
+    } clusterDim;
     int programmaticStreamSerializationAllowed;
   } val;
 };
@@ -178,6 +184,7 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function
 namespace emulator {
 cudaError_t allow_shared(const void* kernel, int bytes);
 cudaError_t enqueue_kernel(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body);
+int most_clusters(const cudaLaunchConfig_t& config);
 /// Bytes that the device has left; an allocation of more fails.
 extern size_t free_memory;
 }  // namespace emulator
@@ -185,6 +192,12 @@ extern size_t free_memory;
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
   return emulator::allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+}
+
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, Kernel*, const cudaLaunchConfig_t* config) {
+  *clusters = emulator::most_clusters(*config);
+  return cudaSuccess;
 }
 
 template <class... Parameters, class... Arguments>

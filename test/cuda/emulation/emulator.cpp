@@ -41,31 +41,14 @@ namespace {
 constexpr size_t kStack = 64 << 10, kGuardPage = 4096;
 // Blocks are not ordered among each other, but what one thread of ThreadSanitizer's does is, and whatever acquires a
 // tag that another released. Blocks take turns with sets of fibers and tags, so that those near each other share none.
-constexpr int kSets = kTsan ? 4 : 1;
+// Nor do those of a cluster.
+constexpr int kSets = kTsan ? 4 : 1, kMostBlocks = 8;
 
-struct Barrier {
-  int arrived = 0, needed = 0;
-  unsigned generation = 0;
-  char tags[2];
-};
-
-struct WarpBarrier {
-  unsigned generation = 0;
-  char tags[2];
-};
-
-constexpr int kMostThreads = 1024;
-
-struct Set {
-  std::vector<Fiber*> fibers;
-  Barrier barriers[16];
-  WarpBarrier warp_barriers[kMostThreads / 32];
-};
-
-Set* sets = new Set[kSets];  // never freed: sanitizers may look at them at exit
-Set* set = sets;             // this block's
+Block* sets = new Block[kMostBlocks];                     // never freed: sanitizers may look at them at exit
+std::vector<Block*>& cluster = *new std::vector<Block*>;  // the blocks that run
+Barrier& cluster_threads = *new Barrier;
+Block* set = sets;  // this thread's
 unsigned blocks_run;
-int alive;
 void* main_stack_pointer;
 [[maybe_unused]] void *main_tsan, *main_asan_stack;
 [[maybe_unused]] const void* main_stack;
@@ -128,7 +111,7 @@ void fiber_main() {
   }
   release(&finished);
   fiber->state = State::done;
-  --alive;
+  if (--set->alive == 0 && set->reached) fail("a block ended while another one may still use its shared memory");
   to_main();
   std::abort();
 }
@@ -136,6 +119,9 @@ void fiber_main() {
 void resume(Fiber* fiber) {
   const unsigned i = fiber->linear;
   current = fiber;
+  set = fiber->block;
+  block_index = set->index;
+  shared_memory = set->shared;
   thread_index = dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y);
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_start_switch_fiber(&main_asan_stack, fiber->stack, kStack);
@@ -150,8 +136,9 @@ void resume(Fiber* fiber) {
   current = nullptr;
 }
 
-Fiber* new_fiber(int i) {
+Fiber* new_fiber(Block& block, int i) {
   auto* fiber = new Fiber;
+  fiber->block = &block;
   fiber->linear = i;
   fiber->warp = i / 32;
   fiber->lane = i % 32;
@@ -183,10 +170,14 @@ void start(Fiber* fiber) {
 }
 
 [[noreturn]] void report_deadlock() {
-  const char* names[] = {"ready", "at a block barrier", "in a warp collective", "at an mbarrier", "done"};
+  const char* names[] = {
+      "ready", "at a block barrier", "at a cluster barrier", "in a warp collective", "at an mbarrier", "done"};
   std::map<std::pair<int, int>, int> where;
-  for (int i = 0; i < threads(); ++i) {
-    ++where[{static_cast<int>(set->fibers[i]->state), set->fibers[i]->state == State::done ? 0 : set->fibers[i]->line}];
+  for (const Block* block : cluster) {
+    for (int i = 0; i < threads(); ++i) {
+      const Fiber* fiber = block->fibers[i];
+      ++where[{static_cast<int>(fiber->state), fiber->state == State::done ? 0 : fiber->line}];
+    }
   }
   for (const auto& [place, count] : where) {
     std::fprintf(stderr, "  %d threads %s, line %d\n", count, names[place.first], place.second);
@@ -194,30 +185,33 @@ void start(Fiber* fiber) {
   fail("deadlock");
 }
 
-void run_block() {
-  std::vector<int> order(threads());
-  for (int i = 0; i < threads(); ++i) order[i] = options.order == Order::reverse ? threads() - 1 - i : i;
-  alive = threads();
-  while (alive > 0) {
+void run_cluster() {
+  std::vector<Fiber*> order;
+  for (Block* block : cluster) order.insert(order.end(), block->fibers.begin(), block->fibers.begin() + threads());
+  if (options.order == Order::reverse) std::reverse(order.begin(), order.end());
+  const auto alive = [] {
+    return std::any_of(cluster.begin(), cluster.end(), [](const Block* block) { return block->alive > 0; });
+  };
+  while (alive()) {
     bool any = false;
     if (options.order == Order::random) std::shuffle(order.begin(), order.end(), random_numbers);
-    for (const int i : order) {
-      Fiber* fiber = set->fibers[i];
+    for (Fiber* fiber : order) {
       if (fiber->state == State::mbarrier && fiber->poll()) fiber->state = State::ready;
       if (fiber->state != State::ready) continue;
       any = true;
       resume(fiber);
     }
     if (hopper_progress(!any, random_numbers())) any = true;
-    if (!any && alive > 0) report_deadlock();
+    if (!any && alive()) report_deadlock();
   }
 }
 
-std::vector<dim3> blocks_in_order(dim3 grid) {
+/// The first block of each cluster.
+std::vector<dim3> clusters_in_order(dim3 grid, unsigned size) {
   std::vector<dim3> blocks;
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) blocks.emplace_back(x, y, z);
+      for (unsigned x = 0; x < grid.x; x += size) blocks.emplace_back(x, y, z);
     }
   }
   if (options.order == Order::reverse) std::reverse(blocks.begin(), blocks.end());
@@ -257,7 +251,42 @@ ActAs::ActAs(void*) {}
 ActAs::~ActAs() {}
 #endif
 
-void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const std::function<void()>& body) {
+namespace {
+
+void start(Block& block, dim3 index, int count) {
+  block.index = index;
+  block.alive = count;
+  block.reached = false;
+  // Without TSan the exact size, so that AddressSanitizer sees one past the end; with it fresh memory.
+  void* memory = nullptr;
+  if (kTsan) {
+    memory = mmap(nullptr, shared_bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  } else if (posix_memalign(&memory, 1024, shared_bytes) != 0) {
+    fail("no memory for the block's shared memory");
+  }
+  block.shared = static_cast<unsigned char*>(memory);
+  raw_fill(block.shared, 0xff, shared_bytes);  // NaN
+  for (Barrier& barrier : block.barriers) barrier = Barrier();
+  std::fill(std::begin(block.wgmma_calls), std::end(block.wgmma_calls), 0);
+  while (static_cast<int>(block.fibers.size()) < count) {
+    block.fibers.push_back(new_fiber(block, static_cast<int>(block.fibers.size())));
+  }
+  for (int i = 0; i < count; ++i) start(block.fibers[i]);
+}
+
+void end(Block& block) {
+  if (kTsan) {
+    munmap(block.shared, shared_bytes + 1);
+  } else {
+    std::free(block.shared);
+  }
+  block.shared = nullptr;
+}
+
+}  // namespace
+
+void run_grid(dim3 grid, dim3 block, int cluster_size, size_t shared, bool waits_for_grid,
+              const std::function<void()>& body) {
   const int count = static_cast<int>(block.x * block.y * block.z);
   random_numbers.seed(options.seed);
   kernel = &body;
@@ -265,37 +294,22 @@ void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const s
   grid_size = grid;
   block_size = block;
   shared_bytes = shared;
-  for (int i = 0; i < kSets; ++i) {
-    auto& fibers = sets[i].fibers;
-    while (static_cast<int>(fibers.size()) < count) fibers.push_back(new_fiber(static_cast<int>(fibers.size())));
-  }
 #ifdef EMULATOR_TSAN
   main_tsan = __tsan_get_current_fiber();
 #endif
   ++counters.launches;
-  for (const dim3& at : blocks_in_order(grid)) {
-    block_index = at;
-    set = &sets[blocks_run++ % kSets];
-    // Without TSan the exact size, so that AddressSanitizer sees one past the end; with it fresh memory.
-    void* memory = nullptr;
-    if (kTsan) {
-      memory = mmap(nullptr, shared + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    } else if (posix_memalign(&memory, 1024, shared) != 0) {
-      fail("no memory for the block's shared memory");
-    }
-    shared_memory = static_cast<unsigned char*>(memory);
-    raw_fill(shared_memory, 0xff, shared);  // NaN
-    for (Barrier& barrier : set->barriers) barrier = Barrier();
-    hopper_block_starts();
+  for (const dim3& first : clusters_in_order(grid, cluster_size)) {
+    cluster.clear();
+    hopper_cluster_starts();
+    cluster_threads = Barrier();
     release(&launched);
-    for (int i = 0; i < count; ++i) start(set->fibers[i]);
-    run_block();
-    hopper_block_ends();
-    if (kTsan) {
-      munmap(memory, shared + 1);
-    } else {
-      std::free(memory);
+    for (int i = 0; i < cluster_size; ++i) {
+      cluster.push_back(&sets[blocks_run++ % std::max(kSets, cluster_size)]);
+      start(*cluster.back(), dim3(first.x + i, first.y, first.z), count);
     }
+    run_cluster();
+    hopper_cluster_ends(cluster);
+    for (Block* own : cluster) end(*own);
     shared_memory = nullptr;
   }
   acquire(&finished);
@@ -334,6 +348,41 @@ void block_barrier(int id, int count, int line) {
     block_on(State::block_barrier, line);
   }
   acquire(&set->barriers[id].tags[generation & 1]);
+}
+
+void cluster_barrier(int line) {
+  Barrier& barrier = cluster_threads;
+  char* tag = &barrier.tags[barrier.generation & 1];
+  release(tag);
+  if (++barrier.arrived < threads() * static_cast<int>(cluster.size())) {
+    block_on(State::cluster_barrier, line);
+  } else {
+    barrier.arrived = 0;
+    ++barrier.generation;
+    for (Block* block : cluster) {
+      block->reached = false;
+      for (Fiber* fiber : block->fibers) {
+        if (fiber->state == State::cluster_barrier) fiber->state = State::ready;
+      }
+    }
+    yield();
+  }
+  acquire(tag);
+}
+
+unsigned char* in_block(const void* own, int rank, size_t bytes, int line) {
+  check_shared(own, bytes, bytes, line, "an access of another block");
+  if (rank < 0 || rank >= static_cast<int>(cluster.size())) fail("line %d: no block %d in the cluster", line, rank);
+  Block& other = *cluster[rank];
+  if (other.alive == 0) fail("line %d: block %d of the cluster has ended", line, rank);
+  if (&other != set) other.reached = true;
+  return other.shared + (static_cast<const unsigned char*>(own) - shared_memory);
+}
+
+void load_of_block(void* value, const void* own, int rank, size_t bytes, int line) {
+  const unsigned char* from = in_block(own, rank, bytes, line);
+  saw_read(from, bytes);
+  raw_copy(value, from, bytes);
 }
 
 void wait_for_previous_grid() { self()->waited_for_grid = true; }

@@ -1,4 +1,5 @@
-// Runs CUDA C++ kernels as plain C++ on one CPU core: a fiber for every CUDA thread, one block after another.
+// Runs CUDA C++ kernels as plain C++ on one CPU core: a fiber for every CUDA thread, one block, or cluster of blocks,
+// after another.
 //
 // It exists to find what is wrong with a kernel, so it is unkind where the hardware may be: shared memory starts as
 // NaN, asynchronous copies land as late as they may (or as early), threads run in an order that the test chooses, and
@@ -49,7 +50,9 @@ extern unsigned char* shared_memory;
 extern size_t shared_bytes;
 
 /// `waits_for_grid`: every thread must call wait_for_previous_grid (the launch may overlap the one before it).
-void run_grid(dim3 grid, dim3 block, size_t shared, bool waits_for_grid, const std::function<void()>& body);
+/// `cluster`: so many blocks, neighbours along x, run at once; others run one after the other.
+void run_grid(dim3 grid, dim3 block, int cluster, size_t shared, bool waits_for_grid,
+              const std::function<void()>& body);
 
 /// Prints where the current thread is and ends the program.
 [[noreturn, gnu::format(printf, 1, 2)]] void fail(const char* format, ...);
@@ -79,7 +82,7 @@ struct TensorMap {  // matrices of 16-bit elements; the inner box is 128 bytes, 
   uint32_t box_columns, box_rows;
 };
 void mbarrier_init(uint64_t* barrier, int count, int line);
-void mbarrier_arrive(uint64_t* barrier, int expected_bytes, int line);
+void mbarrier_arrive(uint64_t* barrier, int rank, int expected_bytes, int line);  // rank: see below; -1: one's own
 void mbarrier_wait(uint64_t* barrier, int parity, int line);
 /// matrix: of a map of three dimensions; -1: the map has two.
 void tma_load(void* target, const TensorMap* map, uint64_t* barrier, int column, int row, int matrix, int line);
@@ -91,6 +94,11 @@ void wgmma_of_registers(float* d, int columns, const uint32_t* a, uint64_t descr
 void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(int groups);
+/// Of a cluster: all threads of all its blocks meet. A block's shared memory is reached from the others by the address
+/// of the same thing in one's own and the block's rank; it may end only after a cluster barrier since that.
+void cluster_barrier(int line);
+unsigned char* in_block(const void* own, int rank, size_t bytes, int line);
+void load_of_block(void* value, const void* own, int rank, size_t bytes, int line);
 void proxy_fence();
 void tma_store(const TensorMap* map, const void* source, int column, int row, int line);
 void tma_store_commit();

@@ -8,7 +8,7 @@
 
 namespace emulator {
 
-enum class State { ready, block_barrier, warp_collective, mbarrier, done };
+enum class State { ready, block_barrier, cluster_barrier, warp_collective, mbarrier, done };
 
 struct Copy {
   void* target;
@@ -37,7 +37,10 @@ struct Store {
   bool read = false;
 };
 
+struct Block;
+
 struct Fiber : Thread {
+  Block* block = nullptr;
   void* stack_pointer = nullptr;
   char* stack = nullptr;
   void* tsan = nullptr;        // TSan's identity of the thread
@@ -62,6 +65,31 @@ struct Fiber : Thread {
 
 inline Fiber* self() { return static_cast<Fiber*>(current); }
 
+struct Barrier {
+  int arrived = 0, needed = 0;
+  unsigned generation = 0;
+  char tags[2];
+};
+
+struct WarpBarrier {
+  unsigned generation = 0;
+  char tags[2];
+};
+
+constexpr int kMostThreads = 1024;
+
+/// A block that runs, beside the others of its cluster.
+struct Block {
+  dim3 index;
+  unsigned char* shared = nullptr;
+  int alive = 0;         // threads that have not ended
+  bool reached = false;  // another block has used its shared memory since the last cluster barrier
+  std::vector<Fiber*> fibers;
+  Barrier barriers[16];
+  WarpBarrier warp_barriers[kMostThreads / 32];
+  unsigned wgmma_calls[kMostThreads / 32];  // of each warp
+};
+
 /// Lets others run until somebody makes this thread ready again (or, with a poll, until that holds).
 void block_on(State state, int line);
 void yield();
@@ -72,9 +100,9 @@ void check_shared(const void* at, size_t bytes, size_t alignment, int line, cons
 void collective(int operation, unsigned mask, void* argument, int line, bool aligned,
                 const std::function<void(void**)>& work);
 
-// hopper.cpp's part of a block.
-void hopper_block_starts();
-void hopper_block_ends();
+// hopper.cpp's part of a cluster, which is one block where a launch asks for none.
+void hopper_cluster_starts();
+void hopper_cluster_ends(const std::vector<Block*>& blocks);
 /// What a thread's TMA stores have read arrives now at the latest.
 void hopper_thread_ends();
 /// Lets one TMA load land, if one is under way and (unless nothing else can run) chance wants it.

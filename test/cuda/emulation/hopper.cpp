@@ -21,13 +21,11 @@ struct MBarrier {
 std::map<uint64_t*, MBarrier>& mbarriers = *new std::map<uint64_t*, MBarrier>;
 std::vector<std::function<void()>>& in_flight = *new std::vector<std::function<void()>>;  // TMA loads
 char fenced;
-unsigned wgmma_calls[32];  // of each warp
 
 constexpr int kWgmmaOperation = 32, kRegisterWgmmaOperation = 33;
 constexpr int kBoxBytes = 128;
 
 MBarrier& mbarrier_at(uint64_t* at, int line) {
-  check_shared(at, 8, 8, line, "mbarrier");
   const auto found = mbarriers.find(at);
   if (found == mbarriers.end()) fail("line %d: an mbarrier used before its init", line);
   return found->second;
@@ -132,10 +130,7 @@ void hide_next_use(std::vector<std::vector<Wgmma>>& groups, const float* d) {
 
 }  // namespace
 
-void hopper_block_starts() {
-  mbarriers.clear();
-  std::fill(std::begin(wgmma_calls), std::end(wgmma_calls), 0);
-}
+void hopper_cluster_starts() { mbarriers.clear(); }
 
 namespace {
 
@@ -176,12 +171,14 @@ void hopper_thread_ends() {
   groups.clear();
 }
 
-void hopper_block_ends() {
+void hopper_cluster_ends(const std::vector<Block*>& blocks) {
   if (!in_flight.empty()) fail("a block ended with a TMA load under way");
-  for (int warp = 0; warp < 32; ++warp) {
-    const unsigned of_first = wgmma_calls[warp / 4 * 4];
-    if (wgmma_calls[warp] != of_first) {
-      fail("warp %d took part in %u wgmma, the first warp of its group in %u", warp, wgmma_calls[warp], of_first);
+  for (const Block* block : blocks) {
+    for (int warp = 0; warp < kMostThreads / 32; ++warp) {
+      const unsigned own = block->wgmma_calls[warp], of_first = block->wgmma_calls[warp / 4 * 4];
+      if (own != of_first) {
+        fail("warp %d took part in %u wgmma, the first warp of its group in %u", warp, own, of_first);
+      }
     }
   }
 }
@@ -207,7 +204,9 @@ void mbarrier_init(uint64_t* at, int count, int line) {
   mbarriers[at] = {count, count, 0, 0, {}};
 }
 
-void mbarrier_arrive(uint64_t* at, int expected_bytes, int line) {
+void mbarrier_arrive(uint64_t* own, int rank, int expected_bytes, int line) {
+  check_shared(own, 8, 8, line, "mbarrier");
+  auto* at = rank < 0 ? own : reinterpret_cast<uint64_t*>(in_block(own, rank, 8, line));
   MBarrier& barrier = mbarrier_at(at, line);
   saw_read(at, 8);
   if (barrier.pending == 0) fail("line %d: more arrivals than the mbarrier's count", line);
@@ -218,6 +217,7 @@ void mbarrier_arrive(uint64_t* at, int expected_bytes, int line) {
 }
 
 void mbarrier_wait(uint64_t* at, int parity, int line) {
+  check_shared(at, 8, 8, line, "mbarrier");
   MBarrier* barrier = &mbarrier_at(at, line);
   saw_read(at, 8);
   const auto passed = [barrier, parity] { return static_cast<int>(barrier->phase & 1) != parity; };
@@ -240,12 +240,14 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
   const int total = kBoxBytes * static_cast<int>(map.box_rows);
   if (map.box_columns * 2 != kBoxBytes) fail("line %d: a TMA box of %u columns", line, map.box_columns);
   check_shared(target, total, 1024, line, "TMA target");
+  check_shared(at, 8, 8, line, "mbarrier");
   MBarrier* barrier = &mbarrier_at(at, line);
   Fiber* fiber = self();
   ++counters.tma_loads;
+  unsigned char* const memory = shared_memory;
   const auto load = [=] {
     ActAs async(fiber->tsan_async);
-    const size_t base = static_cast<unsigned char*>(target) - shared_memory;
+    const size_t base = static_cast<unsigned char*>(target) - memory;
     for (int r = 0; r < static_cast<int>(map.box_rows); ++r) {
       for (int chunk = 0; chunk < kBoxBytes; chunk += 16) {
         const long y = row + r, x = column + chunk / 2;
@@ -258,7 +260,7 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
           saw_read(source, bytes);
           raw_copy(values, source, bytes);
         }
-        unsigned char* to = shared_memory + swizzled(base + static_cast<size_t>(r) * kBoxBytes + chunk);
+        unsigned char* to = memory + swizzled(base + static_cast<size_t>(r) * kBoxBytes + chunk);
         saw_write(to, 16);
         raw_copy(to, values, 16);
       }
@@ -328,7 +330,7 @@ namespace {
 void count_wgmma(uint64_t descriptor_a, uint64_t descriptor_b, int line) {
   const Fiber* fiber = self();
   if (fiber->linear % 128 == 0) ++counters.wgmma;
-  if (fiber->lane == 0) ++wgmma_calls[fiber->warp];
+  if (fiber->lane == 0) ++fiber->block->wgmma_calls[fiber->warp];
   if (!fiber->wgmma_fenced) fail("line %d: the first wgmma of a group without wgmma_fence before it", line);
   if (descriptor_a >> 62 != 1 || descriptor_b >> 62 != 1) fail("line %d: a swizzle other than 128 bytes", line);
 }

@@ -87,12 +87,24 @@ inline void mbarrier_init(uint64_t* barrier, int count, EMULATOR_LINE) {
   emulator::mbarrier_init(barrier, count, line);
 }
 inline void mbarrier_init_fence() {}
-inline void mbarrier_arrive(uint64_t* barrier, EMULATOR_LINE) { emulator::mbarrier_arrive(barrier, 0, line); }
+inline void mbarrier_arrive(uint64_t* barrier, EMULATOR_LINE) { emulator::mbarrier_arrive(barrier, -1, 0, line); }
 inline void mbarrier_arrive_expecting(uint64_t* barrier, int bytes, EMULATOR_LINE) {
-  emulator::mbarrier_arrive(barrier, bytes, line);
+  emulator::mbarrier_arrive(barrier, -1, bytes, line);
 }
 inline void mbarrier_wait(uint64_t* barrier, int parity, EMULATOR_LINE) {
   emulator::mbarrier_wait(barrier, parity, line);
+}
+inline void cluster_barrier(EMULATOR_LINE) { emulator::cluster_barrier(line); }
+inline void mbarrier_arrive_in_cluster(uint64_t* barrier, int rank, EMULATOR_LINE) {
+  emulator::mbarrier_arrive(barrier, rank, 0, line);
+}
+inline void mbarrier_wait_for_cluster(uint64_t* barrier, int parity, EMULATOR_LINE) {
+  emulator::mbarrier_wait(barrier, parity, line);
+}
+inline float2 load_in_cluster(const float2* at, int rank, EMULATOR_LINE) {
+  float2 value;
+  emulator::load_of_block(&value, at, rank, sizeof value, line);
+  return value;
 }
 inline void prefetch_tensor_map(const CUtensorMap*) {}
 inline void tma_load(void* target, const CUtensorMap* map, uint64_t* barrier, int column, int row, EMULATOR_LINE) {

@@ -1,6 +1,7 @@
 // The emulated runtime API. A stream is a queue that runs when somebody waits for it, so a missing wait shows; a copy
 // to the host lands at the wait too (pinned memory's behaviour, which is the stricter one), one from the host reads at
 // once where it is small (pageable memory is staged) and at the wait where it is large.
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -78,6 +79,23 @@ CUresult encode(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* ba
 
 }  // namespace
 
+namespace {
+
+int cluster_of(const cudaLaunchConfig_t& config) {
+  int size = 1;
+  for (unsigned i = 0; i < config.numAttrs; ++i) {
+    if (config.attrs[i].id == cudaLaunchAttributeClusterDimension) {
+      size = static_cast<int>(config.attrs[i].val.clusterDim.x);
+    }
+  }
+  return size;
+}
+
+}  // namespace
+
+/// One block on a multiprocessor.
+int most_clusters(const cudaLaunchConfig_t& config) { return std::max(1, device.multiprocessors / cluster_of(config)); }
+
 cudaError_t allow_shared(const void* kernel, int bytes) {
   if (bytes > most_shared()) return cudaErrorInvalidValue;
   allowed_shared[kernel] = bytes;
@@ -91,11 +109,13 @@ cudaError_t enqueue_kernel(const cudaLaunchConfig_t& config, const void* kernel,
   const size_t threads = size_t{block.x} * block.y * block.z;
   const bool valid = config.dynamicSmemBytes <= limit && threads > 0 && threads <= 1024 && grid.x > 0 && grid.y > 0 &&
                      grid.z > 0 && grid.y < 65536 && grid.z < 65536;
-  if (!valid) return cudaErrorInvalidValue;
+  const int cluster = cluster_of(config);
+  const bool fits = cluster > 0 && cluster <= 8 && grid.x % cluster == 0;
+  if (!valid || !fits) return cudaErrorInvalidValue;
   // Counted or not: a kernel that may overlap on some device is checked on each.
   const bool overlaps = config.attrs != nullptr && config.attrs->val.programmaticStreamSerializationAllowed != 0;
   const size_t shared = config.dynamicSmemBytes;
-  enqueue(config.stream, [=] { run_grid(grid, block, shared, overlaps, body); });
+  enqueue(config.stream, [=] { run_grid(grid, block, cluster, shared, overlaps, body); });
   return cudaSuccess;
 }
 
