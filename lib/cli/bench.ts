@@ -31,11 +31,11 @@ export function toBatches(text: string): number[] {
 }
 
 /** The command line as a shell takes it. */
-export function commandLine(command: string, args: readonly string[]): string {
+function commandLine(args: readonly string[]): string {
   const quoted = args.map((arg) =>
     /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
   );
-  return ['npx', 'magnets', command, ...quoted].join(' ');
+  return ['npx', 'magnets', 'bench', ...quoted].join(' ');
 }
 
 /** The result file: one line for each row. */
@@ -43,7 +43,7 @@ function toFile({ device, rows, ...settings }: BenchResult, args: readonly strin
   const head = {
     device,
     commit: checkedOutCommit(),
-    command: commandLine('bench', args),
+    command: commandLine(args),
     date: new Date().toISOString().slice(0, 10),
     ...settings,
   };

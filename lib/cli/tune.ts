@@ -4,7 +4,7 @@ import { checkedOutCommit } from '../runtime/machine.js';
 import { tunedFile } from '../runtime/tiles.js';
 import { type TuneResult, tune } from '../runtime/tune.js';
 import { parse, shapeOf, toNumber, UsageError } from './arguments.js';
-import { commandLine, toBatches } from './bench.js';
+import { toBatches } from './bench.js';
 import { progress, table } from './output.js';
 import { OutputFile } from './output-file.js';
 
@@ -28,7 +28,7 @@ function toFile({ device, version, compute, rows }: TuneResult, args: readonly s
   const head = {
     device,
     commit: checkedOutCommit(),
-    command: commandLine('tune', args),
+    command: ['npx', 'magnets', 'tune', ...args].join(' '),
     date: new Date().toISOString().slice(0, 10),
     version,
     compute,

@@ -1,5 +1,5 @@
-// In which tiles a device multiplies matrices, where that can be chosen: what is measured when somebody asks for it, and
-// what is chosen by such measurements later.
+// In which tiles a device multiplies matrices, where that can be chosen: what is measured when somebody asks for it,
+// and what is chosen by such measurements later.
 #pragma once
 
 #include <compare>

@@ -117,8 +117,8 @@ void measured_tiles(const Subject& subject) {
   check(!timings.empty(), subject.name() + ": something is timed");
   int formulas = 0;
   for (const TileTiming& timing : timings) {
-    const std::string what = subject.name() + ", tiles of " + std::to_string(timing.tile.rows) + " x " +
-                             std::to_string(timing.tile.columns);
+    const std::string what =
+        subject.name() + ", tiles of " + std::to_string(timing.tile.rows) + " x " + std::to_string(timing.tile.columns);
     check(timing.product == shape && timing.seconds.size() == 5, what + ": the product that was asked for, five times");
     for (const double seconds : timing.seconds) check(seconds > 0, what + ": a time");
     formulas += timing.by_formula;

@@ -20,8 +20,8 @@ void CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem,
       const WgmmaShape& shape = kWgmmaShapes[wgmma->shape];
       const WgmmaKernel kernel = wgmma_kernel<T>(wgmma->shape);
       const int tiles = tiles_of(problem, shape.rows(), shape.columns());
-      launch(kernel.function, grid_of(std::min(tiles, device_->multiprocessors() * shape.resident)), kernel.threads, kernel.shared,
-             wgmma_maps(shape, problem, weight_rows, compute_), problem);
+      launch(kernel.function, grid_of(std::min(tiles, device_->multiprocessors() * shape.resident)), kernel.threads,
+             kernel.shared, wgmma_maps(shape, problem, weight_rows, compute_), problem);
     } else {
       const auto& mma = std::get<MmaChoice>(choice);
       problem.splits = mma.splits;

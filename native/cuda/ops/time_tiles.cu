@@ -22,7 +22,8 @@ class ProductMemory {
   ProductMemory(const std::shared_ptr<Device>& device, ComputeType compute, const std::vector<ProductShape>& shapes)
       : operand_bytes_(bytes_of_operands(*device, shapes)),
         operands_(device, operand_bytes_),
-        results_(device, largest(shapes, [](const ProductShape& s) { return s.rows * padded(s.out) * s.products * 4; })),
+        results_(device,
+                 largest(shapes, [](const ProductShape& s) { return s.rows * padded(s.out) * s.products * 4; })),
         bias_(device, largest(shapes, [](const ProductShape& s) { return s.out * sizeof(float); })),
         index_(device, largest(shapes, [](const ProductShape& s) { return s.rows * sizeof(int); })) {
     // On zeros a device draws less power and runs faster.
