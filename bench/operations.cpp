@@ -1,8 +1,9 @@
 // bench_operations [cpu|cuda:N] [--json FILE] [--commit COMMIT]: the operations of a generation one by one, at the
-// sizes of preset L (d 1024, 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and 64
-// with guidance; then those of a convolutional codec, at the sizes of MaskGIT's decoder for a picture of 256 x 256.
+// sizes of preset L (d 1024, 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1, 8 and
+// 64 with guidance; then those of a convolutional codec, at the sizes of MaskGIT's decoder for a picture of 256 x 256.
 // Beside each the rate of the device at its best (Backend::measure_peak). A sample is the time of one call of many that
-// follow each other. FILE gets the schema of bench/README.md.
+// follow each other, where a device records in one recording, each with the weights and the cache of another layer: no
+// cache has these from the call before. FILE gets the schema of bench/README.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -29,6 +30,13 @@ namespace {
 constexpr int kHiddenSize = 1024, kHeads = 16, kHeadDim = 64, kIntermediateSize = 4096, kPositions = 257,
               kVocabulary = 2025;
 
+/// Active rows of a sequence in the steps of each width: those of the schedule `paper` in 12 steps (lib/plan).
+struct Width {
+  int heads;
+  int rows[3];
+};
+constexpr Width kWidths[] = {{2, {257, 256, 253}}, {4, {257, 236, 221}}, {8, {257, 181, 155}}, {16, {257, 97, 66}}};
+
 struct Row {
   std::string name;
   int batch, heads;
@@ -43,22 +51,36 @@ struct Row {
   }
 };
 
+struct Layer {
+  std::unique_ptr<Linear> query, key, value, output, up, down;
+  std::unique_ptr<Linear> words;  // of the LM head
+};
+
 struct Bench {
   Backend& backend;
   WeightFormat format;
   bool quick;  // the CPU: fewer rows, fewer calls
   double peak;
   std::vector<Row> rows;
+  std::vector<Layer> layers;
+  int recordings = 0;
 
-  std::vector<double> time(Stream& stream, const std::function<void()>& call) const {
-    const int calls = quick ? 1 : 20, repeats = quick ? 3 : 30, warm_up = 3;
+  int calls() const { return quick ? 1 : 24; }
+
+  /// call(i) with the weights of layer i.
+  std::vector<double> time(Stream& stream, const std::function<void(int)>& call) {
+    const int repeats = quick ? 3 : 15, warm_up = 2;
+    StepShape own{};
+    own.rows = ++recordings;  // a recording of its own
     std::vector<double> samples;
     for (int i = -warm_up; i < repeats; ++i) {
       const auto started = std::chrono::steady_clock::now();
-      for (int j = 0; j < calls; ++j) call();
+      stream.replay(own, [&](const StepShape&) {
+        for (int j = 0; j < calls(); ++j) call(j);
+      });
       stream.synchronize();
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
-      if (i >= 0) samples.push_back(elapsed.count() / calls);
+      if (i >= 0) samples.push_back(elapsed.count() / calls());
     }
     return samples;
   }
@@ -82,62 +104,78 @@ std::vector<float> noise(size_t size) {
   return values;
 }
 
+std::vector<Layer> make_layers(Backend& backend, WeightFormat format, int count) {
+  const int inner = kHeads * kHeadDim;
+  const auto values = noise(static_cast<size_t>(kIntermediateSize) * kHiddenSize);
+  const std::vector<float> bias(kIntermediateSize);
+  const auto linear = [&](int out, int in, HeadDims heads = {}) {
+    return backend.linear({values.data(), DType::f32, out, in}, bias.data(), format, heads);
+  };
+  std::vector<Layer> layers(count);
+  for (Layer& layer : layers) {
+    for (auto* projection : {&layer.query, &layer.key, &layer.value}) {
+      *projection = linear(inner, kHiddenSize, {.out = kHeadDim});
+    }
+    layer.output = linear(kHiddenSize, inner, {.in = kHeadDim});
+    layer.up = linear(kIntermediateSize, kHiddenSize);
+    layer.down = linear(kHiddenSize, kIntermediateSize);
+    layer.words = linear(kVocabulary, kHiddenSize);
+  }
+  return layers;
+}
+
 void products(Bench& bench, int batch, int heads, int rows) {
   const int inner = heads * kHeadDim, hidden = kIntermediateSize * heads / kHeads;
   struct Product {
     const char* name;
-    int full_out, full_in, out, in;
+    std::unique_ptr<Linear> Layer::*layer;
+    int out, in;
     Activation activation;
     bool residual;
     ElementType type;
   };
   const Product all[] = {
-      {"output", kHiddenSize, kHeads * kHeadDim, kHiddenSize, inner, Activation::none, true, ElementType::activation},
-      {"up", kIntermediateSize, kHiddenSize, hidden, kHiddenSize, Activation::gelu_tanh, false,
-       ElementType::activation},
-      {"down", kHiddenSize, kIntermediateSize, kHiddenSize, hidden, Activation::none, true, ElementType::activation},
-      {"lm_head", kVocabulary, kHiddenSize, kVocabulary, kHiddenSize, Activation::none, false, ElementType::f32},
+      {"output", &Layer::output, kHiddenSize, inner, Activation::none, true, ElementType::activation},
+      {"up", &Layer::up, hidden, kHiddenSize, Activation::gelu_tanh, false, ElementType::activation},
+      {"down", &Layer::down, kHiddenSize, hidden, Activation::none, true, ElementType::activation},
+      {"lm_head", &Layer::words, kVocabulary, kHiddenSize, Activation::none, false, ElementType::f32},
   };
   for (const Product& p : all) {
     auto stream = bench.backend.stream();
-    const auto weights = noise(static_cast<size_t>(p.full_out) * p.full_in);
-    const std::vector<float> bias(p.full_out);
-    const auto layer =
-        bench.backend.linear({weights.data(), DType::f32, p.full_out, p.full_in}, bias.data(), bench.format);
     const auto x = bench.backend.allocate(ElementType::activation, rows, p.in);
     const auto y = bench.backend.allocate(p.type, rows, p.out);
     stream->upload(noise(static_cast<size_t>(rows) * p.in).data(), rows, p.in, *x);
     const Input residual{*y};
-    const Matmul product{.layer = *layer,
-                         .out = p.out,
-                         .in = p.in,
-                         .x = {*x},
-                         .rows = rows,
-                         .activation = p.activation,
-                         .residual = p.residual ? &residual : nullptr,
-                         .y = *y};
+    const auto product = [&](int layer) {
+      return Matmul{.layer = *(bench.layers[layer].*p.layer),
+                    .out = p.out,
+                    .in = p.in,
+                    .x = {*x},
+                    .rows = rows,
+                    .activation = p.activation,
+                    .residual = p.residual ? &residual : nullptr,
+                    .y = *y};
+    };
     bench.add({.name = p.name,
                .batch = batch,
                .heads = heads,
                .shape = std::to_string(rows) + " x " + std::to_string(p.out) + " x " + std::to_string(p.in),
-               .flops = flops_of(product),
-               .samples = bench.time(*stream, [&] { stream->run(product); })});
+               .flops = flops_of(product(0)),
+               .samples = bench.time(*stream, [&](int layer) { stream->run(product(layer)); })});
   }
 }
 
-void attention(Bench& bench, int batch, int heads, int active_rows) {
+void attention(Bench& bench, int batch, const Width& width) {
+  const int heads = width.heads;
   const int branches = 2 * batch;
   auto stream = bench.backend.stream();
-  const auto weights = noise(static_cast<size_t>(kHiddenSize) * kHiddenSize);
-  const auto layer = bench.backend.linear({weights.data(), DType::f32, kHiddenSize, kHiddenSize}, nullptr, bench.format,
-                                          {.out = kHeadDim});
-  const auto cache = bench.backend.kv_cache(1, branches, kHeads, kHeadDim, kPositions);
+  const auto cache = bench.backend.kv_cache(bench.calls(), branches, kHeads, kHeadDim, kPositions);
   const int all_rows = branches * kPositions;
   const auto x = bench.backend.allocate(ElementType::activation, all_rows, kHiddenSize);
   const auto q = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
   const auto out = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
   stream->upload(noise(static_cast<size_t>(all_rows) * kHiddenSize).data(), all_rows, kHiddenSize, *x);
-  for (const int own : {kPositions, active_rows}) {  // the first fills the cache
+  for (const int own : width.rows) {  // the first fills the cache
     std::vector<int32_t> index, offsets = {0};
     for (int branch = 0; branch < branches; ++branch) {
       for (int i = 0; i < own; ++i) index.push_back(branch * kPositions + i);
@@ -152,32 +190,37 @@ void attention(Bench& bench, int batch, int heads, int active_rows) {
                     .positions = kPositions,
                     .count = count,
                     .most = own};
-    const ProjectQkv project{.query = *layer,
-                             .key = *layer,
-                             .value = *layer,
-                             .heads = heads,
-                             .head_dim = kHeadDim,
-                             .in = kHiddenSize,
-                             .x = {*x},
-                             .rows = rows,
-                             .layer = 0,
-                             .cache = *cache,
-                             .q = *q};
-    const Attention attend{
-        .q = *q, .rows = rows, .layer = 0, .cache = *cache, .heads = heads, .head_dim = kHeadDim, .out = *out};
+    const auto project = [&](int layer) {
+      const Layer& weights = bench.layers[layer];
+      return ProjectQkv{.query = *weights.query,
+                        .key = *weights.key,
+                        .value = *weights.value,
+                        .heads = heads,
+                        .head_dim = kHeadDim,
+                        .in = kHiddenSize,
+                        .x = {*x},
+                        .rows = rows,
+                        .layer = layer,
+                        .cache = *cache,
+                        .q = *q};
+    };
+    const auto attend = [&](int layer) {
+      return Attention{
+          .q = *q, .rows = rows, .layer = layer, .cache = *cache, .heads = heads, .head_dim = kHeadDim, .out = *out};
+    };
     const std::string shape = std::to_string(branches) + " x " + std::to_string(own) + " rows";
     bench.add({.name = "qkv",
                .batch = batch,
                .heads = heads,
                .shape = shape,
-               .flops = flops_of(project),
-               .samples = bench.time(*stream, [&] { stream->run(project); })});
+               .flops = flops_of(project(0)),
+               .samples = bench.time(*stream, [&](int layer) { stream->run(project(layer)); })});
     bench.add({.name = "attention",
                .batch = batch,
                .heads = heads,
                .shape = shape,
-               .flops = flops_of(attend),
-               .samples = bench.time(*stream, [&] { stream->run(attend); })});
+               .flops = flops_of(attend(0)),
+               .samples = bench.time(*stream, [&](int layer) { stream->run(attend(layer)); })});
   }
 }
 
@@ -224,7 +267,7 @@ void convolutions(Bench& bench, int batch) {
                .heads = kHeads,
                .shape = shape,
                .flops = flops_of(convolution),
-               .samples = bench.time(*stream, [&] { stream->run(convolution); })});
+               .samples = bench.time(*stream, [&](int) { stream->run(convolution); })});
   }
 }
 
@@ -296,12 +339,13 @@ int main(int count, char** arguments) {
   try {
     const Subject subject = open(device);
     const bool quick = device == "cpu";
-    Bench bench{*subject.backend, subject.format, quick, subject.backend->measure_peak(), {}};
+    Bench bench{*subject.backend, subject.format, quick, subject.backend->measure_peak(), {}, {}};
+    bench.layers = make_layers(*subject.backend, subject.format, bench.calls());
     std::printf("%s: at its best %.2f TFLOP/s\n", bench.backend.name().c_str(), bench.peak / 1e12);
-    for (const int batch : quick ? std::vector{1} : std::vector{1, 64}) {
-      for (const int heads : {2, 4, 8, 16}) {
-        for (const int rows : {kPositions, 100}) products(bench, batch, heads, 2 * batch * rows);
-        attention(bench, batch, heads, 100);
+    for (const int batch : quick ? std::vector{1} : std::vector{1, 8, 64}) {
+      for (const Width& width : kWidths) {
+        for (const int rows : width.rows) products(bench, batch, width.heads, 2 * batch * rows);
+        attention(bench, batch, width);
       }
     }
     for (const int batch : quick ? std::vector{1} : std::vector{1, 8}) convolutions(bench, batch);
