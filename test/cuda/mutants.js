@@ -4,7 +4,7 @@
  * @typedef {object} Mutant
  * @property {string} file of native/cuda
  * @property {string} [source] that includes the file; the file itself where there is none
- * @property {'matmul' | 'products' | 'choose' | 'attention' | 'attention_sizes' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings'} test
+ * @property {'matmul' | 'products' | 'choose' | 'attention' | 'attention_sizes' | 'convolution' | 'rows' | 'sampling' | 'decode' | 'paths' | 'recordings' | 'registry'} test
  * @property {string} [by] the run that catches it, tried first
  * @property {string} from
  * @property {string} to
@@ -103,6 +103,7 @@ const wideAttention = /** @type {const} */ ({
   test: 'attention',
 });
 const stream = /** @type {const} */ ({ file: 'cuda_stream.cu', test: 'recordings' });
+const registry = /** @type {const} */ ({ file: 'matmul/registry.cpp', test: 'registry' });
 const put = /** @type {const} */ ({
   file: 'kernels/put.cuh',
   source: 'ops/put.cu',
@@ -708,6 +709,32 @@ export const mutants = [
     to: '',
   },
   { ...mma, from: '  wait_for_previous_grid();\n', to: '' },
+  // Waiting for the step before the last
+  {
+    ...stream,
+    from: '  check(cudaEventSynchronize(ended), "waiting for the device");\n',
+    to: '',
+  },
+  { ...stream, from: '(next_ended_ + 1) % kMostUnderWay', to: '0' },
+  // Who chooses tiles
+  { ...registry, from: '  if (is_convolution(m)) return formula;\n', to: '' },
+  { ...registry, from: 'm.taps > 1 || ', to: '' },
+  { ...registry, from: '.splits == 1) {', to: '.splits >= 1) {' },
+  {
+    ...registry,
+    from: '  for (const MatmulChoice& choice : same_bits_as(formula)) {',
+    to: '  for (const MatmulChoice& choice : {formula}) {',
+  },
+  { ...registry, from: '+ kRowsOfShape - 1) /', to: '+ kRowsOfShape) /' },
+  { ...registry, from: '  if (reads_y(m)) return ProductEnd::adds;\n', to: '' },
+  { ...registry, from: 'm.products = shape.products;', to: 'm.products = 1;' },
+  { ...registry, from: 'met_.insert(shape)', to: 'met_ = {shape}' },
+  {
+    ...registry,
+    file: 'ops/time_tiles.cu',
+    from: 'graphs.size() == 1, {}}',
+    to: 'graphs.size() > 1, {}}',
+  },
 ];
 
 /**

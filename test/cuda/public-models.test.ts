@@ -4,13 +4,12 @@
  * `MAGNETS_PREBUILD=$PWD npx tap test/cuda/public-models.test.ts` runs the same on the library beside the addon.
  */
 
-import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import { load, type Model } from '../../lib/index.js';
-import { native, packageRoot } from '../../lib/runtime/native.js';
+import { native } from '../../lib/runtime/native.js';
 import {
   answersOf,
   convertAll,
@@ -23,19 +22,11 @@ import {
   tokenizerAnswers,
 } from '../lib/public-answers.js';
 import { temporaryFolder, valuesOf } from '../lib/public-files.js';
+import { emulated } from './emulated.js';
 
 const folder = temporaryFolder(t);
 
-/** The addon with the emulated library beside it, where node-gyp-build is told to look. */
-function emulated(): string {
-  const built = join(folder, 'build/Release');
-  mkdirSync(built, { recursive: true });
-  copyFileSync(join(packageRoot, 'build/Release/magnets.node'), join(built, 'magnets.node'));
-  const library = 'libmagnets_cuda.so';
-  symlinkSync(join(packageRoot, 'build/test/emulated', library), join(built, library));
-  return folder;
-}
-process.env.MAGNETS_PREBUILD ??= emulated();
+process.env.MAGNETS_PREBUILD ??= emulated(folder);
 
 await convertAll(folder);
 
