@@ -13,10 +13,10 @@ export type TensorType = keyof TensorData;
 const constructors = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
 
 /** The name of a typed array of any realm, where `instanceof` knows only those of its own; undefined of all else. */
-const { get: typedArrayName } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  Symbol.toStringTag,
-)!;
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+const { get: typedArrayName } = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)!;
+/** How many elements there are, whatever a subclass or a property of the array's own says. */
+const { get: typedArrayLength } = Object.getOwnPropertyDescriptor(typedArray, 'length')!;
 
 /** Whether `value` is the typed array that a tensor of this type has, whichever realm made it. */
 export function isDataOf<T extends TensorType>(type: T, value: unknown): value is TensorData[T] {
@@ -48,8 +48,9 @@ export class Tensor<T extends TensorType = TensorType> {
     this.dims = Object.freeze(extents);
     this.size = extents.reduce((product, extent) => product * extent, 1);
     this.data = data;
-    if (data.length !== this.size) {
-      throw wrongValue('data', `${this.size} elements for [${extents}]`, data.length);
+    const length: number = typedArrayLength!.call(data);
+    if (length !== this.size || data.length !== length) {
+      throw wrongValue('data', `${this.size} elements for [${extents}]`, length);
     }
   }
 

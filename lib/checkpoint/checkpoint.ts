@@ -10,7 +10,7 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { DiskFile } from './disk-file.js';
+import { DiskFile, unreadable } from './disk-file.js';
 import { readJson } from './json.js';
 import { type FileTensors, readSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
@@ -79,10 +79,19 @@ async function readTensors(
   }
 }
 
+/** The whole path, which a relative one has not where the current folder is gone. */
+function whole(folder: string): string {
+  try {
+    return resolve(folder);
+  } catch (cause) {
+    throw unreadable(folder, cause);
+  }
+}
+
 /** The config and the named schedules, without weights: for plans. */
 export async function readConfig(folder: string, signal?: AbortSignal): Promise<GeneratorConfig> {
   const file = join(folder, 'config.json');
-  const name = basename(resolve(folder));
+  const name = basename(whole(folder));
   const config = parseGeneratorConfig(file, name, await readJson(file, longestConfig, signal));
   const schedulesFile = join(folder, 'schedules.json');
   const schedules = await readJsonIfAny(schedulesFile, longestSchedules, signal);

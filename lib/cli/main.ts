@@ -37,10 +37,11 @@ const help = `magnets: masked generative transformers with nested widths
 
 magnets COMMAND --help (or -h) prints the options of a command, magnets --version the version.`;
 
-/** Who reads the output has enough, as in `magnets plan | head`: there is nothing left to do. */
-function endWithReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+/** Who reads the output may have enough, as in `magnets plan | head`; a disk that it goes to may be full. */
+function endWithOutput(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit();
+  if (this === process.stdout) console.error(`magnets: cannot write the output: ${error.message}`);
+  process.exit(1);
 }
 
 const asksForHelp = (arg: string) => arg === '--help' || arg === '-h';
@@ -60,8 +61,8 @@ async function main([name, ...args]: string[]): Promise<void> {
   await command.run(args);
 }
 
-process.stdout.on('error', endWithReader);
-process.stderr.on('error', endWithReader);
+process.stdout.on('error', endWithOutput);
+process.stderr.on('error', endWithOutput);
 main(process.argv.slice(2)).catch((error: Error) => {
   console.error(process.env.DEBUG ? error : `magnets: ${error.message}`);
   process.exitCode = error instanceof UsageError ? 2 : 1;

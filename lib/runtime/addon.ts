@@ -1,6 +1,6 @@
 /** Finds and loads the addon; where that fails: what was tried, why each failed, and what to do on this machine. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { MagnetsError } from '../errors.js';
@@ -57,7 +57,8 @@ export function packageManager(root: string): Manager {
       ? 'yarn classic'
       : 'yarn';
   for (let folder = dirname(root); folder !== dirname(folder); folder = dirname(folder)) {
-    const has = (name: string) => existsSync(join(folder, name));
+    const names = namesIn(folder) ?? [];
+    const has = (name: string) => names.includes(name);
     if (has('package-lock.json')) return 'npm';
     if (has('pnpm-lock.yaml')) return 'pnpm';
     if (has('yarn.lock')) return yarn(folder);
@@ -84,6 +85,7 @@ const compilers: Partial<Record<NodeJS.Platform, string>> = {
 /** @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 function refuse(root: string, tried: readonly string[], cause: unknown): never {
   const compiler = compilers[process.platform];
+  const restricted = 'permission' in process || /loading addons is disabled/.test(`${cause}`);
   const message = [
     `Cannot load the native module of magnets for ${platform()}, Node ${process.version}`,
     `Tried, in ${root}:`,
@@ -92,6 +94,9 @@ function refuse(root: string, tried: readonly string[], cause: unknown): never {
     `- run its install script again, which takes a prebuilt file or compiles: ${rebuilds[packageManager(root)]}`,
     `- where that ends with an error, install what it compiles with, a C++20 compiler and CMake 3.21 or later${compiler ? `: ${compiler}` : ''}`,
     '- where node_modules was copied from another machine, delete it and install here',
+    ...(restricted
+      ? ['- let this process load addons and read its folder, and /etc/alpine-release']
+      : []),
   ].join('\n');
   throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });
 }
@@ -106,11 +111,20 @@ function refuseBundle(root: string): never {
 
 /** The addon of the package in `root`. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function loadAddon(root: string): unknown {
-  if (!existsSync(join(root, 'binding.gyp'))) refuseBundle(root);
-  const { resolve } = require('node-gyp-build') as NodeGypBuild;
+  if (namesIn(root)?.includes('binding.gyp') === false) refuseBundle(root);
+  let load: NodeGypBuild;
+  try {
+    load = require('node-gyp-build');
+  } catch (cause) {
+    return refuse(
+      root,
+      [`node-gyp-build, which finds the file: ${(cause as Error).message}`],
+      cause,
+    );
+  }
   let file: string;
   try {
-    file = resolve(root);
+    file = load.resolve(root);
   } catch (cause) {
     return refuse(root, placesWithoutAddon(root), cause);
   }

@@ -120,7 +120,12 @@ function meanProfile(runs: readonly Run[]): Profile | undefined {
 
 export async function generateOnce(
   engine: Engine,
-  { steps, guidance, sampling, profile: profiled }: BenchOptions,
+  {
+    steps,
+    guidance,
+    sampling,
+    profile: profiled,
+  }: Pick<BenchOptions, 'steps' | 'guidance' | 'sampling' | 'profile'>,
   batch: number,
   schedule: ScheduleInput,
 ): Promise<Run> {

@@ -68,8 +68,17 @@ export function modelFolder(nameOrFolder: string): string {
     throw wrongType('model', 'a name or a folder', nameOrFolder);
   if (nameOrFolder === '') throw wrongValue('model', 'a name or a folder', nameOrFolder);
   const bundled = join(packageRoot, 'models', nameOrFolder);
-  const isName = /^[\w-]+$/.test(nameOrFolder) && existsSync(join(bundled, 'config.json'));
+  const isName = /^[\w-]+$/.test(nameOrFolder) && exists(join(bundled, 'config.json'));
   return isName ? bundled : nameOrFolder;
+}
+
+/** Also where this process may not look: whoever reads the file then says so. */
+function exists(path: string): boolean {
+  try {
+    return existsSync(path);
+  } catch {
+    return true;
+  }
 }
 
 /**

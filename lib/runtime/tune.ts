@@ -55,10 +55,9 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     let done = 0;
     try {
       const engine: Engine = { config, generator, tokenizer: undefined };
-      const settings = { model, batches, steps, schedule, guidance, repeats: 1 };
       for (const batch of batches) {
         for (const own of ['baseline', schedule]) {
-          await generateOnce(engine, settings, batch, own);
+          await generateOnce(engine, { steps, guidance }, batch, own);
           onProgress?.(++done, total);
         }
       }

@@ -1,0 +1,138 @@
+/** Processes in odd places: no current folder, no home, no output, a locked model folder, a worker with little memory. */
+
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import { load } from '../../lib/index.js';
+import { fixtureFolder } from './fixtures.js';
+import { cli } from './magnets.js';
+
+const index = new URL('../../dist/index.js', import.meta.url).href;
+
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A line of a shell, without what tap has every Node load; in it $NODE, $CLI and $MODEL stand for what they say. */
+function shell(line: string, env: NodeJS.ProcessEnv = {}) {
+  const all = {
+    ...process.env,
+    NODE: process.execPath,
+    CLI: cli,
+    MODEL: fixtureFolder('post'),
+    ...env,
+  };
+  const { stdout, stderr, status } = spawnSync('bash', ['-c', `unset NODE_OPTIONS; ${line}`], {
+    encoding: 'utf8',
+    env: all,
+  });
+  return { stdout, stderr, status };
+}
+
+const generate = '"$NODE" "$CLI" generate a --model "$MODEL" --count 1 --steps 2 --device cpu';
+
+t.test('model folders behind links, of any name, that nobody may write', async (t) => {
+  const folder = temporaryFolder(t);
+  const odd = join(folder, 'mödèl 模型 \'a\' "b" $HOME');
+  cpSync(fixtureFolder('post'), odd, { recursive: true });
+  symlinkSync(odd, join(folder, 'link'));
+  chmodSync(odd, 0o555);
+  for (const path of [odd, join(folder, 'link'), `${odd}/`]) {
+    const model = await load(path, { threads: 1 });
+    model.dispose();
+  }
+  symlinkSync('circle', join(folder, 'circle'));
+  await t.rejects(load(join(folder, 'circle')), { message: /its links go in a circle \(ELOOP\)$/ });
+  const picture = join(folder, 'öut put.png');
+  t.match(shell(`${generate} --out "$OUT"`, { MODEL: join(folder, 'link'), OUT: picture }), {
+    status: 0,
+    stderr: '',
+  });
+});
+
+t.test('a model whose files vanish while it is loaded', async (t) => {
+  const folder = join(temporaryFolder(t), 'model');
+  cpSync(fixtureFolder('post'), folder, { recursive: true });
+  const gone = load(folder, {
+    onProgress: ({ status }) => {
+      if (status === 'reading') rmSync(join(folder, 'model.safetensors'));
+    },
+  });
+  await t.rejects(gone, { code: 'ERR_CHECKPOINT', message: /there is none \(ENOENT\)$/ });
+});
+
+t.test('no output, a full one, no current folder, no home, no locale', async (t) => {
+  const folder = temporaryFolder(t);
+  const out = `--out ${folder}/a.png`;
+  for (const closed of ['>&-', '2>&-', '>&- 2>&- <&-']) {
+    t.match(shell(`${generate} ${out} ${closed}`), { status: 0 }, closed);
+  }
+  t.match(shell(`${generate} ${out} > /dev/full`), {
+    status: 1,
+    stderr: /^magnets: cannot write the output: ENOSPC: .*\n$/,
+  });
+  const inNoFolder = `mkdir ${folder}/gone && cd ${folder}/gone && rmdir ${folder}/gone &&`;
+  t.match(shell(`${inNoFolder} ${generate} ${out}`), { status: 0 });
+  t.match(shell(`${inNoFolder} ${generate} --out a.png`), {
+    status: 1,
+    stderr: /^magnets: cannot write "a.png" for --out: ENOENT/,
+  });
+  const relative = `import(${JSON.stringify(index)}).then(({ load }) => load('./none')).catch(({ code }) => console.log(code))`;
+  t.match(shell(`${inNoFolder} "$NODE" -e "$SCRIPT"`, { SCRIPT: relative }), {
+    stdout: 'ERR_CHECKPOINT\n',
+  });
+  const nowhere = 'HOME=/nonexistent TMPDIR=/nonexistent LANG=xx_YY LC_ALL=tr_TR.UTF-8';
+  t.match(shell(`env -i ${nowhere} NODE_ENV= ${generate} ${out}`), { status: 0, stderr: '' });
+});
+
+t.test('what a process may not do is said with a code', async (t) => {
+  const script = `import(${JSON.stringify(index)}).then(({ load }) => load(process.env.MODEL)).then((model) => {
+    console.log(model.threads > 0);
+    model.dispose();
+  }, ({ code, message }) => console.log(code, message))`;
+  const restricted = (...flags: string[]) =>
+    shell(`"$NODE" --no-warnings ${flags.join(' ')} -e "$SCRIPT"`, { SCRIPT: script }).stdout;
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission';
+  const everything = '--allow-fs-read=*';
+  t.equal(restricted(flag, everything, '--allow-addons'), 'true\n');
+  const refused =
+    /^ERR_UNSUPPORTED Cannot load .*\n- let this process load addons and read its folder/s;
+  t.match(restricted(flag, everything), refused);
+  t.match(restricted('--no-addons'), refused);
+  const root = new URL('../..', import.meta.url).pathname;
+  const modules = shell(`"$NODE" -p "fs.realpathSync('${root}node_modules')"`).stdout.trim();
+  const code = [
+    `${root}dist/`,
+    `${root}build/`,
+    `${root}package.json`,
+    `${root}node_modules`,
+    `${modules}/`,
+  ];
+  const own = [...code, '/etc/alpine-release'].map((path) => `--allow-fs-read=${path}`);
+  t.match(
+    restricted(flag, '--allow-addons', ...own),
+    /^ERR_CHECKPOINT .*config\.json: expected a readable file but /,
+  );
+});
+
+t.test('a worker that runs out of memory ends alone', async (t) => {
+  const body = `
+    import { load } from ${JSON.stringify(index)};
+    const model = await load(${JSON.stringify(fixtureFolder('post'))}, { threads: 1 });
+    const kept = [];
+    for (;;) kept.push(...(await model.generate({ count: 64, steps: 2 }).result()).pixels.data);`;
+  const source = new URL(`data:text/javascript,${encodeURIComponent(body)}`);
+  const worker = new Worker(source, { resourceLimits: { maxOldGenerationSizeMb: 24 } });
+  const error = await new Promise((resolve) => worker.once('error', resolve));
+  t.match(error, { code: 'ERR_WORKER_OUT_OF_MEMORY' });
+  const model = await load(fixtureFolder('post'), { threads: 1 });
+  t.equal((await model.generate({ steps: 2 }).result()).tokens.size, model.tokenCount);
+  model.dispose();
+});
