@@ -69,6 +69,14 @@ t.test('a class that overflows', async (t) => {
     numeric(/some of sample 2 are not/),
     'in the second batch, too',
   );
+  const options = { steps: 3, seed: 4 } as const;
+  const alone = await model.generate({ ...options, labels: ['a'] }).result();
+  const [sound, wrong] = await Promise.allSettled([
+    model.generate({ ...options, labels: ['a'] }).result(),
+    model.generate({ ...options, labels: ['b'] }).result(),
+  ]);
+  t.match(wrong, { status: 'rejected', reason: { code: 'ERR_NUMERIC' } });
+  t.match(sound, { status: 'fulfilled', value: { tokens: { data: alone.tokens.data } } });
   model.dispose();
 });
 
