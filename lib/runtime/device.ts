@@ -1,7 +1,7 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
 import { integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
-import { cudaPackageProblem } from './addon.js';
+import { cudaPackageProblem } from './cuda-package.js';
 import {
   type NativeCompute,
   type NativeDevice,
