@@ -12,6 +12,7 @@ import {
   type Recipe,
   type Refresh,
 } from '../plan/recipe.js';
+import { fraction } from '../plan/schedule.js';
 import {
   type Head,
   headKinds,
@@ -152,7 +153,7 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   const widths = reader.list('widths').map((entry, i) => {
     const width = Reader.of(file, entry, `widths[${i}].`);
     return {
-      name: width.match('name', /^\d+(\/\d+)?$/, "a name such as '1/8'"),
+      name: width.match('name', /^[1-9]\d{0,8}(\/[1-9]\d{0,8})?$/, "a name such as '1/8'"),
       heads: width.integer('heads', 1, heads),
       hidden: width.integer('hidden', 1, hidden),
     };
@@ -165,7 +166,8 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   if (!ascending || last?.heads !== heads || last.hidden !== hidden) {
     reader.fail('widths', `widths from narrow to the full one (${heads} heads, ${hidden} hidden)`);
   }
-  if (new Set(widths.map((width) => width.name)).size !== widths.length) {
+  // A schedule may say a width as a number, so that 2/16 is 1/8.
+  if (new Set(widths.map((width) => fraction(width.name))).size !== widths.length) {
     reader.fail('widths', 'a name of its own for every width');
   }
   return widths;
@@ -352,9 +354,14 @@ export function patchShapeOf(config: TokenizerConfig): readonly [number, number,
   return [1, extent, extent];
 }
 
+/** Whether a token stands for a patch of pixels. Those of TiTok lie on no grid: each stands for the whole picture. */
+export function tokensArePatches(config: TokenizerConfig): boolean {
+  return config.kind !== 'titok';
+}
+
 /** The token grid of a tokenizer: [frames, height, width]. */
 export function latentShapeOf(config: TokenizerConfig): Shape3 {
-  if (config.kind === 'titok') return [1, 1, config.latents];
+  if (config.kind === 'titok') return [1, 1, config.latents]; // in a row, on no grid
   const patchShape = patchShapeOf(config);
   return config.sampleShape.map((extent, axis) => extent / patchShape[axis]!) as Shape3;
 }

@@ -1,6 +1,7 @@
 /** What generate and predict share: their options, the run with its progress, the files that are written, the report. */
 
 import { extname, resolve } from 'node:path';
+import { tokensArePatches } from '../checkpoint/config.js';
 import { MagnetsError, quote } from '../errors.js';
 import { animation, checkFps } from '../media/animation.js';
 import { contactSheet } from '../media/png.js';
@@ -177,7 +178,8 @@ export async function generateToFiles<R extends GenerationResult>(
   const model = await load(values.model, deviceArguments(values));
   try {
     const { frames, ...size } = pictureSize(model);
-    if (strip !== undefined && model.tokenizerConfig?.kind === 'titok') {
+    const { tokenizerConfig } = model;
+    if (strip !== undefined && tokenizerConfig && !tokensArePatches(tokenizerConfig)) {
       throw new UsageError('Expected a model whose tokens lie on a grid for --strip');
     }
     const { scale = defaultScale(size.height) } = looks;

@@ -135,6 +135,11 @@ class Chunks {
         this.frames.push(frame);
       }
     }
+    if (type === 'PLTE') {
+      const colors = data.length / 3;
+      const sound = this.size.channels === 3 && Number.isInteger(colors) && colors >= 1;
+      check(sound && colors <= 256, 'it has a PLTE that is none');
+    }
     if (type === 'IDAT') this.still.data.push(data);
     if (type === 'fdAT') {
       const frame = this.frames.at(-1);

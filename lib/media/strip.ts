@@ -2,6 +2,7 @@
 
 import { encode } from 'fast-png';
 import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
+import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { isDataOf, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
 import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
@@ -28,7 +29,7 @@ export function stepStrip(
   options: SheetOptions = {},
 ): Uint8Array {
   const all = framesOf(pixels);
-  const { samples: steps, frames, height, width, channels } = all;
+  const { samples: steps, frames } = all;
   const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
   if (!Array.isArray(latentShape) || latentShape.length !== 3) {
     throw wrongType('latentShape', '[frames, height, width]', latentShape);
@@ -47,15 +48,9 @@ export function stepStrip(
   for (let step = 0; step < steps; ++step) {
     for (let frame = 0; frame < frames; ++frame) {
       const picture = all.picture(step, frame);
-      const slice = step * slices + Math.floor((frame * slices) / frames);
-      for (let y = 0; y < height; ++y) {
-        const row = slice * rows + Math.floor((y * rows) / height);
-        for (let x = 0; x < width; ++x) {
-          if (!masked[row * columns + Math.floor((x * columns) / width)]) continue;
-          const pixel = (y * width + x) * channels;
-          picture.data.fill(maskedGray, pixel, pixel + channels);
-        }
-      }
+      const slice = step * slices + sliceOfFrame(frame, frames, slices);
+      const first = slice * rows * columns;
+      paintMasked(picture, rows, columns, (patch) => masked[first + patch] === 1, maskedGray);
       sheet.draw(step * frames + frame, picture);
     }
   }

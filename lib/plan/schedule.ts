@@ -35,7 +35,8 @@ function forms({ schedules = {} }: Scheduled): string {
   return `a schedule such as '1/8x3,1/4x3,1/2x3,1x3', ${listed(names.slice(0, -1))} or ${cut(names.at(-1)!)}`;
 }
 
-function fraction(text: string): number {
+/** The number that a width's name is; NaN where it is none. */
+export function fraction(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(?:\/(\d+(?:\.\d+)?))?$/.exec(text);
   return match ? Number(match[1]) / Number(match[2] ?? 1) : Number.NaN;
 }

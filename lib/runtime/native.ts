@@ -11,6 +11,7 @@ import type { ListedTensor } from '../checkpoint/schema.js';
 import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
+import { loadAddon } from './addon.js';
 
 /** Tensors by name, whose bytes are read in place while a load runs; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
@@ -259,17 +260,6 @@ let binding: NativeBinding | undefined;
 /** The native module, loaded at first use. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function native(): NativeBinding {
   if (binding !== undefined) return binding;
-  const load = require('node-gyp-build') as (root: string) => NativeBinding;
-  try {
-    binding = guarded(load(packageRoot));
-  } catch (cause) {
-    const message = [
-      `Cannot load the native module for ${process.platform}-${process.arch}, Node ${process.version}: ${String(cause)}`,
-      'Possible solutions:',
-      '- let install scripts run: npm rebuild magnets',
-      '- build it: npx cmake-js build --out build/Release (needs a C++20 compiler and CMake 3.21 or later)',
-    ].join('\n');
-    throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });
-  }
+  binding = guarded(loadAddon(packageRoot) as NativeBinding);
   return binding;
 }

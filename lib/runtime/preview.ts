@@ -1,6 +1,8 @@
 /** Pixels of a sample on its way: what the known tokens show, gray where a token is masked. */
 
+import { tokensArePatches } from '../checkpoint/config.js';
 import { MagnetsError } from '../errors.js';
+import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { readTensor, Tensor } from '../tensor.js';
 import type { Engine } from './generation.js';
 import { tokenIds } from './request.js';
@@ -22,7 +24,7 @@ export async function previewOf(
   if (tokenizer === undefined) {
     throw new MagnetsError('ERR_UNSUPPORTED', `${config.name} has no tokenizer beside it`);
   }
-  if (tokenizer.config.kind === 'titok') {
+  if (!tokensArePatches(tokenizer.config)) {
     const message = `the tokens of ${config.name} lie on no grid, so none is a patch of its own`;
     throw new MagnetsError('ERR_UNSUPPORTED', message);
   }
@@ -34,7 +36,6 @@ export async function previewOf(
   return grayWhereMasked(pixels, data, config.latentShape);
 }
 
-/** Paints the patches of masked tokens over. */
 function grayWhereMasked(
   pixels: Pixels,
   tokens: Int32Array,
@@ -44,16 +45,12 @@ function grayWhereMasked(
   const [count, frames, height, width, channels] = (
     dims.length === 4 ? [dims[0], 1, ...dims.slice(1)] : dims
   ) as [number, number, number, number, number];
-  for (let sample = 0, pixel = 0; sample < count; ++sample) {
-    for (let frame = 0; frame < frames; ++frame) {
-      const slice = sample * slices + Math.floor((frame * slices) / frames);
-      for (let y = 0; y < height; ++y) {
-        const row = slice * rows + Math.floor((y * rows) / height);
-        for (let x = 0; x < width; ++x, pixel += channels) {
-          const token = tokens[row * columns + Math.floor((x * columns) / width)]!;
-          if (token < 0) data.fill(maskedGray, pixel, pixel + channels);
-        }
-      }
+  const size = height * width * channels;
+  for (let sample = 0, start = 0; sample < count; ++sample) {
+    for (let frame = 0; frame < frames; ++frame, start += size) {
+      const picture = { height, width, channels, data: data.subarray(start, start + size) };
+      const first = (sample * slices + sliceOfFrame(frame, frames, slices)) * rows * columns;
+      paintMasked(picture, rows, columns, (patch) => tokens[first + patch]! < 0, maskedGray);
     }
   }
   return pixels;

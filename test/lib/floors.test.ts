@@ -1,4 +1,4 @@
-/** The floors of lib: cli -> media, runtime -> checkpoint -> plan. Nothing looks upward. */
+/** The floors of lib: cli -> media, runtime -> checkpoint -> plan. Nothing looks upward; media needs the plan alone. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ const below: Record<string, string[]> = {
   plan: [],
   checkpoint: ['plan'],
   runtime: ['checkpoint', 'plan'],
-  media: [],
+  media: ['plan'],
   cli: ['media', 'runtime', 'checkpoint', 'plan'],
 };
 

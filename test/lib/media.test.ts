@@ -271,6 +271,15 @@ t.test('other files are refused', async (t) => {
     t.throws(() => decodePng(bytes, { ...size, name: 'a.png' }), { code: 'ERR_MEDIA', message });
   const expected = /^a\.png: expected a PNG or APNG of 3 x 2 gray pixels of 8 bits: /;
   const data = new Uint8Array(18);
+  const colored = encode({ width: 3, height: 2, channels: 3, data });
+  for (const colors of [[], [1, 2, 3, 4], Array(257 * 3).fill(0)]) {
+    const bytes = Buffer.concat([
+      colored.subarray(0, 33),
+      chunk('PLTE', colors),
+      colored.subarray(33),
+    ]);
+    t.throws(() => decodePng(bytes, { ...size, channels: 3 }), { message: /a PLTE that is none$/ });
+  }
   refused(Buffer.from('GIF89a'), /: it is no PNG$/);
   refused(signature, expected);
   refused(
@@ -296,6 +305,7 @@ t.test('other files are refused', async (t) => {
   refused(file(pixels, animated(1), control(0, [3, 2], [0, 0], 0)), /: its acTL is out of order$/);
   refused(file(pixels, chunk('tEXt'), pixels), /: its IDAT are apart$/);
   refused(file(header, pixels), /: it has no IHDR at its start, or another$/);
+  refused(file(chunk('PLTE', [1, 2, 3]), pixels), /: it has a PLTE that is none$/); // of a gray picture
   refused(file(pixels, chunk('KEYS')), /: it has a chunk KEYS, which is not known$/);
   refused(file(chunk('IDAT', rows(0, 1, 2, 3, 5, 4, 5, 6))), /: it has a row with filter 5$/);
   refused(file(chunk('IDAT', [...rows(0, 1, 2, 3, 0, 4, 5, 6), 0])), /bytes after its pixels$/);

@@ -1,0 +1,136 @@
+/** Where the addon cannot be loaded: the message says what was tried, why each failed, and what to do here. */
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import t, { type Test } from 'tap';
+import { loadAddon, packageManager } from '../../lib/runtime/addon.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A folder with these files, gone when the test ends. */
+function folderOf(t: Test, files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-addon-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  return folder;
+}
+
+const own = `prebuilds/${process.platform}-${process.arch}`;
+
+t.test('what was tried, and why it failed', async (t) => {
+  const refused = (files: Readonly<Record<string, string>>, message: RegExp) => {
+    const folder = folderOf(t, files);
+    t.throws(() => loadAddon(folder), { code: 'ERR_UNSUPPORTED', message });
+  };
+  const sources = { 'binding.gyp': '' };
+  refused(sources, /^Cannot load .* for \w+-\w+, (glibc 2\.\d+|musl), Node v\d+/);
+  refused(sources, /- build\/Release\/magnets.node: nothing was built here\n/);
+  refused(sources, new RegExp(`- ${own}: there is none, nor for another platform\n`));
+  refused(sources, /What to do:\n- run its install script again, .*: npm rebuild magnets /);
+  refused(sources, /a C\+\+20 compiler and CMake/);
+  const other = { ...sources, 'prebuilds/sunos-sparc/node.node': '' };
+  refused(other, /there is none, only sunos-sparc\n/);
+  const unfit = { ...sources, [`${own}/node.abi1.node`]: '' };
+  refused(unfit, /has none for this machine, only node.abi1.node\n/);
+  const broken = { ...sources, 'build/Release/magnets.node': 'no addon' };
+  refused(broken, /- build\/Release\/magnets.node: .*(file too short|invalid ELF header)/);
+  refused({}, /is not its folder, as where a bundler has moved its code/);
+});
+
+t.test('each package manager is known by what it leaves', async (t) => {
+  const nested = (files: Readonly<Record<string, string>>, path = 'node_modules/magnets') =>
+    packageManager(join(folderOf(t, files), path));
+  t.equal(nested({}), 'npm');
+  t.equal(nested({ 'package-lock.json': '' }), 'npm');
+  t.equal(nested({ 'pnpm-lock.yaml': '' }), 'pnpm');
+  t.equal(nested({}, 'node_modules/.pnpm/magnets@1.0.0/node_modules/magnets'), 'pnpm');
+  t.equal(nested({ 'yarn.lock': '# yarn lockfile v1\n' }), 'yarn classic');
+  t.equal(nested({ 'yarn.lock': '__metadata:\n  version: 8\n' }), 'yarn');
+  t.equal(nested({}, '.yarn/unplugged/magnets-npm/node_modules/magnets'), 'yarn');
+  t.equal(nested({ 'bun.lock': '' }), 'bun');
+  t.equal(nested({ 'bun.lockb': '' }), 'bun');
+});
+
+const program = `
+import { load } from 'magnets';
+const model = await load('fashion', { device: 'cpu' }).catch(({ code, message }) => {
+  console.log(code, message);
+  process.exit();
+});
+console.log((await model.generate({ labels: ['boot'], steps: 2 }).result()).tokens.dims.join());
+`;
+
+t.test('a bundle that leaves the package out runs, one that has it in says so', async (t) => {
+  const folder = folderOf(t, { 'program.js': program, 'package.json': '{ "type": "module" }' });
+  execFileSync('ln', ['-s', root, join(mkdirOf(folder, 'node_modules'), 'magnets')]);
+  const run = (file: string) => {
+    const { stdout, stderr } = spawnSync(process.execPath, [join(folder, file)], {
+      encoding: 'utf8',
+    });
+    return `${stdout}${stderr}`;
+  };
+  const bundle = (outfile: string, external: string[]) =>
+    build({
+      entryPoints: [join(folder, 'program.js')],
+      outfile: join(folder, outfile),
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      external,
+      logLevel: 'silent',
+      banner: {
+        js: `import { createRequire as c } from 'node:module'; const require = c(import.meta.url);`,
+      },
+    });
+  await bundle('outside.js', ['magnets']);
+  t.equal(run('outside.js'), '1,49\n');
+  await bundle('inside.js', []);
+  t.match(
+    run('inside.js'),
+    /^ERR_UNSUPPORTED .* is not its folder, as where a bundler .*esbuild --external:magnets/,
+  );
+
+  const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', '--no-save'];
+  const tools = folderOf(t, { 'package.json': '{}' });
+  execFileSync('npm', ['install', ...options, 'webpack@5'], { cwd: tools, stdio: 'ignore' });
+  const settings = {
+    mode: 'production',
+    target: 'node20',
+    entry: join(folder, 'program.js'),
+    output: { path: folder, filename: 'webpack.js', module: true, chunkFormat: 'module' },
+    experiments: { outputModule: true, topLevelAwait: true },
+    externals: { magnets: 'module magnets' },
+  };
+  const script = `require('webpack')(${JSON.stringify(settings)}, (error, stats) => {
+    if (error ?? stats.hasErrors()) throw error ?? new Error(stats.toString());
+  });`;
+  execFileSync(process.execPath, ['-e', script], { cwd: tools, stdio: 'inherit' });
+  t.equal(run('webpack.js'), '1,49\n');
+});
+
+function mkdirOf(...path: string[]): string {
+  const folder = join(...path);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+t.test('installs without npm on the PATH, and without development dependencies', async (t) => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
+    t.notMatch(scripts[name] ?? '', /\b(npm|npx)\b/, name);
+  }
+  const clone = folderOf(t, { 'package.json': '{ "type": "module" }' });
+  copyFileSync(join(root, 'scripts/prepare.js'), join(mkdirOf(clone, 'scripts'), 'prepare.js'));
+  const prepared = spawnSync(process.execPath, ['scripts/prepare.js'], {
+    cwd: clone,
+    encoding: 'utf8',
+  });
+  t.match(prepared, { status: 0, stderr: /TypeScript is a development dependency/ });
+});
