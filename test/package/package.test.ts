@@ -29,7 +29,9 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     'models/moving-digits/model.safetensors',
     'CMakeLists.txt',
     'binding.gyp',
+    'scripts/install.js',
     'README.md',
+    'CHANGELOG.md',
     'LICENSE',
   ]) {
     t.ok(files.includes(needed), needed);
@@ -42,9 +44,9 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
   }
   t.same(
     files.filter((file) =>
-      /^(test|training|evaluation|bench|examples|\.ci|build|scripts)\//.test(file),
+      /^(test|training|evaluation|bench|examples|\.ci|\.github|build|scripts)\//.test(file),
     ),
-    [],
+    ['scripts/install.js'],
   );
 });
 
