@@ -2,12 +2,11 @@
 // and Ninja; zig brings the rest. Without the CUDA backend, which is a package of its own (cuda-package.js).
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { targets } from './targets.js';
 import { zig } from './zig.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -18,6 +17,13 @@ const includes = [
   join(headers, 'include'),
   dirname(require.resolve('node-addon-api/package.json')),
 ];
+
+/**
+ * The platforms, as node-gyp-build looks for them: prebuilds/<folder>/<file>, with prebuildify's tag of the C library where
+ * there are two. `zig` is what zig calls it, with the oldest version of the system that it is for.
+ * @type {readonly { folder: string; file: string; zig: string }[]}
+ */
+const targets = JSON.parse(readFileSync(new URL('targets.json', import.meta.url), 'utf8'));
 
 const wanted = process.argv.slice(2);
 for (const name of wanted) {
