@@ -104,3 +104,16 @@ t.test('one version', async (t) => {
   });
   t.equal(JSON.parse(stdout).version, version);
 });
+
+t.test('the addon exports what Node looks up and nothing else', async (t) => {
+  const addon = `${root}/build/Release/magnets.node`;
+  const skip = process.platform !== 'linux' && 'the format of Linux';
+  t.test('symbols', { skip }, async (t) => {
+    const { stdout } = spawnSync('nm', ['-D', '--defined-only', addon], { encoding: 'utf8' });
+    const names = stdout.trim().split('\n');
+    t.same(
+      names.map((line) => line.split(' ').at(-1)?.replace(/@.*/, '')),
+      ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
+    );
+  });
+});
