@@ -2,8 +2,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
+import { loadFromCudaPackage } from './cuda-package.js';
 
 const require = createRequire(import.meta.url);
 
@@ -129,7 +130,9 @@ export function loadAddon(root: string): unknown {
     return refuse(root, placesWithoutAddon(root), cause);
   }
   try {
-    return require(file);
+    // What was built here comes first: it has the CUDA backend if it was meant to.
+    const prebuilt = file.includes(`${sep}prebuilds${sep}`);
+    return (prebuilt ? loadFromCudaPackage() : undefined) ?? require(file);
   } catch (cause) {
     return refuse(root, [`${relative(root, file)}: ${(cause as Error).message}`], cause);
   }

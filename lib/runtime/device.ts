@@ -1,6 +1,7 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
 import { integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
+import { cudaPackageProblem } from './cuda-package.js';
 import {
   type NativeCompute,
   type NativeDevice,
@@ -89,7 +90,7 @@ export function info(): Info {
       { name: 'cpu', available: true },
       devices.length > 0
         ? { name: 'cuda', available: true }
-        : { name: 'cuda', available: false, reason: cudaReason },
+        : { name: 'cuda', available: false, reason: cudaPackageProblem() ?? cudaReason },
     ],
   };
 }

@@ -3,113 +3,34 @@
  * purpose records them anew. Kernels of different instruction sets round differently, so each has records of its own.
  */
 
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { type GenerateOptions, info, load, type Model, Tensor } from '../../lib/index.js';
+import * as magnets from '../../lib/index.js';
+import { answers, type Golden } from './golden.js';
 
 // The portable kernels take a minute where another process runs beside them.
 t.setTimeout(600_000);
-
-interface Golden {
-  readonly instructionSet: string;
-  readonly weights: string;
-  readonly model: string;
-  readonly case: string;
-  /** The first 16 hexadecimal digits of the SHA-256 of the values' bytes. */
-  readonly tokens?: string;
-  readonly pixels?: string;
-  readonly logits?: string;
-  readonly flops?: number;
-}
 
 const records: Golden[] = JSON.parse(
   readFileSync(new URL('../fixtures/golden.json', import.meta.url), 'utf8'),
 );
 
-const hash = ({ data }: Tensor) =>
-  createHash('sha256')
-    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    .digest('hex')
-    .slice(0, 16);
-
-const requests: Record<string, GenerateOptions> = {
-  paper: { labels: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], seed: 7, schedule: 'paper' },
-  baseline: { labels: [3, null], count: 4, seed: 123456789, schedule: 'baseline', steps: 6 },
-  'widths 1/4 and 1': {
-    labels: [1, 2],
-    count: 3,
-    seed: 5,
-    schedule: '1/4x2,1x3',
-    guidance: 0,
-    topK: 20,
-    temperature: [1, 0.5],
-  },
-  budget: {
-    labels: [1],
-    count: 2,
-    seed: 9,
-    budget: 0.4,
-    cache: true,
-    guidance: 1.5,
-    firstSample: 11,
-  },
-  'no cache': {
-    labels: [1],
-    count: 2,
-    seed: 9,
-    schedule: 'paper',
-    cache: false,
-    maskingSchedule: 'arccos',
-  },
-};
-
-/** What the model answers to the requests of these names, to be compared with the records. */
-async function answers(
-  model: Model,
-  names: readonly string[],
-): Promise<Record<string, Partial<Golden>>> {
-  const found: Record<string, Partial<Golden>> = {};
-  for (const [name, options] of Object.entries(requests)) {
-    if (!names.includes(name)) continue;
-    const { tokens, pixels, flops } = await model.generate(options).result();
-    found[name] = { tokens: hash(tokens), pixels: hash(pixels), flops };
-    if (name !== 'paper') continue;
-
-    found.tokenize = { tokens: hash(await model.tokenize(pixels)) };
-    const first = tokens.data.slice(0, 2 * model.tokenCount);
-    const some = first.map((token, i) => (i % 3 ? token : -1));
-    const logits = await model.forward({
-      tokens: new Tensor('int32', some, [2, model.tokenCount]),
-      labels: [0, 1],
-      width: '1/2',
-    });
-    found.forward = { logits: hash(logits) };
-    if (model.config.prediction === undefined) continue;
-
-    const given = [model.config.prediction.frames, ...pixels.dims.slice(2)];
-    const size = given.reduce((product, extent) => product * extent, 1);
-    const frames = new Tensor('float32', pixels.data.slice(0, size), [1, ...given]);
-    const prediction = await model.predict({ frames, count: 2, seed: 3 }).result();
-    found.predict = {
-      tokens: hash(prediction.tokens),
-      pixels: hash(prediction.pixels),
-      flops: prediction.flops,
-    };
-  }
-  return found;
-}
-
-for (const instructionSet of info().cpu.instructionSets) {
+for (const instructionSet of magnets.info().cpu.instructionSets) {
   const own = records.filter((record) => record.instructionSet === instructionSet);
   const skip = own.length === 0 && `golden.json has no records of ${instructionSet}`;
   t.test(instructionSet, { skip }, async (t) => {
     for (const weights of ['f32', 'bf16', 'int8'] as const) {
       for (const name of ['fashion', 'moving-digits']) {
-        const model = await load(name, { device: 'cpu', instructionSet, weights, threads: 2 });
+        const model = await magnets.load(name, {
+          device: 'cpu',
+          instructionSet,
+          weights,
+          threads: 2,
+        });
         const expected = own.filter((one) => one.weights === weights && one.model === name);
         t.ok(expected.length > 0);
         const found = await answers(
+          magnets,
           model,
           expected.map((one) => one.case),
         );

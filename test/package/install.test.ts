@@ -1,7 +1,15 @@
 /** A stranger's first minute: the packed tarball, installed in an empty folder, generates with both bundled models. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,6 +62,25 @@ t.test('the packed tarball installs without a compiler and generates', async (t)
   writeFileSync(join(empty, 'first.js'), script);
   const output = execFileSync(process.execPath, ['first.js'], { cwd: empty, encoding: 'utf8' });
   t.equal(output, 'fashion 1x28x28x1 true\nmoving-digits 1x16x32x32x1 true\n');
-  const help = execFileSync('npx', ['magnets', 'info'], { cwd: empty, encoding: 'utf8' });
-  t.match(help, /cpu: available/);
+  const info = () => execFileSync('npx', ['magnets', 'info'], { cwd: empty, encoding: 'utf8' });
+  t.match(info(), /cpu: available/);
+  t.notOk(existsSync(join(empty, 'node_modules/cmake-js')), 'no tools to build with');
+
+  // The package of the CUDA backend, beside it: its addon is used, which looks for the library beside itself.
+  const build = join(folder, 'build');
+  mkdirSync(build);
+  for (const file of ['magnets.node', 'libmagnets_cuda.so']) {
+    copyFileSync(join(root, 'build/Release/magnets.node'), join(build, file));
+  }
+  const cuda = join(folder, 'cuda');
+  const packCuda = join(root, 'scripts/prebuilds/cuda-package.js');
+  execFileSync(process.execPath, [packCuda, '--from', build, '--to', cuda], { stdio: 'ignore' });
+  npm(empty, 'install', '--no-audit', '--no-fund', join(cuda, pack(cuda)));
+  const beside = 'node_modules/magnets-cuda-linux-x64';
+  t.match(info(), `${beside}/libmagnets_cuda.so is no CUDA library of magnets`);
+  const description = join(empty, beside, 'package.json');
+  const other = readFileSync(description, 'utf8').replace('"0.', '"99.');
+  writeFileSync(description, other);
+  t.match(info(), /magnets-cuda-linux-x64 99\.\S+ is installed beside magnets 0\./);
+  t.match(info(), /cpu: available/);
 });

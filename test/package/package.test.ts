@@ -29,7 +29,9 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     'models/moving-digits/model.safetensors',
     'CMakeLists.txt',
     'binding.gyp',
+    'scripts/install.js',
     'README.md',
+    'CHANGELOG.md',
     'LICENSE',
   ]) {
     t.ok(files.includes(needed), needed);
@@ -42,9 +44,9 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
   }
   t.same(
     files.filter((file) =>
-      /^(test|training|evaluation|bench|examples|\.ci|build|scripts)\//.test(file),
+      /^(test|training|evaluation|bench|examples|\.ci|\.github|build|scripts)\//.test(file),
     ),
-    [],
+    ['scripts/install.js'],
   );
 });
 
@@ -101,4 +103,17 @@ t.test('one version', async (t) => {
     encoding: 'utf8',
   });
   t.equal(JSON.parse(stdout).version, version);
+});
+
+t.test('the addon exports what Node looks up and nothing else', async (t) => {
+  const addon = `${root}/build/Release/magnets.node`;
+  const skip = process.platform !== 'linux' && 'the format of Linux';
+  t.test('symbols', { skip }, async (t) => {
+    const { stdout } = spawnSync('nm', ['-D', '--defined-only', addon], { encoding: 'utf8' });
+    const names = stdout.trim().split('\n');
+    t.same(
+      names.map((line) => line.split(' ').at(-1)?.replace(/@.*/, '')),
+      ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
+    );
+  });
 });
