@@ -302,11 +302,11 @@ void run_grid(dim3 grid, dim3 block, int cluster_size, size_t shared, bool waits
     cluster.clear();
     hopper_cluster_starts();
     cluster_threads = Barrier();
-    release(&launched);
     for (int i = 0; i < cluster_size; ++i) {
       cluster.push_back(&sets[blocks_run++ % std::max(kSets, cluster_size)]);
       start(*cluster.back(), dim3(first.x + i, first.y, first.z), count);
     }
+    release(&launched);
     run_cluster();
     hopper_cluster_ends(cluster);
     for (Block* own : cluster) end(*own);
