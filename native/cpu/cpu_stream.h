@@ -76,7 +76,6 @@ class CpuStream : public Stream {
   Scratch moments_;         // GroupStatistics', of every part of a picture
   Scratch channel_sums_;    // GroupStatistics', of every thread
   Scratch sample_scratch_;  // Sample's, of every thread
-  Scratch sample_faults_;   // Sample's, of every task
   Scratch masked_tokens_;   // Reveal's
 };
 

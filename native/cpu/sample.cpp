@@ -83,17 +83,11 @@ void CpuStream::do_run(const Sample& op) {
   // Of every thread: guided logits, scores and random bits, the last in whole blocks of Philox.
   const size_t stride = n + static_cast<size_t>(n) + (n + 4);
   float* scratch = sample_scratch_.get<float>(pool_->threads() * stride);
-  const int tasks = conditional * op.sub_tokens;
-  auto* const faulty = sample_faults_.get<uint8_t>(tasks);  // for each task one of its own: threads share nothing
-  std::fill_n(faulty, tasks, 0);
-  const auto sample_of = [&](int task) {
-    return index[logits_rows[task / op.sub_tokens]] / op.rows.positions % op.samples;
-  };
 
-  pool_->run(tasks, [&](int task, int thread) {
+  pool_->run(conditional * op.sub_tokens, [&](int task, int thread) {
     const int i = task / op.sub_tokens, part = task % op.sub_tokens;
     const int row = index[logits_rows[i]];
-    const int sample = sample_of(task);
+    const int sample = row / op.rows.positions % op.samples;
     const int position = row % op.rows.positions;
     const int token = (position - 1) * op.sub_tokens + part;
     if (position == 0 || cpu(op.state).row<uint8_t>(sample)[token] != kMasked) return;
@@ -109,20 +103,19 @@ void CpuStream::do_run(const Sample& op) {
       for (int j = 0; j < n; ++j) guided[j] = (1 + w) * own[j] - w * unconditional[j];
     }
     // nth_element wants an order, which NaN has not.
+    bool faulty = false;
     for (int j = 0; j < n; ++j) {
-      faulty[task] |= !std::isfinite(guided[j]);
+      faulty |= !std::isfinite(guided[j]);
       guided[j] = std::isnan(guided[j]) ? -INFINITY : guided[j];
     }
+    int32_t& fault = cpu(op.faults).row<int32_t>(sample)[token];
+    if (faulty && fault == kNoFault) fault = static_cast<int32_t>(settings.step);
     const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;
     const NoiseKey key{seed, static_cast<uint32_t>(token), settings.step, keys.row<uint32_t>(0)[sample]};
     const Choice choice = choose(kernels_, settings, key, n, guided, scores, bits);
     cpu(op.tokens).row<int32_t>(sample)[token] = part * n + choice.token;
     if (settings.confidence != Confidence::turn) cpu(op.confidence).row<float>(sample)[token] = choice.confidence;
   });
-  for (int task = 0; task < tasks; ++task) {
-    int32_t& fault = cpu(op.faults).row<int32_t>(0)[sample_of(task)];
-    if (faulty[task] != 0 && fault == kNoFault) fault = static_cast<int32_t>(settings.step);
-  }
 }
 
 }  // namespace magnets::cpu

@@ -80,7 +80,7 @@ Session::Session(std::shared_ptr<const Generator> generator, Backend& backend, i
   logits_offsets_buffer_ = i32(1, branches_ + 1);
   settings_ = i32(1, kSampleSettingsWords);
   masked_after_ = i32(1, samples_);
-  faults_ = i32(1, samples_);
+  faults_ = i32(samples_, sub_token_count_);
   cache_ = generator_->transformer().cache(backend, branches_, positions);
   workspace_ = std::make_unique<Workspace>(backend, generator_->config().transformer, rows, branches_);
   stream_ = backend.stream();
@@ -151,8 +151,8 @@ void Session::start(const SessionOptions& options) {
     stream_->upload(first_ids.data(), 1, branches_, *first_ids_);
     stream_->upload(class_ids.data(), 1, branches_, *classes_);
     stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
-    const std::vector<int32_t> no_faults(samples_, kNoFault);
-    stream_->upload(no_faults.data(), 1, samples_, *faults_);
+    const std::vector<int32_t> no_faults(size, kNoFault);
+    stream_->upload(no_faults.data(), samples_, sub_token_count_, *faults_);
     masked_count_ = std::move(masked_count);
     revealed_count_.assign(samples_, 0);
     logits_offsets_.assign(1, 0);
@@ -368,8 +368,13 @@ std::vector<uint8_t> Session::masked() {
 }
 
 std::vector<int32_t> Session::faults() {
-  std::vector<int32_t> faults(samples_);
-  stream_->download(*faults_, 1, samples_, faults.data());
+  std::vector<int32_t> of_tokens(static_cast<size_t>(samples_) * sub_token_count_);
+  stream_->download(*faults_, samples_, sub_token_count_, of_tokens.data());
+  std::vector<int32_t> faults(samples_, kNoFault);
+  for (size_t i = 0; i < of_tokens.size(); ++i) {
+    int32_t& first = faults[i / sub_token_count_];
+    if (of_tokens[i] != kNoFault && (first == kNoFault || of_tokens[i] < first)) first = of_tokens[i];
+  }
   return faults;
 }
 

@@ -106,10 +106,10 @@ class Session {
   std::unique_ptr<Buffer> ids_, state_, turns_;                         // [samples, tokens]
   std::unique_ptr<Buffer> first_ids_, classes_;                         // [1, branches]: at position 0; of modulation
   std::unique_ptr<Buffer> noise_keys_;                                  // [3, samples]
-  std::unique_ptr<Buffer> tokens_, confidence_;                         // [samples, tokens]: drawn in this step
+  std::unique_ptr<Buffer> tokens_, confidence_, faults_;                // [samples, tokens]: drawn in this step
   std::unique_ptr<Buffer> row_index_, logits_index_;                    // [1, branches * S]
   std::unique_ptr<Buffer> row_offsets_buffer_, logits_offsets_buffer_;  // [1, branches + 1]
-  std::unique_ptr<Buffer> settings_, masked_after_, faults_;            // [1, words], [1, samples], [1, samples]
+  std::unique_ptr<Buffer> settings_, masked_after_;                     // [1, words], [1, samples]
   LmHeadWorkspace lm_head_;
   int logits_capacity_ = 0;  // rows of lm_head_
   std::unique_ptr<KvCache> cache_;

@@ -89,8 +89,8 @@ struct Sample {
   bool guided;
   Buffer& tokens;      // i32 [samples, tokens * sub_tokens]; what is not masked is left alone
   Buffer& confidence;  // f32 [samples, tokens * sub_tokens]; left alone where it is the turn
-  // i32 [1, samples]: the first step of a sample some of whose guided logits were not finite, kNoFault before. What is
-  // not finite counts as the least likely, so that something is drawn all the same.
+  // i32 [samples, tokens * sub_tokens]: the first step whose guided logits of it were not finite, kNoFault before. What
+  // is not finite counts as the least likely, so that something is drawn all the same.
   Buffer& faults;
 };
 

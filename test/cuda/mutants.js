@@ -568,7 +568,7 @@ export const mutants = [
   { ...sample, from: 'isnan(value) ? -INFINITY : value', to: 'value' },
   { ...sample, from: '    faulty |= other.faulty;\n', to: '' },
   { ...sample, from: 'fabsf(value) == INFINITY', to: 'value == INFINITY' },
-  { ...sample, from: 'a.faults[sample] == kNoFault', to: 'true' },
+  { ...sample, from: 'best.faulty != 0 && fault == kNoFault', to: 'best.faulty != 0' },
   { ...sample, from: 'other.sum * expf(other.largest - most)', to: 'other.sum' },
   {
     ...kthLargest,

@@ -88,7 +88,8 @@ struct Pass {
     settings = upload_new(backend, stream, ElementType::i32, 1, kSampleSettingsWords, bits);
     drawn = i32(kSamples, tokens);
     confidence = backend.allocate(ElementType::f32, kSamples, tokens);
-    faults = upload_new(backend, stream, ElementType::i32, 1, kSamples, std::vector<int32_t>(kSamples, kNoFault));
+    faults = upload_new(backend, stream, ElementType::i32, kSamples, tokens,
+                        std::vector<int32_t>(kSamples * tokens, kNoFault));
     masked_after = upload_new(backend, stream, ElementType::i32, 1, kSamples, masked_left);
     vectors = upload_new(backend, stream, ElementType::f32, kBranches, 2 * kColumns,
                          to_floats(random.matrix(kBranches, 2 * kColumns)));

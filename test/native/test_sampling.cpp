@@ -64,7 +64,7 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
   const size_t size = state.size();
   auto drawn = upload(ElementType::i32, samples, width, std::vector<int32_t>(size, -7));
   auto confidence = upload(ElementType::f32, samples, width, std::vector<float>(size, kGuard));
-  auto faults = upload(ElementType::i32, 1, samples, std::vector<int32_t>(samples, fault_before));
+  auto faults = upload(ElementType::i32, samples, width, std::vector<int32_t>(size, fault_before));
   std::vector<int32_t> noise = numbers;
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed));
   noise.insert(noise.end(), samples, static_cast<int32_t>(seed >> 32));
@@ -91,8 +91,8 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
                      .tokens = *drawn,
                      .confidence = *confidence,
                      .faults = *faults});
-  Drawn result{std::vector<int32_t>(size), std::vector<float>(size), std::vector<int32_t>(samples)};
-  stream->download(*faults, 1, samples, result.faults.data());
+  Drawn result{std::vector<int32_t>(size), std::vector<float>(size), std::vector<int32_t>(size)};
+  stream->download(*faults, samples, width, result.faults.data());
   stream->download(*drawn, samples, width, result.tokens.data());
   stream->download(*confidence, samples, width, result.confidence.data());
   return result;
@@ -117,7 +117,7 @@ void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed)
   }
   const std::vector<int32_t> numbers = {5, 0, 1000000};
   const Drawn drawn = draw(backend, logits, state, kSamples, kTokens, numbers, seed, options);
-  check(drawn.faults == std::vector<int32_t>(kSamples, kNoFault), "finite logits are no fault");
+  check(drawn.faults == std::vector<int32_t>(state.size(), kNoFault), "finite logits are no fault");
 
   for (int i = 0; i < kSamples * kTokens * parts; ++i) {
     if (state[i] != kMasked) {
@@ -153,7 +153,7 @@ void agrees_with_reference(Backend& backend, const Draw& options, uint64_t seed)
   }
 }
 
-/// A logit of one sample that is not finite, anywhere among those that may be drawn, is reported with its step; nothing
+/// A logit of one token that is not finite, anywhere among those that may be drawn, is reported with its step; nothing
 /// else is, nor is it forgotten.
 void reports_what_is_not_finite(Backend& backend) {
   constexpr int kSamples = 3, kTokens = 5, kWrong = 1, kBefore = 2;
@@ -166,20 +166,19 @@ void reports_what_is_not_finite(Backend& backend) {
       const int rows = kSamples * kTokens;
       Random random(n);
       const reference::Matrix sound = random.matrix(guided ? 2 * rows : rows, n + 1);
-      const auto faults = [&](const reference::Matrix& logits, int32_t before) {
-        return draw(backend, logits, state, kSamples, kTokens, {1, 2, 3}, 5, options, before).faults;
+      const auto faults = [&](const reference::Matrix& logits, int32_t fault_before) {
+        return draw(backend, logits, state, kSamples, kTokens, {1, 2, 3}, 5, options, fault_before).faults;
       };
-      const std::vector<int32_t> none(kSamples, kNoFault);
+      const std::vector<int32_t> none(state.size(), kNoFault), before(state.size(), kBefore);
       std::vector<int32_t> expected = none;
-      expected[kWrong] = 6;
+      expected[kWrong * kTokens + 3] = 6;
       for (const auto& [value, column] :
            {std::pair{double{NAN}, n - 1}, {double{INFINITY}, n / 2}, {-double{INFINITY}, 0}}) {
         for (const int branch : {0, guided ? rows : 0}) {
           reference::Matrix logits = sound;
           logits.at(branch + kWrong * kTokens + 3, column) = value;
-          check(faults(logits, kNoFault) == expected, "the sample and the step of what is not finite");
-          if (column == 0)
-            check(faults(logits, kBefore) == std::vector<int32_t>(kSamples, kBefore), "the first step stays");
+          check(faults(logits, kNoFault) == expected, "the token and the step of what is not finite");
+          if (column == 0) check(faults(logits, kBefore) == before, "the first step stays");
         }
       }
       reference::Matrix beside = sound;

@@ -26,7 +26,8 @@ struct SampleArguments {
   int* tokens;        // [samples, tokens * sub_tokens]
   float* confidence;  // [samples, tokens * sub_tokens]
   int tokens_stride, confidence_stride;
-  int* faults;  // [samples]
+  int* faults;  // [samples, tokens * sub_tokens]
+  int faults_stride;
 };
 
 __device__ __forceinline__ float gumbel(uint32_t bits) { return -logf(-logf(to_uniform(bits))); }
@@ -120,8 +121,8 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
   if (threadIdx.x != 0) return;
   for (int warp = 1; warp < kSampleWarps; ++warp) best.merge(shared.best[warp]);
 
-  // Blocks of a sample write the same number, or find that of an earlier step.
-  if (best.faulty != 0 && a.faults[sample] == kNoFault) a.faults[sample] = static_cast<int>(settings.step);
+  int& fault = a.faults[static_cast<size_t>(sample) * a.faults_stride + own];
+  if (best.faulty != 0 && fault == kNoFault) fault = static_cast<int>(settings.step);
   a.tokens[static_cast<size_t>(sample) * a.tokens_stride + own] = part * a.codebook_size + best.token;
   if (settings.confidence == Confidence::turn) return;
   float confidence = confidence_of(settings.confidence, best.logit, best.largest + logf(best.sum));

@@ -29,6 +29,7 @@ void CudaStream::do_run(const Sample& op) {
       .tokens_stride = cuda(op.tokens).stride(),
       .confidence_stride = cuda(op.confidence).stride(),
       .faults = cuda(op.faults).as<int>(),
+      .faults_stride = cuda(op.faults).stride(),
   };
   launch(sample_kernel, grid_of(conditional_rows * op.sub_tokens), kSampleThreads, sizeof(SampleShared), arguments);
 }

@@ -28,6 +28,7 @@ const void* FileWeights::read(const Tensor& tensor, Room& room) {
     room = {};  // before there is more
     room = {std::make_unique_for_overwrite<char[]>(size), size};
   }
+  file.clear();  // of a failure before
   file.seekg(static_cast<std::streamoff>(tensor.position));
   file.read(room.bytes.get(), static_cast<std::streamsize>(size));
   if (!file) {
