@@ -13,7 +13,7 @@ import { plan, presets, tokenCount } from '../dist/plan/index.js';
  * What tables take from a result file (bench/README.md).
  * @typedef {{ mean: number, min: number, max: number }} Spread
  * @typedef {{ name: string, runtime?: string, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
- *   median: number, min?: number, max?: number,
+ *   median: number, min?: number, max?: number, p99?: number, eventLoopP99Ms?: number, eventLoopIdleP99Ms?: number,
  *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
  * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number }} Device
  * @typedef {{ device: Device, command: string, date: string, rows: Row[] }} Result
@@ -134,6 +134,21 @@ function costGpu() {
   header.push('PyTorch baseline', 'PyTorch paper');
   const beside = pytorch === undefined ? '' : `; PyTorch: ${origin(pytorch)}`;
   return [rightAligned(header, rows), `${origin(ours)}${beside}`];
+}
+
+function serverCpu() {
+  const result = read('server-fashion');
+  const rows = result.rows.map((row) => [
+    row.name,
+    formatTime(row.median),
+    formatTime(row.p99 ?? Number.NaN),
+    row.eventLoopP99Ms === undefined ? '' : `${row.eventLoopP99Ms.toFixed(1)} ms`,
+  ]);
+  const idle = result.rows.find(({ eventLoopIdleP99Ms }) => eventLoopIdleP99Ms !== undefined);
+  return [
+    rightAligned(['', 'median', 'p99', "event loop's p99"], rows),
+    `The event loop is looked at every 10 ms; idle its p99 is ${idle?.eventLoopIdleP99Ms?.toFixed(1)} ms. ${origin(result)}`,
+  ];
 }
 
 function costFormula() {
@@ -272,6 +287,7 @@ const tables = {
   'weights-cpu': weightsCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,
+  'server-cpu': serverCpu,
   'quality-fashion': () => quality('fashion', 'generation', ['frechet', 'accuracy'], short),
   'quality-fashion-all': () => quality('fashion', 'generation', ['frechet', 'accuracy']),
   'quality-moving-digits': () =>

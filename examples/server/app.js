@@ -23,7 +23,7 @@ export async function makeApp(models, limits) {
 
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
-    if (status === 500) request.log.error(error);
+    if (status === 500 && !reply.raw.destroyed) request.log.error(error); // nobody is there whose client has left
     if (status === 429) reply.header('retry-after', '1');
     return reply.code(status).send(errorBody(error));
   });

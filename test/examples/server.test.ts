@@ -212,7 +212,7 @@ t.test('pictures share batches, as many as may wait', async (t) => {
     const response = await fetch(`${server.url}/health`);
     return (await response.json()) as { running: number; waiting: number };
   };
-  const first = post(path, { prompt: 'bag', n: 41, steps: 49, schedule: 'baseline' });
+  const first = post(path, { prompt: 'bag', n: 16, steps: 49, schedule: 'baseline' });
   t.ok(await until(async () => (await running()).running === 1));
   const others = ['boot', 'bag', '3'].map((prompt, seed) => post(path, { prompt, seed }));
   t.ok(await until(async () => (await running()).waiting === 3));
