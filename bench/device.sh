@@ -70,13 +70,13 @@ if [ -n "$tiny" ]; then
   export EMULATOR_DEVICE=90x4
   mkdir -p "$files/build/Release"
   cp build/Release/magnets.node build/test/emulated/libmagnets_cuda.so "$files/build/Release/"
-  model=bench/peers/tiny batches="1 2" repeats=1 peer="--device cpu --model bench/peers/tiny --plan $plans" operations=products,attention
+  model=bench/peers/tiny batches="1 2" steps=2 repeats=1 peer="--device cpu --model bench/peers/tiny --plan $plans" operations=products,attention
 else
   tar -C "$files" -xJf "$pack" || { echo "Expected $pack, which --prepare makes"; exit 2; }
   node=$files/node cli=$files/dist/cli/main.js plans=$files/plans.json budget=460
   programs=$files/programs
   cp "$files/commit" "$files/results/commit.txt"  # a pack has no git: what the result files cannot name
-  model=L batches="1 8 64" repeats=15 peer="--plan $plans" operations=limits,products,attention
+  model=L batches="1 8 64" steps=12 repeats=15 peer="--plan $plans" operations=limits,products,attention
 fi
 export MAGNETS_PREBUILD=$files XDG_CACHE_HOME=$files/cache
 list=${batches// /,}
@@ -105,13 +105,13 @@ results=$files/results
 # shellcheck disable=SC2086
 ours() {
   local name=$1 limit=$2 batch=$3
-  part "$name" "$limit" "$node" "$cli" bench --model $model --device cuda:0 --batch "$batch" --steps 12 --guidance 2 \
+  part "$name" "$limit" "$node" "$cli" bench --model $model --device cuda:0 --batch "$batch" --steps $steps --guidance 2 \
     --repeats $repeats --out "$results/$name.json"
 }
 
 # Whether it is right, before whether it is fast.
 if [ -n "$tiny" ]; then
-  part plans 120 "$python" -m bench.peers.plan $model --out "$plans"
+  part plans 120 "$python" -m bench.peers.plan $model --steps $steps --out "$plans"
 else
   part device 10 nvidia-smi --query-gpu=name,clocks.sm,clocks.max.sm,clocks.mem,power.limit,driver_version --format=csv
   part conformance 10 "$programs/conformance" --compare "$files/words"
@@ -132,7 +132,7 @@ fi
 # shellcheck disable=SC2086
 part pytorch-operations 40 "$python" -m bench.peers.operations $peer --batch "${list/,8,/,}" --repeats 3 \
   --operations "$operations" --json "$results/pytorch-operations.json"
-part tune 40 "$node" "$cli" tune --model $model --device cuda:0 --batch "$list" --steps 12 --guidance 2
+part tune 40 "$node" "$cli" tune --model $model --device cuda:0 --batch "$list" --steps $steps --guidance 2
 cp "$files"/cache/magnets/*.json "$results/tiles.json" 2> /dev/null
 part info 10 "$node" "$cli" info
 ours tuned 40 "$list"

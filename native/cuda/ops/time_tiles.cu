@@ -51,7 +51,7 @@ class ProductMemory {
 
   /// The product with the weights of this number; every sequence is as long as there are rows.
   MatmulProblem problem(const ProductShape& shape, int number) const {
-    MatmulProblem m = problem_of(shape);
+    MatmulProblem m = cuda::problem_of(shape);  // not that of a convolution
     const size_t weight_bytes = bytes_of_weight(shape);
     m.x = operands_.get();
     m.x_stride = m.weight_stride = static_cast<int>(padded(shape.in));
@@ -96,7 +96,7 @@ std::vector<TileTiming> CudaStream::time_tiles(const std::vector<ProductShape>& 
   std::vector<TileTiming> timings;
   for (const ProductShape& shape : shapes) {
     const int products = memory.products_of(shape);
-    const std::vector<MatmulChoice> choices = same_bits_as(registry_->by_formula(problem_of(shape)));
+    const std::vector<MatmulChoice> choices = same_bits_as(registry_->by_formula(cuda::problem_of(shape)));
     std::vector<std::unique_ptr<Graph>> graphs;
     const size_t first = timings.size();
     for (const MatmulChoice& choice : choices) {
