@@ -1,6 +1,6 @@
 // npm run test:asan, npm run test:tsan: the addon and the C++ tests of the CPU, built under a sanitizer in a folder of
 // their own; then the C++ tests, and the TypeScript tests that reach the addon, in Node with the sanitizer's runtime
-// preloaded. Node is not watched itself: test/sanitizers says what of it is passed over.
+// preloaded. Node is not watched itself: test/native/tsan.supp says what of it is passed over.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
@@ -19,7 +19,7 @@ const sanitizers = {
   thread: {
     libraries: ['libtsan.so', 'libstdc++.so'],
     options: {
-      TSAN_OPTIONS: `halt_on_error=1:second_deadlock_stack=1:suppressions=${resolve('test/native/tsan.supp')}`,
+      TSAN_OPTIONS: `halt_on_error=1:suppressions=${resolve('test/native/tsan.supp')}`,
     },
   },
 };

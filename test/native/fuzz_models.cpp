@@ -1,5 +1,5 @@
-// libFuzzer: models of any small sizes and kinds, with tensors of any dtype, length and value, are loaded and run on the
-// CPU. Each must be refused with a code or compute, without a report of AddressSanitizer or UBSan.
+// libFuzzer: models of any small sizes and kinds, with tensors of any dtype, length and value, are loaded and run on
+// the CPU. Each must be refused with a code or compute, without a report of AddressSanitizer or UBSan.
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <cstdlib>
@@ -153,7 +153,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       run_codec(data, backend, format);
     }
   } catch (const Error& error) {
-    if (std::strcmp(error.code.c_str(), "ERR_CHECKPOINT") != 0 && std::strcmp(error.code.c_str(), "ERR_NUMERIC") != 0) throw;
+    if (std::strcmp(error.code.c_str(), "ERR_CHECKPOINT") != 0 && std::strcmp(error.code.c_str(), "ERR_NUMERIC") != 0)
+      throw;
   }
   return 0;
 }
