@@ -1,6 +1,6 @@
-// Node-API's functions on Windows, looked up in the program that runs when the addon is loaded: node.exe, Electron, or any
-// other that has them. A declaration with dllimport calls through a pointer of this name, which an import library would
-// define for one program's name.
+// Node-API's functions on Windows, looked up in the program that runs when the addon is loaded: node.exe, Electron, or
+// any other that has them. A declaration with dllimport calls through a pointer of this name, which an import library
+// would define for one program's name.
 #include <windows.h>
 
 #include <initializer_list>
@@ -18,8 +18,8 @@ void* find(const char* name) {
 
 }  // namespace
 
-#define FUNCTION(name) \
-  extern "C" {         \
+#define FUNCTION(name)              \
+  extern "C" {                      \
   void* __imp_##name = find(#name); \
   }
 #include "node_api_functions.inc"
