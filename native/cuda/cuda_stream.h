@@ -17,6 +17,10 @@
 
 namespace magnets::cuda {
 
+inline dim3 grid_of(int x, int y = 1, int z = 1) {
+  return dim3(static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z));
+}
+
 /// Rows of activations in device memory, as kernels read them.
 struct RowsView {
   const void* first;

@@ -2,6 +2,7 @@
 
 import t, { type Test } from 'tap';
 import { type GenerateOptions, load, MagnetsError, type Model, Tensor } from '../../lib/index.js';
+import { openingBy } from '../../lib/runtime/around.js';
 import { Batcher, readBatching } from '../../lib/runtime/batching.js';
 import { Detokenizing } from '../../lib/runtime/detokenizing.js';
 import { type Engine, Generation, GenerationResult } from '../../lib/runtime/generation.js';
@@ -313,21 +314,17 @@ async function failing(
     real.dispose();
     device.dispose();
   });
-  const generator: NativeGenerator = {
-    openSession: async (options) => {
-      const error = fails(options, -1);
-      if (error) throw error;
-      const session = await real.openSession(options);
-      const step: NativeSession['step'] = async (stepOptions) => {
-        const failure = fails(options, stepOptions.step);
-        if (failure) throw failure;
-        return session.step(stepOptions);
-      };
-      return { ...session, step, dispose: () => session.dispose() };
-    },
-    forward: (...pass) => real.forward(...pass),
-    dispose: () => undefined,
-  };
+  const generator = openingBy(real, async (options) => {
+    const error = fails(options, -1);
+    if (error) throw error;
+    const session = await real.openSession(options);
+    const step: NativeSession['step'] = async (stepOptions) => {
+      const failure = fails(options, stepOptions.step);
+      if (failure) throw failure;
+      return session.step(stepOptions);
+    };
+    return { ...session, step, dispose: () => session.dispose() };
+  });
   const counters = new Counters();
   const own: Engine = { config, generator, tokenizer: undefined, counters };
   const batcher = new Batcher(own, readBatching()!, 100, 1);

@@ -12,7 +12,6 @@ import t from 'tap';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
-import { parseSafetensors } from '../../lib/checkpoint/safetensors.js';
 import {
   animation,
   decodePng,
@@ -31,7 +30,7 @@ import {
 import { maskingScheduleNames } from '../../lib/plan/masking.js';
 import { plannedOptionNames as planOptionNames } from '../../lib/plan/plan.js';
 import { guidanceScheduleNames, orders } from '../../lib/plan/recipe.js';
-import { fixtureFolder, fixtureNames } from './fixtures.js';
+import { fixtureFolder, fixtureNames, parseSafetensors } from './fixtures.js';
 
 type Json = Record<string, unknown>;
 
