@@ -55,8 +55,8 @@ void CpuStream::do_run(const Attention& op) {
 
     for (int panel = 0; panel < panels; ++panel, keys += static_cast<size_t>(head_dim) * kPanel) {
       over_tiles([&](int row, int count) {
-        kernels_.tile_f32(count, queries.row<float>(first + row) + head * head_dim, queries.stride(), keys, head_dim,
-                          false, score + row * stride + panel * kPanel, stride, {keys, 0});
+        kernels_.tile(count, queries.row<float>(first + row) + head * head_dim, queries.stride(), keys, head_dim, false,
+                      nullptr, score + row * stride + panel * kPanel, stride, {keys, 0});
       });
     }
 
@@ -72,9 +72,9 @@ void CpuStream::do_run(const Attention& op) {
         const int position = begin_of(positions, block, blocks);
         const float* some = values + static_cast<size_t>(position) * kPanel;
         over_tiles([&](int row, int count) {
-          kernels_.tile_f32(count, score + row * stride + position, stride, some,
-                            begin_of(positions, block + 1, blocks) - position, block > 0, mixed + row * kPanel, kPanel,
-                            {some, 0});
+          kernels_.tile(count, score + row * stride + position, stride, some,
+                        begin_of(positions, block + 1, blocks) - position, block > 0, nullptr, mixed + row * kPanel,
+                        kPanel, {some, 0});
         });
       }
       const int columns = std::min(kPanel, head_dim - column);

@@ -17,12 +17,13 @@ constexpr int kMostInputs = 768;  // of a block: a kernel's line of 256 channels
 class PieceProduct {
  public:
   PieceProduct(const Kernels& kernels, const Convolution& op, const KernelShape& shape, const Piece& piece,
-               const float* band)
+               const float* band, float* widened)
       : kernels_(kernels),
         op_(op),
         shape_(shape),
         piece_(piece),
         band_(band),
+        widened_(widened),
         target_(resampled(op.grid, op.resampling)),
         line_inputs_(shape.taps * op.in) {}
 
@@ -50,6 +51,9 @@ class PieceProduct {
     const size_t band_line = static_cast<size_t>(shape_.reads(piece_.width)) * op_.in;
     const CpuBuffer& y = cpu(op_.y);
     const int tiles = parts_of(piece_.width, kernels_.tile_rows);
+    const PackedLinear& layer = cpu(op_.layer);
+    const float* block = layer.block(kernels_, panel, first_in, last - first, widened_);
+    const float* bias = ends ? layer.bias() + panel * kPanel : nullptr;
     for (int line = 0; line < piece_.height; ++line) {
       const float* a =
           band_ + (line * shape_.step + parity_line + tap_line) * band_line + parity_column * op_.in + first;
@@ -58,9 +62,8 @@ class PieceProduct {
         const int column = begin_of(piece_.width, tile, tiles), rows = begin_of(piece_.width, tile + 1, tiles) - column;
         const int y_column = (piece_.left + column) * shape_.parities + parity_column;
         const int y_row = (piece_.sample * target_.height + y_line) * target_.width + y_column;
-        cpu(op_.layer).tile(kernels_, panel, outputs, first_in, last - first, rows, a + column * step, step,
-                            !begins || op_.add, ends, y.row<float>(y_row) + panel * kPanel,
-                            shape_.parities * y.stride(), {a, 0});
+        tile_of(kernels_, outputs, rows, a + column * step, step, block, last - first, !begins || op_.add, bias,
+                y.row<float>(y_row) + panel * kPanel, shape_.parities * y.stride(), {a, 0});
       }
     }
   }
@@ -70,6 +73,7 @@ class PieceProduct {
   const KernelShape& shape_;
   const Piece& piece_;
   const float* band_;
+  float* widened_;
   Grid target_;
   int line_inputs_;
 };
@@ -87,14 +91,16 @@ void CpuStream::do_run(const Convolution& op) {
   while (group > 1 && pieces.count() * (panels / group) < 4 * pool_->threads()) group = (group + 1) / 2;
   const int groups = (panels + group - 1) / group;
   const size_t band_size = pieces.band_pixels() * op.in;
-  float* bands = bands_.get<float>(pool_->threads() * band_size);
+  const size_t of_task = band_size + cpu(op.layer).widened_size(kMostInputs);
+  float* bands = bands_.get<float>(pool_->threads() * of_task);
 
   pool_->run(pieces.count() * groups, [&](int task, int thread) {
     const Piece piece = pieces[task / groups];
-    float* band = bands + thread * band_size;
+    float* band = bands + thread * of_task;
     fill_band(kernels_, op, shape, piece, band);
     const int first_panel = task % groups * group;
-    PieceProduct(kernels_, op, shape, piece, band).run(first_panel, std::min(panels, first_panel + group));
+    PieceProduct(kernels_, op, shape, piece, band, band + band_size)
+        .run(first_panel, std::min(panels, first_panel + group));
   });
 }
 

@@ -53,8 +53,8 @@ void convolve_narrow(const Kernels& kernels, ThreadPool& pool, const Convolution
     fill_band(kernels, op, shape, piece, band);
     const int pixels = shape.reads(piece.height) * shape.reads(piece.width);
     for (int first = 0; first < pixels; first += kernels.tile_rows) {
-      kernels.tile_f32(std::min(kernels.tile_rows, pixels - first), band + first * in, in, panel, op.in, false,
-                       products + static_cast<size_t>(first) * kPanel, kPanel, {panel, 0});
+      kernels.tile(std::min(kernels.tile_rows, pixels - first), band + first * in, in, panel, op.in, false, nullptr,
+                   products + static_cast<size_t>(first) * kPanel, kPanel, {panel, 0});
     }
     add_taps(op, shape, piece, products);
   });

@@ -74,6 +74,9 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   constexpr size_t kSumsSize = kRowBlock * kPanelGroup * kPanel;
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
+  const size_t widened_size = products.front().layer->widened_size(std::min(in, kernels.input_block));
+  float* const all_widened = scratch.widened.get<float>(pool.threads() * widened_size);
+
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
     // Row blocks that follow each other share weights: threads side by side bring them into a shared cache once.
     const int row_block = task % row_blocks;
@@ -87,37 +90,38 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
     float* const sums = apart ? all_apart + thread * kApartSize : y;
     const size_t stride = apart ? kApartStride : product.stride;
     const bool add = finish.add && !apart;
-    // Tiles of almost the same size: tile(panel, row, rows, its place in sums, which one of how many of the panel)
-    const auto over_tiles = [&](int tile_rows, const auto& tile) {
+    // Tiles of almost the same size: tile(row, rows, its place in a panel's sums, which one of how many)
+    const auto over_tiles = [&](int panel, int tile_rows, const auto& tile) {
       const int block_rows = last_row - first_row, tiles = parts_of(block_rows, tile_rows);
-      for (int panel = first_panel; panel < last_panel; ++panel) {
-        for (int i = 0; i < tiles; ++i) {
-          const int row = begin_of(block_rows, i, tiles), next_row = begin_of(block_rows, i + 1, tiles);
-          tile(panel, first_row + row, next_row - row, sums + row * stride + (panel - first_panel) * kPanel, i, tiles);
-        }
+      float* const c = sums + (panel - first_panel) * kPanel;
+      for (int i = 0; i < tiles; ++i) {
+        const int row = begin_of(block_rows, i, tiles), next_row = begin_of(block_rows, i + 1, tiles);
+        tile(first_row + row, next_row - row, c + row * stride, i, tiles);
       }
     };
-    if (int8 != nullptr) {
-      for (int first_in = 0; first_in < in; first_in += kInt8Block) {
-        over_tiles(int8->kernels().tile_rows, [&](int panel, int row, int tile_rows, float* c, int, int) {
-          int32_t* tile_sums = all_sums + thread * kSumsSize;
-          if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
-          int8_tile(*product.layer, out, in, panel, first_in, std::min(kInt8Block, in - first_in), quantized, row,
-                    tile_rows, add, tile_sums, c, stride);
-        });
-      }
-    } else {
-      for (int first_in = 0; first_in < in; first_in += kernels.input_block) {
-        const int k = std::min(kernels.input_block, in - first_in);
-        const bool last_block = first_in + k == in;
-        over_tiles(kernels.tile_rows, [&](int panel, int row, int tile_rows, float* c, int part, int parts) {
-          // The next panel, then the first one's next block, at last the next group of whoever comes to it.
-          const bool last = panel + 1 == last_panel;
-          const int next_panel = last && !last_block ? first_panel : (panel + 1) % panels;
-          const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
-          product.layer->tile(kernels, panel, std::min(kPanel, out - panel * kPanel), first_in, k, tile_rows,
-                              x + row * x_stride + first_in, x_stride, first_in > 0 || add, last_block, c, stride,
-                              product.layer->ahead(next_panel, next_in, k, part, parts));
+    const int most_in = int8 != nullptr ? kInt8Block : kernels.input_block;
+    for (int first_in = 0; first_in < in; first_in += most_in) {
+      const int k = std::min(most_in, in - first_in);
+      const bool last_block = first_in + k == in;
+      for (int panel = first_panel; panel < last_panel; ++panel) {
+        const PackedLinear& layer = *product.layer;
+        if (int8 != nullptr) {
+          over_tiles(panel, int8->kernels().tile_rows, [&](int row, int tile_rows, float* c, int, int) {
+            int32_t* tile_sums = all_sums + thread * kSumsSize;
+            if (in > kInt8Block) tile_sums += ((panel - first_panel) * kRowBlock + row - first_row) * kPanel;
+            int8_tile(layer, out, in, panel, first_in, k, quantized, row, tile_rows, add, tile_sums, c, stride);
+          });
+          continue;
+        }
+        // The next panel, then the first one's next block, at last the next group of whoever comes to it.
+        const bool last = panel + 1 == last_panel;
+        const int next_panel = last && !last_block ? first_panel : (panel + 1) % panels;
+        const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
+        const float* block = layer.block(kernels, panel, first_in, k, all_widened + thread * widened_size);
+        const float* bias = last_block ? layer.bias() + panel * kPanel : nullptr;
+        over_tiles(panel, kernels.tile_rows, [&](int row, int tile_rows, float* c, int part, int parts) {
+          tile_of(kernels, std::min(kPanel, out - panel * kPanel), tile_rows, x + row * x_stride + first_in, x_stride,
+                  block, k, first_in > 0 || add, bias, c, stride, layer.ahead(next_panel, next_in, k, part, parts));
         });
       }
     }

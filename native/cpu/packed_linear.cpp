@@ -55,17 +55,13 @@ float PackedLinear::weight(int out, int in) const {
   return from_bf16(static_cast<uint16_t>(column < kPanel / 2 ? pair : pair >> 16));
 }
 
-void PackedLinear::tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a,
-                        size_t a_stride, bool accumulate, bool add_bias, float* c, size_t c_stride, Ahead ahead) const {
-  const auto compute = [&](float* sums, size_t stride) {
-    tile(kernels, panel, first, k, rows, a, a_stride, accumulate, sums, stride, ahead);
-    for (int i = 0; i < rows && add_bias; ++i) kernels.add(sums + i * stride, bias_.get() + panel * kPanel, columns);
-  };
-  if (columns == kPanel) return compute(c, c_stride);
+void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, const float* panel, int k,
+             bool accumulate, const float* bias, float* c, size_t c_stride, Ahead ahead) {
+  if (columns == kPanel) return kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   constexpr int kMostRows = 16;
   alignas(kAlignment) float beside[kMostRows * kPanel] = {};
   for (int i = 0; i < rows && accumulate; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
-  compute(beside, kPanel);
+  kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, beside, kPanel, ahead);
   for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, c + i * c_stride);
 }
 

@@ -3,8 +3,8 @@
 // first rows of every panel, so one copy serves every width.
 //
 // f32: a row is 32 floats. bf16: a row is 16 pairs, pair j holds output j in its low half and output j + 16 in its high
-// half, and is widened to f32 in registers: half the bytes, f32 arithmetic. int8: as PackedInt8 has it, for matrix
-// products alone; a convolution's weights are of the other formats.
+// half. A block of rows is widened to f32 before tiles take it: half the bytes, f32 arithmetic. int8: as PackedInt8 has
+// it, for matrix products alone; a convolution's weights are of the other formats.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -30,20 +30,15 @@ class PackedLinear : public Linear {
     return {static_cast<const char*>(weights) + row * row_bytes + part * k * step, static_cast<int>(step)};
   }
 
-  /// c[rows][32] (+)= a[rows][first .. first + k] · panel
-  void tile(const Kernels& kernels, int panel, int first, int k, int rows, const float* a, size_t a_stride,
-            bool accumulate, float* c, size_t c_stride, Ahead ahead) const {
+  /// k rows of a panel as the micro-kernels take them; `widened` has room for them.
+  const float* block(const Kernels& kernels, int panel, int first, int k, float* widened) const {
     const size_t row = static_cast<size_t>(panel) * in_ + first;
-    if (f32_ != nullptr) {
-      kernels.tile_f32(rows, a, a_stride, f32_.get() + row * kPanel, k, accumulate, c, c_stride, ahead);
-    } else {
-      kernels.tile_bf16(rows, a, a_stride, bf16_.get() + row * (kPanel / 2), k, accumulate, c, c_stride, ahead);
-    }
+    if (f32_ != nullptr) return f32_.get() + row * kPanel;
+    kernels.widen(bf16_.get() + row * (kPanel / 2), k, widened);
+    return widened;
   }
-
-  /// The same for a panel of which only the first `columns` are outputs and so have room in c; with `add_bias` + b.
-  void tile(const Kernels& kernels, int panel, int columns, int first, int k, int rows, const float* a, size_t a_stride,
-            bool accumulate, bool add_bias, float* c, size_t c_stride, Ahead ahead) const;
+  /// The floats of `widened`, for blocks of so many inputs.
+  size_t widened_size(int inputs) const { return bf16_ != nullptr ? static_cast<size_t>(inputs) * kPanel : 0; }
 
   size_t bytes() const override;
 
@@ -62,6 +57,10 @@ class PackedLinear : public Linear {
   std::unique_ptr<const PackedInt8> int8_;
   AlignedArray<float> bias_;
 };
+
+/// A tile of a panel of which only the first `columns` are outputs and so have room in c.
+void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, const float* panel, int k,
+             bool accumulate, const float* bias, float* c, size_t c_stride, Ahead ahead);
 
 inline const PackedLinear& cpu(const Linear& layer) { return static_cast<const PackedLinear&>(layer); }
 

@@ -18,17 +18,17 @@ struct Ahead {
   int step;
 };
 
-/// A tile's right-hand side: k rows of one panel, f32 [k][32] or bf16 pairs [k][16] (packed_linear.h).
 struct Kernels {
   const char* name;
   int tile_rows;    // the most rows of a tile
   int input_block;  // the most inputs that many tiles should take at a time: a panel's rows then stay in a fast cache
 
-  /// c[rows][32] (+)= a[rows][k] · panel[k][32]; strides in floats. A row's result does not depend on `rows`.
-  void (*tile_f32)(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, float* c,
-                   size_t c_stride, Ahead ahead);
-  void (*tile_bf16)(int rows, const float* a, size_t a_stride, const uint32_t* panel, int k, bool accumulate, float* c,
-                    size_t c_stride, Ahead ahead);
+  /// c[rows][32] (+)= a[rows][k] · panel[k][32], and then + bias[32] where there is one; strides in floats. A row's
+  /// result does not depend on `rows`.
+  void (*tile)(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
+               float* c, size_t c_stride, Ahead ahead);
+  /// bf16 pairs [rows][16] (packed_linear.h) as f32 [rows][32]
+  void (*widen)(const uint32_t* pairs, int rows, float* y);
 
   /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias; a weight and a bias may be null. y may be x.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);

@@ -234,35 +234,22 @@ void gumbel(const uint32_t* bits, int n, float* x) {
   }
 }
 
-struct F32Panel {
-  using Element = float;
-  static constexpr int kRow = kPanel;
-  template <int column>  // V's lanes from this column of the row on
-  static V load(const float* row) {
-    return V::load(row + column);
-  }
-};
-
-struct Bf16Panel {
-  using Element = uint32_t;
-  static constexpr int kRow = kPanel / 2;
-  template <int column>
-  static V load(const uint32_t* row) {
-    if constexpr (column < kPanel / 2) {
-      return V::low_bf16(row + column);
-    } else {
-      return V::high_bf16(row + column - kPanel / 2);
+/// Each row of 16 pairs of bf16 as 32 floats: the low halves, then the high ones.
+void widen(const uint32_t* pairs, int rows, float* y) {
+  for (int row = 0; row < rows; ++row, pairs += kPanel / 2, y += kPanel) {
+    for (int i = 0; i < kPanel / 2; i += V::kLanes) {
+      V::low_bf16(pairs + i).store(y + i);
+      V::high_bf16(pairs + i).store(y + kPanel / 2 + i);
     }
   }
-};
+}
 
 // Accumulators stay in registers only where every loop over them is unrolled; GCC leaves long ones as they are.
 #define MAGNETS_UNROLL _Pragma("GCC unroll 32")
 
-template <class Panel, int kRows, int kFirst>
-inline void tile_columns(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+template <int kRows, int kFirst>
+inline void tile_columns(const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
                          float* c, size_t c_stride, Ahead ahead) {
-  static_assert(kTileVectors <= 4);
   V total[kRows][kTileVectors];
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
@@ -271,18 +258,34 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
     }
   }
   const char* next = static_cast<const char*>(ahead.first);
-  for (int i = 0; i < k; ++i, panel += Panel::kRow, next += ahead.step) {
-    V b[kTileVectors];
-    b[0] = Panel::template load<kFirst>(panel);
-    if constexpr (kTileVectors > 1) b[1] = Panel::template load<kFirst + V::kLanes>(panel);
-    if constexpr (kTileVectors > 2) b[2] = Panel::template load<kFirst + 2 * V::kLanes>(panel);
-    if constexpr (kTileVectors > 3) b[3] = Panel::template load<kFirst + 3 * V::kLanes>(panel);
+  for (int i = 0; i < k; ++i, panel += kPanel, next += ahead.step) {
     if constexpr (kPrefetchBytes > 0) __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
     __builtin_prefetch(next, 0, 2);
+    // The fewer wait in registers, the others come one by one.
+    if constexpr (kRows < kTileVectors) {
+      V x[kRows];
+      MAGNETS_UNROLL
+      for (int row = 0; row < kRows; ++row) x[row] = V::broadcast(a[row * a_stride + i]);
+      MAGNETS_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) {
+        const V b = V::load(panel + kFirst + v * V::kLanes);
+        for (int row = 0; row < kRows; ++row) total[row][v] = fma(x[row], b, total[row][v]);
+      }
+    } else {
+      V b[kTileVectors];
+      MAGNETS_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) b[v] = V::load(panel + kFirst + v * V::kLanes);
+      MAGNETS_UNROLL
+      for (int row = 0; row < kRows; ++row) {
+        const V x = V::broadcast(a[row * a_stride + i]);
+        for (int v = 0; v < kTileVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
+      }
+    }
+  }
+  if (bias != nullptr) {
     MAGNETS_UNROLL
     for (int row = 0; row < kRows; ++row) {
-      const V x = V::broadcast(a[row * a_stride + i]);
-      for (int v = 0; v < kTileVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
+      for (int v = 0; v < kTileVectors; ++v) total[row][v] = total[row][v] + V::load(bias + kFirst + v * V::kLanes);
     }
   }
   MAGNETS_UNROLL
@@ -291,21 +294,21 @@ inline void tile_columns(const float* a, size_t a_stride, const typename Panel::
   }
 }
 
-template <class Panel, int kRows, int kFirst = 0>
-inline void tile_rows(const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+template <int kRows, int kFirst = 0>
+inline void tile_rows(const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
                       float* c, size_t c_stride, Ahead ahead) {
-  tile_columns<Panel, kRows, kFirst>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
+  tile_columns<kRows, kFirst>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   constexpr int next = kFirst + kTileVectors * V::kLanes;
-  if constexpr (next < kPanel) tile_rows<Panel, kRows, next>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
+  if constexpr (next < kPanel) tile_rows<kRows, next>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
 }
 
-template <class Panel, int kRows = kTileRows>
-void tile(int rows, const float* a, size_t a_stride, const typename Panel::Element* panel, int k, bool accumulate,
+template <int kRows = kTileRows>
+void tile(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
           float* c, size_t c_stride, Ahead ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile<Panel, kRows - 1>(rows, a, a_stride, panel, k, accumulate, c, c_stride, ahead);
+    if (rows < kRows) return tile<kRows - 1>(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   }
-  tile_rows<Panel, kRows>(a, a_stride, panel, k, accumulate, c, c_stride, ahead);
+  tile_rows<kRows>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
 }
 
 double burn(int iterations) {
@@ -325,7 +328,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {
-    kName, kTileRows,  kInputBlock, tile<F32Panel>, tile<Bf16Panel>, layer_norm, rms_norm,  softmax,
-    add,   add_scaled, add_squares, multiply,       rescale,         gelu,       gelu_tanh, silu,
-    tanh,  gumbel,     burn};
+constexpr Kernels kKernels = {kName,     kTileRows, kInputBlock, tile<>,      widen,    layer_norm, rms_norm,
+                              softmax,   add,       add_scaled,  add_squares, multiply, rescale,    gelu,
+                              gelu_tanh, silu,      tanh,        gumbel,      burn};
