@@ -27,6 +27,7 @@ set(CMAKE_CXX_COMPILER_FORCED TRUE)
 set(CMAKE_SIZEOF_VOID_P 8)
 set(CMAKE_CXX_SIZEOF_DATA_PTR 8)
 set(MAGNETS_DOT_PRODUCTS -mcpu=generic+dotprod)  # it takes no -march
+set(CMAKE_SHARED_LINKER_FLAGS_RELEASE_INIT "-s")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_HAVE_LIBC_PTHREAD TRUE)
 # Its programs share one executable, where CMake expects one for each.

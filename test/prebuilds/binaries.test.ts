@@ -67,7 +67,9 @@ for (const { folder, file } of targets) {
 
     let exported: string[];
     if (system === 'win32') {
-      exported = all(lines('llvm-readobj', '--coff-exports', path), /^Name: (\w+)$/);
+      exported = all(lines('llvm-readobj', '--coff-exports', path), /^Name: (\w+)$/)
+        // Its header exports libunwind's functions, whoever links it.
+        .filter((name) => !/^(_Unwind|unw|_GCC)_/.test(name));
     } else if (system === 'darwin') {
       exported = all(lines('llvm-nm', '--extern-only', '--defined-only', path), / [TDSR] _(\w+)$/);
     } else {

@@ -54,7 +54,13 @@ for (const platform of platforms) {
       [...args, script, url(join(root, 'dist/index.js')), 'budget'],
       {
         encoding: 'utf8',
-        env: { ...process.env, ...env, WINEPREFIX: join(cache, 'wine'), PREBUILDS_ONLY: '1' },
+        env: {
+          ...process.env,
+          NODE_OPTIONS: '',
+          ...env,
+          WINEPREFIX: join(cache, 'wine'),
+          PREBUILDS_ONLY: '1',
+        },
       },
     );
     t.equal(status, 0, stderr);

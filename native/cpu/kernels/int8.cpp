@@ -2,7 +2,9 @@
 
 #include <string_view>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include "x86_processor.h"
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -32,7 +34,7 @@ std::vector<const Int8Kernels*> kernels_of([[maybe_unused]] std::string_view ins
   std::vector<const Int8Kernels*> found;
 #if defined(__x86_64__)
   if (instruction_set == "avx512") {
-    if (__builtin_cpu_supports("avx512vnni")) found.push_back(&kInt8Avx512VnniKernels);
+    if (X86Processor::ask().avx512_vnni) found.push_back(&kInt8Avx512VnniKernels);
     found.push_back(&kInt8Avx512Kernels);
   }
   if (instruction_set == "avx2") found.push_back(&kInt8Avx2Kernels);

@@ -1,5 +1,9 @@
 #include "kernels.h"
 
+#if defined(__x86_64__)
+#include "x86_processor.h"
+#endif
+
 namespace magnets::cpu {
 
 extern const Kernels kAvx512Kernels;
@@ -11,12 +15,9 @@ const std::vector<const Kernels*>& available_kernels() {
   static const std::vector<const Kernels*> kernels = [] {
     std::vector<const Kernels*> found;
 #if defined(__x86_64__)
-    // The compiler's run-time check includes whether the operating system saves the registers.
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq")) {
-      found.push_back(&kAvx512Kernels);
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
+    const X86Processor processor = X86Processor::ask();
+    if (processor.avx512) found.push_back(&kAvx512Kernels);
+    if (processor.avx2) found.push_back(&kAvx2Kernels);
 #elif defined(__aarch64__)
     found.push_back(&kNeonKernels);
 #endif
