@@ -108,13 +108,10 @@ t.test('what a process may not do is said with a code', async (t) => {
   t.match(restricted('--no-addons'), refused);
   const root = new URL('../..', import.meta.url).pathname;
   const modules = shell(`"$NODE" -p "fs.realpathSync('${root}node_modules')"`).stdout.trim();
-  const code = [
-    `${root}dist/`,
-    `${root}build/`,
-    `${root}package.json`,
-    `${root}node_modules`,
-    `${modules}/`,
-  ];
+  const code = [`${root}dist/`, `${root}build/`, `${root}package.json`, `${modules}/`];
+  // Node 20 crashes on a path that begins another one.
+  const link = `${root}node_modules`;
+  if (modules !== link) code.push(link);
   const own = [...code, '/etc/alpine-release'].map((path) => `--allow-fs-read=${path}`);
   t.match(
     restricted(flag, '--allow-addons', ...own),
