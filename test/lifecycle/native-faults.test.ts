@@ -22,7 +22,7 @@ t.test('a CUDA library of other headers is refused, and both files are named', a
   const body = `
     const native = require(${addon});
     console.log(native.info().cudaReason);
-    try { native.openCuda(0, 'bf16'); } catch (error) { console.log(error.code); }`;
+    try { native.openCuda(0, 'bf16', []); } catch (error) { console.log(error.code); }`;
   const { stdout, status } = spawnSync(process.execPath, ['-e', body], { encoding: 'utf8' });
   t.equal(status, 0);
   t.match(stdout, /libmagnets_cuda\.so is of magnets 9\.9\.9 \(headers 0123\)/);
