@@ -12,7 +12,7 @@ import { plan, presets, tokenCount } from '../dist/plan/index.js';
 /**
  * What tables take from a result file (bench/README.md).
  * @typedef {{ mean: number, min: number, max: number }} Spread
- * @typedef {{ name: string, runtime?: string, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
+ * @typedef {{ name: string, runtime?: string, model?: string, ratioToOurs?: number, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
  *   median: number, min?: number, max?: number, p99?: number, eventLoopP99Ms?: number, eventLoopIdleP99Ms?: number,
  *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
  * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number }} Device
@@ -134,6 +134,24 @@ function costGpu() {
   header.push('PyTorch baseline', 'PyTorch paper');
   const beside = pytorch === undefined ? '' : `; PyTorch: ${origin(pytorch)}`;
   return [rightAligned(header, rows), `${origin(ours)}${beside}`];
+}
+
+/** Full-size passes beside other software with the same weights. */
+function peersCpu() {
+  const all = ['peers-B', 'peers-L'].map(read);
+  const software = [...new Set(all.flatMap(({ rows }) => rows.map(({ name }) => name)))];
+  const lines = all.flatMap(({ rows }) =>
+    [...new Set(rows.map(({ batch }) => batch))].map((batch) => {
+      const own = rows.filter((row) => row.batch === batch);
+      const cells = software.map((name) => {
+        const { median, ratioToOurs = 1 } = find(own, name);
+        const ratio = name.startsWith('magnets') ? '' : ` (${formatRatio(ratioToOurs)})`;
+        return `${formatTime(median)}${ratio}`;
+      });
+      return [`${own[0]?.model}, batch ${batch}`, ...cells];
+    }),
+  );
+  return [rightAligned(['', ...software], lines), all.map(origin).join('; ')];
 }
 
 function serverCpu() {
@@ -285,6 +303,7 @@ const tables = {
   'public-cpu': publicCpu,
   'cost-cpu': costCpu,
   'weights-cpu': weightsCpu,
+  'peers-cpu': peersCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,
   'server-cpu': serverCpu,

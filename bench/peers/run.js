@@ -343,8 +343,7 @@ if (values.json) {
 }
 if (values.out !== undefined) {
   const { device } = openDevice({ device: 'cpu', threads: Math.max(...numbers('threads')) });
-  const peakFlopsPerSecond = await device.measurePeak();
-  const facts = { ...deviceFacts(device), peakFlopsPerSecond, ...versions };
+  const facts = { ...deviceFacts(device), ...versions };
   device.dispose();
   const command = commandLine(['npm', 'run', 'bench:peers', '--'], process.argv.slice(2));
   const result = resultFile(facts, command, { repeats, seconds }, compared);
