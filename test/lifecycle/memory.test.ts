@@ -136,7 +136,7 @@ t.test('two hundred models that are loaded, used and disposed of', (t) => {
       }
       return held();
     };
-    const warm = await round(60);
+    const warm = await round(200);
     const later = await round(200);
     console.log(JSON.stringify({ warm, later }));`,
   );
