@@ -1,8 +1,7 @@
 /** A file for each sample: `out/%06d.png` stands for out/000000.png and so on. */
 
-import { rename, rm, writeFile } from 'node:fs/promises';
 import { UsageError } from './arguments.js';
-import { OutputFile } from './output-file.js';
+import { OutputFile, replaceFile } from './output-file.js';
 
 const place = /%(?:0(\d{1,2}))?d/;
 
@@ -33,14 +32,7 @@ export class NumberedFiles {
   }
 
   /** Writes a file whole, or leaves what was there. */
-  async write(number: number, bytes: Uint8Array): Promise<void> {
-    const path = this.path(number);
-    const partial = `${path}.${process.pid}.partial`;
-    try {
-      await writeFile(partial, bytes);
-      await rename(partial, path);
-    } finally {
-      await rm(partial, { force: true });
-    }
+  write(number: number, bytes: Uint8Array): Promise<void> {
+    return replaceFile(this.path(number), bytes);
   }
 }

@@ -19,6 +19,26 @@ async function statIfAny(path: string): Promise<Stats | undefined> {
   }
 }
 
+/** Writes a file beside `path` for `use`, which may rename it. It is gone afterwards. */
+async function writeBeside(
+  path: string,
+  bytes: Uint8Array | string,
+  use: (partial: string) => Promise<void>,
+): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`;
+  try {
+    await writeFile(partial, bytes, { flag: 'wx', flush: true });
+    await use(partial);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** Writes a file whole, or leaves what was there. */
+export function replaceFile(path: string, bytes: Uint8Array | string): Promise<void> {
+  return writeBeside(path, bytes, (partial) => rename(partial, path));
+}
+
 export class OutputFile {
   private constructor(
     private readonly path: string,
@@ -41,7 +61,7 @@ export class OutputFile {
       if (facts !== undefined && !facts.isFile()) return new OutputFile(path, true);
       // A link stays one: what it leads to is replaced.
       const file = new OutputFile(facts ? await realpath(path) : resolve(path), false);
-      await file.#beside(new Uint8Array(probeBytes), async () => {});
+      await writeBeside(file.path, new Uint8Array(probeBytes), async () => {});
       return file;
     } catch (cause) {
       if (cause instanceof UsageError) throw cause;
@@ -53,19 +73,6 @@ export class OutputFile {
   /** Writes the file whole, or leaves what was there. */
   async write(bytes: Uint8Array | string): Promise<void> {
     if (this.isStream) await writeFile(this.path, bytes);
-    else await this.#beside(bytes, (partial) => rename(partial, this.path));
-  }
-
-  async #beside(
-    bytes: Uint8Array | string,
-    use: (partial: string) => Promise<void>,
-  ): Promise<void> {
-    const partial = `${this.path}.${randomUUID()}.partial`;
-    try {
-      await writeFile(partial, bytes, { flag: 'wx', flush: true });
-      await use(partial);
-    } finally {
-      await rm(partial, { force: true });
-    }
+    else await replaceFile(this.path, bytes);
   }
 }
