@@ -58,20 +58,27 @@ def compare(
     samples: int,
     seeds: list[int],
     given_frames: int = 0,
-    timed: bool = True,
+    kept: dict[str, dict] | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Returns the device that the methods were timed on, and a row for each method, the baseline first."""
-    device, seconds = time_methods(methods if timed else [], predict=given_frames > 0)
-    runs = {method: [Measurement(method, samples, seed, given_frames) for seed in seeds] for method in methods}
-    cache.add_missing({run: seconds.get(method.name, 1.0) for method in methods for run in runs[method]})
+    """Returns the device that the methods were timed on, and a row for each method, the baseline first. `kept` are rows
+    by the name of their method: those methods are timed, and the rest of the row stays as it is."""
+    kept = kept or {}
+    device, seconds = time_methods(methods, predict=given_frames > 0)
+    measured = [method for method in methods if method.name not in kept]
+    runs = {method: [Measurement(method, samples, seed, given_frames) for seed in seeds] for method in measured}
+    cache.add_missing({run: seconds[method.name] for method in measured for run in runs[method]})
     rows = []
     for method in methods:
+        time_ratio = seconds[BASELINE] / seconds[method.name]
+        if method.name in kept:
+            rows.append(kept[method.name] | {"timeRatio": time_ratio})
+            continue
         results = [cache.read(run) for run in runs[method]]
         flops = results[0]["flops"]
         facts = {
             "flops": flops,
             "flopsRatio": (rows[0]["flops"] if rows else flops) / flops,
-            **({"timeRatio": seconds[BASELINE] / seconds[method.name]} if timed else {}),
+            "timeRatio": time_ratio,
             "sampledOn": sorted({result["backend"] for result in results}),
         }
         rows.append(row_of("prediction" if given_frames else "generation", method.name, results, **facts))
@@ -83,6 +90,38 @@ def checkpoint(folder: Path) -> Path:
     if not (folder / "tokenizer" / "model.safetensors").exists():
         raise SystemExit(f"{folder}: expected a checkpoint with its tokenizer")
     return folder.resolve()
+
+
+def read_rows(file: Path, expected: dict) -> dict[str, dict[str, dict]]:
+    """Returns the rows of a result file by task and name, each with the commit at which it was measured. `expected` is
+    what the file must say, so that the rows are those of this run as well."""
+    if not file.exists():
+        raise SystemExit(f"{file}: expected the results whose rows to --keep")
+    before = json.loads(file.read_text())
+    for key, value in expected.items():
+        if before.get(key) != value:
+            raise SystemExit(f"{file}: expected {key} {value} for --keep but received {before.get(key)}")
+    rows: dict[str, dict[str, dict]] = {"generation": {}, "prediction": {}}
+    for row in before["rows"]:
+        rows[row["task"]][row["name"]] = row | {"commit": row.get("commit", before["commit"])}
+    return rows
+
+
+def measure_references(evaluator: Evaluator, model: Path, predicted: int, given_frames: int) -> list[dict]:
+    """Returns the rows that are no methods; those of a prediction where the model has given frames."""
+    rebuilt = reconstruct(model, evaluator.samples)
+    real_quality = evaluator.measure_features(evaluator.real_features, evaluator.labels)
+    rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
+    rows = [
+        row_of("generation", "test", [real_quality]),
+        row_of("generation", "test-reconstructed", [rebuilt_quality]),
+    ]
+    if given_frames:
+        repeat_last = np.minimum(np.arange(evaluator.samples.shape[1]), given_frames - 1)
+        last_frame_again = evaluator.samples[:predicted, repeat_last]
+        for name, samples in (("test-reconstructed", rebuilt[:predicted]), ("last-frame", last_frame_again)):
+            rows.append(row_of("prediction", name, [evaluator.measure_prediction(samples, given_frames)]))
+    return rows
 
 
 def choose_methods(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> tuple[list[Method], list[str]]:
@@ -114,6 +153,11 @@ def commit() -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
+def sha256(model: Path) -> str:
+    """Returns the hash of the generator's weights."""
+    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+
+
 def description(model: Path, device: dict, module: str) -> dict:
     """Returns what a result file says of how it was made, by `module` of this folder."""
     return {
@@ -122,7 +166,7 @@ def description(model: Path, device: dict, module: str) -> dict:
         "command": shlex.join(["python3", "-m", f"evaluation.{module}", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
         "model": model.name,
-        "sha256": hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest(),
+        "sha256": sha256(model),
     }
 
 
@@ -132,6 +176,9 @@ def main() -> None:
     parser.add_argument("--ffn-only", type=Path, help="default evaluation/variants/NAME-ffn-only")
     parser.add_argument("--small", type=Path, help="default evaluation/variants/NAME-small")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these and the baseline; default all")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep what the result in --out has of the same weights, and add the rest"
+    )
     parser.add_argument("--samples", type=int, default=10_000, help="generated by each method and seed")
     parser.add_argument("--predicted", type=int, default=2000, help="test videos continued by each method and seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
@@ -148,37 +195,30 @@ def main() -> None:
             expected = f"{evaluator.classes} to {len(evaluator.samples)}"
             parser.error(f"expected {expected} for --{option} but received {received}")
 
-    seeds, cache = arguments.seeds, MeasurementCache(arguments.cache, evaluator)
-    rebuilt = reconstruct(model, evaluator.samples)
-    real_quality = evaluator.measure_features(evaluator.real_features, evaluator.labels)
-    rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
-    device, rows = compare(cache, methods, arguments.samples, seeds)
-    report = {
-        **description(model, device, "compare"),
-        "samples": arguments.samples,
-        "seeds": seeds,
-        "leftOut": left_out,
-    }
-    rows = [
-        row_of("generation", "test", [real_quality]),
-        row_of("generation", "test-reconstructed", [rebuilt_quality]),
-        *rows,
-    ]
+    cache, stem = MeasurementCache(arguments.cache, evaluator), arguments.out / f"quality-{model.name}"
     frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
+    settings = {"samples": arguments.samples, "seeds": arguments.seeds}
     if frames:
-        predicted = arguments.predicted
-        repeat_last = np.minimum(np.arange(evaluator.samples.shape[1]), frames - 1)
-        last_frame_again = evaluator.samples[:predicted, repeat_last]
-        report |= {"givenFrames": frames, "predicted": predicted}
-        rows += [
-            row_of("prediction", "test-reconstructed", [evaluator.measure_prediction(rebuilt[:predicted], frames)]),
-            row_of("prediction", "last-frame", [evaluator.measure_prediction(last_frame_again, frames)]),
-            *compare(cache, [method for method in methods if method.model == model], predicted, seeds, frames)[1],
-        ]
+        settings |= {"givenFrames": frames, "predicted": arguments.predicted}
+    kept = {"generation": {}, "prediction": {}}
+    if arguments.keep:
+        kept = read_rows(stem.with_suffix(".json"), {"sha256": sha256(model), **settings})
+        settings["note"] = "Rows with a commit of their own were measured there, but for their times."
+    references = [row for rows in kept.values() for row in rows.values() if "flops" not in row]
+    if not references:
+        references = measure_references(evaluator, model, arguments.predicted, frames)
+    tasks = {"generation": (methods, arguments.samples, 0)}
+    if frames:
+        own = [method for method in methods if method.model == model]
+        tasks["prediction"] = (own, arguments.predicted, frames)
+    rows, device = [], {}
+    for task, (compared, count, given) in tasks.items():
+        device, measured = compare(cache, compared, count, arguments.seeds, given, kept[task])
+        rows += [row for row in references if row["task"] == task] + measured
 
+    report = {**description(model, device, "compare"), **settings, "leftOut": left_out}
     first_of_class = np.unique(evaluator.labels, return_index=True)[1]
-    stem = arguments.out / f"quality-{model.name}"
-    drawn = [generate(method, min(MAX_CLASSES, evaluator.classes), seeds[0])[0] for method in methods]
+    drawn = [generate(method, min(MAX_CLASSES, evaluator.classes), arguments.seeds[0])[0] for method in methods]
     draw([evaluator.samples[first_of_class], *drawn], stem.with_suffix(".png"))
     results.write(stem.with_suffix(".json"), report, rows)
     print(tables(rows))

@@ -32,8 +32,7 @@ def main() -> None:
     cache = MeasurementCache(arguments.cache, evaluator)
     frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
     methods = refresh_methods(model)
-    # Their steps differ in the rows alone, so FLOPs say what they cost.
-    device, rows = compare(cache, methods, arguments.samples, arguments.seeds, frames, timed=False)
+    device, rows = compare(cache, methods, arguments.samples, arguments.seeds, frames)
     report = {
         **description(model, device, "refresh"),
         "samples": arguments.samples,

@@ -73,8 +73,8 @@ export const f32Bound = 1e-3;
 const spinning = 50;
 
 /**
- * Times all runs in turn, after a round that is not counted, so that what else the machine does falls on all of them.
- * A run may answer the seconds that it took by itself. No round begins after so many seconds, but one always does.
+ * Times all runs in turn, so that what else the machine does falls on all of them, after a round that is not counted. A run
+ * may answer the seconds that it took by itself. No round begins after so many seconds; the first counts if it is alone.
  * @template {{ run: () => Promise<number | undefined | void> }} Run
  * @param {readonly Run[]} runs
  * @param {{ repeats: number, seconds?: number, warmUp?: boolean, onProgress?: (done: number, total: number) => void }} options
@@ -85,16 +85,17 @@ export async function inTurns(runs, { repeats, seconds = Infinity, warmUp = true
   const rounds = repeats + (warmUp ? 1 : 0);
   const end = performance.now() + 1000 * seconds;
   let done = 0;
-  for (let round = warmUp ? -1 : 0; round < repeats; ++round) {
+  for (let round = 0; round < rounds; ++round) {
     if (round > 0 && performance.now() > end) break;
     for (const { run, samples } of results) {
       await setTimeout(spinning);
       const started = performance.now();
       const own = await run.run();
       const elapsed = (performance.now() - started) / 1000;
-      if (round >= 0) samples.push(own ?? elapsed);
+      samples.push(own ?? elapsed);
       onProgress?.(++done, rounds * runs.length);
     }
   }
+  for (const { samples } of results) if (warmUp && samples.length > 1) samples.shift();
   return results;
 }

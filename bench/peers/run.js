@@ -1,56 +1,39 @@
 // @ts-check
 // npm run bench:peers -- [--only B,L] [--batch 1,2,8] [--threads 1,2] [--what forward,generation] [--weights f32,int8]
-//   [--peers onnxruntime,pytorch] [--repeats 3] [--seconds 20] [--json] [--out FILE]
+//   [--peers onnxruntime,pytorch,avx2] [--repeats 3] [--seconds 40] [--json] [--out FILE [--resume]]
 //
-// Beside magnets on the CPU: onnxruntime-node, with f32 and with dynamically quantized products, and PyTorch where
-// /usr/bin/python3 has it (`--peers` chooses). All have the same random weights. First the answers are compared. Then
-// they take turns at full-size passes (forward) and at whole generations of one sample in 12 steps (generation): ours by
-// `paper` and by the baseline, theirs the loop of full-size passes, without the sampling that would be the caller's.
-// --only takes presets or folders with a config. No round begins after so many seconds.
+// Beside magnets on the CPU: onnxruntime-node, with f32 and with dynamically quantized products, PyTorch where
+// /usr/bin/python3 has it, and magnets with AVX2 alone where the processor has more (`--peers` chooses). All have the same
+// random weights. First the answers are compared. Then they take turns at full-size passes (forward) and at whole
+// generations of one sample in 12 steps (generation): ours by `paper` and by the baseline, theirs the loop of full-size
+// passes, without the sampling that would be the caller's. --only takes presets or folders with a config. Of a part of the
+// matrix no round begins after so many seconds. FILE is written after each part; --resume keeps the parts that it has.
 
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatRatio, progress, table } from '../../dist/cli/output.js';
+import { shapeOf } from '../../dist/cli/arguments.js';
+import { formatDuration, formatRatio, progress, table } from '../../dist/cli/output.js';
 import {
   checkResultName,
   commandLine,
   formatResults,
   resultFile,
 } from '../../dist/cli/result-file.js';
-import { load, Tensor } from '../../dist/index.js';
+import { plan } from '../../dist/plan/index.js';
 import { timing } from '../../dist/runtime/bench.js';
-import { openDevice } from '../../dist/runtime/device.js';
+import { info, openDevice } from '../../dist/runtime/device.js';
 import { deviceFacts } from '../../dist/runtime/machine.js';
-import {
-  answer,
-  difference,
-  f32Bound,
-  inTurns,
-  onnxruntimeVersion,
-  openNetwork,
-  question,
-} from './networks.js';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = '/usr/bin/python3';
-const steps = 12;
+import { inTurns, onnxruntimeVersion } from './networks.js';
+import { compare, openMagnets, openOnnxruntime, openPytorch, prepare, steps } from './subjects.js';
 
 /**
- * @typedef {'f32' | 'int8'} Weights
+ * @typedef {import('./subjects.js').Weights} Weights
+ * @typedef {import('./subjects.js').Subject} Subject
+ * @typedef {{ what: 'forward' | 'generation', model: string, threads: number, batch: number }} Part
  * @typedef {{ name: string, what: string, model: string, threads: number, batch: number, weights: Weights, steps?: number, schedule?: string }} Row
+ * @typedef {Row & import('../../dist/runtime/bench.js').Timing} TimedRow
  * @typedef {Row & { run: () => Promise<number | undefined | void> }} Run
- * @typedef {object} Subject
- * @property {string} name
- * @property {Weights} weights
- * @property {() => Promise<Float32Array>} logits Of one sample, [N, V].
- * @property {(batch: number) => () => Promise<number | undefined | void>} forward
- * @property {(batch: number) => { schedule: string, run: () => Promise<number | undefined | void> }[]} generations
- * @property {() => void | Promise<void>} close
  */
 
 const { values } = parseArgs({
@@ -60,11 +43,12 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1,2' },
     what: { type: 'string', default: 'forward,generation' },
     weights: { type: 'string', default: 'f32,int8' },
-    peers: { type: 'string', default: 'onnxruntime,pytorch' },
+    peers: { type: 'string', default: 'onnxruntime,pytorch,avx2' },
     repeats: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '20' },
+    seconds: { type: 'string', default: '40' },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
+    resume: { type: 'boolean', default: false },
   },
 });
 
@@ -86,242 +70,172 @@ function choices(name, known) {
 }
 
 const batches = numbers('batch');
+const [firstBatch = 1] = batches;
 const [repeats = 1] = numbers('repeats');
 const [seconds = 1] = numbers('seconds');
-const what = choices('what', ['forward', 'generation']);
 const formats = choices('weights', ['f32', 'int8']);
-const peers = choices('peers', ['onnxruntime', 'pytorch']);
+const peers = choices('peers', ['onnxruntime', 'pytorch', 'avx2']);
+const kinds = choices('what', ['forward', 'generation']);
 if (values.out !== undefined) checkResultName(values.out);
 const log = values.json ? console.error : console.log;
 
-/** The folder of a model's checkpoint and networks; what is not there is made. @param {string} model */
-function prepare(model) {
-  const folder = join(root, 'build/peers', basename(model));
-  if (existsSync(join(folder, 'generator-int8.onnx'))) return folder;
-  log(`${folder}: making random weights and the same as ONNX files`);
-  rmSync(folder, { recursive: true, force: true });
-  const parts = `${folder}.parts`;
-  rmSync(parts, { recursive: true, force: true });
-  const run = (/** @type {string} */ command, /** @type {string[]} */ args) =>
-    execFileSync(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
-  run(process.execPath, ['bench/peers/random-checkpoint.js', model, '--to', parts]);
-  run(python, ['-W', 'ignore', '-m', 'bench.peers.onnx', parts, '--out', parts]);
-  renameSync(parts, folder);
-  return folder;
-}
+const { device } = openDevice({ device: 'cpu', threads: Math.max(...numbers('threads')) });
+/** @type {Record<string, unknown>} */
+const facts = { ...deviceFacts(device), onnxruntime: onnxruntimeVersion };
+device.dispose();
 
-/** @param {string} folder @param {number} threads @param {Weights} weights @returns {Promise<Subject>} */
-async function openMagnets(folder, threads, weights) {
-  const model = await load(folder, { device: 'cpu', threads, weights });
-  const labels = (/** @type {number} */ batch) => Array.from({ length: batch }, (_, i) => i);
-  const forward = (/** @type {number} */ batch) => {
-    const shape = [batch, model.tokenCount];
-    const tokens = new Tensor('int32', new Int32Array(batch * model.tokenCount).fill(-1), shape);
-    return () => model.forward({ tokens, labels: labels(batch) });
-  };
-  return {
-    name: `magnets ${weights}`,
-    weights,
-    logits: async () => (await forward(1)()).data,
-    forward: (batch) => async () => void (await forward(batch)()),
-    generations: (batch) =>
-      ['paper', 'baseline'].map((schedule) => ({
-        schedule,
-        async run() {
-          const options = { labels: labels(batch), steps, schedule, guidance: 0, seed: 1 };
-          await model.generate({ ...options, batchSize: batch }).result({ pixels: false });
-        },
+/** @type {Part[]} */
+const parts = values.only.split(',').flatMap((model) =>
+  numbers('threads').flatMap((threads) =>
+    kinds.flatMap((what) =>
+      (what === 'forward' ? batches : [firstBatch]).map((batch) => ({
+        ...{ what, model, threads, batch },
       })),
-    close: () => model.dispose(),
-  };
-}
-
-/** @param {string} folder @param {number} threads @param {Weights} weights @returns {Promise<Subject>} */
-async function openOnnxruntime(folder, threads, weights) {
-  const name = weights === 'int8' ? 'generator-int8.onnx' : 'generator.onnx';
-  const session = await openNetwork(join(folder, name), threads);
-  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
-  const shape = {
-    vocabSize: config.codebook_size + config.num_classes + 2,
-    tokenCount: config.latent_shape.reduce(
-      (/** @type {number} */ a, /** @type {number} */ b) => a * b,
-      1,
     ),
-  };
-  const asked = (/** @type {number} */ batch) =>
-    question(
-      shape,
-      Array.from({ length: batch }, (_, i) => i),
-    );
-  return {
-    name: `onnxruntime ${weights}`,
-    weights,
-    logits: () => answer(session, asked(1)),
-    forward(batch) {
-      const inputs = asked(batch);
-      return async () => void (await session.run(inputs));
-    },
-    generations(batch) {
-      const inputs = asked(batch);
-      const run = async () => {
-        for (let step = 0; step < steps; ++step) await session.run(inputs);
-      };
-      return [{ schedule: 'every pass full-size', run }];
-    },
-    close: () => session.release(),
-  };
-}
+  ),
+);
 
-/** Undefined where there is none. @param {string} folder @param {number} threads @returns {Promise<(Subject & { version: string }) | undefined>} */
-async function openPytorch(folder, threads) {
-  const child = spawn(python, ['-m', 'bench.peers.pytorch', folder, '--threads', `${threads}`], {
-    cwd: root,
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  child.on('error', () => {}); // then there are no lines
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const next = async () => {
-    const { value, done } = await lines.next();
-    return done ? undefined : JSON.parse(value);
-  };
-  const hello = await next();
-  if (hello === undefined) return undefined;
-  const ask = async (/** @type {object} */ request) => {
-    child.stdin.write(`${JSON.stringify(request)}\n`);
-    const reply = await next();
-    if (reply === undefined) throw new Error('PyTorch ended without an answer');
-    return reply.seconds;
-  };
-  return {
-    name: 'PyTorch f32',
-    weights: 'f32',
-    version: hello.torch,
-    async logits() {
-      const scratch = mkdtempSync(join(tmpdir(), 'magnets-'));
-      try {
-        const file = join(scratch, 'logits');
-        await ask({ batch: 1, passes: 1, file });
-        const { buffer, byteOffset, byteLength } = readFileSync(file);
-        return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-      } finally {
-        rmSync(scratch, { recursive: true });
-      }
-    },
-    forward: (batch) => () => ask({ batch, passes: 1 }),
-    generations: (batch) => [
-      { schedule: 'every pass full-size', run: () => ask({ batch, passes: steps }) },
-    ],
-    close: () => void child.stdin.end(),
-  };
-}
-
-/**
- * Bytes lose about 1.5 % in each product (a step of the weights is 1/127 of the largest of a row, one of the activations
- * 1/255 of their range in the whole batch), and errors of four products a layer add up by their squares.
- * @param {string} folder
- */
-function int8Bound(folder) {
-  const { num_hidden_layers: layers } = JSON.parse(
-    readFileSync(join(folder, 'config.json'), 'utf8'),
-  );
-  return 0.015 * Math.sqrt(4 * layers);
-}
-
-/** All answer what magnets answers in f32. @param {string} folder @param {readonly Subject[]} subjects */
-async function compare(folder, subjects) {
-  const [reference, ...others] = subjects;
-  if (reference === undefined) return;
-  const expected = await reference.logits();
-  for (const { name, weights, logits } of others) {
-    const { largest, rms } = difference(await logits(), expected);
-    const [value, bound] = weights === 'f32' ? [largest, f32Bound] : [rms, int8Bound(folder)];
-    const text = `logits of ${name} differ by ${value.toPrecision(2)} standard deviations`;
-    if (!(value < bound)) throw new Error(`${text}, expected less than ${bound.toPrecision(2)}`);
-    log(`${basename(folder)}: ${text}`);
+/** @type {TimedRow[]} */
+const rows = [];
+if (values.resume) {
+  if (values.out === undefined) throw new TypeError('Expected --out FILE for --resume');
+  if (existsSync(values.out)) {
+    const before = JSON.parse(readFileSync(values.out, 'utf8'));
+    const now = resultFile(facts, '', {}, []);
+    if (before.commit !== now.commit) {
+      throw new Error(`${values.out}: expected commit ${now.commit} but received ${before.commit}`);
+    }
+    rows.push(...before.rows);
+    facts.torch = before.device.torch;
   }
 }
 
-/** @type {(Row & import('../../dist/runtime/bench.js').Timing)[]} */
-const rows = [];
-/** @type {Record<string, unknown>} */
-const versions = { onnxruntime: onnxruntimeVersion };
+/** The rows of a part that was measured. @param {Part} part */
+const rowsOf = ({ what, model, threads, batch }) =>
+  rows.filter(
+    (row) =>
+      row.what === `${basename(model)} ${what}` && row.threads === threads && row.batch === batch,
+  );
+
+/** How much longer each takes than ours with the same weights: a generation than ours by `paper`. */
+function compared() {
+  return rows.map((row) => {
+    const ours = rows.find(
+      (one) =>
+        one.name === `magnets ${row.weights}` &&
+        one.what === row.what &&
+        one.threads === row.threads &&
+        one.batch === row.batch &&
+        one.schedule !== 'baseline',
+    );
+    return { ...row, ratioToOurs: row.median / /** @type {TimedRow} */ (ours).median };
+  });
+}
+
+function save() {
+  if (values.out === undefined) return;
+  const command = commandLine(['npm', 'run', 'bench:peers', '--'], process.argv.slice(2));
+  const result = resultFile(facts, command, { repeats, seconds }, compared());
+  writeFileSync(values.out, formatResults(result, values.out));
+}
+
+/** FLOPs of a full-size pass over one sample. */
+const flopsOf = new Map(
+  await Promise.all(
+    values.only.split(',').map(async (model) => {
+      const { baselineFlops } = plan({ model: await shapeOf(model), steps: 1 });
+      return /** @type {const} */ ([model, baselineFlops]);
+    }),
+  ),
+);
+
+/** What one round of a part costs, in one unit for all of them. @param {Part} part */
+const costOf = ({ what, model, threads, batch }) =>
+  ((flopsOf.get(model) ?? 0) * batch * (what === 'forward' ? 1 : steps)) / threads;
+
+/** The seconds that parts will take, as fast as those before; undefined before the first. @param {readonly Part[]} left */
+function estimate(left) {
+  const done = parts.filter((part) => rowsOf(part).length > 0);
+  if (done.length === 0) return undefined;
+  const took = done.flatMap(rowsOf).reduce((sum, { median }) => sum + median, 0);
+  const rate = took / done.reduce((sum, part) => sum + costOf(part), 0);
+  return left.reduce((sum, part) => {
+    const round = rate * costOf(part);
+    return sum + round * Math.min(repeats + 1, 1 + Math.floor(seconds / round));
+  }, 0);
+}
+
+/** @param {Part} part @param {readonly Subject[]} subjects */
+async function measure({ what, model, threads, batch }, subjects) {
+  const common = { what: `${basename(model)} ${what}`, model: basename(model), threads, batch };
+  /** @type {Run[]} */
+  const runs = subjects.flatMap(({ name, weights, forward, generations }) =>
+    what === 'forward'
+      ? [{ name, ...common, weights, run: forward(batch) }]
+      : generations(batch).map((own) => ({ name, ...common, weights, steps, ...own })),
+  );
+  const timed = await inTurns(runs, {
+    repeats,
+    seconds,
+    warmUp: what === 'forward', // of a generation all have run, and each has twelve passes
+    onProgress: (done, total) => progress(`${common.what}, batch ${batch}`, done, total),
+  });
+  for (const { run, samples } of timed) {
+    const { run: _, ...row } = run;
+    rows.push({ ...row, ...timing(samples) });
+  }
+}
+
+/** @param {string} folder @param {number} threads */
+async function openAll(folder, threads) {
+  const opening = [openMagnets(folder, threads, 'f32')]; // all answers are compared with these
+  if (formats.includes('int8')) opening.push(openMagnets(folder, threads, 'int8'));
+  if (peers.includes('onnxruntime')) {
+    opening.push(...formats.map((weights) => openOnnxruntime(folder, threads, weights)));
+  }
+  if (peers.includes('avx2')) {
+    if (facts.instructionSet !== 'avx2' && info().cpu.instructionSets.includes('avx2')) {
+      opening.push(...formats.map((weights) => openMagnets(folder, threads, weights, 'avx2')));
+    } else {
+      log(`AVX2 alone: left out, this run has ${facts.instructionSet}`);
+    }
+  }
+  const all = await Promise.all(opening);
+  if (peers.includes('pytorch') && formats.includes('f32')) {
+    const pytorch = await openPytorch(folder, threads);
+    if (pytorch === undefined) log('PyTorch: left out, /usr/bin/python3 has none');
+    else all.push(pytorch);
+    facts.torch = pytorch?.version;
+  }
+  return all;
+}
 
 for (const model of values.only.split(',')) {
-  const folder = prepare(model);
   for (const threads of numbers('threads')) {
-    const opening = [openMagnets(folder, threads, 'f32')];
-    if (formats.includes('int8')) opening.push(openMagnets(folder, threads, 'int8'));
-    if (peers.includes('onnxruntime')) {
-      opening.push(...formats.map((weights) => openOnnxruntime(folder, threads, weights)));
-    }
-    const all = await Promise.all(opening);
-    if (peers.includes('pytorch') && formats.includes('f32')) {
-      const pytorch = await openPytorch(folder, threads);
-      if (pytorch === undefined) log(`PyTorch: left out, ${python} has none`);
-      else all.push(pytorch);
-      versions.torch = pytorch?.version;
-    }
-    await compare(folder, all);
+    const own = parts.filter(
+      (part) => part.model === model && part.threads === threads && rowsOf(part).length === 0,
+    );
+    if (own.length === 0) continue;
+    const folder = prepare(model, log);
+    const all = await openAll(folder, threads);
+    await compare(folder, all, log);
     const subjects = all.filter(({ weights }) => formats.includes(weights));
-    const measure = async (/** @type {Run[]} */ runs, /** @type {boolean} */ warmUp) => {
-      const label = `${runs[0]?.what}, batch ${runs[0]?.batch}, ${threads} threads`;
-      const onProgress = (/** @type {number} */ done, /** @type {number} */ total) =>
-        progress(label, done, total);
-      for (const { run, samples } of await inTurns(runs, {
-        repeats,
-        seconds,
-        warmUp,
-        onProgress,
-      })) {
-        const { run: _, ...row } = run;
-        rows.push({ ...row, ...timing(samples) });
-      }
-    };
-    const common = { model: basename(folder), threads };
-    for (const batch of what.includes('forward') ? batches : []) {
-      const runs = subjects.map(({ name, weights, forward }) => ({
-        ...{ name, what: `${common.model} forward`, ...common, batch, weights },
-        run: forward(batch),
-      }));
-      await measure(runs, true);
-    }
-    if (what.includes('generation')) {
-      const [batch = 1] = batches;
-      const runs = subjects.flatMap(({ name, weights, generations }) =>
-        generations(batch).map(({ schedule, run }) => ({
-          ...{
-            name,
-            what: `${common.model} generation`,
-            ...common,
-            batch,
-            weights,
-            steps,
-            schedule,
-          },
-          run,
-        })),
-      );
-      await measure(runs, false); // all have run already, and each has twelve passes
+    for (const part of own) {
+      const left = parts.slice(parts.indexOf(part)).filter((one) => rowsOf(one).length === 0);
+      const time = estimate(left);
+      const soon = time === undefined ? '' : `, about ${formatDuration(time)}`;
+      const setting = `${threads} ${threads === 1 ? 'thread' : 'threads'}, batch ${part.batch}`;
+      const count = `${left.length} of ${parts.length} parts left`;
+      log(`${basename(model)} ${part.what}, ${setting}: ${count}${soon}`);
+      await measure(part, subjects);
+      save();
     }
     for (const { close } of all) await close();
   }
 }
 
-/** How much longer it takes than ours with the same weights: a generation than ours by `paper`. */
-const compared = rows.map(({ samples, ...row }) => {
-  const ours = rows.find(
-    (one) =>
-      one.name === `magnets ${row.weights}` &&
-      one.what === row.what &&
-      one.threads === row.threads &&
-      one.batch === row.batch &&
-      one.schedule !== 'baseline',
-  );
-  return { ...row, samples, ratioToOurs: row.median / /** @type {typeof row} */ (ours).median };
-});
-
 if (values.json) {
-  const lines = compared.map(({ name, schedule, what, threads, batch, median, ratioToOurs }) =>
+  const lines = compared().map(({ name, schedule, what, threads, batch, median, ratioToOurs }) =>
     JSON.stringify({
       name: schedule === 'paper' || schedule === 'baseline' ? `${name}, ${schedule}` : name,
       ...{ what, threads, batch, seconds: median, ratioToOurs },
@@ -329,7 +243,7 @@ if (values.json) {
   );
   console.log(`[\n${lines.join(',\n')}\n]`);
 } else {
-  const lines = compared.map(
+  const lines = compared().map(
     ({ what, threads, batch, name, schedule, median, min, max, ratioToOurs }) => [
       what,
       threads,
@@ -340,12 +254,4 @@ if (values.json) {
     ],
   );
   log(`\n${table(['', 'threads', 'batch', '', 'time', 'ratio to ours'], lines)}`);
-}
-if (values.out !== undefined) {
-  const { device } = openDevice({ device: 'cpu', threads: Math.max(...numbers('threads')) });
-  const facts = { ...deviceFacts(device), ...versions };
-  device.dispose();
-  const command = commandLine(['npm', 'run', 'bench:peers', '--'], process.argv.slice(2));
-  const result = resultFile(facts, command, { repeats, seconds }, compared);
-  writeFileSync(values.out, formatResults(result, values.out));
 }

@@ -1,7 +1,7 @@
 /** The benchmarks of bench/ run, on the smallest sizes that there are, and write what bench/README.md says. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { load, Tensor } from '../../lib/index.js';
@@ -65,3 +65,35 @@ t.test('npm run bench:peers', { skip: !hasPeer && 'bench has no node_modules' },
     t.ok(row.seconds > 0 && row.ratioToOurs > 0);
   }
 });
+
+t.test(
+  'a matrix that was stopped goes on',
+  { skip: !hasPeer && 'bench has no node_modules' },
+  (t) => {
+    const out = join(folder, 'peers.json');
+    const args = [
+      '--only',
+      'bench/peers/tiny',
+      '--batch',
+      '1,2',
+      '--threads',
+      '1',
+      '--repeats',
+      '1',
+    ];
+    args.push('--peers', 'avx2', '--what', 'forward', '--weights', 'f32', '--out', out);
+    const measure = (...more: string[]) =>
+      run(process.execPath, 'bench/peers/run.js', ...args, ...more);
+    t.equal(measure().status, 0);
+    const { rows, ...head } = JSON.parse(readFileSync(out, 'utf8'));
+    const [first, ...others] = rows.filter(({ batch }: { batch: number }) => batch === 1);
+    writeFileSync(out, JSON.stringify({ ...head, rows: [first, ...others] }));
+    t.match(measure('--resume').stdout, /batch 2: 1 of 2 parts left/);
+    const resumed = JSON.parse(readFileSync(out, 'utf8'));
+    t.same(resumed.rows.slice(0, kept.length), kept, 'what was measured before');
+    t.equal(resumed.rows.length, rows.length);
+    writeFileSync(out, JSON.stringify({ ...resumed, commit: '0000000' }));
+    t.match(measure('--resume'), { status: 1, stderr: /expected commit .* but received 0000000/ });
+    t.end();
+  },
+);
