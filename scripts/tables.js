@@ -12,10 +12,10 @@ import { plan, presets, tokenCount } from '../dist/plan/index.js';
 /**
  * What tables take from a result file (bench/README.md).
  * @typedef {{ mean: number, min: number, max: number }} Spread
- * @typedef {{ name: string, runtime?: string, model?: string, ratioToOurs?: number, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
+ * @typedef {{ name: string, what?: string, schedule?: string, threads?: number, heads?: number, runtime?: string, model?: string, ratioToOurs?: number, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
  *   median: number, min?: number, max?: number, p99?: number, eventLoopP99Ms?: number, eventLoopIdleP99Ms?: number,
  *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
- * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number }} Device
+ * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number, bytesPerSecond?: number }} Device
  * @typedef {{ device: Device, command: string, date: string, rows: Row[] }} Result
  */
 
@@ -136,22 +136,63 @@ function costGpu() {
   return [rightAligned(header, rows), `${origin(ours)}${beside}`];
 }
 
-/** Full-size passes beside other software with the same weights. */
-function peersCpu() {
+/** @typedef {(row: Row) => string} NameOf */
+
+/**
+ * A row for each model, number of threads and batch, and a column for each software: its time, and how much longer it takes
+ * than ours with the same weights.
+ * @param {string} what @param {NameOf} nameOf
+ */
+function peersCpu(what, nameOf) {
   const all = ['peers-B', 'peers-L'].map(read);
-  const software = [...new Set(all.flatMap(({ rows }) => rows.map(({ name }) => name)))];
-  const lines = all.flatMap(({ rows }) =>
-    [...new Set(rows.map(({ batch }) => batch))].map((batch) => {
-      const own = rows.filter((row) => row.batch === batch);
-      const cells = software.map((name) => {
-        const { median, ratioToOurs = 1 } = find(own, name);
-        const ratio = name.startsWith('magnets') ? '' : ` (${formatRatio(ratioToOurs)})`;
-        return `${formatTime(median)}${ratio}`;
+  const rows = all.flatMap(({ rows }) => rows).filter((row) => row.what?.endsWith(` ${what}`));
+  const software = [...new Set(rows.map(nameOf))];
+  const lineOf = (/** @type {Row} */ { model, threads, batch }) =>
+    `${model}, ${threads === 1 ? '1 thread' : `${threads} threads`}, batch ${batch}`;
+  const lines = [...new Set(rows.map(lineOf))].map((line) => {
+    const cells = software.map((name) => {
+      const row = rows.find((one) => lineOf(one) === line && nameOf(one) === name);
+      if (row === undefined) return '';
+      const { median, ratioToOurs = 1 } = row;
+      return ratioToOurs === 1
+        ? formatTime(median)
+        : `${formatTime(median)} (${formatRatio(ratioToOurs)})`;
+    });
+    return [line, ...cells];
+  });
+  return [rightAligned(['', ...software], lines), all.map(origin).join('; ')];
+}
+
+/** @type {NameOf} */
+const softwareOf = ({ name }) => name;
+
+/** Ours by `paper` and by the baseline; of the others the loop of full-size passes. @type {NameOf} */
+const generationOf = ({ name, schedule }) =>
+  schedule === 'paper' || schedule === 'baseline' ? `${name}, ${schedule}` : name;
+
+/** Of each operation and width the share of what bounds it, where all rows are computed and where fewest are. */
+function operationsCpu() {
+  const names = ['qkv', 'attention', 'output', 'up', 'down', 'lm_head'];
+  const all = ['operations-cpu', 'operations-cpu-avx2'].map(read);
+  const widths = [...new Set(all.flatMap(({ rows }) => rows.map(({ heads }) => heads ?? 0)))];
+  const lines = all.flatMap(({ device, rows }) =>
+    names.map((name) => {
+      const cells = widths.map((width) => {
+        const own = rows.filter((row) => row.name === name && row.heads === width);
+        const shares = own.map(
+          ({ flops = 0, median }) => (100 * flops) / median / device.peakFlopsPerSecond,
+        );
+        return `${shares[0]?.toFixed(0)} %, ${shares.at(-1)?.toFixed(0)} %`;
       });
-      return [`${own[0]?.model}, batch ${batch}`, ...cells];
+      return [`${device.instructionSet}, ${name}`, ...cells];
     }),
   );
-  return [rightAligned(['', ...software], lines), all.map(origin).join('; ')];
+  const limits = all.map(({ device }) => {
+    const [peak, bytes] = [device.peakFlopsPerSecond, device.bytesPerSecond ?? 0];
+    return `${device.instructionSet}: at its best ${(peak / 1e9).toFixed(0)} GFLOP/s, and ${(bytes / 1e9).toFixed(0)} GB/s of memory.`;
+  });
+  const header = ['', ...widths.map((heads) => (heads === 16 ? '1' : `1/${16 / heads}`))];
+  return [rightAligned(header, lines), `${limits.join(' ')} ${all.map(origin).join('; ')}`];
 }
 
 function serverCpu() {
@@ -260,9 +301,10 @@ function refreshes(model, columns) {
     describeRefresh(row.name),
     formatFlops(row.flops ?? 0),
     formatRatio(row.flopsRatio),
+    row.timeRatio === undefined ? '' : formatRatio(row.timeRatio),
     ...columns.map((measure) => formatSpread(row[measure], measure)),
   ]);
-  const header = ['refreshes', 'FLOPs a sample', 'FLOPs ratio'];
+  const header = ['refreshes', 'FLOPs a sample', 'FLOPs ratio', 'time ratio'];
   return [
     rightAligned([...header, ...columns.map((name) => measures[name].heading)], lines),
     `${date}: \`${command}\``,
@@ -303,7 +345,9 @@ const tables = {
   'public-cpu': publicCpu,
   'cost-cpu': costCpu,
   'weights-cpu': weightsCpu,
-  'peers-cpu': peersCpu,
+  'peers-cpu': () => peersCpu('forward', softwareOf),
+  'peers-generation-cpu': () => peersCpu('generation', generationOf),
+  'operations-cpu': operationsCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,
   'server-cpu': serverCpu,

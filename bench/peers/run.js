@@ -134,7 +134,8 @@ function compared() {
 
 function save() {
   if (values.out === undefined) return;
-  const command = commandLine(['npm', 'run', 'bench:peers', '--'], process.argv.slice(2));
+  const args = process.argv.slice(2).filter((one) => one !== '--resume');
+  const command = commandLine(['npm', 'run', 'bench:peers', '--'], args);
   const result = resultFile(facts, command, { repeats, seconds }, compared());
   writeFileSync(values.out, formatResults(result, values.out));
 }
