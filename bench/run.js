@@ -32,7 +32,8 @@ const { values } = parseArgs({
 if (values.out !== undefined) checkResultName(values.out);
 const threads = Number(values.threads);
 const repeats = Number(values.repeats);
-const bundled = ['fashion', 'moving-digits'];
+/** How many samples at once. @type {Record<string, number[]>} */
+const bundled = { fashion: [1, 8, 40], 'moving-digits': [1, 8] };
 const formats = /** @type {const} */ (['f32', 'int8']);
 
 /** @type {BenchRow[]} */
@@ -40,13 +41,13 @@ const rows = [];
 /** @type {object} */
 let device = {};
 for (const name of values.models.split(',')) {
-  const isBundled = bundled.includes(name);
-  const model = await shapeOf(isBundled ? join(root, 'models', name) : name);
+  const batches = Object.hasOwn(bundled, name) ? bundled[name] : undefined;
+  const model = await shapeOf(batches === undefined ? name : join(root, 'models', name));
   for (const weights of formats) {
     const result = await bench({
       device: 'cpu',
       ...{ threads, weights, model, repeats },
-      batches: isBundled ? [1, 8] : [1],
+      batches: batches ?? [1],
       steps: 12,
       schedules: ['paper'],
       guidance: 0,

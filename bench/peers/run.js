@@ -187,21 +187,20 @@ async function measure({ what, model, threads, batch }, subjects) {
   }
 }
 
-/** @param {string} folder @param {number} threads */
+/** One after the other, so that none has to share the memory's huge pages while it loads. @param {string} folder @param {number} threads */
 async function openAll(folder, threads) {
-  const opening = [openMagnets(folder, threads, 'f32')]; // all answers are compared with these
-  if (formats.includes('int8')) opening.push(openMagnets(folder, threads, 'int8'));
-  if (peers.includes('onnxruntime')) {
-    opening.push(...formats.map((weights) => openOnnxruntime(folder, threads, weights)));
+  const all = [await openMagnets(folder, threads, 'f32')]; // all answers are compared with these
+  if (formats.includes('int8')) all.push(await openMagnets(folder, threads, 'int8'));
+  for (const weights of peers.includes('onnxruntime') ? formats : []) {
+    all.push(await openOnnxruntime(folder, threads, weights));
   }
   if (peers.includes('avx2')) {
     if (facts.instructionSet !== 'avx2' && info().cpu.instructionSets.includes('avx2')) {
-      opening.push(...formats.map((weights) => openMagnets(folder, threads, weights, 'avx2')));
+      for (const weights of formats) all.push(await openMagnets(folder, threads, weights, 'avx2'));
     } else {
       log(`AVX2 alone: left out, this run has ${facts.instructionSet}`);
     }
   }
-  const all = await Promise.all(opening);
   if (peers.includes('pytorch') && formats.includes('f32')) {
     const pytorch = await openPytorch(folder, threads);
     if (pytorch === undefined) log('PyTorch: left out, /usr/bin/python3 has none');

@@ -20,11 +20,11 @@ t.test('npm run bench', async (t) => {
   const args = ['--models', 'fashion', '--repeats', '1', '--threads', '1', '--out', out];
   const { status, stdout, stderr } = run(process.execPath, 'bench/run.js', ...args);
   t.equal(status, 0, stderr);
-  t.equal(stdout.match(/^\| fashion \| (f32 |int8) .* \| 3\.02x /gm)?.length, 4, stdout);
+  t.equal(stdout.match(/^\| fashion \| (f32 |int8) .* \| 3\.02x /gm)?.length, 6, stdout);
   const { command, rows, device } = JSON.parse(readFileSync(out, 'utf8'));
   t.equal(command, `npm run bench -- ${args.join(' ')}`);
   t.equal(device.threads, 1);
-  t.equal(rows.length, 8);
+  t.equal(rows.length, 12);
 });
 
 t.test('random weights, and the same networks as ONNX files', async (t) => {
