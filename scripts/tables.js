@@ -12,7 +12,7 @@ import { plan, presets, tokenCount } from '../dist/plan/index.js';
 /**
  * What tables take from a result file (bench/README.md).
  * @typedef {{ mean: number, min: number, max: number }} Spread
- * @typedef {{ name: string, what?: string, schedule?: string, threads?: number, heads?: number, runtime?: string, model?: string, ratioToOurs?: number, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
+ * @typedef {{ name: string, what?: string, weights?: string, schedule?: string, threads?: number, heads?: number, runtime?: string, model?: string, ratioToOurs?: number, steps?: number, task?: string, batch: number, flops?: number, flopsRatio: number, timeRatio: number,
  *   median: number, min?: number, max?: number, p99?: number, eventLoopP99Ms?: number, eventLoopIdleP99Ms?: number,
  *   accuracy: Spread, frechet: Spread, mse: Spread, psnr: Spread }} Row
  * @typedef {{ name: string, instructionSet?: string, threads?: number, driver?: string, peakFlopsPerSecond: number, bytesPerSecond?: number }} Device
@@ -134,6 +134,28 @@ function costGpu() {
   header.push('PyTorch baseline', 'PyTorch paper');
   const beside = pytorch === undefined ? '' : `; PyTorch: ${origin(pytorch)}`;
   return [rightAligned(header, rows), `${origin(ours)}${beside}`];
+}
+
+/** `paper` beside the baseline: what `npm run bench` prints. */
+function benchCpu() {
+  const result = read('bench-cpu');
+  const lines = result.rows.flatMap((row, i) => {
+    const baseline = result.rows[i - 1];
+    if (row.name === 'baseline' || baseline === undefined) return [];
+    const { model, weights, batch, flopsRatio, timeRatio } = row;
+    return [
+      [
+        `${model}, ${weights}, batch ${batch}`,
+        formatTimes(baseline),
+        formatTimes(row),
+        formatRatio(timeRatio),
+        formatRatio(flopsRatio),
+        (timeRatio / flopsRatio).toFixed(2),
+      ],
+    ];
+  });
+  const header = ['', 'baseline', 'paper', 'time ratio', 'FLOPs ratio', 'time by FLOPs'];
+  return [rightAligned(header, lines), origin(result)];
 }
 
 /** @typedef {(row: Row) => string} NameOf */
@@ -345,6 +367,7 @@ const tables = {
   'public-cpu': publicCpu,
   'cost-cpu': costCpu,
   'weights-cpu': weightsCpu,
+  'bench-cpu': benchCpu,
   'peers-cpu': () => peersCpu('forward', softwareOf),
   'peers-generation-cpu': () => peersCpu('generation', generationOf),
   'operations-cpu': operationsCpu,
