@@ -82,9 +82,13 @@ export function qualityChart({ model, samples, seeds, rows }) {
   });
 
   const title = `${model}: quality against time`;
+  const isInt8 = (/** @type {string} */ name) => name.endsWith('-int8');
+  const weights = points.some(({ name }) => isInt8(name))
+    ? 'f32 (filled) and int8 (hollow)'
+    : 'f32';
   const { background, autosize, config, heading } = card(
     title,
-    `${samples.toLocaleString('en')} samples of each of ${seeds.length} seeds, in f32; a line from the least to the greatest`,
+    `${samples.toLocaleString('en')} samples of each of ${seeds.length} seeds, weights ${weights}; a line from the least to the greatest`,
   );
   const group = {
     type: 'group',
@@ -125,8 +129,12 @@ export function qualityChart({ model, samples, seeds, rows }) {
       },
     ],
   };
-  const fillOf = (/** @type {string} */ name) =>
-    name === 'paper' ? color.orange : name === 'baseline' ? color.violet : color.blue;
+  const colorOf = (/** @type {string} */ name) =>
+    name.replace(/-int8$/, '') === 'paper'
+      ? color.orange
+      : name === 'baseline'
+        ? color.violet
+        : color.blue;
   const dots = points.flatMap(({ name, time, mean, min, max }) => [
     {
       type: 'rule',
@@ -135,7 +143,7 @@ export function qualityChart({ model, samples, seeds, rows }) {
           x: { value: xOf(time) },
           y: { value: yOf(max) },
           y2: { value: yOf(min) },
-          stroke: { value: fillOf(name) },
+          stroke: { value: colorOf(name) },
           strokeWidth: { value: 1.5 },
         },
       },
@@ -147,8 +155,8 @@ export function qualityChart({ model, samples, seeds, rows }) {
           x: { value: xOf(time) },
           y: { value: yOf(mean) },
           size: { value: name === 'paper' ? 110 : 70 },
-          fill: { value: fillOf(name) },
-          stroke: { value: color.card },
+          fill: { value: isInt8(name) ? color.card : colorOf(name) },
+          stroke: { value: isInt8(name) ? colorOf(name) : color.card },
           strokeWidth: { value: 1.5 },
         },
       },

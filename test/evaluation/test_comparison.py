@@ -6,11 +6,12 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import torch
 
-from evaluation.compare import row_of
-from evaluation.methods import methods_for, refresh_methods, reversed_paper
+from evaluation.compare import compare, read_rows, row_of
+from evaluation.methods import Method, methods_for, refresh_methods, reversed_paper
 from evaluation.quality import frechet_distance
 from evaluation.report import tables
 from evaluation.search import search
@@ -89,6 +90,49 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(lines[3], "| `paper` | 2.31 GFLOP | 3.02x | 2.50x | 2.0 (1.0 .. 3.0) | 50.0 |")
 
 
+class KeptRowsTest(unittest.TestCase):
+    """Rows of an earlier result file, to which a method is added."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name) / "quality-x.json"
+        old = {"commit": "0000001"}
+        self.before = {"commit": "0000002", "sha256": "w", "samples": 100, "seeds": [1]}
+        self.before["rows"] = [
+            row_of("generation", "test", [{"frechet": 0.0}]),
+            row_of("generation", "baseline", [{"frechet": 9.0}], flops=60, flopsRatio=1.0, timeRatio=1.0),
+            row_of("generation", "paper", [{"frechet": 8.0}], flops=20, flopsRatio=3.0, timeRatio=9.0, **old),
+        ]
+        self.file.write_text(json.dumps(self.before))
+
+    def test_say_the_commit_at_which_they_were_measured(self):
+        rows = read_rows(self.file, {"sha256": "w", "samples": 100, "seeds": [1]})["generation"]
+        commits = {name: row["commit"] for name, row in rows.items()}
+        self.assertEqual(commits, {"test": "0000002", "baseline": "0000002", "paper": "0000001"})
+
+    def test_of_other_weights_or_samples_are_refused(self):
+        for key, value in {"sha256": "v", "samples": 200, "seeds": [1, 2], "predicted": 5}.items():
+            with self.assertRaisesRegex(SystemExit, f"expected {key} .* but received"):
+                read_rows(self.file, {key: value})
+        with self.assertRaisesRegex(SystemExit, "expected the results"):
+            read_rows(self.file.with_name("quality-y.json"), {})
+
+    def test_stay_but_for_their_times_and_only_the_others_are_measured(self):
+        kept = read_rows(self.file, {})["generation"]
+        cache = KnownDistances()
+        methods = [Method(name, Path("model"), name) for name in ("baseline", "paper", "paper-int8")]
+        seconds = {"baseline": 6.0, "paper": 2.0, "paper-int8": 1.0}
+        with mock.patch("evaluation.compare.time_methods", return_value=({"name": "here"}, seconds)):
+            device, rows = compare(cache, methods, 100, [1], kept=kept)
+        self.assertEqual(device, {"name": "here"})
+        self.assertEqual(cache.measured, [("paper-int8", 100)])
+        self.assertEqual([row["frechet"]["mean"] for row in rows], [9.0, 8.0, len("paper-int8")])
+        self.assertEqual([row["timeRatio"] for row in rows], [1.0, 3.0, 6.0])
+        self.assertEqual([row["flopsRatio"] for row in rows], [1.0, 3.0, 3.0])
+        self.assertEqual([row.get("commit") for row in rows], ["0000002", "0000001", None])
+
+
 class KnownDistances:
     """A measurement cache whose distances are known: the length of the schedule's name."""
 
@@ -99,7 +143,7 @@ class KnownDistances:
         self.measured += [(run.method.schedule, run.samples) for run in costs]
 
     def read(self, run):
-        return {"frechet": len(run.method.schedule)}
+        return {"frechet": len(run.method.schedule), "flops": 20, "backend": "cpu"}
 
 
 class SearchTest(unittest.TestCase):
