@@ -83,12 +83,10 @@ export function qualityChart({ model, samples, seeds, rows }) {
 
   const title = `${model}: quality against time`;
   const isInt8 = (/** @type {string} */ name) => name.endsWith('-int8');
-  const weights = points.some(({ name }) => isInt8(name))
-    ? 'f32 (filled) and int8 (hollow)'
-    : 'f32';
+  const int8 = points.some(({ name }) => isInt8(name)) ? ', int8 where hollow' : '';
   const { background, autosize, config, heading } = card(
     title,
-    `${samples.toLocaleString('en')} samples of each of ${seeds.length} seeds, weights ${weights}; a line from the least to the greatest`,
+    `${samples.toLocaleString('en')} samples of each of ${seeds.length} seeds; weights f32${int8}; a line from the least to the greatest`,
   );
   const group = {
     type: 'group',
