@@ -43,7 +43,7 @@ function rightAligned(header, rows) {
 
 /** Three significant digits. @param {number} seconds */
 function formatTime(seconds) {
-  return seconds < 1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
+  return seconds < 0.9995 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
 }
 
 /** @param {Row} row */
@@ -158,37 +158,35 @@ function benchCpu() {
   return [rightAligned(header, lines), origin(result)];
 }
 
-/** @typedef {(row: Row) => string} NameOf */
-
-/**
- * A row for each model, number of threads and batch, and a column for each software: its time, and how much longer it takes
- * than ours with the same weights.
- * @param {string} what @param {NameOf} nameOf
- */
-function peersCpu(what, nameOf) {
-  const all = ['peers-B', 'peers-L'].map(read);
-  const rows = all.flatMap(({ rows }) => rows).filter((row) => row.what?.endsWith(` ${what}`));
-  const software = [...new Set(rows.map(nameOf))];
-  const lineOf = (/** @type {Row} */ { model, threads, batch }) =>
-    `${model}, ${threads === 1 ? '1 thread' : `${threads} threads`}, batch ${batch}`;
-  const lines = [...new Set(rows.map(lineOf))].map((line) => {
-    const cells = software.map((name) => {
-      const row = rows.find((one) => lineOf(one) === line && nameOf(one) === name);
-      if (row === undefined) return '';
-      const { median, ratioToOurs = 1 } = row;
-      return ratioToOurs === 1
-        ? formatTime(median)
-        : `${formatTime(median)} (${formatRatio(ratioToOurs)})`;
-    });
-    return [line, ...cells];
-  });
-  return [rightAligned(['', ...software], lines), all.map(origin).join('; ')];
+/** Of peers the time, and how much longer it takes than ours with the same weights. @param {Row | undefined} row */
+function besideOurs(row) {
+  if (row === undefined) return '';
+  const { median, ratioToOurs = 1 } = row;
+  return ratioToOurs === 1
+    ? formatTime(median)
+    : `${formatTime(median)} (${formatRatio(ratioToOurs)})`;
 }
 
-/** @type {NameOf} */
-const softwareOf = ({ name }) => name;
+/**
+ * What `npm run bench:peers` measured of full-size passes or of generations: a cell for each `row` and `column` of the rows.
+ * @param {string} what @param {(row: Row) => string} rowOf @param {(row: Row) => string} columnOf
+ */
+function peersCpu(what, rowOf, columnOf) {
+  const all = ['peers-B', 'peers-L'].map(read);
+  const rows = all.flatMap(({ rows }) => rows).filter((row) => row.what?.endsWith(` ${what}`));
+  const columns = [...new Set(rows.map(columnOf))];
+  const lines = [...new Set(rows.map(rowOf))].map((line) => {
+    const own = rows.filter((row) => rowOf(row) === line);
+    return [line, ...columns.map((name) => besideOurs(own.find((row) => columnOf(row) === name)))];
+  });
+  return [rightAligned(['', ...columns], lines), all.map(origin).join('; ')];
+}
 
-/** Ours by `paper` and by the baseline; of the others the loop of full-size passes. @type {NameOf} */
+/** @param {Row} row */
+const settingOf = ({ model, threads }) =>
+  `${model}, ${threads === 1 ? '1 thread' : `${threads} threads`}`;
+
+/** Ours by `paper` and by the baseline; of the others the loop of full-size passes. @param {Row} row */
 const generationOf = ({ name, schedule }) =>
   schedule === 'paper' || schedule === 'baseline' ? `${name}, ${schedule}` : name;
 
@@ -368,8 +366,13 @@ const tables = {
   'cost-cpu': costCpu,
   'weights-cpu': weightsCpu,
   'bench-cpu': benchCpu,
-  'peers-cpu': () => peersCpu('forward', softwareOf),
-  'peers-generation-cpu': () => peersCpu('generation', generationOf),
+  'peers-cpu': () =>
+    peersCpu(
+      'forward',
+      (row) => `${settingOf(row)}, batch ${row.batch}`,
+      ({ name }) => name,
+    ),
+  'peers-generation-cpu': () => peersCpu('generation', generationOf, settingOf),
   'operations-cpu': operationsCpu,
   'cost-gpu': costGpu,
   'cost-formula': costFormula,

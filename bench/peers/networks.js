@@ -73,8 +73,9 @@ export const f32Bound = 1e-3;
 const spinning = 50;
 
 /**
- * Times all runs in turn, so that what else the machine does falls on all of them, after a round that is not counted. A run
- * may answer the seconds that it took by itself. No round begins after so many seconds; the first counts if it is alone.
+ * Times all runs in turn, so that what else the machine does falls on all of them, and backwards in every second round, so
+ * that none always follows the same. The first round is not counted unless it is alone. A run may answer the seconds that it
+ * took by itself. No round begins after so many seconds.
  * @template {{ run: () => Promise<number | undefined | void> }} Run
  * @param {readonly Run[]} runs
  * @param {{ repeats: number, seconds?: number, warmUp?: boolean, onProgress?: (done: number, total: number) => void }} options
@@ -87,7 +88,7 @@ export async function inTurns(runs, { repeats, seconds = Infinity, warmUp = true
   let done = 0;
   for (let round = 0; round < rounds; ++round) {
     if (round > 0 && performance.now() > end) break;
-    for (const { run, samples } of results) {
+    for (const { run, samples } of round % 2 === 0 ? results : results.toReversed()) {
       await setTimeout(spinning);
       const started = performance.now();
       const own = await run.run();
