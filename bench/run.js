@@ -1,5 +1,5 @@
 // @ts-check
-// npm run bench [-- --threads N] [--repeats N] [--out FILE]
+// npm run bench [-- --threads N] [--repeats N] [--models fashion,moving-digits,B] [--batch N,N] [--out FILE]
 //
 // FLOPs and time of the schedule `paper` beside the full-size baseline, in a few minutes: the bundled models, one sample
 // and many at once, and random weights of size B; f32 and int8. Ends with one table.
@@ -26,13 +26,14 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     repeats: { type: 'string', default: '3' },
     models: { type: 'string', default: 'fashion,moving-digits,B' },
+    batch: { type: 'string' },
     out: { type: 'string' },
   },
 });
 if (values.out !== undefined) checkResultName(values.out);
 const threads = Number(values.threads);
 const repeats = Number(values.repeats);
-/** How many samples at once. @type {Record<string, number[]>} */
+/** How many samples at once where --batch does not say it. @type {Record<string, number[]>} */
 const bundled = { fashion: [1, 8, 40], 'moving-digits': [1, 8] };
 const formats = /** @type {const} */ (['f32', 'int8']);
 
@@ -47,7 +48,7 @@ for (const name of values.models.split(',')) {
     const result = await bench({
       device: 'cpu',
       ...{ threads, weights, model, repeats },
-      batches: batches ?? [1],
+      batches: values.batch?.split(',').map(Number) ?? batches ?? [1],
       steps: 12,
       schedules: ['paper'],
       guidance: 0,

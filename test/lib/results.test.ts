@@ -39,7 +39,7 @@ function* faultsOf(file: string): Generator<string> {
   if (!Array.isArray(rows) || rows.length === 0) yield 'rows';
   for (const [i, row] of rows.entries()) {
     const at = (fault: string) => `rows[${i}]: ${fault}`;
-    const { flops, parts, flopsRatio, batch, task } = row;
+    const { flops, parts, flopsRatio, task } = row;
     if (typeof row.name !== 'string') yield at('name');
     if (flops !== undefined && !Number.isSafeInteger(flops)) yield at('flops');
     if (parts !== undefined) {
@@ -54,7 +54,8 @@ function* faultsOf(file: string): Generator<string> {
     }
     if (flopsRatio === undefined) continue;
     const isBaseline = (one: typeof row) =>
-      one.name === 'baseline' && one.batch === batch && one.task === task;
+      one.name === 'baseline' &&
+      ['model', 'weights', 'batch', 'task'].every((setting) => one[setting] === row[setting]);
     // A file whose raw samples were not kept has ratios of three digits.
     const tolerance = row.samples === undefined && task === undefined ? 0.005 : 1e-9;
     const ratio = rows.find(isBaseline).flops / flops;
