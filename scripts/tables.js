@@ -317,14 +317,15 @@ function describeRefresh(name) {
 /** @param {string} model @param {Measure[]} columns */
 function refreshes(model, columns) {
   const { command, date, rows } = read(`refresh-${model}`);
+  const timed = rows.every(({ timeRatio }) => timeRatio !== undefined);
   const lines = rows.map((row) => [
     describeRefresh(row.name),
     formatFlops(row.flops ?? 0),
     formatRatio(row.flopsRatio),
-    row.timeRatio === undefined ? '' : formatRatio(row.timeRatio),
+    ...(timed ? [formatRatio(row.timeRatio)] : []),
     ...columns.map((measure) => formatSpread(row[measure], measure)),
   ]);
-  const header = ['refreshes', 'FLOPs a sample', 'FLOPs ratio', 'time ratio'];
+  const header = ['refreshes', 'FLOPs a sample', 'FLOPs ratio', ...(timed ? ['time ratio'] : [])];
   return [
     rightAligned([...header, ...columns.map((name) => measures[name].heading)], lines),
     `${date}: \`${command}\``,
