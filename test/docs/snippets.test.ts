@@ -5,8 +5,8 @@
  *   uses, for a reader may copy it alone. Shell commands and output belong into other blocks (```sh, ```text, ```json).
  * - Every block compiles under strict TypeScript, a js block too (checkJs), against the built package by its own name:
  *   `magnets` or `magnets/plan`. Node's types are there; no other package is.
- * - Every block is also run, in a folder of its own that is empty and goes away, and must end by itself within a minute
- *   with exit code 0. It may load the bundled models and write files. Top-level await works.
+ * - Every block is also run, a js block as it stands, in a folder of its own that is empty and goes away, and must end by
+ *   itself within a minute with exit code 0. It may load the bundled models and write files. Top-level await works.
  * - A block is compiled but not run when the line before it, apart from blank lines, is <!-- no-run -->: for example a
  *   server, or code for a device or a checkpoint that is not everywhere.
  */
@@ -101,13 +101,13 @@ function checkSnippets(t: Checks, snippets: readonly Snippet[]): void {
     return file;
   });
   const errors = compile(folder, files);
-  for (const [i, { place, run }] of snippets.entries()) {
+  for (const [i, { place, language, run }] of snippets.entries()) {
     const found = errors.get(files[i]!) ?? [];
     t.same(found, [], `${place} compiles`);
     if (!run || found.length > 0) continue;
     const cwd = join(folder, `run-${i}`);
     mkdirSync(cwd);
-    const module = join(folder, 'out', `snippet-${i}.js`);
+    const module = language === 'js' ? files[i]! : join(folder, 'out', `snippet-${i}.js`);
     const { status, stderr } = spawnSync(process.execPath, [module], {
       cwd,
       encoding: 'utf8',

@@ -96,17 +96,13 @@ void fiber_main() {
 #endif
   Fiber* fiber = self();
   acquire(&launched);
-  {
-    ActAs async(fiber->tsan_async);
-    acquire(&launched);
-  }
   (*kernel)();
   if (!fiber->copies.empty() || !fiber->copy_groups.empty()) fail("ended with cp.async not waited for");
   if (!fiber->wgmmas.empty() || !fiber->wgmma_groups.empty()) fail("ended with wgmma not waited for");
   if (kernel_waits_for_grid && !fiber->waited_for_grid) fail("ended without waiting for the grid before");
   hopper_thread_ends();
-  {
-    ActAs async(fiber->tsan_async);
+  if (fiber->async_runs) {
+    ActAs async(async_proxy(fiber));
     release(&finished);
   }
   release(&finished);
@@ -117,12 +113,11 @@ void fiber_main() {
 }
 
 void resume(Fiber* fiber) {
-  const unsigned i = fiber->linear;
   current = fiber;
   set = fiber->block;
   block_index = set->index;
   shared_memory = set->shared;
-  thread_index = dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y);
+  thread_index = fiber->index;
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_start_switch_fiber(&main_asan_stack, fiber->stack, kStack);
 #endif
@@ -148,13 +143,15 @@ Fiber* new_fiber(Block& block, int i) {
   fiber->stack = memory + kGuardPage;
 #ifdef EMULATOR_TSAN
   fiber->tsan = __tsan_create_fiber(0);
-  fiber->tsan_async = __tsan_create_fiber(0);
 #endif
   return fiber;
 }
 
 void start(Fiber* fiber) {
+  const unsigned i = fiber->linear;
+  fiber->index = dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y);
   fiber->state = State::ready;
+  fiber->async_runs = false;
   fiber->waited_for_grid = false;
   fiber->wgmma_fenced = false;
   fiber->asan_stack = nullptr;
@@ -246,9 +243,22 @@ void* emulator_identity() { return main_tsan; }
 #ifdef EMULATOR_TSAN
 ActAs::ActAs(void* tsan_fiber) { __tsan_switch_to_fiber(tsan_fiber, 1); }
 ActAs::~ActAs() { __tsan_switch_to_fiber(current != nullptr ? self()->tsan : main_tsan, 1); }
+
+void* async_proxy(Fiber* fiber) {
+  if (fiber->async_runs) return fiber->tsan_async;
+  fiber->async_runs = true;
+  if (fiber->tsan_async == nullptr) {
+    ActAs emulator(main_tsan);  // whoever creates an identity comes before it: not the thread
+    fiber->tsan_async = __tsan_create_fiber(0);
+  }
+  ActAs async(fiber->tsan_async);
+  acquire(&launched);
+  return fiber->tsan_async;
+}
 #else
 ActAs::ActAs(void*) {}
 ActAs::~ActAs() {}
+void* async_proxy(Fiber*) { return nullptr; }
 #endif
 
 namespace {
@@ -400,8 +410,9 @@ void collective(int operation, unsigned mask, void* argument, int line, bool ali
   fiber->mask = mask;
   fiber->argument = argument;
   fiber->line = line;
-  for (int i = 0; i < 32; ++i) {
-    if ((mask >> i & 1) == 0 || i == fiber->lane) continue;
+  for (int step = 1; step < 32; ++step) {
+    const int i = (fiber->lane + step) % 32;  // most often the next lane has not come yet, and that is all to know
+    if ((mask >> i & 1) == 0) continue;
     const Fiber* other = warp[i];
     if (other->state == State::done) fail("line %d: lane %d named in the mask has ended", line, i);
     if (other->state == State::block_barrier) {
@@ -475,25 +486,6 @@ uint32_t ballot(unsigned mask, bool predicate, int line) {
 
 // ---- tensor cores
 
-float to_float(uint16_t bits, Element element) {
-  if (element == Element::bf16) {
-    const uint32_t wide = uint32_t{bits} << 16;
-    float value;
-    std::memcpy(&value, &wide, sizeof value);
-    return value;
-  }
-  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  float value;
-  if (exponent == 31) {
-    value = mantissa != 0 ? NAN : INFINITY;
-  } else if (exponent == 0) {
-    value = std::ldexp(static_cast<float>(mantissa), -24);
-  } else {
-    value = std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
-  }
-  return bits >> 15 ? -value : value;
-}
-
 uint16_t from_float(float value, Element element) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
@@ -552,33 +544,39 @@ void count_conflicts(void** lanes, int matrices) {
 
 }  // namespace
 
+namespace {
+
 // Fragments as in the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+template <Element element>
+void multiply(void** lanes) {
+  ++counters.mma;
+  float A[16][16], B[16][8], D[16][8] = {};
+  const auto half = [](uint32_t word, int i) { return to_float(static_cast<uint16_t>(word >> (16 * i)), element); };
+  for (int lane = 0; lane < 32; ++lane) {
+    const auto* own = static_cast<MmaArguments*>(lanes[lane]);
+    const int group = lane / 4, thread = lane % 4;
+    for (int i = 0; i < 8; ++i) {
+      A[group + (i / 2 % 2) * 8][thread * 2 + i % 2 + (i / 4) * 8] = half(own->a[i / 2], i % 2);
+    }
+    for (int i = 0; i < 4; ++i) B[thread * 2 + i % 2 + (i / 2) * 8][group] = half(own->b[i / 2], i % 2);
+  }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < 16; ++k) {
+      for (int column = 0; column < 8; ++column) D[row][column] += A[row][k] * B[k][column];
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    float* own = static_cast<MmaArguments*>(lanes[lane])->d;
+    for (int i = 0; i < 4; ++i) own[i] += D[lane / 4 + (i / 2) * 8][lane % 4 * 2 + i % 2];
+  }
+}
+
+}  // namespace
+
 void mma_m16n8k16(float* d, const uint32_t* a, const uint32_t* b, Element element, int line) {
   MmaArguments arguments{d, a, b};
-  collective(kMma, ~0u, &arguments, line, true, [element](void** lanes) {
-    ++counters.mma;
-    float A[16][16], B[16][8], D[16][8] = {};
-    const auto half = [element](uint32_t word, int i) {
-      return to_float(static_cast<uint16_t>(word >> (16 * i)), element);
-    };
-    for (int lane = 0; lane < 32; ++lane) {
-      const auto* own = static_cast<MmaArguments*>(lanes[lane]);
-      const int group = lane / 4, thread = lane % 4;
-      for (int i = 0; i < 8; ++i) {
-        A[group + (i / 2 % 2) * 8][thread * 2 + i % 2 + (i / 4) * 8] = half(own->a[i / 2], i % 2);
-      }
-      for (int i = 0; i < 4; ++i) B[thread * 2 + i % 2 + (i / 2) * 8][group] = half(own->b[i / 2], i % 2);
-    }
-    for (int row = 0; row < 16; ++row) {
-      for (int k = 0; k < 16; ++k) {
-        for (int column = 0; column < 8; ++column) D[row][column] += A[row][k] * B[k][column];
-      }
-    }
-    for (int lane = 0; lane < 32; ++lane) {
-      float* own = static_cast<MmaArguments*>(lanes[lane])->d;
-      for (int i = 0; i < 4; ++i) own[i] += D[lane / 4 + (i / 2) * 8][lane % 4 * 2 + i % 2];
-    }
-  });
+  const bool bf16 = element == Element::bf16;
+  collective(kMma, ~0u, &arguments, line, true, bf16 ? multiply<Element::bf16> : multiply<Element::f16>);
 }
 
 void check_shared(const void* at, size_t bytes, size_t alignment, int line, const char* what) {

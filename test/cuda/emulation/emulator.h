@@ -8,6 +8,7 @@
 // ordered only by what orders CUDA threads: barriers, __syncwarp, atomics, mbarriers, proxy fences.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -64,7 +65,14 @@ uint64_t shuffle(unsigned mask, uint64_t value, int argument, Shuffle mode, int 
 uint32_t ballot(unsigned mask, bool predicate, int line);
 
 enum class Element { bf16, f16 };
-float to_float(uint16_t bits, Element element);
+inline float to_float(uint16_t bits, Element element) {
+  if (element == Element::bf16) return std::bit_cast<float>(uint32_t{bits} << 16);
+  // Exponent and mantissa moved to a float's places, whose exponents count from 112 more; all ones is no number.
+  const uint32_t magnitude = uint32_t{bits & 0x7fffu} << 13, sign = uint32_t{bits & 0x8000u} << 16;
+  const float finite = std::bit_cast<float>(magnitude) * 0x1p112f;
+  const uint32_t value = (bits & 0x7c00) == 0x7c00 ? magnitude | 0x7f800000 : std::bit_cast<uint32_t>(finite);
+  return std::bit_cast<float>(value | sign);
+}
 uint16_t from_float(float value, Element element);  // to nearest even
 void mma_m16n8k16(float* d, const uint32_t* a, const uint32_t* b, Element element, int line);
 void ldmatrix_x4(uint32_t* registers, bool transposed, const void* row, int line);

@@ -41,10 +41,12 @@ struct Block;
 
 struct Fiber : Thread {
   Block* block = nullptr;
+  dim3 index = {0, 0, 0};  // threadIdx
   void* stack_pointer = nullptr;
   char* stack = nullptr;
   void* tsan = nullptr;        // TSan's identity of the thread
-  void* tsan_async = nullptr;  // and of its async proxy: wgmma's and TMA's accesses
+  void* tsan_async = nullptr;  // and of its async proxy, once it has needed one: see async_proxy
+  bool async_runs = false;     // it has needed one since it started
   void* asan_stack = nullptr;
   State state = State::done;
   int line = 0;       // where it waits
@@ -116,5 +118,9 @@ class ActAs {
   ActAs(const ActAs&) = delete;
 };
 void* emulator_identity();
+
+/// Who a thread's async proxy is: wgmma's and TMA's accesses are its own. It begins when it is first needed, for most
+/// kernels have none, and each identity makes every acquire and release of all others dearer.
+void* async_proxy(Fiber* fiber);
 
 }  // namespace emulator

@@ -75,7 +75,7 @@ void saw_operands(const Fiber& fiber, const Wgmma& wgmma) {
 void multiply(Fiber* fiber, const Wgmma& wgmma) {
   if (kTsan) {
     saw_operands(*fiber, wgmma);  // as the thread: is there a barrier?
-    ActAs async(fiber->tsan_async);
+    ActAs async(async_proxy(fiber));
     acquire(&fenced);
     saw_operands(*fiber, wgmma);  // as its async proxy: was it fenced, or TMA's?
   }
@@ -135,7 +135,7 @@ void hopper_cluster_starts() { mbarriers.clear(); }
 namespace {
 
 void arrive(const Store& store) {
-  ActAs async(self()->tsan_async);
+  ActAs async(async_proxy(self()));
   for (int r = 0; r < static_cast<int>(store.map.box_rows); ++r) {
     const long y = store.row + r, x = store.column, left = static_cast<long>(store.map.columns) - x;
     if (y < 0 || y >= static_cast<long>(store.map.rows) || left <= 0) continue;
@@ -147,7 +147,7 @@ void arrive(const Store& store) {
 }
 
 void read(Store& store) {
-  ActAs async(self()->tsan_async);
+  ActAs async(async_proxy(self()));
   const size_t base = static_cast<const unsigned char*>(store.source) - shared_memory;
   store.read = true;
   for (size_t at = 0; at < store.box.size(); at += 16) {
@@ -228,7 +228,7 @@ void mbarrier_wait(uint64_t* at, int parity, int line) {
     block_on(State::mbarrier, line);
   }
   acquire(&barrier->tags[parity]);
-  ActAs async(self()->tsan_async);
+  ActAs async(async_proxy(self()));
   acquire(&barrier->tags[parity]);
 }
 
@@ -246,7 +246,7 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
   ++counters.tma_loads;
   unsigned char* const memory = shared_memory;
   const auto load = [=] {
-    ActAs async(fiber->tsan_async);
+    ActAs async(async_proxy(fiber));
     const size_t base = static_cast<unsigned char*>(target) - memory;
     for (int r = 0; r < static_cast<int>(map.box_rows); ++r) {
       for (int chunk = 0; chunk < kBoxBytes; chunk += 16) {
@@ -271,7 +271,7 @@ void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, 
   };
   if (!options.lazy) return load();
   {
-    ActAs async(fiber->tsan_async);
+    ActAs async(async_proxy(fiber));
     saw_write(target, total);
     raw_fill(target, 0xff, total);
   }
@@ -290,7 +290,7 @@ void tma_store(const TensorMap* pointer, const void* source, int column, int row
   Store store{map, source, column, row, std::vector<unsigned char>(total)};
   saw_read(source, total);  // as the thread: is there a barrier?
   {
-    ActAs async(self()->tsan_async);
+    ActAs async(async_proxy(self()));
     acquire(&fenced);
     saw_read(source, total);  // as its async proxy: was it fenced?
   }
@@ -318,7 +318,7 @@ void tma_store_wait(int groups, bool only_read) {
   }
   if (!only_read && done > 0) pending.erase(pending.begin(), pending.begin() + done);
   {
-    ActAs async(fiber->tsan_async);
+    ActAs async(async_proxy(fiber));
     release(&fiber->waited_tag);
   }
   acquire(&fiber->waited_tag);  // the reads that were waited for are over
@@ -415,7 +415,7 @@ void wgmma_wait(int groups) {
     for (const Wgmma& wgmma : done) hide_next_use(pending, wgmma.d);
   }
   {
-    ActAs async(fiber->tsan_async);
+    ActAs async(async_proxy(fiber));
     release(&fiber->waited_tag);
   }
   acquire(&fiber->waited_tag);  // the reads that were waited for are over
