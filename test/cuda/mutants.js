@@ -655,7 +655,7 @@ export const mutants = [
     to: 'values(static_cast<size_t>(rows_) * stride_, 0x3c00);',
   },
   { ...selectRows, from: 'return sum - value;', to: 'return sum;' },
-  { ...selectRows, from: 'if (threadIdx.x % 32 >= lanes) sum += before;', to: 'sum += before;' },
+  { ...selectRows, from: 'if (lane >= lanes) sum += before;', to: 'sum += before;' },
   { ...selectRows, from: '(positions + 31) / 32', to: 'positions / 32' },
   {
     ...layerNorm,
@@ -706,7 +706,7 @@ export const mutants = [
     ...embedding,
     file: 'ops/embed.cu',
     from: 'divide_up(then.rows.count, kRowsOfBlock)',
-    to: 'then.rows.count / kRowsOfBlock',
+    to: 'divide_up(then.rows.count, 2 * kRowsOfBlock)',
   },
   { ...selectRows, from: '>= masked_after', to: '> masked_after' },
   { ...selectRows, from: 's.masked_after[sample]', to: 's.masked_after[0]' },

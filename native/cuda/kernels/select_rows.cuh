@@ -27,11 +27,12 @@ __device__ __forceinline__ int sum_of_warp(int value) {
 
 /// The sum of the values of the lanes before this one.
 __device__ __forceinline__ int sum_before(int value) {
+  const int lane = threadIdx.x % 32;
   int sum = value;
 #pragma unroll
   for (int lanes = 1; lanes < 32; lanes *= 2) {
     const int before = __shfl_up_sync(~0u, sum, lanes);
-    if (threadIdx.x % 32 >= lanes) sum += before;
+    if (lane >= lanes) sum += before;
   }
   return sum - value;
 }
