@@ -68,7 +68,8 @@ const plans = values.plans === undefined ? {} : JSON.parse(readFileSync(values.p
  * @param {number} rate
  */
 function floorOf(model, method, batch, rate) {
-  const plan = plans[model]?.[method];
+  const ofModel = Object.values(plans).find((one) => one[method].model.name === model);
+  const plan = ofModel?.[method];
   if (plan === undefined) return undefined;
   const { layers, hiddenSize, heads, headDim, vocabSize } = plan.model;
   let seconds = 0;

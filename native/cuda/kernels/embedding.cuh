@@ -69,9 +69,10 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32) embed_kernel(const __grid_c
   if (row < e.rows) embed_at<T>(e, row, e.row_index[row]);
 }
 
-/// Both at once: no warp waits for the list of another, each finds its own row.
+/// Both at once: no warp waits for the list of another, each finds its own row. With the registers that this takes: by
+/// itself the compiler would keep to 72 for more blocks at once, and spill.
 template <class T>
-__global__ void __launch_bounds__(kRowsOfBlock * 32)
+__global__ void __launch_bounds__(kRowsOfBlock * 32, 1)
     select_and_embed_kernel(const __grid_constant__ SelectRowsArguments s, const __grid_constant__ EmbedArguments e) {
   wait_for_previous_grid();
   let_next_grid_start();
