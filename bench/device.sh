@@ -33,7 +33,7 @@ prepare() {
   cp "$(readlink -f "$(command -v node)")" "$work/node"
   strip -s "$work/node" "$work/programs/"* "$work/build/Release/"*
   build/device/cmake/test/cuda/conformance_emulated "$work/words"
-  python3 -m bench.peers.plan L bench/peers/tiny --out "$work/plans.json"
+  python3 -m bench.peers.plan L video-L --out "$work/plans.json"
   git describe --always --dirty --exclude='*' > "$work/commit"
   cp -r dist package.json "$work/"
   mkdir "$work/bench" && cp bench/operations.js "$work/bench/"
@@ -70,13 +70,15 @@ if [ -n "$tiny" ]; then
   export EMULATOR_DEVICE=90x4
   mkdir -p "$files/build/Release"
   cp build/Release/magnets.node build/test/emulated/libmagnets_cuda.so "$files/build/Release/"
-  model=bench/peers/tiny batches="1 2" steps=2 repeats=1 peer="--device cpu --model bench/peers/tiny --plan $plans" operations=products,attention
+  model=bench/peers/tiny batches="1 2" video=$model video_batches=1 steps=2 repeats=1
+  peer="--device cpu --plan $plans" operations=products
 else
   tar -C "$files" -xJf "$pack" || { echo "Expected $pack, which --prepare makes"; exit 2; }
   node=$files/node cli=$files/dist/cli/main.js plans=$files/plans.json budget=460
   programs=$files/programs
   cp "$files/commit" "$files/results/commit.txt"  # a pack has no git: what the result files cannot name
-  model=L batches="1 8 64" steps=12 repeats=15 peer="--plan $plans" operations=limits,products,attention
+  model=L batches="1 8 64" video=video-L video_batches="1 8" steps=12 repeats=15
+  peer="--plan $plans" operations=limits,products
 fi
 export MAGNETS_PREBUILD=$files XDG_CACHE_HOME=$files/cache
 list=${batches// /,}
@@ -102,11 +104,18 @@ part() {
   tar -C "$files/results" -cf "$out/results.tar" .
 }
 results=$files/results
-# shellcheck disable=SC2086
+# ours NAME SECONDS MODEL BATCHES: generations by a preset or a folder.
 ours() {
-  local name=$1 limit=$2 batch=$3
-  part "$name" "$limit" "$node" "$cli" bench --model $model --device cuda:0 --batch "$batch" --steps $steps --guidance 2 \
-    --repeats $repeats --out "$results/$name.json"
+  part "$1" "$2" "$node" "$cli" bench --model "$3" --device cuda:0 --batch "$4" --steps $steps --guidance 2 \
+    --repeats $repeats --out "$results/$1.json"
+}
+# peers PROGRAM NAME SECONDS MODEL BATCHES [OPTION...]: the same by PyTorch, generate or operations.
+# shellcheck disable=SC2086
+peers() {
+  local program=$1 name=$2 limit=$3 of=$4 batch=$5
+  shift 5
+  part "$name" "$limit" "$python" -m "bench.peers.$program" $peer --model "$of" --batch "$batch" "$@" \
+    --json "$results/$name.json"
 }
 
 # Whether it is right, before whether it is fast.
@@ -119,23 +128,26 @@ else
 fi
 
 # Generations, ours through Node and PyTorch's in turn; operations; then generations in tiles that were measured.
-# shellcheck disable=SC2086
 for batch in $batches; do
-  ours "ours-$batch" 30 "$batch"
-  part "pytorch-$batch" 45 "$python" -m bench.peers.generate $peer --batch "$batch" --repeats $repeats \
-    --json "$results/pytorch-$batch.json"
+  ours "ours-$batch" 30 $model "$batch"
+  peers generate "pytorch-$batch" 45 $model "$batch" --repeats $repeats
+done
+for batch in $video_batches; do
+  ours "ours-video-$batch" 30 $video "$batch"
+  peers generate "pytorch-video-$batch" 45 $video "$batch" --repeats $repeats
 done
 if [ -z "$tiny" ]; then
   part operations 40 sh -c '"$1" cuda:0 > "$2"' operations "$programs/bench_operations" "$files/operations.json"
   part operations-file 10 "$node" "$files/bench/operations.js" --from "$files/operations.json" --out "$results/operations.json"
 fi
-# shellcheck disable=SC2086
-part pytorch-operations 40 "$python" -m bench.peers.operations $peer --batch "${list/,8,/,}" --repeats 3 \
-  --operations "$operations" --json "$results/pytorch-operations.json"
+# cuDNN's attention and FlashAttention at every shape.
+peers operations pytorch-attention 25 $model "$list" --repeats 3 --operations attention
+peers operations pytorch-attention-video 20 $video "${video_batches// /,}" --repeats 3 --operations attention
+peers operations pytorch-operations 40 $model "${list/,8,/,}" --repeats 3 --operations $operations
 part tune 40 "$node" "$cli" tune --model $model --device cuda:0 --batch "$list" --steps $steps --guidance 2
 cp "$files"/cache/magnets/*.json "$results/tiles.json" 2> /dev/null
 part info 10 "$node" "$cli" info
-ours tuned 40 "$list"
+ours tuned 40 $model "$list"
 
 # Each kernel by itself, and what reads or writes beyond its memory.
 if [ -z "$tiny" ]; then

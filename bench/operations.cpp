@@ -1,8 +1,9 @@
 // bench_operations [cpu|cuda:N] [--threads N] [--quick]: the operations of a generation one by one, at the sizes of
 // preset L (d 1024, 16 heads of 64, MLP 4096, 257 positions), every width, for the rows of batches of 1 and on a GPU 8
-// and 64 with guidance; then those of a convolutional codec, at the sizes of MaskGIT's decoder for a picture of
-// 256 x 256. A sample is the time of one call; on a GPU of many that follow each other in one recording, each with the
-// weights and the cache of another layer: no cache has these from the call before.
+// and 64 with guidance; on a GPU the attention of video-L (1025 positions); then those of a convolutional codec, at the
+// sizes of MaskGIT's decoder for a picture of 256 x 256. A sample is the time of one call; on a GPU of many that follow
+// each other in one recording, each with the weights and the cache of another layer: no cache has these from the call
+// before.
 //
 // Beside them, in the same run, what bounds them: the rate of multiply-adds of the device at its best
 // (Backend::measure_peak) and, of the CPU, the bandwidth of its memory. Prints JSON for bench/operations.js, which
@@ -29,15 +30,17 @@ using namespace magnets;
 
 namespace {
 
-constexpr int kHiddenSize = 1024, kHeads = 16, kHeadDim = 64, kIntermediateSize = 4096, kPositions = 257,
-              kVocabulary = 2025;
+constexpr int kHiddenSize = 1024, kHeads = 16, kHeadDim = 64, kIntermediateSize = 4096, kVocabulary = 2025;
 
-/// Active rows of a sequence in the steps of each width: those of the schedule `paper` in 12 steps (lib/plan).
+/// Active rows of a sequence in the steps of each width, the first of them all its positions: those of the schedule
+/// `paper` in 12 steps (lib/plan).
 struct Width {
   int heads;
   int rows[3];
 };
 constexpr Width kWidths[] = {{2, {257, 256, 253}}, {4, {257, 236, 221}}, {8, {257, 181, 155}}, {16, {257, 97, 66}}};
+constexpr Width kVideoWidths[] = {
+    {2, {1025, 1024, 1015}}, {4, {1025, 946, 886}}, {8, {1025, 724, 623}}, {16, {1025, 391, 265}}};
 
 struct Layer {
   std::unique_ptr<Linear> query, key, value, output, up, down;
@@ -186,10 +189,10 @@ void products(Bench& bench, int batch, int heads, int rows) {
 }
 
 void attention(Bench& bench, int batch, const Width& width) {
-  const int heads = width.heads, branches = 2 * batch, inner = heads * kHeadDim;
+  const int heads = width.heads, branches = 2 * batch, inner = heads * kHeadDim, positions = width.rows[0];
   auto stream = bench.backend.stream();
-  const auto cache = bench.backend.kv_cache(bench.calls(), branches, kHeads, kHeadDim, kPositions);
-  const int all_rows = branches * kPositions;
+  const auto cache = bench.backend.kv_cache(bench.calls(), branches, kHeads, kHeadDim, positions);
+  const int all_rows = branches * positions;
   const auto x = bench.backend.allocate(ElementType::activation, all_rows, kHiddenSize);
   const auto q = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
   const auto out = bench.backend.allocate_heads(all_rows, heads, kHeadDim);
@@ -197,7 +200,7 @@ void attention(Bench& bench, int batch, const Width& width) {
   for (const int own : width.rows) {  // the first fills the cache
     std::vector<int32_t> index, offsets = {0};
     for (int branch = 0; branch < branches; ++branch) {
-      for (int i = 0; i < own; ++i) index.push_back(branch * kPositions + i);
+      for (int i = 0; i < own; ++i) index.push_back(branch * positions + i);
       offsets.push_back(static_cast<int32_t>(index.size()));
     }
     const int count = offsets.back();
@@ -206,7 +209,7 @@ void attention(Bench& bench, int batch, const Width& width) {
     const Rows rows{.index = *index_buffer,
                     .offsets = *offsets_buffer,
                     .branches = branches,
-                    .positions = kPositions,
+                    .positions = positions,
                     .count = count,
                     .most = own};
     const auto project = [&](int layer) {
@@ -239,7 +242,7 @@ void attention(Bench& bench, int batch, const Width& width) {
     bench.print({.name = "attention",
                  .batch = batch,
                  .heads = heads,
-                 .shape = shape,
+                 .shape = shape + ", " + std::to_string(positions) + " keys",
                  .flops = flops_of(attend(0)),
                  .numbers = uint64_t{2} * inner * (count + all_rows),
                  .samples = bench.time(*stream, [&](int layer) { stream->run(attend(layer)); })});
@@ -365,7 +368,10 @@ int main(int count, char** arguments) {
         attention(bench, batch, width);
         if (on_cpu) measure_bounds();
       }
-      norm(bench, batch, 2 * batch * kPositions);
+      norm(bench, batch, 2 * batch * kWidths[0].rows[0]);
+    }
+    for (const int batch : on_cpu ? std::vector<int>{} : std::vector{1, 8}) {
+      for (const Width& width : kVideoWidths) attention(bench, batch, width);
     }
     if (!quick) {
       for (const int batch : on_cpu ? std::vector{1} : std::vector{1, 8}) convolutions(bench, batch);

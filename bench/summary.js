@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 /**
- * @typedef {{ name: string, batch: number, median: number, flops: number, heads: number, shape: string, width: string,
- *   m: number, n: number, k: number, sequences: number, queries: number, backend: string, bytes_per_second: number,
+ * @typedef {{ name: string, model: string, batch: number, median: number, flops: number, heads: number, shape: string, width: string,
+ *   m: number, n: number, k: number, sequences: number, queries: number, keys: number, backend: string,
+ *   bytes_per_second: number,
  *   tile: string, formula: string }} Row
  * @typedef {{ device: { peakFlopsPerSecond?: number, name?: string }, rows: Row[] }} Results
  */
@@ -17,13 +18,17 @@ import { parseArgs } from 'node:util';
 /** Of an H100, bytes a second: where no copy was measured. */
 const copyRate = 3.0e12;
 
+/** What the files of pictures, and of videos, have before the batch in their names. */
+const kinds = ['', 'video-'];
 const goals = [
-  { batch: 1, method: 'paper', most: 7.2e-3, ratio: 1.8 },
-  { batch: 1, method: 'baseline', ratio: 1.45 },
-  { batch: 8, method: 'paper', ratio: 1.4 },
-  { batch: 8, method: 'baseline', ratio: 1.15 },
-  { batch: 64, method: 'paper', ratio: 1.3, rate: 0.65 },
-  { batch: 64, method: 'baseline', ratio: 1.15 },
+  { kind: '', batch: 1, method: 'paper', most: 7.2e-3, ratio: 1.8 },
+  { kind: '', batch: 1, method: 'baseline', ratio: 1.45 },
+  { kind: '', batch: 8, method: 'paper', ratio: 1.4 },
+  { kind: '', batch: 8, method: 'baseline', ratio: 1.15 },
+  { kind: '', batch: 64, method: 'paper', ratio: 1.3, rate: 0.65 },
+  { kind: '', batch: 64, method: 'baseline', ratio: 1.15 },
+  { kind: 'video-', batch: 1, method: 'paper', ratio: 1.3 },
+  { kind: 'video-', batch: 8, method: 'paper', ratio: 1.3 },
 ];
 const timeRatioGoal = { batch: 64, ratio: 2.8 };
 
@@ -48,15 +53,23 @@ function read(name) {
   }
 }
 
-const limits = read('pytorch-operations')?.rows ?? [];
+const limits = ['pytorch-operations', 'pytorch-attention', 'pytorch-attention-video'].flatMap(
+  (name) => read(name)?.rows ?? [],
+);
 const mm = limits.find(({ name }) => name === 'mm');
 const bytesPerSecond = limits.find(({ name }) => name === 'copy')?.bytes_per_second ?? copyRate;
 const plans = values.plans === undefined ? {} : JSON.parse(readFileSync(values.plans, 'utf8'));
-const [plansOfModel] = Object.values(plans);
 
-/** The least seconds of a generation with guidance. @param {string} method @param {number} batch @param {number} rate */
-function floorOf(method, batch, rate) {
-  const plan = plansOfModel?.[method];
+/**
+ * The least seconds of a generation with guidance.
+ * @param {string} model
+ * @param {string} method
+ * @param {number} batch
+ * @param {number} rate
+ */
+function floorOf(model, method, batch, rate) {
+  const ofModel = Object.values(plans).find((one) => one[method].model.name === model);
+  const plan = ofModel?.[method];
   if (plan === undefined) return undefined;
   const { layers, hiddenSize, heads, headDim, vocabSize } = plan.model;
   let seconds = 0;
@@ -86,26 +99,32 @@ const medianOf = (results, batch, name) =>
   results?.rows.find((row) => row.batch === batch && row.name === name)?.median;
 
 const tuned = read('tuned');
-const batches = [1, 2, 8, 64].filter((batch) => read(`ours-${batch}`) ?? read(`pytorch-${batch}`));
-const lines = [['batch', '', 'ours ms', 'tuned', 'PyTorch', 'floor', 'PyTorch/ours', 'ours/floor']];
+const lines = [
+  ['model', 'batch', '', 'ours ms', 'tuned', 'PyTorch', 'floor', 'PyTorch/ours', 'ours/floor'],
+];
 /** @type {Map<string, { ours?: number, peer?: number, share?: number }>} */
 const found = new Map();
-for (const batch of batches) {
-  const ours = read(`ours-${batch}`);
-  const peer = read(`pytorch-${batch}`);
+for (const [kind, batch] of kinds.flatMap((kind) =>
+  [1, 2, 8, 64].map((batch) => /** @type {const} */ ([kind, batch])),
+)) {
+  const ours = read(`ours-${kind}${batch}`);
+  const peer = read(`pytorch-${kind}${batch}`);
+  const model = (ours ?? peer)?.rows[0]?.model;
+  if (model === undefined) continue;
   const rate = mm === undefined ? ours?.device.peakFlopsPerSecond : mm.flops / mm.median;
   for (const name of ['paper', 'baseline']) {
     const own = medianOf(ours, batch, name);
     const ofPeer = medianOf(peer, batch, name);
-    const floor = rate === undefined ? undefined : floorOf(name, batch, rate);
+    const floor = rate === undefined ? undefined : floorOf(model, name, batch, rate);
     const flops = ours?.rows.find((row) => row.batch === batch && row.name === name)?.flops;
-    found.set(`${batch} ${name}`, {
+    found.set(`${kind}${batch} ${name}`, {
       ours: own,
       peer: ofPeer,
       share: over(over(flops, own), rate),
     });
     lines.push([
-      ...[String(batch), name, number(own, 1e3), number(medianOf(tuned, batch, name), 1e3)],
+      ...[model, String(batch), name, number(own, 1e3)],
+      number(kind === '' ? medianOf(tuned, batch, name) : undefined, 1e3),
       ...[number(ofPeer, 1e3), number(floor, 1e3)],
       ...[number(over(ofPeer, own)), number(over(own, floor))],
     ]);
@@ -116,14 +135,14 @@ print(lines);
 /** What an operation of ours is called and how large it is in the peer's file. @param {Row} row */
 function keyOf({ name, heads, shape }) {
   const sizes = shape.match(/\d+/g)?.map(Number) ?? [];
-  if (name === 'attention') return `attention ${sizes[0]} ${heads} ${sizes[1]}`;
+  if (name === 'attention') return `attention ${sizes[0]} ${heads} ${sizes[1]} ${sizes[2]}`;
   if (name === 'qkv') return `qkv ${[sizes[0] * sizes[1], heads * 192, 1024]}`;
   // The peer pads the words of the LM head.
   return `${name} ${name === 'lm_head' ? [sizes[0], sizes[2]] : sizes.slice(0, 3)}`;
 }
 /** @param {Row} row */
-function peerKeyOf({ name, heads, sequences, queries, m, n, k }) {
-  if (name === 'attention') return `attention ${sequences} ${heads} ${queries}`;
+function peerKeyOf({ name, heads, sequences, queries, keys, m, n, k }) {
+  if (name === 'attention') return `attention ${sequences} ${heads} ${queries} ${keys}`;
   const same = name === 'up_gelu' ? 'up' : name; // ours has GELU in it
   return `${same} ${name === 'lm_head' ? [m, k] : [m, n, k]}`;
 }
@@ -161,9 +180,9 @@ if (tiles !== undefined) {
 /** @param {string} what @param {boolean | undefined} holds @param {string} value */
 const goal = (what, holds, value) =>
   console.log(`${holds === undefined ? 'open ' : holds ? 'holds' : 'fails'}  ${what}: ${value}`);
-for (const { batch, method, most, ratio, rate } of goals) {
-  const { ours, peer, share } = found.get(`${batch} ${method}`) ?? {};
-  const name = `batch ${batch}, ${method}`;
+for (const { kind, batch, method, most, ratio, rate } of goals) {
+  const { ours, peer, share } = found.get(`${kind}${batch} ${method}`) ?? {};
+  const name = `${kind}batch ${batch}, ${method}`;
   const times = over(peer, ours);
   goal(
     `${name}, at least ${ratio} times PyTorch`,

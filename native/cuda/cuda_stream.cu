@@ -28,16 +28,13 @@ CudaStream::CudaStream(std::shared_ptr<Device> device, std::shared_ptr<Registry>
       compute_(compute),
       // A product is split over less than two blocks a multiprocessor.
       partial_sums_(device_, sizeof(float) * 2 * device_->multiprocessors() * size_of(MmaTile::small).rows *
-                                 size_of(MmaTile::small).columns),
-      tickets_(device_, sizeof(unsigned) * device_->multiprocessors()) {
+                                 size_of(MmaTile::small).columns) {
   device_->make_current();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
   for (cudaEvent_t& event : ended_) {
     // Who waits for one sleeps meanwhile.
     check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "creating an event");
   }
-  const std::vector<unsigned> zeros(device_->multiprocessors());
-  device_->upload(zeros.data(), zeros.size() * sizeof(unsigned), tickets_.get());
 }
 
 CudaStream::~CudaStream() {
@@ -85,6 +82,16 @@ void* CudaStream::scratch(size_t bytes) {
     scratch_bytes_ = bytes;
   }
   return scratch_.back()->get();
+}
+
+unsigned* CudaStream::tickets(int count) {
+  const size_t bytes = count * sizeof(unsigned);
+  if (tickets_.empty() || bytes > tickets_.back()->bytes()) {
+    tickets_.push_back(std::make_unique<DeviceMemory>(device_, bytes));
+    const std::vector<unsigned> zeros(count);
+    device_->upload(zeros.data(), bytes, tickets_.back()->get());
+  }
+  return static_cast<unsigned*>(tickets_.back()->get());
 }
 
 void CudaStream::upload(const void* source, int rows, int columns, Buffer& target) {

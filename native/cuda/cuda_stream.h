@@ -60,6 +60,8 @@ class CudaStream : public Stream {
   void do_run(const Embed& op) override;
   void do_run(const Sample& op) override;
   void do_run(const Reveal& op) override;
+  void do_run(const SelectRows& op, const Embed& then) override;
+  void do_run(const Sample& op, const Reveal& then) override;
   void do_run(const RevealGiven& op) override;
 
  private:
@@ -88,6 +90,8 @@ class CudaStream : public Stream {
   void convolve_unfolded(const Convolution& op);
   /// Scratch memory of the stream, whose operations run one after the other and so can share it.
   void* scratch(size_t bytes);
+  /// So many zeros, by which the blocks of a kernel learn which of them comes last; it leaves zeros.
+  unsigned* tickets(int count);
 
   /// kernel<<<grid, threads, shared>>>(arguments...), which may start before the grid before it has ended: every kernel
   /// calls wait_for_previous_grid before it touches what another one wrote.
@@ -160,7 +164,8 @@ class CudaStream : public Stream {
   std::vector<std::unique_ptr<DeviceMemory>> scratch_;
   size_t scratch_bytes_ = 0;   // of the last
   DeviceMemory partial_sums_;  // f32, of matrix products that are split along their inputs
-  DeviceMemory tickets_;       // u32, zeros between products
+  /// u32, zeros between operations. Likewise the last is in use.
+  std::vector<std::unique_ptr<DeviceMemory>> tickets_;
 };
 
 inline RowsView rows_of(const Buffer& buffer) { return {cuda(buffer).as<void>(), cuda(buffer).stride()}; }

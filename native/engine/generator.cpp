@@ -49,18 +49,17 @@ void Generator::modulate(const Buffer& classes, int branches, Workspace& workspa
   transformer_->modulate(vectors, branches, workspace, stream);
 }
 
-void Generator::embed(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x,
-                      Stream& stream) const {
-  stream.run(Embed{.table = *words_,
-                   .positions = *positions_,
-                   .ids = ids,
-                   .first_ids = first_ids,
-                   .samples = samples,
-                   .sub_tokens = config_.sub_tokens,
-                   .rows = rows,
-                   .norm = embedding_norm_ ? &*embedding_norm_ : nullptr,
-                   .columns = config_.transformer.block.hidden_size,
-                   .x = x});
+Embed Generator::embedding(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x) const {
+  return {.table = *words_,
+          .positions = *positions_,
+          .ids = ids,
+          .first_ids = first_ids,
+          .samples = samples,
+          .sub_tokens = config_.sub_tokens,
+          .rows = rows,
+          .norm = embedding_norm_ ? &*embedding_norm_ : nullptr,
+          .columns = config_.transformer.block.hidden_size,
+          .x = x};
 }
 
 void Generator::lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace& workspace, Stream& stream) const {

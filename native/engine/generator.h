@@ -34,9 +34,8 @@ class Generator {
   /// With modulation: what the blocks read of the classes, rows [1, branches] of their table, for all passes.
   void modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const;
 
-  /// x[r] = norm(word[id] + position[s]), as Embed says.
-  void embed(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x,
-             Stream& stream) const;
+  /// What writes norm(word[id] + position[s]) to x; it must not outlive the rows.
+  Embed embedding(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x) const;
 
   /// logits[i] = LN(act(dense(x[index[i]]))) · wordᵀ + bias over the whole vocabulary, for i < count. A plain head is
   /// x[index[i]] · wordᵀ + bias.

@@ -259,37 +259,38 @@ void Session::forward(const StepShape& shape) {
                           .refresh = shape.refresh,
                           .all_logits = shape.all_logits,
                           .rows = *row_index_,
-                          .logits_rows = *logits_index_});
-  generator_->embed(*ids_, *first_ids_, samples_, rows, *workspace_->x, *stream_);
+                          .logits_rows = *logits_index_},
+               generator_->embedding(*ids_, *first_ids_, samples_, rows, *workspace_->x));
   const Input x = generator_->transformer().run({shape.heads, shape.hidden}, rows, *cache_, *workspace_, *stream_);
   if (shape.logits_rows > 0) generator_->lm_head(x, *logits_index_, shape.logits_rows, lm_head_, *stream_);
 }
 
 /// Draw a token for every masked position that has logits, and reveal those of the highest confidence.
 void Session::sample_and_reveal(const StepShape& shape) {
-  if (shape.logits_rows > 0) {
-    stream_->run(Sample{.logits = *lm_head_.logits,
-                        .rows = rows_of(shape),
-                        .logits_rows = *logits_index_,
-                        .logits_count = shape.logits_rows,
-                        .state = *state_,
-                        .noise_keys = *noise_keys_,
-                        .settings = *settings_,
-                        .samples = samples_,
-                        .sub_tokens = generator_->config().sub_tokens,
-                        .codebook_size = generator_->config().codebook_size,
-                        .guided = guided(),
-                        .tokens = *tokens_,
-                        .confidence = *confidence_,
-                        .faults = *faults_});
-  }
-  stream_->run(Reveal{.tokens = *tokens_,
+  const Reveal reveal{.tokens = *tokens_,
                       .confidence = *confidence_,
                       .masked_after = *masked_after_,
                       .samples = samples_,
                       .token_count = sub_token_count_,
                       .ids = *ids_,
-                      .state = *state_});
+                      .state = *state_};
+  if (shape.logits_rows == 0) return stream_->run(reveal);
+  stream_->run(Sample{.logits = *lm_head_.logits,
+                      .rows = rows_of(shape),
+                      .logits_rows = *logits_index_,
+                      .logits_offsets = *logits_offsets_buffer_,
+                      .logits_count = shape.logits_rows,
+                      .state = *state_,
+                      .noise_keys = *noise_keys_,
+                      .settings = *settings_,
+                      .samples = samples_,
+                      .sub_tokens = generator_->config().sub_tokens,
+                      .codebook_size = generator_->config().codebook_size,
+                      .guided = guided(),
+                      .tokens = *tokens_,
+                      .confidence = *confidence_,
+                      .faults = *faults_},
+               reveal);
 }
 
 void Session::compute(const Width& width, bool refresh, bool all_logits) {

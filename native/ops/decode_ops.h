@@ -79,6 +79,7 @@ struct Sample {
   const Buffer& logits;  // f32 [logits_count, >= codebook_size]; guided: the second half mirrors the first
   Rows rows;
   const Buffer& logits_rows;
+  const Buffer& logits_offsets;  // i32 [1, branches + 1]: where each branch's logits rows begin
   int logits_count;
   const Buffer& state;
   const Buffer& noise_keys;  // i32 [3, samples]: the sample's number, its seed's low and high half (philox.h)

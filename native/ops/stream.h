@@ -70,6 +70,10 @@ class Stream {
   void run(const Embed& op) { timed(Work::rows, op); }
   void run(const Sample& op) { timed(Work::sampling, op); }
   void run(const Reveal& op) { timed(Work::sampling, op); }
+  /// The beginning and the end of a step: the rows that were just selected, the tokens that were just drawn. A device
+  /// may do both at once.
+  void run(const SelectRows& op, const Embed& then) { timed(Work::rows, op, then); }
+  void run(const Sample& op, const Reveal& then) { timed(Work::sampling, op, then); }
   void run(const RevealGiven& op) { timed(Work::sampling, op); }
 
   /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
@@ -115,6 +119,8 @@ class Stream {
   virtual void do_run(const Embed& op) = 0;
   virtual void do_run(const Sample& op) = 0;
   virtual void do_run(const Reveal& op) = 0;
+  virtual void do_run(const SelectRows& op, const Embed& then) { do_run(op), do_run(then); }
+  virtual void do_run(const Sample& op, const Reveal& then) { do_run(op), do_run(then); }
   virtual void do_run(const RevealGiven& op) = 0;
 
   Flops flops_;
@@ -131,15 +137,15 @@ class Stream {
   void check_stop() const {
     if (stop_ != nullptr) stop_->check();
   }
-  template <class Op>
-  void begin(const Op& op) {
+  template <class... Ops>
+  void begin(const Ops&... ops) {
     check_stop();
-    do_run(op);
+    do_run(ops...);
   }
-  template <class Op>
-  void timed(Work work, const Op& op) {
+  template <class... Ops>
+  void timed(Work work, const Ops&... ops) {
     const WorkScope scope(profile_, work);
-    begin(op);
+    begin(ops...);
   }
   template <class Op>
   void count(Part part, const Op& op) {

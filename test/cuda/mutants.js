@@ -49,7 +49,7 @@ const sample = /** @type {const} */ ({
 });
 const reveal = /** @type {const} */ ({
   file: 'kernels/reveal.cuh',
-  source: 'ops/reveal.cu',
+  source: 'ops/sample.cu',
   test: 'sampling',
 });
 const revealGiven = /** @type {const} */ ({
@@ -59,7 +59,7 @@ const revealGiven = /** @type {const} */ ({
 });
 const kthLargest = /** @type {const} */ ({
   file: 'kernels/kth_largest.cuh',
-  source: 'ops/reveal.cu',
+  source: 'ops/sample.cu',
   test: 'sampling',
 });
 const layerNorm = /** @type {const} */ ({
@@ -80,7 +80,7 @@ const softmax = /** @type {const} */ ({
 });
 const selectRows = /** @type {const} */ ({
   file: 'kernels/select_rows.cuh',
-  source: 'ops/select_rows.cu',
+  source: 'ops/embed.cu',
   test: 'rows',
 });
 const embedding = /** @type {const} */ ({
@@ -476,6 +476,12 @@ export const mutants = [
   { ...wgmmaNorm, from: 'turn / 2 % 2', to: 'turn % 2' },
   {
     ...wgmmaNorm,
+    by: 'tsan forward lazy',
+    from: 'moments.of_boxes[turn % 2]',
+    to: 'moments.of_boxes[0]',
+  },
+  {
+    ...wgmmaNorm,
     from: '  Output::meet();\n  const int boxes',
     to: '  const int boxes',
   },
@@ -576,6 +582,40 @@ export const mutants = [
   },
   { ...reveal, from: '    ties_left -= ties;\n', to: '' },
   { ...reveal, from: 'r.masked_after[sample]', to: 'r.masked_after[0]' },
+  // Drawing and revealing at once
+  { ...sample, from: 'rows * a.sub_tokens;', to: 'rows;' },
+  { ...sample, from: '    if (shared.last) tickets[sample] = 0;\n', to: '' },
+  {
+    ...sample,
+    by: 'tsan forward lazy',
+    from: 'atomic_add_acquire_release(&tickets[sample], 1)',
+    to: '(tickets[sample] += 1) - 1',
+  },
+  {
+    ...sample,
+    by: 'tsan forward lazy',
+    from: "  __syncthreads();  // no thread of the block reads the sample's state any more\n",
+    to: '',
+  },
+  {
+    ...sample,
+    from: '  __syncthreads();\n  if (shared.last) reveal(',
+    to: '  if (shared.last) reveal(',
+  },
+  { ...sample, from: 'sample = at / a.positions;', to: 'sample = drawing % a.samples;' },
+  {
+    ...sample,
+    from: 'static_cast<unsigned>(last);',
+    to: 'static_cast<unsigned>(last) - 1;',
+  },
+  { ...sample, from: 'if (shared.last) reveal(', to: 'if (drawing < 0) reveal(' },
+  { ...sample, file: 'ops/sample.cu', from: 'op.samples + arguments', to: 'arguments' },
+  { ...sample, file: 'ops/sample.cu', from: 'tickets(op.samples)', to: 'tickets(1)' },
+  {
+    ...stream,
+    from: '    tickets_.push_back(',
+    to: '    tickets_.clear();\n    tickets_.push_back(',
+  },
   { ...revealGiven, from: 'state == kMasked && token >= 0', to: 'state == kMasked' },
   { ...revealGiven, from: '    state = kKnown;\n', to: '' },
   // Rows: norms, embeddings, lists
@@ -620,11 +660,9 @@ export const mutants = [
     from: 'values(static_cast<size_t>(rows_) * stride_);',
     to: 'values(static_cast<size_t>(rows_) * stride_, 0x3c00);',
   },
-  {
-    ...selectRows,
-    from: 'const unsigned before = (1u << lane) - 1;',
-    to: 'const unsigned before = (2u << lane) - 1;',
-  },
+  { ...selectRows, from: 'return sum - value;', to: 'return sum;' },
+  { ...selectRows, from: 'if (lane >= lanes) sum += before;', to: 'sum += before;' },
+  { ...selectRows, from: '(positions + 31) / 32', to: 'positions / 32' },
   {
     ...layerNorm,
     source: 'ops/gather.cu',
@@ -634,8 +672,48 @@ export const mutants = [
   { ...embedding, from: 'e.first_ids + branch', to: 'e.first_ids + branch % e.samples' },
   { ...embedding, from: 'ids[more]', to: 'ids[0]' },
   { ...embedding, source: 'ops/lookup.cu', from: 'row % l.sequence', to: 'row % l.rows' },
-  { ...selectRows, from: 'state[i] == kMasked && turns', to: 'state[i] != kKnown && turns' },
-  { ...selectRows, from: '    left -= __popc(lanes);', to: '   ' },
+  { ...selectRows, from: 'state[i] == kMasked && turn', to: 'state[i] != kKnown && turn' },
+  { ...selectRows, from: 'rows_left-- > 0', to: 'rows_left > 0' },
+  { ...selectRows, from: 'logits_left-- > 0', to: 'logits_left > 0' },
+  {
+    ...selectRows,
+    from: 'sum_of_warp(more_rows) - sum_before(idle)',
+    to: 'sum_of_warp(more_rows)',
+  },
+  {
+    ...selectRows,
+    from: 'sum_of_warp(more_logits) - sum_before(may_fill)',
+    to: 'sum_of_warp(more_logits)',
+  },
+  // Selecting and embedding at once
+  {
+    ...selectRows,
+    from: 's.row_offsets[first + lane + 1] <= row',
+    to: 's.row_offsets[first + lane + 1] < row',
+  },
+  {
+    ...selectRows,
+    from: 'for (int first = 0; first < s.branches;',
+    to: 'for (int first = 0; first < 32;',
+  },
+  { ...selectRows, from: 'if (own == row) at = ', to: 'if (own <= row) at = ' },
+  { ...selectRows, from: 'return sum_of_warp(at);', to: 'return at;' },
+  {
+    ...embedding,
+    from: 'if (row < e.rows) embed_at<T>(e, row, select_row(s, row));',
+    to: 'embed_at<T>(e, row, select_row(s, row));',
+  },
+  {
+    ...embedding,
+    from: 'const __grid_constant__ EmbedArguments e) {\n  wait_for_previous_grid();\n  let_next_grid_start();\n  const int row = row_of_warp();\n  if (row < e.rows) embed_at<T>(e, row, select_row(s, row));',
+    to: 'const __grid_constant__ EmbedArguments e) {\n  const int row = row_of_warp();\n  if (row < e.rows) embed_at<T>(e, row, select_row(s, row));',
+  },
+  {
+    ...embedding,
+    file: 'ops/embed.cu',
+    from: 'divide_up(then.rows.count, kRowsOfBlock)',
+    to: 'divide_up(then.rows.count, 2 * kRowsOfBlock)',
+  },
   { ...selectRows, from: '>= masked_after', to: '> masked_after' },
   { ...selectRows, from: 's.masked_after[sample]', to: 's.masked_after[0]' },
   {
@@ -711,7 +789,8 @@ export const mutants = [
   },
   { ...stream, from: '(next_ended_ + 1) % kMostUnderWay', to: '0' },
   // Who chooses tiles
-  { ...registry, from: '  if (is_convolution(m)) return formula;\n', to: '' },
+  { ...registry, from: 'is_convolution(m) || ', to: '' },
+  { ...registry, from: ' || normalizes(formula)', to: '' },
   { ...registry, from: 'm.taps > 1 || ', to: '' },
   { ...registry, from: '.splits == 1) {', to: '.splits >= 1) {' },
   {
@@ -748,6 +827,7 @@ export const controls = [
     from: 'branch * (s.tokens + 1) + position',
     to: 'position + (1 + s.tokens) * branch',
   },
+  { ...sample, from: 'if (drawing >= 0) {', to: 'if (drawing > -1) {' },
   { ...attentionGroups, from: 'if (rows <= 0) return;', to: 'if (rows < 1) return;' },
   {
     ...attentionWgmma,

@@ -137,8 +137,6 @@ async function outcomeOf(number, mutant) {
   cpSync('native/ops', join(own, 'ops'), { recursive: true });
   const path = join(own, 'cuda', mutant.file);
   const text = readFileSync(path, 'utf8');
-  if (text.split(mutant.from).length !== 2)
-    throw new Error(`mutant ${number}: expected once in ${mutant.file}: ${mutant.from}`);
   writeFileSync(
     path,
     text.replace(mutant.from, () => mutant.to),
@@ -171,6 +169,10 @@ const share = Number(values.share);
 const { output: commit } = await execute('git', ['rev-parse', '--short=7', 'HEAD'], {});
 const turn = share > 1 ? Number.parseInt(commit, 16) % share : 0;
 const all = [...mutants, ...controls];
+for (const [i, { file, from }] of all.entries()) {
+  if (readFileSync(join('native/cuda', file), 'utf8').split(from).length !== 2)
+    throw new Error(`mutant ${i + 1}: expected once in ${file}: ${from}`);
+}
 // Controls take the longest, so they begin.
 const numbers = all
   .map((_, i) => i + 1)

@@ -171,6 +171,71 @@ void recordings_keep_their_scratch(const Subject& subject) {
         "a recording goes on with its scratch after a larger one");
 }
 
+/// Few samples, then so many that drawing and revealing them takes more tickets, then the few again.
+void recordings_keep_their_tickets(const Subject& subject) {
+  constexpr int kMost = 9, kCodes = 4;  // more samples than multiprocessors
+  const auto backend = subject.open();
+  const auto stream = backend->stream();
+  const auto list = [&](const auto& number) {
+    std::vector<int32_t> numbers(kMost + 1);
+    for (int i = 0; i <= kMost; ++i) numbers[i] = number(i);
+    return upload_new(*backend, *stream, ElementType::i32, 1, kMost + 1, numbers);
+  };
+  const auto column = [&](ElementType type, const auto& value) {
+    return upload_new(*backend, *stream, type, kMost, 1, std::vector(kMost, value));
+  };
+  // A token a sample, after its class; the codes in turn are the most likely ones.
+  const auto index = list([](int sample) { return 2 * sample + 1; }), rows = list([](int row) { return row; });
+  const auto masked_after = list([](int) { return 0; });
+  std::vector<float> values(kMost * kCodes);
+  for (int sample = 0; sample < kMost; ++sample) values[sample * kCodes + sample % kCodes] = 1;
+  const auto logits = upload_new(*backend, *stream, ElementType::f32, kMost, kCodes, values);
+  const auto state = column(ElementType::u8, uint8_t{kMasked});
+  const auto ids = column(ElementType::i32, int32_t{-1}), tokens = column(ElementType::i32, int32_t{-1}),
+             faults = column(ElementType::i32, kNoFault);
+  const auto confidence = column(ElementType::f32, 0.0f);
+  const auto settings = upload_new(*backend, *stream, ElementType::i32, 1, kSampleSettingsWords,
+                                   std::vector<int32_t>(kSampleSettingsWords));  // a temperature of 0
+  const auto noise_keys = upload_new(*backend, *stream, ElementType::i32, 3, kMost, std::vector<int32_t>(3 * kMost));
+  for (const int samples : {3, kMost, 3}) {
+    const std::vector<uint8_t> masked(kMost, kMasked);
+    stream->upload(masked.data(), kMost, 1, *state);
+    stream->replay({.heads = 1, .hidden = 1, .rows = samples}, [&](const StepShape& shape) {
+      const int count = shape.rows;
+      stream->run(
+          Sample{
+              .logits = *logits,
+              .rows = {.index = *index, .offsets = *rows, .branches = count, .positions = 2, .count = count, .most = 1},
+              .logits_rows = *rows,
+              .logits_offsets = *rows,
+              .logits_count = count,
+              .state = *state,
+              .noise_keys = *noise_keys,
+              .settings = *settings,
+              .samples = count,
+              .codebook_size = kCodes,
+              .guided = false,
+              .tokens = *tokens,
+              .confidence = *confidence,
+              .faults = *faults},
+          Reveal{.tokens = *tokens,
+                 .confidence = *confidence,
+                 .masked_after = *masked_after,
+                 .samples = count,
+                 .token_count = 1,
+                 .ids = *ids,
+                 .state = *state});
+    });
+    std::vector<int32_t> drawn(kMost);
+    std::vector<uint8_t> after(kMost);
+    stream->download(*ids, kMost, 1, drawn.data());
+    stream->download(*state, kMost, 1, after.data());
+    for (int sample = 0; sample < samples; ++sample) {
+      check(drawn[sample] == sample % kCodes && after[sample] == kRevealed, "a token of every sample is revealed");
+    }
+  }
+}
+
 void puts_in_order(const Subject& subject) {
   const auto backend = subject.open();
   const auto stream = backend->stream();
@@ -239,6 +304,7 @@ int main() {
     few_steps_are_under_way(*subject);
   }
   recordings_keep_their_scratch(*all[0]);
+  recordings_keep_their_tickets(*all[0]);
   puts_in_order(*all[0]);
   return report("recordings");
 }

@@ -197,6 +197,7 @@ struct Pass {
     stream.run(Sample{.logits = *logits,
                       .rows = active,
                       .logits_rows = *logits_list,
+                      .logits_offsets = *logits_offsets,
                       .logits_count = logits_rows,
                       .state = *state,
                       .noise_keys = *noise_keys,

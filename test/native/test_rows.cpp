@@ -157,6 +157,93 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
   }
 }
 
+/// Selecting and embedding at once makes the lists and the rows that both make one after the other, to the bit.
+void selects_and_embeds(Backend& backend, WeightFormat format, int tokens, int sub_tokens, bool refresh,
+                        bool all_logits) {
+  constexpr int kEntries = 9, kColumns = 33, kSamples = 3, kUnused = -9;
+  const int width = tokens * sub_tokens;
+  Random random(tokens);
+  std::vector<uint8_t> states(static_cast<size_t>(kSamples) * width);
+  for (uint8_t& state : states) state = static_cast<uint8_t>(random.below(4) > 0 ? 0 : random.below(3));
+  std::fill_n(states.begin() + width, width, kKnown);  // of sample 1 nothing is active without a refresh
+  Turns turns = any_turn(kSamples, width);
+  for (int32_t& turn : turns.of_tokens) turn = random.below(6);
+  std::vector<int32_t> ids(states.size());
+  for (int32_t& id : ids) id = random.below(kEntries);
+
+  auto stream = backend.stream();
+  auto table =
+      backend.table({to_floats(random.matrix(kEntries, kColumns)).data(), DType::f32, kEntries, kColumns}, format);
+  auto places = upload_new(backend, *stream, ElementType::f32, tokens + 1, kColumns,
+                           to_floats(random.matrix(tokens + 1, kColumns)));
+  const RandomNorm norm(backend, *stream, random, kColumns);
+  auto state = upload_new(backend, *stream, ElementType::u8, kSamples, width, states);
+  auto turn = upload_new(backend, *stream, ElementType::i32, kSamples, width, turns.of_tokens);
+  auto masked_after = upload_new(backend, *stream, ElementType::i32, 1, kSamples, turns.masked_after);
+  auto ids_buffer = upload_new(backend, *stream, ElementType::i32, kSamples, width, ids);
+  for (const int branches : {kSamples, 2 * kSamples, 13 * kSamples}) {  // more than a warp has lanes
+    const auto expected = reference::select_rows(states, turns.of_tokens, turns.masked_after, branches, tokens, refresh,
+                                                 all_logits, sub_tokens);
+    std::vector<int32_t> first(branches);
+    for (int32_t& id : first) id = random.below(kEntries);
+    auto first_ids = upload_new(backend, *stream, ElementType::i32, 1, branches, first);
+    auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
+    auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
+    const int count = static_cast<int>(expected.rows.size()), size = count + 1;
+    std::vector<float> embedded[2];
+    for (const bool at_once : {false, true}) {
+      const std::vector<int32_t> unused(size, kUnused);
+      auto rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
+      auto logits_rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
+      Guarded x(backend, *stream, reference::Matrix(count, kColumns));
+      const SelectRows select{.state = *state,
+                              .turns = *turn,
+                              .masked_after = *masked_after,
+                              .row_offsets = *row_offsets,
+                              .logits_offsets = *logits_offsets,
+                              .samples = kSamples,
+                              .branches = branches,
+                              .tokens = tokens,
+                              .sub_tokens = sub_tokens,
+                              .refresh = refresh,
+                              .all_logits = all_logits,
+                              .rows = *rows,
+                              .logits_rows = *logits_rows};
+      const Embed embed{.table = *table,
+                        .positions = *places,
+                        .ids = *ids_buffer,
+                        .first_ids = *first_ids,
+                        .samples = kSamples,
+                        .sub_tokens = sub_tokens,
+                        .rows = {.index = *rows,
+                                 .offsets = *row_offsets,
+                                 .branches = branches,
+                                 .positions = tokens + 1,
+                                 .count = count,
+                                 .most = tokens + 1},
+                        .norm = &norm.norm,
+                        .columns = kColumns,
+                        .x = *x.buffer};
+      if (at_once) {
+        stream->run(select, embed);
+      } else {
+        stream->run(select);
+        stream->run(embed);
+      }
+      embedded[at_once] = x.read(*stream, count, kColumns, "Embed");
+      const auto holds = [&](const Buffer& buffer, std::vector<int32_t> list) {
+        list.resize(size, kUnused);
+        std::vector<int32_t> values(size);
+        stream->download(buffer, 1, size, values.data());
+        check(values == list, "SelectRows with Embed");
+      };
+      holds(*rows, expected.rows);
+      holds(*logits_rows, expected.logits_rows);
+    }
+    check(embedded[0] == embedded[1], "Embed with SelectRows");
+  }
+}
+
 void looks_up(const Subject& subject, Backend& backend, WeightFormat format, int columns, bool at_positions) {
   constexpr int kEntries = 37, kSequence = 3;
   Random random(columns);
@@ -367,6 +454,12 @@ int main() {
           for (const int sub_tokens : {1, 2}) embeds(*subject, *backend, format, columns, normed, sub_tokens);
         }
         for (const bool at_positions : {false, true}) looks_up(*subject, *backend, format, columns, at_positions);
+      }
+      for (const bool refresh : {false, true}) {
+        for (const bool all_logits : {false, true}) {
+          for (const int tokens : {5, 40}) selects_and_embeds(*backend, format, tokens, 1, refresh, all_logits);
+          selects_and_embeds(*backend, format, 34, 2, refresh, all_logits);
+        }
       }
     }
     gathers(*backend);

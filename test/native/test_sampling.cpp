@@ -58,6 +58,7 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
   auto index = upload(ElementType::i32, 1, count, selected.rows);
   auto offsets = upload(ElementType::i32, 1, branches + 1, selected.row_offsets);
   auto logits_rows = upload(ElementType::i32, 1, logits.rows, selected.logits_rows);
+  auto logits_offsets = upload(ElementType::i32, 1, branches + 1, selected.logits_offsets);
   const int width = tokens * options.sub_tokens;
   auto states = upload(ElementType::u8, samples, width, state);
   Guarded buffer(backend, *stream, logits, ElementType::f32);
@@ -80,6 +81,7 @@ Drawn draw(Backend& backend, const reference::Matrix& logits, const std::vector<
                               .count = count,
                               .most = tokens + 1},
                      .logits_rows = *logits_rows,
+                     .logits_offsets = *logits_offsets,
                      .logits_count = logits.rows,
                      .state = *states,
                      .noise_keys = *noise_keys,
@@ -305,6 +307,114 @@ void reveals(Backend& backend) {
         "ids and states after given tokens");
 }
 
+/// Two steps, each of them Sample and Reveal, at once or one after the other: everything that they write.
+std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, bool in_turns, bool all_logits,
+                                      bool at_once) {
+  constexpr int kSamples = 3, kTokens = 21, kNothingMasked = 1;
+  const int width = kTokens * options.sub_tokens, branches = options.guided ? 2 * kSamples : kSamples;
+  const size_t size = static_cast<size_t>(kSamples) * width;
+  Random random(width);
+  std::vector<uint8_t> state(size);
+  std::vector<int32_t> turns(size, kAnyTurn), masked(kSamples);
+  std::vector<float> confidence(size, kGuard);
+  for (size_t i = 0; i < size; ++i) {
+    const int sample = static_cast<int>(i) / width;
+    state[i] = static_cast<uint8_t>(sample == kNothingMasked ? 2 * random.below(2) : random.below(3));
+    if (state[i] != kMasked) continue;
+    if (in_turns) turns[i] = masked[sample], confidence[i] = static_cast<float>(masked[sample]);
+    ++masked[sample];
+  }
+  auto stream = backend.stream();
+  const auto upload = [&](ElementType type, int rows, int columns, const auto& values) {
+    return upload_new(backend, *stream, type, rows, columns, values);
+  };
+  auto states = upload(ElementType::u8, kSamples, width, state);
+  auto ids = upload(ElementType::i32, kSamples, width, std::vector<int32_t>(size, -1));
+  auto drawn = upload(ElementType::i32, kSamples, width, std::vector<int32_t>(size, -7));
+  auto confidences = upload(ElementType::f32, kSamples, width, confidence);
+  auto faults = upload(ElementType::i32, kSamples, width, std::vector<int32_t>(size, kNoFault));
+  auto noise_keys = upload(ElementType::i32, 3, kSamples, std::vector<int32_t>{4, 5, 6, 1, 1, 1, 0, 0, 0});
+  std::vector<std::vector<float>> written;
+  // Sample 0 is revealed in two steps; sample 2 in the second one.
+  for (const std::vector<int32_t>& masked_after : {std::vector<int32_t>{masked[0] / 2, 0, masked[2]}, {0, 0, 0}}) {
+    const auto selected =
+        reference::select_rows(state, turns, masked_after, branches, kTokens, true, all_logits, options.sub_tokens);
+    const int rows = static_cast<int>(selected.rows.size()),
+              logits_rows = static_cast<int>(selected.logits_rows.size());
+    auto index = upload(ElementType::i32, 1, rows, selected.rows);
+    auto offsets = upload(ElementType::i32, 1, branches + 1, selected.row_offsets);
+    auto logits_index = upload(ElementType::i32, 1, logits_rows, selected.logits_rows);
+    auto logits_offsets = upload(ElementType::i32, 1, branches + 1, selected.logits_offsets);
+    auto masked_left = upload(ElementType::i32, 1, kSamples, masked_after);
+    Guarded logits(backend, *stream, random.matrix(logits_rows, options.codebook_size), ElementType::f32);
+    std::vector<int32_t> settings(kSampleSettingsWords);
+    std::memcpy(settings.data(), &options.settings, sizeof options.settings);
+    auto settings_buffer = upload(ElementType::i32, 1, kSampleSettingsWords, settings);
+    const Sample sample{.logits = *logits.buffer,
+                        .rows = {.index = *index,
+                                 .offsets = *offsets,
+                                 .branches = branches,
+                                 .positions = kTokens + 1,
+                                 .count = rows,
+                                 .most = kTokens + 1},
+                        .logits_rows = *logits_index,
+                        .logits_offsets = *logits_offsets,
+                        .logits_count = logits_rows,
+                        .state = *states,
+                        .noise_keys = *noise_keys,
+                        .settings = *settings_buffer,
+                        .samples = kSamples,
+                        .sub_tokens = options.sub_tokens,
+                        .codebook_size = options.codebook_size,
+                        .guided = options.guided,
+                        .tokens = *drawn,
+                        .confidence = *confidences,
+                        .faults = *faults};
+    const Reveal reveal{.tokens = *drawn,
+                        .confidence = *confidences,
+                        .masked_after = *masked_left,
+                        .samples = kSamples,
+                        .token_count = width,
+                        .ids = *ids,
+                        .state = *states};
+    if (at_once) {
+      stream->run(sample, reveal);
+    } else {
+      stream->run(sample);
+      stream->run(reveal);
+    }
+    stream->download(*states, kSamples, width, state.data());
+    written.emplace_back(state.begin(), state.end());
+    for (const Buffer* buffer : {ids.get(), drawn.get(), faults.get()}) {
+      std::vector<int32_t> values(size);
+      stream->download(*buffer, kSamples, width, values.data());
+      written.emplace_back(values.begin(), values.end());
+    }
+    stream->download(*confidences, kSamples, width, confidence.data());
+    written.push_back(confidence);
+  }
+  return written;
+}
+
+/// Drawing and revealing at once is what both are one after the other, to the bit.
+void draws_and_reveals(Backend& backend) {
+  for (const int sub_tokens : {1, 2}) {
+    for (const bool all_logits : {false, true}) {
+      const Draw drawn{.codebook_size = 10,
+                       .guided = true,
+                       .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 2},
+                       .sub_tokens = sub_tokens};
+      Draw in_turns = drawn;
+      in_turns.guided = false;
+      in_turns.settings.confidence = Confidence::turn;
+      check(steps(backend, drawn, false, all_logits, true) == steps(backend, drawn, false, all_logits, false),
+            "Sample with Reveal");
+      check(steps(backend, in_turns, true, all_logits, true) == steps(backend, in_turns, true, all_logits, false),
+            "Sample with Reveal, in turns");
+    }
+  }
+}
+
 /// Weights can overflow. What is drawn is of the codebook all the same, for the next step reads its embedding.
 void draws_of_what_is_no_number(Backend& backend) {
   constexpr int kTokens = 3, kCodes = 5;
@@ -350,6 +460,7 @@ int main() {
     has_the_right_frequencies(*backend, subject->slow() ? 20 : 2000);
     reveals(*backend);
     for (const int tokens : {1, 31, 256, 300}) reveals_many(*backend, tokens);
+    draws_and_reveals(*backend);
     draws_of_what_is_no_number(*backend);
   }
   return report("sampling");

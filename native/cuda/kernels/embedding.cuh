@@ -1,7 +1,9 @@
-// Entries of a table plus positions, a row a warp: the rows of a step, or simply rows of ids.
+// Entries of a table plus positions, a row a warp: the rows of a step, which may be selected on the way, or simply rows
+// of ids.
 #pragma once
 
 #include "layer_norm.cuh"
+#include "select_rows.cuh"
 
 namespace magnets::cuda {
 
@@ -49,17 +51,33 @@ struct EmbedArguments {
   int x_stride;
 };
 
+/// Row `row` of x, which is `at`: branch * positions + position.
+template <class T>
+__device__ __forceinline__ void embed_at(const EmbedArguments& e, int row, int at) {
+  const int branch = at / e.positions, position = at % e.positions;
+  const int* ids = e.ids + static_cast<size_t>(branch % e.samples) * e.ids_stride;
+  const int* own = position == 0 ? e.first_ids + branch : ids + (position - 1) * e.sub_tokens;
+  embed_row(e.tables, own, position == 0 ? 1 : e.sub_tokens, position, e.norm, e.columns,
+            static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
+}
+
 template <class T>
 __global__ void __launch_bounds__(kRowsOfBlock * 32) embed_kernel(const __grid_constant__ EmbedArguments e) {
   wait_for_previous_grid();
   let_next_grid_start();
   const int row = row_of_warp();
-  if (row >= e.rows) return;
-  const int branch = e.row_index[row] / e.positions, position = e.row_index[row] % e.positions;
-  const int* ids = e.ids + static_cast<size_t>(branch % e.samples) * e.ids_stride;
-  const int* own = position == 0 ? e.first_ids + branch : ids + (position - 1) * e.sub_tokens;
-  embed_row(e.tables, own, position == 0 ? 1 : e.sub_tokens, position, e.norm, e.columns,
-            static_cast<T*>(e.x) + static_cast<size_t>(row) * e.x_stride);
+  if (row < e.rows) embed_at<T>(e, row, e.row_index[row]);
+}
+
+/// Both at once: no warp waits for the list of another, each finds its own row. With the registers that this takes: by
+/// itself the compiler would keep to 72 for more blocks at once, and spill.
+template <class T>
+__global__ void __launch_bounds__(kRowsOfBlock * 32, 1)
+    select_and_embed_kernel(const __grid_constant__ SelectRowsArguments s, const __grid_constant__ EmbedArguments e) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int row = row_of_warp();
+  if (row < e.rows) embed_at<T>(e, row, select_row(s, row));
 }
 
 struct LookupArguments {

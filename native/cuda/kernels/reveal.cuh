@@ -7,7 +7,7 @@
 
 namespace magnets::cuda {
 
-constexpr int kRevealThreads = 256, kRevealWarps = kRevealThreads / 32;
+constexpr int kRevealThreads = 128, kRevealWarps = kRevealThreads / 32;
 
 struct RevealArguments {
   const int* tokens;  // [samples, token_count], like the others
@@ -43,11 +43,7 @@ __device__ __forceinline__ int count_before(bool flag, int* sums, int& all) {
   return before;
 }
 
-static __global__ void __launch_bounds__(kRevealThreads) reveal_kernel(const __grid_constant__ RevealArguments r) {
-  auto& shared = shared_as<RevealShared>();
-  wait_for_previous_grid();
-  let_next_grid_start();
-  const size_t sample = blockIdx.x;
+__device__ __forceinline__ void reveal(const RevealArguments& r, size_t sample, RevealShared& shared) {
   const int* tokens = r.tokens + sample * r.tokens_stride;
   const float* confidence = r.confidence + sample * r.confidence_stride;
   int* ids = r.ids + sample * r.ids_stride;
@@ -78,6 +74,12 @@ static __global__ void __launch_bounds__(kRevealThreads) reveal_kernel(const __g
     }
     ties_left -= ties;
   }
+}
+
+static __global__ void __launch_bounds__(kRevealThreads) reveal_kernel(const __grid_constant__ RevealArguments r) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  reveal(r, blockIdx.x, shared_as<RevealShared>());
 }
 
 }  // namespace magnets::cuda

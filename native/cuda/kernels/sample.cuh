@@ -1,19 +1,20 @@
 // One block a masked sub-token: guidance, top-k, Gumbel-max and confidence in one pass over the logits (32 more over
-// their bits where top-k asks), with the noise of philox.h.
+// their bits where top-k asks), with the noise of philox.h. The last block of a sample may reveal on its way out.
 #pragma once
 
 #include "../../ops/decode_ops.h"
 #include "../../ops/philox.h"
 #include "kth_largest.cuh"
+#include "reveal.cuh"
 
 namespace magnets::cuda {
 
-constexpr int kSampleThreads = 128, kSampleWarps = kSampleThreads / 32;
+constexpr int kSampleThreads = kRevealThreads, kSampleWarps = kSampleThreads / 32;
 
 struct SampleArguments {
   const float* logits;  // [logits rows, >= sub_tokens * codebook_size]
   int logits_stride;
-  const int *row_index, *logits_rows;
+  const int *row_index, *logits_rows, *logits_offsets;
   int conditional_rows;  // logits rows of branches that have a sample of their own; as many follow where guided
   int positions, samples, sub_tokens;
   const uint8_t* state;  // [samples, tokens * sub_tokens]
@@ -63,12 +64,8 @@ struct SampleShared {
   int sums[kSampleWarps];
 };
 
-static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __grid_constant__ SampleArguments a) {
-  auto& shared = shared_as<SampleShared>();
-  wait_for_previous_grid();
-  let_next_grid_start();
-  const int logits_row = blockIdx.x / a.sub_tokens, part = blockIdx.x % a.sub_tokens;
-  const int at = a.row_index[a.logits_rows[logits_row]];
+/// Draws for sub-token `part` of a logits row, which is `at`: branch * positions + position.
+__device__ __forceinline__ void draw(const SampleArguments& a, int logits_row, int part, int at, SampleShared& shared) {
   const int sample = at / a.positions % a.samples, position = at % a.positions;
   const int own = (position - 1) * a.sub_tokens + part;
   if (position == 0 || a.state[static_cast<size_t>(sample) * a.state_stride + own] != kMasked) return;
@@ -130,6 +127,45 @@ static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __g
     confidence += settings.choice_temperature * gumbel(noise(kChoiceBlock)[0]);
   }
   a.confidence[static_cast<size_t>(sample) * a.confidence_stride + own] = confidence;
+}
+
+static __global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __grid_constant__ SampleArguments a) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int logits_row = blockIdx.x / a.sub_tokens;
+  draw(a, logits_row, blockIdx.x % a.sub_tokens, a.row_index[a.logits_rows[logits_row]], shared_as<SampleShared>());
+}
+
+struct SampleAndRevealShared {
+  SampleShared sample;
+  RevealShared reveal;
+  bool last;  // this block was the last of its sample
+};
+
+/// Both at once. Before the blocks that draw there is one for each sample that draws nothing, so that a sample without
+/// logits has one too; whichever of a sample's blocks comes last reveals.
+static __global__ void __launch_bounds__(kSampleThreads)
+    sample_and_reveal_kernel(const __grid_constant__ SampleArguments a, const __grid_constant__ RevealArguments r,
+                             unsigned* tickets) {
+  auto& shared = shared_as<SampleAndRevealShared>();
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int drawing = static_cast<int>(blockIdx.x) - a.samples;
+  int sample = blockIdx.x;
+  if (drawing >= 0) {
+    const int logits_row = drawing / a.sub_tokens, at = a.row_index[a.logits_rows[logits_row]];
+    sample = at / a.positions;  // which is the branch
+    draw(a, logits_row, drawing % a.sub_tokens, at, shared.sample);
+  }
+  __syncthreads();  // no thread of the block reads the sample's state any more
+  if (threadIdx.x == 0) {
+    const int rows = a.logits_offsets[sample + 1] - a.logits_offsets[sample];
+    const int last = rows * a.sub_tokens;  // of the tickets from 0 on
+    shared.last = atomic_add_acquire_release(&tickets[sample], 1) == static_cast<unsigned>(last);
+    if (shared.last) tickets[sample] = 0;
+  }
+  __syncthreads();
+  if (shared.last) reveal(r, sample, shared.reveal);
 }
 
 }  // namespace magnets::cuda

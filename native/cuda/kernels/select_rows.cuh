@@ -1,4 +1,6 @@
-// The active rows of a step and those of them whose logits it needs: a warp lists one branch, in order.
+// The active rows of a step and those of them whose logits it needs. A warp lists one branch, of which each lane has
+// some positions after the other: it counts what they want, hears from the lanes before it how much that is so far, and
+// then knows the place of each of its rows.
 #pragma once
 
 #include "../../ops/decode_ops.h"
@@ -17,12 +19,30 @@ struct SelectRowsArguments {
   int *rows, *logits_rows;
 };
 
-static __global__ void __launch_bounds__(kRowsOfBlock * 32)
-    select_rows_kernel(const __grid_constant__ SelectRowsArguments s) {
-  wait_for_previous_grid();
-  let_next_grid_start();
-  const int branch = row_of_warp(), lane = threadIdx.x % 32;
-  if (branch >= s.branches) return;
+__device__ __forceinline__ int sum_of_warp(int value) {
+#pragma unroll
+  for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
+  return value;
+}
+
+/// The sum of the values of the lanes before this one.
+__device__ __forceinline__ int sum_before(int value) {
+  const int lane = threadIdx.x % 32;
+  int sum = value;
+#pragma unroll
+  for (int lanes = 1; lanes < 32; lanes *= 2) {
+    const int before = __shfl_up_sync(~0u, sum, lanes);
+    if (lane >= lanes) sum += before;
+  }
+  return sum - value;
+}
+
+/// body(position, row, logits_row) for every row of a branch, by the lane that has its position; logits_row is -1 where
+/// the row has none.
+template <class Body>
+__device__ __forceinline__ void for_each_row(const SelectRowsArguments& s, int branch, const Body& body) {
+  const int lane = threadIdx.x % 32, positions = s.tokens + 1, each = (positions + 31) / 32;
+  const int begin = lane * each, end = begin + each < positions ? begin + each : positions;
   const int sample = branch % s.samples;
   const uint8_t* state = s.state + static_cast<size_t>(sample) * s.state_stride;
   const int* turns = s.turns + static_cast<size_t>(sample) * s.turns_stride;
@@ -34,51 +54,82 @@ static __global__ void __launch_bounds__(kRowsOfBlock * 32)
   };
   const auto wants_of = [&](int position) {
     Wants wants{0, 0};
-    if (position == 0 || position > s.tokens) return wants;
+    if (position == 0) return wants;
     for (int i = (position - 1) * s.sub_tokens; i < position * s.sub_tokens; ++i) {
+      const int turn = turns[i];  // whatever the state: neither load waits for the other
       wants.row += state[i] != kKnown;
-      wants.logits += state[i] == kMasked && turns[i] >= masked_after;
+      wants.logits += state[i] == kMasked && turn >= masked_after;
     }
     return wants;
   };
 
-  // Sub-tokens that share a position with one before: so many other positions fill up.
-  int more_rows = 0, more_logits = 0;
-  for (int position = 1 + lane; s.sub_tokens > 1 && position <= s.tokens; position += 32) {
-    const Wants wants = wants_of(position);
-    if (wants.row > 1) more_rows += wants.row - 1;
-    if (wants.logits > 1) more_logits += wants.logits - 1;
-  }
-#pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    more_rows += __shfl_xor_sync(~0u, more_rows, lanes);
-    more_logits += __shfl_xor_sync(~0u, more_logits, lanes);
+  // Sub-tokens that share a position with one before: so many other positions fill up, the first of the branch.
+  int rows_to_fill = 0, logits_to_fill = 0;  // so many of this lane's and of the lanes' after it
+  // found(position, active, has_logits, may): what becomes of each position; `may` fill up the logits rows.
+  const auto walk = [&](const auto& found) {
+    int rows_left = rows_to_fill, logits_left = logits_to_fill;
+    for (int position = begin; position < end; ++position) {
+      const Wants wants = wants_of(position);
+      const bool fills = position > 0 && wants.row == 0 && rows_left-- > 0;
+      const bool active = s.refresh || wants.row > 0 || fills;
+      const bool may = active && position > 0 && wants.logits == 0, fills_logits = may && logits_left-- > 0;
+      found(position, active, active && (s.all_logits || wants.logits > 0 || fills_logits), may);
+    }
+  };
+  if (s.sub_tokens > 1) {
+    int more_rows = 0, more_logits = 0, idle = 0, may_fill = 0;
+    for (int position = begin; position < end; ++position) {
+      const Wants wants = wants_of(position);
+      if (wants.row > 1) more_rows += wants.row - 1;
+      if (wants.logits > 1) more_logits += wants.logits - 1;
+      idle += position > 0 && wants.row == 0;
+    }
+    rows_to_fill = sum_of_warp(more_rows) - sum_before(idle);
+    walk([&](int, bool, bool, bool may) { may_fill += may; });
+    logits_to_fill = sum_of_warp(more_logits) - sum_before(may_fill);
   }
 
-  int row = s.row_offsets[branch], logits_row = s.logits_offsets[branch];
-  const unsigned before = (1u << lane) - 1;
-  /// Whether the lane is among the first `left` of those that `may`; takes all that are from `left`.
-  const auto takes_one = [&](bool may, int& left) {
-    const unsigned lanes = __ballot_sync(~0u, may);
-    const bool takes = may && __popc(lanes & before) < left;
-    left -= __popc(lanes);  // below 0 once nothing is left
-    return takes;
-  };
-  for (int first = 0; first <= s.tokens; first += 32) {
-    const int position = first + lane;
-    const bool exists = position <= s.tokens;
-    const Wants wants = wants_of(position);
-    const bool fills = takes_one(exists && position > 0 && wants.row == 0, more_rows);
-    const bool active = exists && (s.refresh || wants.row > 0 || fills);
-    const bool fills_logits = takes_one(active && position > 0 && wants.logits == 0, more_logits);
-    const bool has_logits = active && (s.all_logits || wants.logits > 0 || fills_logits);
-    const unsigned active_lanes = __ballot_sync(~0u, active), logits_lanes = __ballot_sync(~0u, has_logits);
-    const int own = row + __popc(active_lanes & before);
-    if (active) s.rows[own] = branch * (s.tokens + 1) + position;
-    if (has_logits) s.logits_rows[logits_row + __popc(logits_lanes & before)] = own;
-    row += __popc(active_lanes);
-    logits_row += __popc(logits_lanes);
+  int rows = 0, logits_rows = 0;
+  walk([&](int, bool active, bool has_logits, bool) { rows += active, logits_rows += has_logits; });
+  int row = s.row_offsets[branch] + sum_before(rows);
+  int logits_row = s.logits_offsets[branch] + sum_before(logits_rows);
+  walk([&](int position, bool active, bool has_logits, bool) {
+    if (active) body(position, row++, has_logits ? logits_row++ : -1);
+  });
+}
+
+/// Lists a row; what it is, branch * positions + position.
+__device__ __forceinline__ int list_row(const SelectRowsArguments& s, int branch, int position, int row,
+                                        int logits_row) {
+  const int at = branch * (s.tokens + 1) + position;
+  s.rows[row] = at;
+  if (logits_row >= 0) s.logits_rows[logits_row] = row;
+  return at;
+}
+
+static __global__ void __launch_bounds__(kRowsOfBlock * 32)
+    select_rows_kernel(const __grid_constant__ SelectRowsArguments s) {
+  wait_for_previous_grid();
+  let_next_grid_start();
+  const int branch = row_of_warp();
+  if (branch >= s.branches) return;
+  for_each_row(s, branch,
+               [&](int position, int row, int logits_row) { list_row(s, branch, position, row, logits_row); });
+}
+
+/// Lists one row, by a warp that lists its whole branch; what it is, for all lanes.
+__device__ __forceinline__ int select_row(const SelectRowsArguments& s, int row) {
+  const int lane = threadIdx.x % 32;
+  int branch = 0;
+  for (int first = 0; first < s.branches; first += 32) {
+    const bool before = first + lane < s.branches && s.row_offsets[first + lane + 1] <= row;
+    branch += __popc(__ballot_sync(~0u, before));
   }
+  int at = 0;  // where the row lies with another lane
+  for_each_row(s, branch, [&](int position, int own, int logits_row) {
+    if (own == row) at = list_row(s, branch, position, own, logits_row);
+  });
+  return sum_of_warp(at);
 }
 
 }  // namespace magnets::cuda

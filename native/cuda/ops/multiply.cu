@@ -12,7 +12,7 @@ bool CudaStream::multiply(MatmulProblem& problem, const WeightMatrix& weight) {
 
 bool CudaStream::multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows) {
   problem.partial_sums = static_cast<float*>(partial_sums_.get());
-  problem.tickets = static_cast<unsigned*>(tickets_.get());
+  problem.tickets = tickets(device_->multiprocessors());
 
   const auto* wgmma = std::get_if<WgmmaChoice>(&choice);
   const bool normalizes = wgmma != nullptr && wgmma->normalizes;
