@@ -3,13 +3,19 @@
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
-/** The words of a file of the kernel's; none where it cannot be read. */
-export function wordsOf(file: string): string[] {
+/** A file of the kernel's; empty where it cannot be read. */
+export function textOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8').trim().split(/\s+/);
+    return readFileSync(file, 'utf8');
   } catch {
-    return [];
+    return '';
   }
+}
+
+/** Its words; none where it cannot be read. */
+export function wordsOf(file: string): string[] {
+  const text = textOf(file).trim();
+  return text === '' ? [] : text.split(/\s+/);
 }
 
 /** A folder of control groups and all that are above it: each of them limits. */

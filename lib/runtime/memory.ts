@@ -3,7 +3,7 @@
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { MagnetsError } from '../errors.js';
-import { controlGroups, wordsOf } from './control-groups.js';
+import { controlGroups, textOf, wordsOf } from './control-groups.js';
 import type { NativeDevice } from './native.js';
 
 /** Bytes that a request takes. */
@@ -57,6 +57,27 @@ export function hostMemory(root?: string): number {
   return Math.min(totalmem(), ...limits);
 }
 
+/** What /proc says a process may have at most (`ulimit`), and what it has of that. */
+const bounds = [
+  { limit: 'Max address space', used: 'VmSize' },
+  { limit: 'Max data size', used: 'VmData' },
+] as const;
+
+/**
+ * Memory that the limits of this process leave (`ulimit -v`, `ulimit -d`): each less what counts there already, of which
+ * the C library and V8 reserve more than they use. `root` stands for `/`.
+ */
+export function processMemory(root = '/'): number {
+  const limits = textOf(join(root, 'proc/self/limits'));
+  const status = textOf(join(root, 'proc/self/status'));
+  const left = bounds.map(({ limit, used }) => {
+    const most = Number(new RegExp(`^${limit} +(\\d+) `, 'm').exec(limits)?.[1]);
+    const kilobytes = Number(new RegExp(`^${used}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+    return most >= 0 ? Math.max(0, most - 1024 * kilobytes) : Number.POSITIVE_INFINITY; // `unlimited` is no number
+  });
+  return Math.min(...left);
+}
+
 /** What Node needs besides: its code, its heap and the buffers in it. */
 function nodeMemory(): number {
   const { heapTotal, arrayBuffers } = process.memoryUsage();
@@ -69,14 +90,14 @@ export interface MemoryLimits {
   readonly host: number;
 }
 
-/** They stay while a process runs. */
-let host: number | undefined;
+/** They stay while a process runs; that of the process is what is left before its first model. */
+let limits: { readonly machine: number; readonly process: number } | undefined;
 
 /** Of all the devices that a model is on, and of their host. */
 export function memoryLimits(devices: readonly Pick<NativeDevice, 'memory'>[]): MemoryLimits {
-  host ??= hostMemory();
+  limits ??= { machine: hostMemory(), process: processMemory() };
   const device = devices.reduce((sum, { memory }) => sum + memory, 0);
-  return { device, host: Math.max(0, host - nodeMemory()) };
+  return { device, host: Math.max(0, Math.min(limits.machine - nodeMemory(), limits.process)) };
 }
 
 function inWords(bytes: number): string {

@@ -74,10 +74,10 @@ Napi::Value Addon::open_cpu(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::open_cuda(const Napi::CallbackInfo& info) {
-  const int index = info[0].ToNumber().Int32Value();
-  const ComputeType compute = to_compute_type(info[1]);
-  const std::vector<TileChoice> choices = to_tile_choices(info[2]);
-  return open_device(info.Env(), [&] { return magnets::addon::open_cuda(index, compute, choices); });
+  return open_device(info.Env(), [&] {
+    const int index = info[0].ToNumber().Int32Value();
+    return magnets::addon::open_cuda(index, to_compute_type(info[1]), to_tile_choices(info[2]));
+  });
 }
 
 Napi::Value Addon::generator_tensors(const Napi::CallbackInfo& info) {

@@ -108,17 +108,21 @@ void DeviceObject::stop(const Napi::CallbackInfo& info) { value(info.Env())->bac
 
 Napi::Value DeviceObject::measure_peak(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return queue(env).submit(env, [device = device(env)]() -> Settle {
-    const double peak = device->backend->measure_peak();
-    return [peak](Napi::Env env) { return Napi::Number::New(env, peak); };
+  return coded(env, [&] {
+    return queue(env).submit(env, [device = device(env)]() -> Settle {
+      const double peak = device->backend->measure_peak();
+      return [peak](Napi::Env env) { return Napi::Number::New(env, peak); };
+    });
   });
 }
 
 Napi::Value DeviceObject::time_tiles(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return queue(env).submit(env, [device = device(env)]() -> Settle {
-    const auto timings = std::make_shared<const std::vector<TileTiming>>(device->backend->time_tiles());
-    return [timings](Napi::Env env) { return to_array(env, *timings); };
+  return coded(env, [&] {
+    return queue(env).submit(env, [device = device(env)]() -> Settle {
+      const auto timings = std::make_shared<const std::vector<TileTiming>>(device->backend->time_tiles());
+      return [timings](Napi::Env env) { return to_array(env, *timings); };
+    });
   });
 }
 

@@ -52,17 +52,19 @@ Napi::Value GeneratorObject::open_session(const Napi::CallbackInfo& info) {
 
 Napi::Value GeneratorObject::forward(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto ids = to_vector<int32_t>(info[0]);
-  auto class_ids = to_vector<int32_t>(info[1]);
-  const Width width{info[2].ToNumber().Int32Value(), info[3].ToNumber().Int32Value()};
-  return queue(env).submit(env, [sessions = value(env), ids, class_ids, width]() -> Settle {
-    auto result = std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
-    return [result](Napi::Env env) {
-      auto object = Napi::Object::New(env);
-      object.Set("logits", to_array(env, result->logits));
-      object.Set("flops", to_object(env, result->flops));
-      return object;
-    };
+  return coded(env, [&] {
+    auto ids = to_vector<int32_t>(info[0]);
+    auto class_ids = to_vector<int32_t>(info[1]);
+    const Width width{info[2].ToNumber().Int32Value(), info[3].ToNumber().Int32Value()};
+    return queue(env).submit(env, [sessions = value(env), ids, class_ids, width]() -> Settle {
+      auto result = std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
+      return [result](Napi::Env env) {
+        auto object = Napi::Object::New(env);
+        object.Set("logits", to_array(env, result->logits));
+        object.Set("flops", to_object(env, result->flops));
+        return object;
+      };
+    });
   });
 }
 
@@ -81,10 +83,12 @@ Napi::Value GeneratorObject::session_bytes(const Napi::CallbackInfo& info) {
 
 Napi::Value GeneratorObject::trim(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return queue(env).submit(env, [device = device(env), sessions = value(env)]() -> Settle {
-    sessions->drop_idle();
-    device->backend->trim();
-    return [](Napi::Env env) { return env.Undefined(); };
+  return coded(env, [&] {
+    return queue(env).submit(env, [device = device(env), sessions = value(env)]() -> Settle {
+      sessions->drop_idle();
+      device->backend->trim();
+      return [](Napi::Env env) { return env.Undefined(); };
+    });
   });
 }
 

@@ -32,71 +32,77 @@ Napi::Function SessionObject::define(Napi::Env env) {
 
 Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto object = info[0].ToObject();
-  const Step step{
-      .width = to_width(object),
-      .refresh = to_bool(object, "refresh"),
-      .all_logits = to_bool(object, "allLogits"),
-      .active_rows = to_int(object, "activeRows"),
-      .logits_rows = to_int(object, "logitsRows"),
-      .masked_after = to_vector<int32_t>(object.Get("maskedAfter")),
-      .settings = {.guidance = to_float(object, "guidance"),
-                   .temperature = to_float(object, "temperature"),
-                   .top_k = to_int(object, "topK"),
-                   .choice_temperature = to_float(object, "choiceTemperature"),
-                   .step = static_cast<uint32_t>(to_int(object, "step")),
-                   .confidence = to_confidence(object.Get("confidence"))},
-  };
-  const bool read = to_bool(object, "read");
-  return queue(env).submit(env, [session = value(env), step, read]() -> Settle {
-    const Flops before = session->flops();
-    const std::optional<Profile> profile_before = session->profile();
-    session->step(step);
-    const Flops flops = session->flops() - before;
-    std::optional<Profile> profile;
-    if (profile_before) profile = *session->profile() - *profile_before;
-    const auto tokens = std::make_shared<const Tokens>(read ? Tokens::of(*session) : Tokens{});
-    return [flops, profile, tokens, read](Napi::Env env) {
-      auto object = Napi::Object::New(env);
-      object.Set("flops", to_object(env, flops));
-      if (profile) object.Set("profile", to_object(env, *profile));
-      if (read) tokens->set_on(object);
-      return object;
+  return coded(env, [&] {
+    const auto object = info[0].ToObject();
+    const Step step{
+        .width = to_width(object),
+        .refresh = to_bool(object, "refresh"),
+        .all_logits = to_bool(object, "allLogits"),
+        .active_rows = to_int(object, "activeRows"),
+        .logits_rows = to_int(object, "logitsRows"),
+        .masked_after = to_vector<int32_t>(object.Get("maskedAfter")),
+        .settings = {.guidance = to_float(object, "guidance"),
+                     .temperature = to_float(object, "temperature"),
+                     .top_k = to_int(object, "topK"),
+                     .choice_temperature = to_float(object, "choiceTemperature"),
+                     .step = static_cast<uint32_t>(to_int(object, "step")),
+                     .confidence = to_confidence(object.Get("confidence"))},
     };
+    const bool read = to_bool(object, "read");
+    return queue(env).submit(env, [session = value(env), step, read]() -> Settle {
+      const Flops before = session->flops();
+      const std::optional<Profile> profile_before = session->profile();
+      session->step(step);
+      const Flops flops = session->flops() - before;
+      std::optional<Profile> profile;
+      if (profile_before) profile = *session->profile() - *profile_before;
+      const auto tokens = std::make_shared<const Tokens>(read ? Tokens::of(*session) : Tokens{});
+      return [flops, profile, tokens, read](Napi::Env env) {
+        auto object = Napi::Object::New(env);
+        object.Set("flops", to_object(env, flops));
+        if (profile) object.Set("profile", to_object(env, *profile));
+        if (read) tokens->set_on(object);
+        return object;
+      };
+    });
   });
 }
 
 Napi::Value SessionObject::compute(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto object = info[0].ToObject();
-  const Width width = to_width(object);
-  const bool refresh = to_bool(object, "refresh"), all_logits = to_bool(object, "allLogits");
-  return queue(env).submit(env, [session = value(env), width, refresh, all_logits]() -> Settle {
-    const Flops before = session->flops();
-    session->compute(width, refresh, all_logits);
-    const Flops flops = session->flops() - before;
-    const auto logits = std::make_shared<const std::vector<float>>(session->logits());
-    return [flops, logits, rows = session->logits_rows()](Napi::Env env) {
-      auto object = Napi::Object::New(env);
-      object.Set("flops", to_object(env, flops));
-      object.Set("logits", to_array(env, *logits));
-      object.Set("logitsRows", rows);
-      return object;
-    };
+  return coded(env, [&] {
+    const auto object = info[0].ToObject();
+    const Width width = to_width(object);
+    const bool refresh = to_bool(object, "refresh"), all_logits = to_bool(object, "allLogits");
+    return queue(env).submit(env, [session = value(env), width, refresh, all_logits]() -> Settle {
+      const Flops before = session->flops();
+      session->compute(width, refresh, all_logits);
+      const Flops flops = session->flops() - before;
+      const auto logits = std::make_shared<const std::vector<float>>(session->logits());
+      return [flops, logits, rows = session->logits_rows()](Napi::Env env) {
+        auto object = Napi::Object::New(env);
+        object.Set("flops", to_object(env, flops));
+        object.Set("logits", to_array(env, *logits));
+        object.Set("logitsRows", rows);
+        return object;
+      };
+    });
   });
 }
 
 Napi::Value SessionObject::reveal(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto given = to_vector<int32_t>(info[0]);
-  return queue(env).submit(env, [session = value(env), given]() -> Settle {
-    session->reveal(given);
-    const auto tokens = std::make_shared<const Tokens>(Tokens::of(*session));
-    return [tokens](Napi::Env env) {
-      auto object = Napi::Object::New(env);
-      tokens->set_on(object);
-      return object;
-    };
+  return coded(env, [&] {
+    const auto given = to_vector<int32_t>(info[0]);
+    return queue(env).submit(env, [session = value(env), given]() -> Settle {
+      session->reveal(given);
+      const auto tokens = std::make_shared<const Tokens>(Tokens::of(*session));
+      return [tokens](Napi::Env env) {
+        auto object = Napi::Object::New(env);
+        tokens->set_on(object);
+        return object;
+      };
+    });
   });
 }
 

@@ -30,19 +30,23 @@ Napi::Function TokenizerObject::define(Napi::Env env) {
 
 Napi::Value TokenizerObject::tokenize(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto pixels = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
-  const int count = info[1].ToNumber().Int32Value();
-  return queue(env).submit(env, [codec = value(env), pixels, count]() -> Settle {
-    return settle_with("tokens", codec->tokenize(*pixels, count));
+  return coded(env, [&] {
+    const auto pixels = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
+    const int count = info[1].ToNumber().Int32Value();
+    return queue(env).submit(env, [codec = value(env), pixels, count]() -> Settle {
+      return settle_with("tokens", codec->tokenize(*pixels, count));
+    });
   });
 }
 
 Napi::Value TokenizerObject::detokenize(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto tokens = to_vector<int32_t>(info[0]);
-  const int count = info[1].ToNumber().Int32Value();
-  return queue(env).submit(env, [codec = value(env), tokens, count]() -> Settle {
-    return settle_with("pixels", codec->detokenize(tokens, count));
+  return coded(env, [&] {
+    const auto tokens = to_vector<int32_t>(info[0]);
+    const int count = info[1].ToNumber().Int32Value();
+    return queue(env).submit(env, [codec = value(env), tokens, count]() -> Settle {
+      return settle_with("pixels", codec->detokenize(tokens, count));
+    });
   });
 }
 

@@ -94,6 +94,25 @@ int to_layers(const Napi::Object& object, const char* key) {
 
 }  // namespace
 
+Napi::TypedArray new_array(Napi::Env env, napi_typedarray_type type, size_t size) {
+  const char* name = type == napi_float32_array ? "Float32Array"
+                     : type == napi_int32_array ? "Int32Array"
+                                                : "Uint8Array";
+  Napi::Value made;
+  try {
+    // Its constructor, because Node-API's own function ends the process where there is no memory.
+    made = env.Global().Get(name).As<Napi::Function>().New({Napi::Number::New(env, static_cast<double>(size))});
+  } catch (const Napi::Error&) {
+    throw Error("ERR_OUT_OF_MEMORY",
+                std::string("cannot make a ") + name + " of " + std::to_string(size) + " elements");
+  }
+  const auto array = made.As<Napi::TypedArray>();
+  if (!made.IsTypedArray() || array.TypedArrayType() != type || array.ElementLength() != size) {
+    throw Error("ERR_INTERNAL", std::string("the program has another ") + name + " than JavaScript's");
+  }
+  return array;
+}
+
 int to_int(const Napi::Object& object, const char* key) { return number(object, key).Int32Value(); }
 
 float to_float(const Napi::Object& object, const char* key) { return number(object, key).FloatValue(); }

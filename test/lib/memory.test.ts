@@ -1,5 +1,6 @@
 /** What a request takes is known before it starts, and what cannot be had is refused with what would fit. */
 
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,6 +13,7 @@ import {
   hostMemory,
   type MemorySources,
   memoryNeeds,
+  processMemory,
 } from '../../lib/runtime/memory.js';
 import type { NativeGenerator, NativeSession } from '../../lib/runtime/native.js';
 import { fixtureFolder } from './fixtures.js';
@@ -57,6 +59,66 @@ t.test('limits', async (t) => {
     rmSync(root, { recursive: true });
   }
 });
+
+t.test('limits of the process', async (t) => {
+  const row = (name: string, soft: string) =>
+    `${name.padEnd(26)}${soft.padEnd(21)}unlimited bytes\n`;
+  const cases: [name: string, limits: string, status: string, expected: number][] = [
+    ['none are known', '', '', Number.POSITIVE_INFINITY],
+    ['none are set', row('Max address space', 'unlimited'), 'VmSize:\t 90 kB\n', Infinity],
+    [
+      'of addresses',
+      row('Max address space', '1024000'),
+      'VmPeak: 999 kB\nVmSize:\t 90 kB\n',
+      931840,
+    ],
+    ['of data', row('Max data size', '1024000'), 'VmSize:\t 90 kB\nVmData:\t 10 kB\n', 1013760],
+    ['less than there is', row('Max address space', '1024'), 'VmSize:\t 90 kB\n', 0],
+  ];
+  for (const [name, limits, status, expected] of cases) {
+    const root = mkdtempSync(join(tmpdir(), 'magnets-'));
+    t.teardown(() => rmSync(root, { recursive: true }));
+    mkdirSync(join(root, 'proc/self'), { recursive: true });
+    writeFileSync(join(root, 'proc/self/limits'), limits);
+    writeFileSync(join(root, 'proc/self/status'), status);
+    t.equal(processMemory(root), expected, name);
+  }
+});
+
+t.test(
+  '`ulimit -v` bounds what is asked for',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const index = new URL('../../dist/index.js', import.meta.url).href;
+    const body = `
+    const { load } = await import(${JSON.stringify(index)});
+    const model = await load(${JSON.stringify(fixtureFolder('post'))}, { device: 'cpu', threads: 1 });
+    const { total } = model.memory({ count: 20000, batchSize: 20000 });
+    const say = async (options) => {
+      try {
+        const { tokens } = await model.generate({ steps: 1, ...options }).result();
+        return tokens.dims[0];
+      } catch (error) { return error.code + ' ' + error.message; }
+    };
+    console.log(JSON.stringify([total, await say({ count: 20000, batchSize: 20000 }), await say({ count: 2 })]));`;
+    const node = `"${process.execPath}" --input-type=module -e "$BODY"`;
+    const { stdout, stderr } = spawnSync(
+      'bash',
+      ['-c', `unset NODE_OPTIONS; ulimit -v 1500000; ${node}`],
+      {
+        encoding: 'utf8',
+        env: { ...process.env, BODY: body },
+      },
+    );
+    const [total, large, small] = JSON.parse(stdout || `["", ${JSON.stringify(stderr)}]`);
+    t.ok(total > 0 && total < totalmem(), `${total}`);
+    t.match(
+      large,
+      /^ERR_OUT_OF_MEMORY 20000 samples, 20000 at once, take .* but there are [\d.]+ MB: a /,
+    );
+    t.equal(small, 2);
+  },
+);
 
 /** Of a model whose memory is easy to reckon. */
 const sources: MemorySources = {

@@ -38,6 +38,46 @@ t.test('a library of the name that is none of ours is refused', async (t) => {
   t.match(stdout, /libmagnets_cuda\.so is no CUDA library of magnets/);
 });
 
+t.test('no memory for a result: a coded error, and the process goes on', async (t) => {
+  // While NO_MEMORY is set, V8 gets none for an array of a megabyte or more.
+  const folder = compile(
+    t,
+    'no-memory.so',
+    `#include <dlfcn.h>
+     #include <stdlib.h>
+     extern "C" void* calloc(size_t count, size_t size) {
+       using Calloc = void* (*)(size_t, size_t);
+       static const Calloc next = reinterpret_cast<Calloc>(dlsym(RTLD_NEXT, "calloc"));
+       return count * size >= 1000000 && getenv("NO_MEMORY") ? nullptr : next(count, size);
+     }`,
+  );
+  const body = `
+    import { load, Tensor } from ${JSON.stringify(index)};
+    const model = await load(${JSON.stringify(fixtureFolder('post'))}, { device: 'cpu', threads: 1 });
+    const tokens = new Tensor('int32', new Int32Array(2000 * model.tokenCount), [2000, model.tokenCount]);
+    const labels = Array(2000).fill('a');
+    const attempt = async (run) => {
+      try { return (await run()).data.length; } catch (error) { return error.code; }
+    };
+    const all = async () => [
+      await attempt(() => model.forward({ tokens, labels })),
+      await attempt(() => model.detokenize(tokens)),
+    ];
+    process.env.NO_MEMORY = '1';
+    const none = await all();
+    delete process.env.NO_MEMORY;
+    console.log(JSON.stringify([none, await all()]));`;
+  const { stdout, status, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', body],
+    { encoding: 'utf8', env: { ...process.env, LD_PRELOAD: join(folder, 'no-memory.so') } },
+  );
+  t.equal(status, 0, stderr);
+  const [none, again] = JSON.parse(stdout);
+  t.same(none, ['ERR_OUT_OF_MEMORY', 'ERR_OUT_OF_MEMORY']);
+  t.ok(again[0] * 4 > 1e6 && again[1] === 2000 * 144, `${again}`);
+});
+
 t.test(
   'no thread to be had: fewer threads or a coded error, and the process goes on',
   async (t) => {

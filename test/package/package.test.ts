@@ -116,4 +116,16 @@ t.test('the addon exports what Node looks up and nothing else', async (t) => {
       ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
     );
   });
+  t.test('memory', { skip }, async (t) => {
+    const { stdout } = spawnSync('nm', ['-D', '--undefined-only', addon], { encoding: 'utf8' });
+    const used = stdout.match(/\b(napi|node_api)_\w+/g) ?? [];
+    t.ok(used.includes('napi_get_typedarray_info'));
+    // Electron takes no memory but V8's own, and where V8 has none, Node's function ends the process.
+    t.same(
+      used.filter((name) =>
+        /external_(arraybuffer|buffer|string)|create_(array)?buffer/.test(name),
+      ),
+      [],
+    );
+  });
 });
