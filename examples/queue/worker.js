@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A worker: takes one job after the other, and writes a PNG for each sample. Start as many as there are machines, or
-// devices. A worker that dies does not say so: its lock on the job expires, and another worker does the job.
+// A worker: takes one job after the other, or some at once, and writes a PNG for each sample. Start as many as there are
+// machines, or devices. A worker that dies does not say so: its lock on the job expires, and another worker does the job.
 
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,22 +8,26 @@ import { UnrecoverableError, Worker } from 'bullmq';
 import { encodePng, load, Tensor } from 'magnets';
 import { connection, name } from './queue.js';
 
-const { MODEL = 'fashion', OUT = 'pictures', LOCK_SECONDS = '30' } = process.env;
-const lockDuration = Number(LOCK_SECONDS) * 1000;
+const { MODEL = 'fashion', OUT = 'pictures', THREADS, JOBS = '1' } = process.env;
+const { LOCK_SECONDS = '30', CHECK_SECONDS = LOCK_SECONDS } = process.env;
 
-const model = await load(MODEL);
+const model = await load(MODEL, { threads: THREADS ? Number(THREADS) : undefined });
 await mkdir(OUT, { recursive: true });
 
 /**
  * @param {import('bullmq').Job<import('./queue.js').Job, import('./queue.js').Done>} job
+ * @param {string | undefined} _ the token of its lock
+ * @param {AbortSignal | undefined} signal
  * @returns {Promise<import('./queue.js').Done>}
  */
-async function generate(job) {
-  const generation = start(job.data);
-  for await (const { step, steps, masked } of generation) {
-    await job.updateProgress({ step, steps, masked });
-  }
-  const { pixels, flops, seconds } = await generation.result();
+async function generate(job, _, signal) {
+  /** @type {Promise<void>[]} */
+  const told = [];
+  const { pixels, flops, seconds } = await start({ ...job.data, signal }).result({
+    onStep: ({ step, steps, masked }) =>
+      told.push(job.updateProgress({ step, steps, masked }).catch(console.error)),
+  });
+  await Promise.all(told);
   const [count = 0, ...shape] = pixels.dims;
   const size = pixels.data.length / count;
   const files = [];
@@ -41,7 +45,7 @@ async function generate(job) {
 
 /**
  * A wrong argument is wrong at every try, so the job fails at once.
- * @param {import('./queue.js').Job} options
+ * @param {import('magnets').GenerateOptions} options
  */
 function start(options) {
   try {
@@ -56,11 +60,16 @@ function start(options) {
 
 const worker = new Worker(name, generate, {
   connection,
-  lockDuration, // it is renewed while the job is done
-  stalledInterval: lockDuration,
+  concurrency: Number(JOBS),
+  lockDuration: Number(LOCK_SECONDS) * 1000, // it is renewed while the job is done
+  stalledInterval: Number(CHECK_SECONDS) * 1000,
   maxStalledCount: 2, // workers that may die of one job before it is failed: it may be the job that kills them
 });
 worker.on('error', (error) => console.error(error));
+// This process stood still for longer than its lock lasts, so the job is another worker's.
+worker.on('lockRenewalFailed', (jobs) => {
+  for (const id of jobs) worker.cancelJob(id, 'its lock was lost');
+});
 worker.on('failed', (job, error) => console.error(`job ${job?.id} failed: ${error.message}`));
 
 /** The job that runs is done, and no other is taken. */

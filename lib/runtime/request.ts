@@ -14,14 +14,7 @@ import {
   wrongValue,
 } from '../errors.js';
 import { haltonOrder, orderShift, turnsOf } from '../plan/halton.js';
-import {
-  type BatchPlan,
-  mostSamples,
-  type Planner,
-  type PlanOptions,
-  plannedOptionNames,
-  planner,
-} from '../plan/plan.js';
+import { type BatchPlan, mostSamples, type Planner } from '../plan/plan.js';
 import {
   type Confidence,
   confidences,
@@ -33,6 +26,7 @@ import type { ScheduleInput } from '../plan/schedule.js';
 import { subTokenCount, tokenCount } from '../plan/shape.js';
 import { classId, codeId, maskId } from '../plan/vocabulary.js';
 import { isDataOf, readTensor, Tensor } from '../tensor.js';
+import { plannerFor } from './plans.js';
 
 /** A class by name or number (0 .. K - 1); null is no class. */
 export type Label = string | number | null;
@@ -230,12 +224,6 @@ function checkSeed(seed: number | bigint | undefined): number | bigint {
   return seed;
 }
 
-/** The options that the plan takes. */
-function planOptions(config: GeneratorConfig, options: DecodeOptions & GuidanceOptions) {
-  const given = plannedOptionNames.map((name) => [name, options[name]]);
-  return { ...Object.fromEntries(given), model: config } as PlanOptions;
-}
-
 /** [count, N] turns of what is masked, under an order of positions; undefined for that of confidence. */
 function turnsOfSamples(
   config: GeneratorConfig,
@@ -317,7 +305,7 @@ export function decodeRequest(
   const maskedCounts = Array.from({ length: count }, (_, sample) =>
     masked.subarray(sample * length, (sample + 1) * length).reduce((sum, flag) => sum + flag, 0),
   );
-  const planned = planner(planOptions(config, options));
+  const planned = plannerFor(config, options);
   if (planned.guided && !config.nullClass) {
     const expected = `0 (${config.name} has no null class, so it has no unconditional branch)`;
     throw wrongValue('guidance', expected, options.guidance);

@@ -504,3 +504,30 @@ t.test('wrong options', async (t) => {
   }
   for (const batching of [true, {}]) (await load(folder, { batching })).dispose();
 });
+
+t.test('equal requests share plans, which nobody can change', async (t) => {
+  const model = await modelOf(t);
+  const plansOf = (options: GenerateOptions) => model.generate({ ...base, ...options }).plans;
+  const [first] = plansOf({ labels: ['a'] });
+  t.equal(plansOf({ labels: [3], seed: 9 })[0], first);
+  t.same(plansOf({ temperature: [1, 1] })[0], first, 'a list is looked at each time');
+  for (const options of [{ count: 2 }, { steps: 7 }, { guidance: 1 }, { cache: false }]) {
+    t.notSame(plansOf(options)[0], first);
+  }
+  const [step] = first!.steps;
+  for (const part of [first, first!.steps, step, step!.maskedAfter, step!.parts]) {
+    t.ok(Object.isFrozen(part));
+  }
+  // What JSON writes as it writes the values of a request that is remembered.
+  for (const temperature of [Number.NaN, null, Number.POSITIVE_INFINITY, undefined]) {
+    const ask = () => model.generate({ ...base, temperature } as GenerateOptions);
+    if (temperature === undefined) t.equal(ask().plans[0], first);
+    else t.throws(ask, /temperature/);
+  }
+  for (let steps = 1; steps <= 12; ++steps) {
+    for (let topTemperature = 1; topTemperature < 9; ++topTemperature) {
+      plansOf({ steps, temperature: topTemperature });
+    }
+  }
+  t.not(plansOf({ labels: ['a'] })[0], first, 'the oldest is forgotten');
+});
