@@ -165,8 +165,10 @@ export interface NativeGenerator {
 }
 
 export interface NativeTokenizer {
-  /** pixels [count, frames, height, width, channels] in [0, 1] -> tokens [count, N] */
-  tokenize(pixels: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: number }>;
+  /** pixels [count, frames, height, width, channels] in [0, 1] -> latents [count, N, codebookDim] */
+  encode(pixels: Float32Array, count: number): Promise<{ latents: Float32Array; flops: number }>;
+  /** latents [count, N, codebookDim] -> tokens [count, N] */
+  quantize(latents: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: number }>;
   /** tokens [count, N] -> pixels [count, frames, height, width, channels] in [0, 1] */
   detokenize(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: number }>;
   /** Device memory of the weights. */

@@ -66,7 +66,8 @@ export function spreadTokenizer(all: readonly NativeTokenizer[]): NativeTokenize
   if (all.length === 1) return all[0]!;
   const devices = new Devices(all);
   return {
-    tokenize: (pixels, count) => devices.use((one) => one.tokenize(pixels, count)),
+    encode: (pixels, count) => devices.use((one) => one.encode(pixels, count)),
+    quantize: (latents, count) => devices.use((one) => one.quantize(latents, count)),
     detokenize: (tokens, count) => devices.use((one) => one.detokenize(tokens, count)),
     get bytes() {
       return bytesOf(all);

@@ -55,9 +55,10 @@ export class Tokenizer {
     for (let first = 0; first < count; first += this.#batchSize) {
       const end = Math.min(count, first + this.#batchSize);
       const part = own.subarray(first * size, end * size);
-      const done = await this.#native.tokenize(part, end - first);
-      tokens.set(done.tokens, first * this.#tokenCount);
-      flops += done.flops;
+      const encoded = await this.#native.encode(part, end - first);
+      const quantized = await this.#native.quantize(encoded.latents, end - first);
+      tokens.set(quantized.tokens, first * this.#tokenCount);
+      flops += encoded.flops + quantized.flops;
     }
     return { tokens: new Tensor('int32', tokens, [count, this.#tokenCount]), flops };
   }

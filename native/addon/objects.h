@@ -104,7 +104,8 @@ class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
   static Napi::Function define(Napi::Env env);
 
  private:
-  Napi::Value tokenize(const Napi::CallbackInfo& info);
+  Napi::Value encode(const Napi::CallbackInfo& info);
+  Napi::Value quantize(const Napi::CallbackInfo& info);
   Napi::Value detokenize(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value detokenize_bytes(const Napi::CallbackInfo& info);

@@ -23,18 +23,29 @@ Settle settle_with(const char* name, Result result) {
 Napi::Function TokenizerObject::define(Napi::Env env) {
   return DefineClass(
       env, "NativeTokenizer",
-      {InstanceMethod<&TokenizerObject::tokenize>("tokenize"),
+      {InstanceMethod<&TokenizerObject::encode>("encode"), InstanceMethod<&TokenizerObject::quantize>("quantize"),
        InstanceMethod<&TokenizerObject::detokenize>("detokenize"), InstanceAccessor<&TokenizerObject::bytes>("bytes"),
        InstanceMethod<&TokenizerObject::detokenize_bytes>("detokenizeBytes"), disposer()});
 }
 
-Napi::Value TokenizerObject::tokenize(const Napi::CallbackInfo& info) {
+Napi::Value TokenizerObject::encode(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return coded(env, [&] {
     const auto pixels = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
     const int count = info[1].ToNumber().Int32Value();
     return queue(env).submit(env, [codec = value(env), pixels, count]() -> Settle {
-      return settle_with("tokens", codec->tokenize(*pixels, count));
+      return settle_with("latents", codec->encode(*pixels, count));
+    });
+  });
+}
+
+Napi::Value TokenizerObject::quantize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    const auto latents = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
+    const int count = info[1].ToNumber().Int32Value();
+    return queue(env).submit(env, [codec = value(env), latents, count]() -> Settle {
+      return settle_with("tokens", codec->quantize(*latents, count));
     });
   });
 }

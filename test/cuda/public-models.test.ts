@@ -15,6 +15,7 @@ import {
   convertAll,
   haltonQuestion,
   inRows,
+  latentAnswers,
   maskbitLogits,
   maskgitQuestion,
   type Question,
@@ -138,19 +139,33 @@ async function checkTokenizer(
   const decibels = (of: number) => (-20 * Math.log10(of)).toFixed(1);
   t.ok(error < most, `pixels: PSNR ${decibels(error)} dB, at least ${decibels(most)}`);
 
-  // A latent may have crossed the plane between two codes where it lies as near to that as its error reaches.
+  const device = native().openCuda(0, compute, []);
+  t.teardown(() => device.dispose());
+  const encoded = await latentAnswers(join(folder, name), device, compute, of);
+  const off = distance(encoded.latents, encoded.want);
+  t.ok(off < bound, `latents: error ${off} of ${bound}`);
+
   const { dim, seen, code } = await quantizerOf(model, name);
   const latents = inRows(of, found.answers.float('z')).data;
-  tokens.data.forEach((token, i) => {
-    const expected = wantTokens.data[i]!;
-    if (token === expected) return;
-    const latent = seen(latents.slice(i * dim, (i + 1) * dim));
-    const [near, far] = [code(expected), code(token)];
-    const beyond = squaredDistance(latent, far) - squaredDistance(latent, near);
-    const plane = beyond / (2 * Math.sqrt(squaredDistance(near, far)));
-    const reach = 2 * bound * rootMeanSquare(latent);
-    t.ok(plane < reach, `token ${i}: ${plane} of ${reach} from the plane`);
-  });
+  /** A latent may have crossed the plane between two codes where it lies as near to that as its error reaches. */
+  const checkTokens = (what: string, actual: Int32Array, error: number) =>
+    actual.forEach((token, i) => {
+      const expected = wantTokens.data[i]!;
+      if (token === expected) return;
+      const latent = seen(latents.slice(i * dim, (i + 1) * dim));
+      const [near, far] = [code(expected), code(token)];
+      const beyond = squaredDistance(latent, far) - squaredDistance(latent, near);
+      const plane = beyond / (2 * Math.sqrt(squaredDistance(near, far)));
+      const reach = 2 * error * rootMeanSquare(latent);
+      t.ok(plane < reach, `${what} ${i}: ${plane} of ${reach} from the plane`);
+    });
+  checkTokens('token', tokens.data, bound);
+  // The latents and the codes are rounded, and nothing else.
+  checkTokens(
+    'token of its own latent',
+    encoded.tokens,
+    spread(compute, { values: 1, weights: 1 }),
+  );
 }
 
 for (const compute of ['bf16', 'f16'] as const) {

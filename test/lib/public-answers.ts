@@ -5,7 +5,11 @@ import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { convert, type Model, Tensor } from '../../lib/index.js';
 import { fullWidth } from '../../lib/plan/shape.js';
 import { classId, maskId } from '../../lib/plan/vocabulary.js';
-import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
+import {
+  engineTensors,
+  nativeGeneratorConfig,
+  nativeTokenizerConfig,
+} from '../../lib/runtime/listing.js';
 import type { NativeDevice, NativeFormat } from '../../lib/runtime/native.js';
 import { answersIn, publicFixture } from './fixtures.js';
 
@@ -152,6 +156,25 @@ function pictures(of: string, values: Tensor<'float32'>): Tensor<'float32'> {
   const shown = of === 'vq16-tiny' ? data.map((value) => (value + 1) / 2) : data;
   const clipped = shown.map((value) => Math.min(1, Math.max(0, value)));
   return new Tensor('float32', clipped, dims);
+}
+
+/** What a tokenizer's encoder makes of pictures, which tokens its own code's latents get, and what that made of both. */
+export async function latentAnswers(
+  folder: string,
+  device: NativeDevice,
+  format: NativeFormat,
+  of: string,
+) {
+  const { tokenizer } = await readCheckpoint(folder, engineTensors);
+  const { config, tensors } = tokenizer!;
+  const native = await device.loadTokenizer(nativeTokenizerConfig(config), tensors, format);
+  const answers = answersOf(of);
+  const seen = pictures(of, answers.float('pixels'));
+  const want = inRows(of, answers.float('z')).data;
+  const { latents } = await native.encode(seen.data, seen.dims[0]!);
+  const { tokens } = await native.quantize(want, seen.dims[0]!);
+  native.dispose();
+  return { latents, want, tokens, wantTokens: answers.int('tokens').data };
 }
 
 /** What a tokenizer makes of pictures and of tokens, and what its own code made of them. */

@@ -12,6 +12,7 @@ import {
   answersOf,
   convertAll,
   haltonQuestion,
+  latentAnswers,
   maskbitLogits,
   maskgitQuestion,
   type PublicModel,
@@ -64,7 +65,20 @@ async function checkLogits(t: Test, model: Model, { tokens, labels, known, want 
   t.ok(error < f32Bound, `logits: error ${error} of ${f32Bound}`);
 }
 
-async function checkTokenizer(t: Test, model: Model, of: string, bound = convBound) {
+async function checkTokenizer(
+  t: Test,
+  model: Model,
+  name: PublicModel,
+  of: string,
+  bound = convBound,
+) {
+  const device = native().openCpu(2, model.backend.replace('cpu/', ''));
+  t.teardown(() => device.dispose());
+  const encoded = await latentAnswers(join(folder, name), device, 'f32', of);
+  const distance = relativeError(encoded.latents, encoded.want);
+  t.ok(distance < bound, `latents: error ${distance} of ${bound}`);
+  t.same([...encoded.tokens], [...encoded.wantTokens], 'tokens of its own latents');
+
   const { tokens, wantTokens, pixels, wantPixels } = await tokenizerAnswers(model, of);
   t.same([...tokens.data], [...wantTokens.data], 'tokens');
   t.same(pixels.dims, wantPixels.dims);
@@ -86,18 +100,18 @@ for (const instructionSet of info().cpu.instructionSets) {
     await checkLogits(t, model, question);
     const greedy = { labels: question.labels, temperature: 0, choiceTemperature: 0, seed: 1 };
     await checkSteps(t, model, greedy, expected.int('greedy.steps'), expected.int('greedy'));
-    await checkTokenizer(t, model, 'maskgit-flax-tiny');
+    await checkTokenizer(t, model, 'maskgit', 'maskgit-flax-tiny');
     t.throws(() => model.generate({ labels: [0], guidance: 1 }), { message: /guidance/ });
   });
 
   t.test(`MaskGIT's tokenizer in PyTorch, ${instructionSet}`, async (t) => {
-    await checkTokenizer(t, await opened(t, 'port'), 'maskgit-vqgan-tiny');
+    await checkTokenizer(t, await opened(t, 'port'), 'port', 'maskgit-vqgan-tiny');
   });
 
   t.test(`MaskBit, ${instructionSet}`, async (t) => {
     const expected = answersOf('maskbit-tiny');
     const model = await opened(t, 'maskbit');
-    await checkTokenizer(t, model, 'maskbit-tiny');
+    await checkTokenizer(t, model, 'maskbit', 'maskbit-tiny');
 
     const device = native().openCpu(2, instructionSet);
     t.teardown(() => device.dispose());
@@ -155,11 +169,11 @@ for (const instructionSet of info().cpu.instructionSets) {
       const { tokens } = await generation.result({ pixels: false });
       t.same([...tokens.data], [...expected.int(form).data], form);
     }
-    await checkTokenizer(t, model, 'titok-tokenizer-tiny', titokBound);
+    await checkTokenizer(t, model, 'titok', 'titok-tokenizer-tiny', titokBound);
   });
 
   t.test(`VQ-16, ${instructionSet}`, async (t) => {
-    await checkTokenizer(t, await opened(t, 'halton'), 'vq16-tiny');
+    await checkTokenizer(t, await opened(t, 'halton'), 'halton', 'vq16-tiny');
   });
 
   for (const [name, of] of [

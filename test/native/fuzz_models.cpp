@@ -130,7 +130,8 @@ void run_codec(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend
   const Weights weights(data, Vit::tensors(config));
   NamedWeights source = weights.source();
   const Vit vit(backend, config, source, format);
-  const Codec::Tokens tokens = vit.tokenize(std::vector<float>(config.sample_size(), 0.5f), 1);
+  const Codec::Latents latents = vit.encode(std::vector<float>(config.sample_size(), 0.5f), 1);
+  const Codec::Tokens tokens = vit.quantize(latents.values, 1);
   for (const int32_t token : tokens.values) {
     if (token < 0 || token >= config.codebook_size) abort();
   }

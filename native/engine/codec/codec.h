@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../../ops/backend.h"
+#include "codebook.h"
 
 namespace magnets {
 
@@ -13,13 +14,20 @@ class Codec {
  public:
   virtual ~Codec() = default;
 
+  struct Latents {
+    std::vector<float> values;  // [count, N, codebook_dim]
+    uint64_t flops;
+  };
+  /// What chooses the tokens of pixels [count, frames, height, width, channels] in [0, 1]. Throws ERR_NUMERIC where it
+  /// is not finite.
+  Latents encode(const std::vector<float>& pixels, int count) const;
+
   struct Tokens {
     std::vector<int32_t> values;  // [count, N]
     uint64_t flops;
   };
-  /// pixels: [count, frames, height, width, channels] in [0, 1]. Throws ERR_NUMERIC where the numbers that choose a
-  /// token are not finite.
-  Tokens tokenize(const std::vector<float>& pixels, int count) const { return do_tokenize(*backend_, pixels, count); }
+  /// latents: [count, N, codebook_dim].
+  Tokens quantize(const std::vector<float>& latents, int count) const;
 
   struct Pixels {
     std::vector<float> values;  // [count, frames, height, width, channels] in [0, 1]
@@ -38,13 +46,14 @@ class Codec {
  protected:
   explicit Codec(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
+  virtual Latents do_encode(const std::vector<float>& pixels, int count) const = 0;
   /// `backend` is the codec's own, or one that measures.
-  virtual Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const = 0;
   virtual Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const = 0;
   /// N.
   virtual int tokens_of_sample() const = 0;
 
   std::shared_ptr<Backend> backend_;
+  std::unique_ptr<Codebook> codebook_;
   size_t bytes_ = 0;
 };
 

@@ -39,12 +39,6 @@ void check_latents(const std::vector<float>& latents, size_t columns) {
                                  " are not: numbers of the tokenizer overflow");
 }
 
-void check_latents(Stream& stream, const Buffer& latents, int rows, int columns) {
-  std::vector<float> values(static_cast<size_t>(rows) * columns);
-  stream.download(latents, rows, columns, values.data());
-  check_latents(values, columns);
-}
-
 std::vector<float> negative_half_norms(const std::vector<float>& codebook, int dim) {
   std::vector<float> norms;
   for (auto code = codebook.begin(); code != codebook.end(); code += dim) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../../ops/stream.h"
+#include "../../ops/types.h"
 
 namespace magnets {
 
@@ -19,7 +19,6 @@ void clamp_pixels(std::vector<float>& pixels, size_t size);
 
 /// Throws ERR_NUMERIC unless all of [rows, columns] are finite: what would be chosen by them means nothing.
 void check_latents(const std::vector<float>& latents, size_t columns);
-void check_latents(Stream& stream, const Buffer& latents, int rows, int columns);
 
 /// -|c|² / 2 of every code. The nearest code to z has the largest z · c - |c|² / 2, for |z - c|² is |z|² - 2 times
 /// that.

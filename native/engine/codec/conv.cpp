@@ -50,16 +50,8 @@ void Conv::load_encoder(Loader& loader) {
 void Conv::load_codes(Loader& loader) {
   const int codes = config_.codebook_size, dim = config_.codebook_dim, channels = config_.decoder.code_channels;
   if (channels != dim) encoder_code_ = loader.linear("encoder.code", dim, channels);
-  std::vector<float> codebook;
-  if (config_.quantizer == Quantizer::bits) {
-    codebook = sign_codes(dim);
-  } else {
-    codebook = loader.values("codebook.weight", {codes, dim});
-    const bool cosine = config_.quantizer == Quantizer::cosine;
-    if (cosine) codebook = normalized_codes(std::move(codebook), dim);
-    code_scores_ =
-        loader.linear(codebook, cosine ? std::vector<float>() : negative_half_norms(codebook, dim), codes, dim);
-  }
+  codebook_ = std::make_unique<Codebook>(loader, config_.quantizer, codes, dim);
+  std::vector<float> codebook = codebook_->take_vectors();
   if (channels != dim) {
     const std::vector<float> weight = loader.values("decoder.code.weight", {channels, dim});
     codebook = project_codes(codebook, dim, weight, loader.values("decoder.code.bias", {channels}));
@@ -67,8 +59,7 @@ void Conv::load_codes(Loader& loader) {
   code_inputs_ = loader.table(codebook, codes, channels);
 }
 
-std::unique_ptr<Buffer> Conv::encode(Backend& backend, Canvas& canvas, const float* pixels, int samples,
-                                     Stream& stream) const {
+std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels, int samples, Stream& stream) const {
   std::vector<float> seen(pixels, pixels + samples * config_.levels.sample_size());
   if (config_.signed_pixels) {
     for (float& value : seen) value = 2 * value - 1;
@@ -86,7 +77,7 @@ std::unique_ptr<Buffer> Conv::encode(Backend& backend, Canvas& canvas, const flo
 
   const int rows = canvas.grid().rows(), last = config_.levels.channels_of(config_.levels.coarsest());
   const auto multiply = [&](const Linear& layer, const Buffer& x, int out, int in, ElementType type) {
-    auto y = backend.allocate(type, rows, out);
+    auto y = backend_->allocate(type, rows, out);
     stream.run(Matmul{.layer = layer, .out = out, .in = in, .x = {x}, .rows = rows, .y = *y});
     return y;
   };
@@ -102,38 +93,19 @@ std::unique_ptr<Buffer> Conv::encode(Backend& backend, Canvas& canvas, const flo
   return codes;
 }
 
-void Conv::quantize(Backend& backend, const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const {
-  const int dim = config_.codebook_dim, codes = config_.codebook_size;
-  if (config_.quantizer == Quantizer::bits) {
-    std::vector<float> values(static_cast<size_t>(rows) * dim);
-    stream.download(latents, rows, dim, values.data());
-    check_latents(values, dim);
-    for (int row = 0; row < rows; ++row) {
-      tokens[row] = 0;
-      for (int bit = 0; bit < dim; ++bit) tokens[row] |= (values[static_cast<size_t>(row) * dim + bit] > 0) << bit;
-    }
-    return;
-  }
-  const auto scores = backend.allocate(ElementType::f32, rows, codes);
-  const auto nearest = backend.allocate(ElementType::i32, 1, rows);
-  stream.run(Matmul{.layer = *code_scores_, .out = codes, .in = dim, .x = {latents}, .rows = rows, .y = *scores});
-  stream.run(ArgMax{.x = *scores, .rows = rows, .columns = codes, .index = *nearest});
-  check_latents(stream, latents, rows, dim);
-  stream.download(*nearest, 1, rows, tokens);
-}
-
-Codec::Tokens Conv::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
+Codec::Latents Conv::do_encode(const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.levels.sample_size());
-  const int at_once = Canvas::samples_at_once(config_.levels, count), positions = config_.token_count();
-  std::vector<int32_t> tokens(static_cast<size_t>(count) * positions);
-  const auto stream = backend.stream();
-  Canvas canvas(backend, *stream, config_.levels, at_once);
+  const int at_once = Canvas::samples_at_once(config_.levels, count), dim = config_.codebook_dim;
+  const size_t sample = static_cast<size_t>(config_.token_count()) * dim;
+  std::vector<float> values(count * sample);
+  const auto stream = backend_->stream();
+  Canvas canvas(*backend_, *stream, config_.levels, at_once);
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first);
-    const auto latents = encode(backend, canvas, &pixels[first * config_.levels.sample_size()], samples, *stream);
-    quantize(backend, *latents, samples * positions, &tokens[static_cast<size_t>(first) * positions], *stream);
+    const auto latents = encode_samples(canvas, &pixels[first * config_.levels.sample_size()], samples, *stream);
+    stream->download(*latents, samples * config_.token_count(), dim, &values[first * sample]);
   }
-  return {std::move(tokens), stream->flops().total()};
+  return {std::move(values), stream->flops().total()};
 }
 
 std::unique_ptr<Buffer> Conv::decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,

@@ -20,7 +20,7 @@ class Conv : public Codec {
   static std::vector<TensorShape> tensors(const ConvConfig& config);
 
  protected:
-  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Latents do_encode(const std::vector<float>& pixels, int count) const override;
   Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
   int tokens_of_sample() const override { return config_.token_count(); }
 
@@ -30,9 +30,7 @@ class Conv : public Codec {
   void load_encoder(Loader& loader);
   void load_codes(Loader& loader);
 
-  std::unique_ptr<Buffer> encode(Backend& backend, Canvas& canvas, const float* pixels, int samples,
-                                 Stream& stream) const;
-  void quantize(Backend& backend, const Buffer& latents, int rows, int32_t* tokens, Stream& stream) const;
+  std::unique_ptr<Buffer> encode_samples(Canvas& canvas, const float* pixels, int samples, Stream& stream) const;
   std::unique_ptr<Buffer> decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,
                                  Stream& stream) const;
 
@@ -44,8 +42,7 @@ class Conv : public Codec {
   Norm encoder_norm_;
   ConvLayer encoder_output_;  // 3x3
   std::unique_ptr<Linear> encoder_output_1x1_, encoder_code_;
-  std::unique_ptr<Linear> code_scores_;  // [codebook_size, codebook_dim], largest for the latent's token
-  std::unique_ptr<Table> code_inputs_;   // [codebook_size, code_channels]
+  std::unique_ptr<Table> code_inputs_;  // [codebook_size, code_channels]
   std::unique_ptr<ConvDecoder> decoder_;
 };
 

@@ -68,12 +68,10 @@ void Titok::load(Loader& loader) {
   encoder_ = std::make_unique<Transformer>(vit.encoder, "encoder.", Grain::fine, loader);
   encoder_output_ = loader.linear("encoder.output", dim, d);
 
-  const std::vector<float> codebook = normalized_codes(loader.values("codebook.weight", {codes, dim}), dim);
-  code_scores_ = loader.linear(codebook, {}, codes, dim);
-
+  codebook_ = std::make_unique<Codebook>(loader, Quantizer::cosine, codes, dim);
   const std::vector<float> weight = loader.values("decoder.input.weight", {d, dim});
   const std::vector<float> bias = loader.values("decoder.input.bias", {d});
-  std::vector<float> inputs = project_codes(codebook, dim, weight, bias);
+  std::vector<float> inputs = project_codes(codebook_->take_vectors(), dim, weight, bias);
   inputs.resize(static_cast<size_t>(codes + 1) * d);
   code_inputs_ = loader.table(inputs, codes + 1, d);
   decoder_positions_ = loader.matrix("decoder.position.weight", positions, d, ElementType::f32);
@@ -95,24 +93,22 @@ void Titok::load_mixture(Loader& loader) {
   mixture_ = loader.linear(columns, {}, channels, codes);
 }
 
-Codec::Tokens Titok::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
+Codec::Latents Titok::do_encode(const std::vector<float>& pixels, int count) const {
   const VitConfig& vit = config_.vit;
   check_size(pixels.size(), count, vit.sample_size());
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
-  const int d = vit.encoder.block.hidden_size, patch = vit.patch_size();
+  const int d = vit.encoder.block.hidden_size, patch = vit.patch_size(), dim = vit.codebook_dim;
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(backend, vit.encoder, capacity, at_once);
-  const auto patches = backend.allocate(ElementType::activation, capacity, patch);
-  const auto embedded = backend.allocate(ElementType::activation, capacity, d);
-  const auto found = backend.allocate(ElementType::activation, at_once * latents, d);
-  const auto codes = backend.allocate(ElementType::activation, at_once * latents, vit.codebook_dim);
-  const auto scores = backend.allocate(ElementType::f32, at_once * latents, vit.codebook_size);
-  const auto nearest = backend.allocate(ElementType::i32, 1, at_once * latents);
-  const auto latent_rows = rows_of_sequences(backend, at_once, positions, first_latent, latents);
-  const auto cache = encoder_->cache(backend, at_once, positions);
-  const AllRows all(backend, at_once, positions);
-  const auto stream = backend.stream();
-  std::vector<int32_t> tokens(static_cast<size_t>(count) * latents);
+  Workspace workspace(*backend_, vit.encoder, capacity, at_once);
+  const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
+  const auto embedded = backend_->allocate(ElementType::activation, capacity, d);
+  const auto found = backend_->allocate(ElementType::activation, at_once * latents, d);
+  const auto codes = backend_->allocate(ElementType::activation, at_once * latents, dim);
+  const auto latent_rows = rows_of_sequences(*backend_, at_once, positions, first_latent, latents);
+  const auto cache = encoder_->cache(*backend_, at_once, positions);
+  const AllRows all(*backend_, at_once, positions);
+  const auto stream = backend_->stream();
+  std::vector<float> values(static_cast<size_t>(count) * latents * dim);
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first), latent_count = sequences * latents;
@@ -137,24 +133,16 @@ Codec::Tokens Titok::do_tokenize(Backend& backend, const std::vector<float>& pix
                        .y = *workspace.x});
     const Input encoded = encoder_->run(vit.encoder.block.full_width(), rows, *cache, workspace, *stream);
     stream->run(Gather{.x = encoded, .index = *latent_rows, .count = latent_count, .columns = d, .y = *found});
-    std::vector<float> values(static_cast<size_t>(latent_count) * d);
-    stream->download(*found, latent_count, d, values.data());
-    transpose_as_columns(values, latents, d);
-    stream->upload(values.data(), latent_count, d, *found);
+    std::vector<float> columns(static_cast<size_t>(latent_count) * d);
+    stream->download(*found, latent_count, d, columns.data());
+    transpose_as_columns(columns, latents, d);
+    stream->upload(columns.data(), latent_count, d, *found);
 
-    stream->run(Matmul{
-        .layer = *encoder_output_, .out = vit.codebook_dim, .in = d, .x = {*found}, .rows = latent_count, .y = *codes});
-    stream->run(Matmul{.layer = *code_scores_,
-                       .out = vit.codebook_size,
-                       .in = vit.codebook_dim,
-                       .x = {*codes},
-                       .rows = latent_count,
-                       .y = *scores});
-    stream->run(ArgMax{.x = *scores, .rows = latent_count, .columns = vit.codebook_size, .index = *nearest});
-    check_latents(*stream, *codes, latent_count, vit.codebook_dim);
-    stream->download(*nearest, 1, latent_count, &tokens[static_cast<size_t>(first) * latents]);
+    stream->run(
+        Matmul{.layer = *encoder_output_, .out = dim, .in = d, .x = {*found}, .rows = latent_count, .y = *codes});
+    stream->download(*codes, latent_count, dim, &values[static_cast<size_t>(first) * latents * dim]);
   }
-  return {std::move(tokens), stream->flops().total()};
+  return {std::move(values), stream->flops().total()};
 }
 
 /// Every patch's row chooses, by a softmax, what its place on the coarsest level is mixed of.

@@ -21,7 +21,7 @@ class Titok : public Codec {
   static std::vector<TensorShape> tensors(const TitokConfig& config);
 
  protected:
-  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Latents do_encode(const std::vector<float>& pixels, int count) const override;
   Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
   int tokens_of_sample() const override { return config_.latents; }
 
@@ -38,7 +38,6 @@ class Titok : public Codec {
   Norm encoder_input_norm_;
   std::unique_ptr<Transformer> encoder_;
   std::unique_ptr<Linear> encoder_output_;
-  std::unique_ptr<Linear> code_scores_;        // [codebook_size, codebook_dim], largest for the code of a latent
   std::unique_ptr<Table> code_inputs_;         // [codebook_size + 1, d]: decoder.input of every code, then zeros
   std::unique_ptr<Buffer> decoder_positions_;  // f32 [S, d]
   Norm decoder_input_norm_;

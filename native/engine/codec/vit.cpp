@@ -30,31 +30,28 @@ void Vit::load(Loader& loader) {
   encoder_ = std::make_unique<Transformer>(config_.encoder, "encoder.", Grain::fine, loader);
   encoder_output_ = loader.linear("encoder.output", dim, d);
 
-  const std::vector<float> codebook = loader.values("codebook.weight", {codes, dim});
-  code_scores_ = loader.linear(codebook, negative_half_norms(codebook, dim), codes, dim);
-
+  codebook_ = std::make_unique<Codebook>(loader, Quantizer::nearest, codes, dim);
   const std::vector<float> weight = loader.values("decoder.input.weight", {d, dim});
   const std::vector<float> bias = loader.values("decoder.input.bias", {d});
-  code_inputs_ = loader.table(project_codes(codebook, dim, weight, bias), codes, d);
+  code_inputs_ = loader.table(project_codes(codebook_->take_vectors(), dim, weight, bias), codes, d);
   decoder_positions_ = loader.matrix("decoder.position.weight", tokens, d, ElementType::f32);
   decoder_ = std::make_unique<Transformer>(config_.decoder, "decoder.", Grain::fine, loader);
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 
-Codec::Tokens Vit::do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const {
+Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count) const {
   check_size(pixels.size(), count, config_.sample_size());
   const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
+  const int dim = config_.codebook_dim;
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
-  Workspace workspace(backend, config_.encoder, capacity, at_once);
-  const auto patches = backend.allocate(ElementType::activation, capacity, patch);
-  const auto latents = backend.allocate(ElementType::activation, capacity, config_.codebook_dim);
-  const auto scores = backend.allocate(ElementType::f32, capacity, config_.codebook_size);
-  const auto nearest = backend.allocate(ElementType::i32, 1, capacity);
-  const auto cache = encoder_->cache(backend, at_once, positions);
-  const AllRows all(backend, at_once, positions);
-  const auto stream = backend.stream();
+  Workspace workspace(*backend_, config_.encoder, capacity, at_once);
+  const auto patches = backend_->allocate(ElementType::activation, capacity, patch);
+  const auto latents = backend_->allocate(ElementType::activation, capacity, dim);
+  const auto cache = encoder_->cache(*backend_, at_once, positions);
+  const AllRows all(*backend_, at_once, positions);
+  const auto stream = backend_->stream();
   Buffer& x = *workspace.x;
-  std::vector<int32_t> tokens(static_cast<size_t>(count) * positions);
+  std::vector<float> values(static_cast<size_t>(count) * positions * dim);
 
   for (int first = 0; first < count; first += at_once) {
     const int sequences = std::min(at_once, count - first);
@@ -73,23 +70,11 @@ Codec::Tokens Vit::do_tokenize(Backend& backend, const std::vector<float>& pixel
                        .residual = &input,
                        .y = x});
     const Input encoded = encoder_->run(config_.encoder.block.full_width(), rows, *cache, workspace, *stream);
-    stream->run(Matmul{.layer = *encoder_output_,
-                       .out = config_.codebook_dim,
-                       .in = d,
-                       .x = encoded,
-                       .rows = rows.count,
-                       .y = *latents});
-    stream->run(Matmul{.layer = *code_scores_,
-                       .out = config_.codebook_size,
-                       .in = config_.codebook_dim,
-                       .x = {*latents},
-                       .rows = rows.count,
-                       .y = *scores});
-    stream->run(ArgMax{.x = *scores, .rows = rows.count, .columns = config_.codebook_size, .index = *nearest});
-    check_latents(*stream, *latents, rows.count, config_.codebook_dim);
-    stream->download(*nearest, 1, rows.count, &tokens[static_cast<size_t>(first) * positions]);
+    stream->run(
+        Matmul{.layer = *encoder_output_, .out = dim, .in = d, .x = encoded, .rows = rows.count, .y = *latents});
+    stream->download(*latents, rows.count, dim, &values[static_cast<size_t>(first) * positions * dim]);
   }
-  return {std::move(tokens), stream->flops().total()};
+  return {std::move(values), stream->flops().total()};
 }
 
 Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {

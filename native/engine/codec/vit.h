@@ -19,7 +19,7 @@ class Vit : public Codec {
   static std::vector<TensorShape> tensors(const VitConfig& config);
 
  protected:
-  Tokens do_tokenize(Backend& backend, const std::vector<float>& pixels, int count) const override;
+  Latents do_encode(const std::vector<float>& pixels, int count) const override;
   Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
   int tokens_of_sample() const override { return config_.token_count(); }
 
@@ -32,8 +32,6 @@ class Vit : public Codec {
   std::unique_ptr<Buffer> encoder_positions_;  // activations [N, d]
   std::unique_ptr<Transformer> encoder_;
   std::unique_ptr<Linear> encoder_output_;
-  std::unique_ptr<Linear>
-      code_scores_;  // [codebook_size, codebook_dim]: z · c - |c|² / 2, largest for the nearest code
   std::unique_ptr<Table> code_inputs_;         // [codebook_size, d]: decoder.input of every code
   std::unique_ptr<Buffer> decoder_positions_;  // f32 [N, d]
   std::unique_ptr<Transformer> decoder_;
