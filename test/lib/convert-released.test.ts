@@ -4,12 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import type { TensorEntry } from '../../lib/checkpoint/schema.js';
-import { convert, load } from '../../lib/index.js';
-import { engineTensors } from '../../lib/runtime/listing.js';
+import { convert, info, load } from '../../lib/index.js';
+import { engineTensors, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
+import { native } from '../../lib/runtime/native.js';
 import { publicFixture } from './fixtures.js';
 import { sparseFlaxFile, sparseTorchFile, temporaryFolder, writePieces } from './public-files.js';
 
@@ -107,6 +109,16 @@ for (const [name, model, tokenizer, largest] of [
 
     const loaded = await load(to, { weights: 'bf16', device: 'cpu' });
     t.teardown(() => loaded.dispose());
+    // Weights are the same for any grid; a decode of 512 x 512 pixels takes four times what one of 256 x 256 does.
+    const checkpoint = await readCheckpoint(to, engineTensors);
+    const device = native().openCpu(1, info().cpu.instructionSets[0]!);
+    t.teardown(() => device.dispose());
+    const large = nativeTokenizerConfig({ ...codec, sampleShape: [1, 512, 512] });
+    const own = await device.loadTokenizer(large, checkpoint.tokenizer!.tensors, 'f32');
+    const decode = own.detokenizeBytes(1);
+    t.ok(decode < 300e6, `512 x 512 pixels: ${(decode / 1e6).toFixed()} MB`);
+    own.dispose();
+
     for await (const { activeRows, masked } of loaded.generate({ labels: [207] })) {
       t.equal(activeRows, 257 * (config.sampling.guidance > 0 ? 2 : 1));
       t.ok(masked < 256);

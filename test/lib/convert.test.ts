@@ -849,6 +849,12 @@ t.test('refusals', async (t) => {
     /expected 40 codes, as the generator has, but it has 64/,
     { tokenizer: files.maskbit },
   );
+  await refused(
+    'a tokenizer of as many codes that are others',
+    files.halton,
+    /expected a tokenizer for tokens of LlamaGen's VQ-16, .* but it is for those of MaskGIT's VQGAN/,
+    { tokenizer: files.port },
+  );
   await refused('MaskGIT of unknown codes', files.maskgit, /expected 2025 rows, or a tokenizer/);
   await refused(
     'MaskGIT of fewer ids than codes',

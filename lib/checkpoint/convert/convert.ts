@@ -89,7 +89,14 @@ function translatePair(first: Opened, second: Opened, heads: number | undefined)
     second.weights.refuse(`expected ${expected} codes, as the generator has, but it has ${codes}`);
   }
   const [, height, width] = shape as [number, number, number];
-  return [generator, translate(second, { grid: [height, width] })];
+  const tokenizer = translate(second, { grid: [height, width] });
+  const [wanted, received] = [generator.translation.tokens, tokenizer.translation.tokens];
+  if (wanted !== received) {
+    second.weights.refuse(
+      `expected a tokenizer for tokens of ${wanted}, which the released generators make, but it is for those of ${received}: if yours was trained on them, convert the tokenizer by itself`,
+    );
+  }
+  return [generator, tokenizer];
 }
 
 /** Checks that the source has what is needed and that the engine can run what comes out: these tensors. */

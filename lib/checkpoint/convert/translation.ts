@@ -19,8 +19,12 @@ export interface Origin {
   readonly licence: string;
 }
 
+/** Whose tokens a generator makes and a tokenizer shows: two of as many codes need not be of the same. */
+export type TokensOf = "MaskGIT's VQGAN" | "LlamaGen's VQ-16" | "MaskBit's VQGAN+" | 'TiTok';
+
 export interface Translation {
   readonly origin: Origin;
+  readonly tokens: TokensOf;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: readonly MadeTensor[];

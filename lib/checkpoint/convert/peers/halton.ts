@@ -149,6 +149,7 @@ export const halton: Peer = {
       url: 'https://github.com/valeoai/Halton-MaskGIT',
       licence: 'MIT',
     },
+    tokens: "LlamaGen's VQ-16",
     ...translate(weights, hints),
     dropped: [],
     notes: [

@@ -161,6 +161,7 @@ export const maskbit: Peer = {
       url: 'https://github.com/markweberdev/maskbit',
       licence: 'Apache-2.0; its authors ask that the weights be used for research only',
     },
+    tokens: "MaskBit's VQGAN+",
     ...translate(weights, hints),
     dropped: weights.has('bits_to_indices')
       ? [{ name: 'bits_to_indices', why: 'a table that follows from the number of bits' }]

@@ -128,6 +128,7 @@ export const maskgit: Peer = {
   recognizes: (names) => names.has(words) && names.has('MlmLayer_0/mlm_bias/bias'),
   translate: (weights, hints) => ({
     origin,
+    tokens: "MaskGIT's VQGAN",
     ...transformer(weights, hints),
     dropped: [],
     same: [],
@@ -178,6 +179,7 @@ export const maskgitTokenizer: Peer = {
     names.has('quantizer/codebook') && names.has('decoder/ResBlock_0/Conv_0/kernel'),
   translate: (weights, { grid = [16, 16] }) => ({
     origin: { ...origin, name: "MaskGIT's tokenizer" },
+    tokens: "MaskGIT's VQGAN",
     ...tokenizer(weights, grid),
     dropped: [],
     same: [],

@@ -186,6 +186,7 @@ export const titokTokenizer: Peer = {
   recognizes: (names) => names.has('latent_tokens') && names.has(pixelCodebook),
   translate: (weights, hints) => ({
     origin: { ...origin, name: "TiTok's tokenizer" },
+    tokens: 'TiTok',
     ...translate(weights, hints),
     dropped: [],
     same: [],

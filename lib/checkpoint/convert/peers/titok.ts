@@ -130,6 +130,7 @@ export const titok: Peer = {
   recognizes: (names) => names.has(words) && names.has(head),
   translate: (weights, hints) => ({
     origin: { ...origin, name: "TiTok's generator" },
+    tokens: 'TiTok',
     ...translate(weights, hints),
     dropped: ['model.embeddings.position_ids']
       .filter((name) => weights.has(name))

@@ -51,6 +51,7 @@ export const vq16: Peer = {
       url: 'https://github.com/FoundationVision/LlamaGen',
       licence: 'MIT',
     },
+    tokens: "LlamaGen's VQ-16",
     ...translate(weights, grid),
     dropped: ['quantize.codebook_used']
       .filter((name) => weights.has(name))

@@ -66,6 +66,7 @@ export const vqgan: Peer = {
     middles.some((middle) => names.has(`decoder.${middle}.0.conv1.weight`)),
   translate: (weights, { grid = [16, 16] }) => ({
     origin: weights.has(codebook) ? origins.port : origins.vqganPlus,
+    tokens: weights.has(codebook) ? "MaskGIT's VQGAN" : "MaskBit's VQGAN+",
     ...translate(weights, grid),
     dropped: ['quantize.bits_to_indices', 'quantize.codebook']
       .filter((name) => weights.has(name))
