@@ -217,6 +217,11 @@ void caching_with_a_refresh_at_every_step_is_no_caching() {
   }
 }
 
+ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
+                      const std::vector<int32_t>& class_ids, const Width& width) {
+  return std::make_shared<SessionPool>(std::move(generator))->forward(ids, class_ids, width);
+}
+
 /// Plain MaskGIT decoding, written from the paper on top of forward() alone.
 void full_width_without_a_cache_is_maskgit() {
   const auto generator = generator_of(config_of(4, 40, Style::post));
