@@ -670,7 +670,15 @@ void a_session_can_be_used_again(Style style) {
     check(pool->open(options_of(3, 5, true, style)).get() != first, "a session in use is not");
     check(decode(*again, Caching::cached) == expected, "a session used again");
   }
-  check(pool->open(options_of(3, 0, false, style)).get() != first, "one without guidance is another");
+  const auto plain = options_of(3, 0, false, style);
+  {
+    const auto other = pool->open(plain);
+    check(other.get() != first, "one without guidance is another");
+    other->step(step_of(0, *other, Caching::cached));
+  }
+  check(pool->forward(plain.ids, plain.class_ids, {4, 40}).logits ==
+            forward(pool->generator(), plain.ids, plain.class_ids, {4, 40}).logits,
+        "a single pass in a session that was used");
 }
 
 /// What takes much memory is freed when it ends, and all that is kept when that is asked for.
