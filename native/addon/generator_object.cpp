@@ -57,7 +57,7 @@ Napi::Value GeneratorObject::forward(const Napi::CallbackInfo& info) {
     auto class_ids = to_vector<int32_t>(info[1]);
     const Width width{info[2].ToNumber().Int32Value(), info[3].ToNumber().Int32Value()};
     return queue(env).submit(env, [sessions = value(env), ids, class_ids, width]() -> Settle {
-      auto result = std::make_shared<ForwardResult>(magnets::forward(sessions->generator(), ids, class_ids, width));
+      auto result = std::make_shared<ForwardResult>(sessions->forward(ids, class_ids, width));
       return [result](Napi::Env env) {
         auto object = Napi::Object::New(env);
         object.Set("logits", to_array(env, result->logits));

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "cpu_stream.h"
 
 namespace magnets::cpu {
@@ -8,8 +6,7 @@ void CpuStream::do_run(const ArgMax& op) {
   int32_t* index = cpu(op.index).row<int32_t>(0);
   over_rows(op.rows, [&](int first, int last) {
     for (int row = first; row < last; ++row) {
-      const float* x = cpu(op.x).row<float>(row);
-      index[row] = static_cast<int32_t>(std::max_element(x, x + op.columns) - x);
+      index[row] = kernels_.largest(cpu(op.x).row<float>(row), op.columns);
     }
   });
 }

@@ -59,10 +59,15 @@ void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size
              bool accumulate, const float* bias, float* c, size_t c_stride, Ahead ahead) {
   if (columns == kPanel) return kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   constexpr int kMostRows = 16;
-  alignas(kAlignment) float beside[kMostRows * kPanel] = {};
-  for (int i = 0; i < rows && accumulate; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
+  alignas(kAlignment) float beside[kMostRows * kPanel];
+  if (accumulate) {
+    std::fill_n(beside, rows * kPanel, 0.0f);
+    for (int i = 0; i < rows; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
+  }
   kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, beside, kPanel, ahead);
-  for (int i = 0; i < rows; ++i) std::copy_n(beside + i * kPanel, columns, c + i * c_stride);
+  for (int i = 0; i < rows; ++i, c += c_stride) {
+    for (int j = 0; j < columns; ++j) c[j] = beside[i * kPanel + j];
+  }
 }
 
 }  // namespace magnets::cpu

@@ -11,8 +11,6 @@ namespace magnets::cpu {
 
 namespace {
 
-int largest(const float* x, int n) { return static_cast<int>(std::max_element(x, x + n) - x); }
-
 /// Whom the noise of one sub-token belongs to.
 struct NoiseKey {
   uint64_t seed;
@@ -35,8 +33,8 @@ float confidence_of(Confidence kind, float logit, float log_sum) {
 Choice choose(const Kernels& kernels, const SampleSettings& settings, const NoiseKey& key, int n, const float* logits,
               float* scores, uint32_t* bits) {
   std::copy_n(logits, n, scores);
-  const float most = *std::max_element(logits, logits + n);
-  const float log_sum = most + std::log(kernels.softmax(scores, n, 1.0f));
+  const int most_likely = kernels.largest(logits, n);
+  const float log_sum = logits[most_likely] + std::log(kernels.softmax(scores, n, 1.0f));
 
   float least = -INFINITY;  // of the top k
   if (settings.top_k > 0 && settings.top_k < n) {
@@ -45,19 +43,17 @@ Choice choose(const Kernels& kernels, const SampleSettings& settings, const Nois
     least = scores[settings.top_k - 1];
   }
 
-  int token = 0;
-  if (settings.temperature == 0) {
-    token = largest(logits, n);
-  } else {
+  int token = most_likely;
+  if (settings.temperature != 0) {
     for (int first = 0; first < n; first += 4) {
       const PhiloxBlock block = key.block(first / 4);
       std::copy(block.begin(), block.end(), bits + first);
     }
     kernels.gumbel(bits, n, scores);
-    for (int i = 0; i < n; ++i) {
-      scores[i] = logits[i] >= least ? logits[i] / settings.temperature + scores[i] : -INFINITY;
-    }
-    token = largest(scores, n);
+    const float temperature = settings.temperature;
+    for (int i = 0; i < n; ++i) scores[i] = logits[i] / temperature + scores[i];
+    for (int i = 0; least > -INFINITY && i < n; ++i) scores[i] = logits[i] >= least ? scores[i] : -INFINITY;
+    token = kernels.largest(scores, n);
   }
 
   float confidence = confidence_of(settings.confidence, logits[token], log_sum);
@@ -102,12 +98,10 @@ void CpuStream::do_run(const Sample& op) {
       const float w = settings.guidance;
       for (int j = 0; j < n; ++j) guided[j] = (1 + w) * own[j] - w * unconditional[j];
     }
+    int faulty = 0;
+    for (int j = 0; j < n; ++j) faulty |= std::isfinite(guided[j]) ? 0 : 1;
     // nth_element wants an order, which NaN has not.
-    bool faulty = false;
-    for (int j = 0; j < n; ++j) {
-      faulty |= !std::isfinite(guided[j]);
-      guided[j] = std::isnan(guided[j]) ? -INFINITY : guided[j];
-    }
+    for (int j = 0; faulty && j < n; ++j) guided[j] = std::isnan(guided[j]) ? -INFINITY : guided[j];
     int32_t& fault = cpu(op.faults).row<int32_t>(sample)[token];
     if (faulty && fault == kNoFault) fault = static_cast<int32_t>(settings.step);
     const uint64_t seed = keys.row<uint32_t>(1)[sample] | uint64_t{keys.row<uint32_t>(2)[sample]} << 32;

@@ -386,26 +386,4 @@ std::vector<float> Session::logits() {
   return logits;
 }
 
-ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
-                      const std::vector<int32_t>& class_ids, const Width& width) {
-  const size_t columns = generator->config().logits_columns();
-  const size_t row = generator->config().token_count * columns;
-  const size_t samples = class_ids.size();
-  Session session(std::move(generator), {.ids = ids,
-                                         .masked = std::vector<uint8_t>(ids.size(), 1),
-                                         .turns = {},
-                                         .class_ids = class_ids,
-                                         .null_class_id = std::nullopt,
-                                         .sample_numbers = std::vector<int32_t>(samples),
-                                         .seeds = std::vector<uint64_t>(samples)});
-  session.compute(width, true, true);
-  std::vector<float> logits = session.logits();
-  for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
-    const auto from = logits.begin() + sample * (row + columns) + columns;
-    std::copy_n(from, row, logits.begin() + sample * row);
-  }
-  logits.resize(samples * row);
-  return {std::move(logits), session.flops()};
-}
-
 }  // namespace magnets

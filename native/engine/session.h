@@ -117,13 +117,4 @@ class Session {
   std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more
 };
 
-struct ForwardResult {
-  std::vector<float> logits;  // [samples, N, columns]
-  Flops flops;
-};
-
-/// One pass over every row, nothing cached: what a plain masked transformer answers. ids: [samples, tokens].
-ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
-                      const std::vector<int32_t>& class_ids, const Width& width);
-
 }  // namespace magnets

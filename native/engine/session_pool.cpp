@@ -49,6 +49,28 @@ std::shared_ptr<Session> SessionPool::open(const SessionOptions& options) {
           }};
 }
 
+ForwardResult SessionPool::forward(const std::vector<int32_t>& ids, const std::vector<int32_t>& class_ids,
+                                   const Width& width) {
+  const size_t columns = generator_->config().logits_columns();
+  const size_t row = generator_->config().token_count * columns;
+  const size_t samples = class_ids.size();
+  const std::shared_ptr<Session> session = open({.ids = ids,
+                                                 .masked = std::vector<uint8_t>(ids.size(), 1),
+                                                 .turns = {},
+                                                 .class_ids = class_ids,
+                                                 .null_class_id = std::nullopt,
+                                                 .sample_numbers = std::vector<int32_t>(samples),
+                                                 .seeds = std::vector<uint64_t>(samples)});
+  session->compute(width, true, true);
+  std::vector<float> logits = session->logits();
+  for (size_t sample = 0; sample < samples; ++sample) {  // leave out the class token's row
+    const auto from = logits.begin() + sample * (row + columns) + columns;
+    std::copy_n(from, row, logits.begin() + sample * row);
+  }
+  logits.resize(samples * row);
+  return {std::move(logits), session->flops()};
+}
+
 std::unique_ptr<Session> SessionPool::take(int samples, bool guided) {
   const std::lock_guard lock(mutex_);
   const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const auto& session) {

@@ -10,6 +10,11 @@
 
 namespace magnets {
 
+struct ForwardResult {
+  std::vector<float> logits;  // [samples, N, columns]
+  Flops flops;
+};
+
 class SessionPool : public std::enable_shared_from_this<SessionPool> {
  public:
   explicit SessionPool(std::shared_ptr<const Generator> generator) : generator_(std::move(generator)) {}
@@ -20,6 +25,10 @@ class SessionPool : public std::enable_shared_from_this<SessionPool> {
   /// operation of it has failed half way. Thread-safe.
   /// Throws what Session does.
   std::shared_ptr<Session> open(const SessionOptions& options);
+
+  /// One pass over every row, nothing cached: what a plain masked transformer answers. ids: [samples, tokens].
+  /// Thread-safe. Throws what Session does.
+  ForwardResult forward(const std::vector<int32_t>& ids, const std::vector<int32_t>& class_ids, const Width& width);
 
   /// Frees the sessions that wait. Thread-safe.
   void drop_idle();

@@ -380,6 +380,10 @@ void finds_the_largest(Backend& backend) {
   reference::Matrix x(2, 5);
   x.values = {1, 7, 7, 2, 9, -3, -2, -2, -5, 0};
   check(largest(x, 4) == std::vector<int32_t>{1, 1}, "ArgMax takes the first of equals");
+  reference::Matrix equals(3, 67);
+  for (const int column : {41, 48, 66}) equals.at(1, column) = 3;
+  for (int column = 0; column < equals.columns; ++column) equals.at(2, column) = -INFINITY;
+  check(largest(equals, 67) == std::vector<int32_t>{0, 41, 0}, "ArgMax takes the first of equals in other lanes");
   Random random(9);
   for (const int columns : {1, 33, 513}) {
     const auto many = random.matrix(35, columns + 3);

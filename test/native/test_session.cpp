@@ -217,6 +217,11 @@ void caching_with_a_refresh_at_every_step_is_no_caching() {
   }
 }
 
+ForwardResult forward(std::shared_ptr<const Generator> generator, const std::vector<int32_t>& ids,
+                      const std::vector<int32_t>& class_ids, const Width& width) {
+  return std::make_shared<SessionPool>(std::move(generator))->forward(ids, class_ids, width);
+}
+
 /// Plain MaskGIT decoding, written from the paper on top of forward() alone.
 void full_width_without_a_cache_is_maskgit() {
   const auto generator = generator_of(config_of(4, 40, Style::post));
@@ -665,7 +670,15 @@ void a_session_can_be_used_again(Style style) {
     check(pool->open(options_of(3, 5, true, style)).get() != first, "a session in use is not");
     check(decode(*again, Caching::cached) == expected, "a session used again");
   }
-  check(pool->open(options_of(3, 0, false, style)).get() != first, "one without guidance is another");
+  const auto plain = options_of(3, 0, false, style);
+  {
+    const auto other = pool->open(plain);
+    check(other.get() != first, "one without guidance is another");
+    other->step(step_of(0, *other, Caching::cached));
+  }
+  check(pool->forward(plain.ids, plain.class_ids, {4, 40}).logits ==
+            forward(pool->generator(), plain.ids, plain.class_ids, {4, 40}).logits,
+        "a single pass in a session that was used");
 }
 
 /// What takes much memory is freed when it ends, and all that is kept when that is asked for.

@@ -22,7 +22,7 @@ struct V {
   static V high_bf16(const uint32_t* x) {
     return {_mm256_castsi256_ps(_mm256_and_si256(integers(x), _mm256_set1_epi32(static_cast<int>(0xffff0000))))};
   }
-  static V from_integers(const uint32_t* x) { return {_mm256_cvtepi32_ps(integers(x))}; }
+  static V high_bits(const uint32_t* x) { return {_mm256_cvtepi32_ps(_mm256_srli_epi32(integers(x), 9))}; }
   void store(float* x) const { _mm256_storeu_ps(x, v); }
 
  private:

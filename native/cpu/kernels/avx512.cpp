@@ -22,7 +22,7 @@ struct V {
   static V high_bf16(const uint32_t* x) {
     return {_mm512_castsi512_ps(_mm512_and_si512(integers(x), _mm512_set1_epi32(static_cast<int>(0xffff0000))))};
   }
-  static V from_integers(const uint32_t* x) { return {_mm512_cvtepi32_ps(integers(x))}; }
+  static V high_bits(const uint32_t* x) { return {_mm512_cvtepi32_ps(_mm512_srli_epi32(integers(x), 9))}; }
   void store(float* x) const { _mm512_storeu_ps(x, v); }
 
  private:

@@ -48,6 +48,8 @@ struct Kernels {
   void (*tanh)(float* x, int n);
   /// x = -log(-log(u)), u uniform from the bits (philox.h)
   void (*gumbel)(const uint32_t* bits, int n, float* x);
+  /// Where the largest is, the first of several; no number but NaN: 0. Places are exact up to 2^24.
+  int (*largest)(const float* x, int n);
   /// Multiply-adds on registers alone, for measuring the peak; returns the FLOPs done.
   double (*burn)(int iterations);
 };

@@ -3,7 +3,8 @@
 // outside that namespace is called.
 //
 // V: kLanes, load, store, broadcast, fma(a, b, c) = a * b + c, + - * /, max, min, round,
-//    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, from_integers, select_greater
+//    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, high_bits(x) = x >> 9,
+//    select_greater
 
 /// exp(x), relative error below 2e-7 (Cephes' polynomial); x is clamped to [-87, 88].
 inline V exp(V x) {
@@ -226,12 +227,35 @@ void gumbel(const uint32_t* bits, int n, float* x) {
     const V zero = V::broadcast(0.0f);
     return zero - log(zero - log(uniform));
   };
-  for (int i = 0; i < n; i += V::kLanes) {
-    alignas(64) uint32_t some[V::kLanes];
-    for (int lane = 0; lane < V::kLanes; ++lane) some[lane] = i + lane < n ? bits[i + lane] >> 9 : 0;
-    const V value = transform(V::from_integers(some));
-    i + V::kLanes <= n ? value.store(x + i) : store_some(x + i, n - i, value);
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) transform(V::high_bits(bits + i)).store(x + i);
+  if (const int rest = n - i; rest > 0) {
+    alignas(64) uint32_t some[V::kLanes] = {};
+    for (int lane = 0; lane < rest; ++lane) some[lane] = bits[i + lane];
+    store_some(x + i, rest, transform(V::high_bits(some)));
   }
+}
+
+int largest(const float* x, int n) {
+  alignas(64) float values[V::kLanes], places[V::kLanes];
+  for (int lane = 0; lane < V::kLanes; ++lane) places[lane] = static_cast<float>(lane);
+  V most = V::broadcast(-__builtin_inff()), place = V::broadcast(0.0f), here = V::load(places);
+  const auto look = [&](V v) {
+    place = select_greater(v, most, here, place);
+    most = select_greater(v, most, v, most);
+    here = here + V::broadcast(V::kLanes);
+  };
+  int i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) look(V::load(x + i));
+  if (i < n) look(load_some(x + i, n - i, -__builtin_inff()));
+  most.store(values);
+  place.store(places);
+  int best = 0;
+  for (int lane = 1; lane < V::kLanes; ++lane) {
+    const bool same = values[lane] == values[best];
+    if (same ? places[lane] < places[best] : values[lane] > values[best]) best = lane;
+  }
+  return static_cast<int>(places[best]);
 }
 
 /// Each row of 16 pairs of bf16 as 32 floats: the low halves, then the high ones.
@@ -330,4 +354,4 @@ double burn(int iterations) {
 
 constexpr Kernels kKernels = {kName,     kTileRows, kInputBlock, tile<>,      widen,    layer_norm, rms_norm,
                               softmax,   add,       add_scaled,  add_squares, multiply, rescale,    gelu,
-                              gelu_tanh, silu,      tanh,        gumbel,      burn};
+                              gelu_tanh, silu,      tanh,        gumbel,      largest,  burn};

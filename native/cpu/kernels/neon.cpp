@@ -22,7 +22,7 @@ struct V {
   static V high_bf16(const uint32_t* x) {
     return {vreinterpretq_f32_u32(vandq_u32(vld1q_u32(x), vdupq_n_u32(0xffff0000)))};
   }
-  static V from_integers(const uint32_t* x) { return {vcvtq_f32_u32(vld1q_u32(x))}; }
+  static V high_bits(const uint32_t* x) { return {vcvtq_f32_u32(vshrq_n_u32(vld1q_u32(x), 9))}; }
   void store(float* x) const { vst1q_f32(x, v); }
 };
 

@@ -27,8 +27,9 @@ struct V {
   static V high_bf16(const uint32_t* x) {
     return from_bits(x[0] & 0xffff0000, x[1] & 0xffff0000, x[2] & 0xffff0000, x[3] & 0xffff0000);
   }
-  static V from_integers(const uint32_t* x) {
-    return {{static_cast<float>(x[0]), static_cast<float>(x[1]), static_cast<float>(x[2]), static_cast<float>(x[3])}};
+  static V high_bits(const uint32_t* x) {
+    return {{static_cast<float>(x[0] >> 9), static_cast<float>(x[1] >> 9), static_cast<float>(x[2] >> 9),
+             static_cast<float>(x[3] >> 9)}};
   }
   static V from_bits(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     const uint32_t bits[kLanes] = {a, b, c, d};
