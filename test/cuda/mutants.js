@@ -476,12 +476,6 @@ export const mutants = [
   { ...wgmmaNorm, from: 'turn / 2 % 2', to: 'turn % 2' },
   {
     ...wgmmaNorm,
-    by: 'tsan forward lazy',
-    from: 'moments.of_boxes[turn % 2]',
-    to: 'moments.of_boxes[0]',
-  },
-  {
-    ...wgmmaNorm,
     from: '  Output::meet();\n  const int boxes',
     to: '  const int boxes',
   },

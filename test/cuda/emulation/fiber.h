@@ -86,7 +86,6 @@ struct Block {
   unsigned char* shared = nullptr;
   int alive = 0;         // threads that have not ended
   bool reached = false;  // another block has used its shared memory since the last cluster barrier
-  char fenced;           // TSan's tag of its proxy fences, which order nothing in other blocks
   std::vector<Fiber*> fibers;
   Barrier barriers[16];
   WarpBarrier warp_barriers[kMostThreads / 32];

@@ -20,6 +20,7 @@ struct MBarrier {
 
 std::map<uint64_t*, MBarrier>& mbarriers = *new std::map<uint64_t*, MBarrier>;
 std::vector<std::function<void()>>& in_flight = *new std::vector<std::function<void()>>;  // TMA loads
+char fenced;
 
 constexpr int kWgmmaOperation = 32, kRegisterWgmmaOperation = 33;
 constexpr int kBoxBytes = 128;
@@ -75,7 +76,7 @@ void multiply(Fiber* fiber, const Wgmma& wgmma) {
   if (kTsan) {
     saw_operands(*fiber, wgmma);  // as the thread: is there a barrier?
     ActAs async(async_proxy(fiber));
-    acquire(&fiber->block->fenced);
+    acquire(&fenced);
     saw_operands(*fiber, wgmma);  // as its async proxy: was it fenced, or TMA's?
   }
   if (!wgmma.before.empty()) raw_copy(wgmma.d, wgmma.before.data(), wgmma.before.size() * sizeof(float));
@@ -231,7 +232,7 @@ void mbarrier_wait(uint64_t* at, int parity, int line) {
   acquire(&barrier->tags[parity]);
 }
 
-void proxy_fence() { release(&self()->block->fenced); }
+void proxy_fence() { release(&fenced); }
 
 void tma_load(void* target, const TensorMap* pointer, uint64_t* at, int column, int row, int matrix, int line) {
   const TensorMap map = *pointer;
@@ -290,7 +291,7 @@ void tma_store(const TensorMap* pointer, const void* source, int column, int row
   saw_read(source, total);  // as the thread: is there a barrier?
   {
     ActAs async(async_proxy(self()));
-    acquire(&self()->block->fenced);
+    acquire(&fenced);
     saw_read(source, total);  // as its async proxy: was it fenced?
   }
   if (!options.lazy) {
