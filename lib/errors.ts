@@ -146,6 +146,12 @@ export function within(name: string, value: unknown, least: number, most: number
   return value;
 }
 
+/** The elements of a list as they are now, its holes undefined, where there are at most `most`. */
+export function elements<T>(name: string, value: readonly T[], most: number): T[] {
+  integer(`${name}.length`, value.length, 0, most);
+  return [...value];
+}
+
 /** Checks that `value` is true or false. */
 export function boolean(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value);

@@ -1,6 +1,6 @@
 /** A typed, dense, row-major array with dimensions, in the habits of onnxruntime. */
 
-import { MagnetsError, wrongType, wrongValue } from './errors.js';
+import { elements, MagnetsError, wrongType, wrongValue } from './errors.js';
 
 export interface TensorData {
   float32: Float32Array;
@@ -9,6 +9,9 @@ export interface TensorData {
 }
 
 export type TensorType = keyof TensorData;
+
+/** A tensor has at most this many dimensions. */
+const mostDims = 64;
 
 const constructors = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
 
@@ -40,7 +43,7 @@ export class Tensor<T extends TensorType = TensorType> {
     }
     if (!isDataOf(type, data)) throw wrongType('data', `a ${constructors[type].name}`, data);
     if (!Array.isArray(dims)) throw wrongType('dims', 'a list of non-negative integers', dims);
-    const extents: readonly number[] = [...dims];
+    const extents: readonly number[] = elements('dims', dims, mostDims);
     if (!extents.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
       throw wrongValue('dims', 'non-negative integers', extents);
     }

@@ -3,7 +3,7 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, integer, number, readOptions, wrongValue } from '../errors.js';
+import { boolean, elements, integer, number, readOptions, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 import { maskCounts, mostSteps } from './masking.js';
@@ -281,7 +281,9 @@ export function plan(options: PlanOptions): BatchPlan {
   const { planBatch } = planner(planned);
   const { model } = planned;
   const length = tokenCount(model);
-  const masked: readonly number[] = Array.isArray(given) ? [...given] : [given ?? length];
+  const masked: readonly number[] = Array.isArray(given)
+    ? elements('masked', given, mostSamples)
+    : [given ?? length];
   integer('samples in masked', masked.length, 1, mostSamples);
   for (const count of masked) integer('masked', count, 0, length);
   return planBatch(masked.map((count) => count * (model.subTokens ?? 1)));

@@ -1,6 +1,6 @@
 /** What a step does besides its width: the options for it, and how a model says its own defaults of them. */
 
-import { integer, number, oneOf, within, wrongType, wrongValue } from '../errors.js';
+import { elements, integer, number, oneOf, within, wrongType, wrongValue } from '../errors.js';
 import { type MaskingSchedule, maskingScheduleNames, mostSteps } from './masking.js';
 
 /** The least number that logits may be multiplied by, and the least power of progress. */
@@ -140,7 +140,7 @@ function checkRange(name: string, value: Range, least: number, alone: Curve = ()
     return (t, steps) => constant * alone(t, steps);
   }
   if (value.length < 2) throw wrongValue(name, 'a number or [first, …, last]', value);
-  const points: number[] = value.map((point) => number(name, point, least));
+  const points = elements(name, value, mostSteps).map((point) => number(name, point, least));
   return (t, steps) => {
     const at = steps > 1 ? (t * (points.length - 1)) / (steps - 1) : 0;
     const before = Math.min(Math.floor(at), points.length - 2);
@@ -157,7 +157,9 @@ function checkRefresh(value: Refresh, steps: number): (t: number) => boolean {
   if (!Array.isArray(value)) {
     throw wrongType('refresh', "'switch', a number of steps or a list of steps", value);
   }
-  const listed = new Set<number>(value.map((t) => integer('step in refresh', t, 0, steps - 1)));
+  const listed = new Set(
+    elements('refresh', value, mostSteps).map((t) => integer('step in refresh', t, 0, steps - 1)),
+  );
   return (t) => listed.has(t);
 }
 

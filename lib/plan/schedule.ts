@@ -1,6 +1,6 @@
 /** Schedules: how many steps each width gets, in order. */
 
-import { cut, integer, listed, wrongType, wrongValue } from '../errors.js';
+import { cut, elements, integer, listed, wrongType, wrongValue } from '../errors.js';
 import { mostSteps } from './masking.js';
 import { checkShape, checkWidth, fullWidth, type ModelShape, type Width } from './shape.js';
 
@@ -80,7 +80,7 @@ function readSchedule(
     });
   } else {
     if (!Array.isArray(schedule)) throw wrongType('schedule', forms(shape), schedule);
-    pairs = schedule;
+    pairs = elements('schedule', schedule, mostSteps); // each has a step at least
   }
   if (pairs.length === 0) throw wrongValue('schedule', forms(shape), schedule);
   return pairs.map((pair) => {
@@ -147,7 +147,7 @@ export function phasesOf(widths: readonly Width[]): Phase[] {
 export function formatSchedule(phases: readonly Phase[]): string {
   const expected = 'a list of phases { width, steps }';
   if (!Array.isArray(phases)) throw wrongType('phases', expected, phases);
-  for (const phase of phases as unknown[]) {
+  for (const phase of elements<unknown>('phases', phases, mostSteps)) {
     if (typeof phase !== 'object' || phase === null) throw wrongType('phases', expected, phases);
     const { width, steps } = phase as Partial<Phase>;
     checkWidth('width', width);

@@ -1,6 +1,6 @@
 /** The size of a generator: everything that FLOPs and plans depend on. */
 
-import { boolean, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import { boolean, elements, integer, oneOf, wrongType, wrongValue } from '../errors.js';
 import type { Recipe } from './recipe.js';
 
 /** A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer. */
@@ -58,6 +58,9 @@ export interface ModelShape {
 /** A sample has at most this many token positions. */
 export const mostTokens = 2 ** 16;
 
+/** A model has at most this many widths. */
+const mostWidths = 1024;
+
 /** No model is near this. */
 const mostExtent = 2 ** 30;
 
@@ -82,9 +85,9 @@ export function checkWidth(name: string, value: unknown): void {
 function checkWidths(name: string, value: unknown): void {
   const expected = 'a list of at least one width';
   if (!Array.isArray(value) || value.length === 0) throw wrongType(name, expected, value);
-  value.forEach((width, i) => {
+  elements(name, value, mostWidths).forEach((width: Partial<Width> | undefined, i) => {
     checkWidth(`${name}[${i}]`, width);
-    if (width.name === undefined) throw wrongType(`${name}[${i}].name`, 'a string', width.name);
+    if (width?.name === undefined) throw wrongType(`${name}[${i}].name`, 'a string', width?.name);
   });
 }
 

@@ -1,6 +1,6 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
-import { integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
+import { elements, integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
 import { cudaPackageProblem } from './cuda-package.js';
 import {
   type NativeCompute,
@@ -183,7 +183,7 @@ export function openDevices(
 ): OpenDevices {
   const { device: given, ...rest } = options;
   const names: readonly (Device | undefined)[] = Array.isArray(given)
-    ? [...given]
+    ? elements('device', given, mostDevices)
     : [given as Device];
   integer('devices in device', names.length, 1, mostDevices);
   const threads = rest.threads ?? Math.max(1, Math.floor(usableThreads() / names.length));

@@ -41,6 +41,24 @@ t.test('arrays that are shorter than they say', async (t) => {
   }
 });
 
+t.test('lists that are endless or have holes', async (t) => {
+  const endless = <T>() => Object.assign([] as T[], { length: 2 ** 32 - 1 });
+  const holes = (values: number[]) => {
+    delete values[1];
+    return values;
+  };
+  const refused = (name: string) => ({ message: new RegExp(`^Expected .* for ${name}`) });
+  for (const name of ['schedule', 'refresh', 'temperature', 'choiceTemperature'] as const) {
+    t.throws(() => plan({ model: presets.L, [name]: endless() }), refused(`${name}.length`));
+  }
+  t.throws(() => plan({ model: presets.L, masked: endless() }), refused('masked.length'));
+  t.throws(() => plan({ model: { ...presets.L, widths: endless() } }), refused('widths.length'));
+  t.throws(() => new Tensor('int32', new Int32Array(1), endless()), refused('dims.length'));
+  await t.rejects(load(fixtureFolder('post'), { device: endless() }), refused('device.length'));
+  t.throws(() => plan({ model: presets.L, temperature: holes([1, 1, 1]) }), refused('temperature'));
+  t.throws(() => plan({ model: presets.L, refresh: holes([2, 3, 4]) }), refused('step in refresh'));
+});
+
 t.test('arrays that were detached or shrunk after they were checked', async (t) => {
   const tokens = new Tensor('int32', new Int32Array(N), [1, N]);
   const pixels = new Tensor('float32', new Float32Array(144), pixelDims);

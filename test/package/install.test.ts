@@ -1,19 +1,11 @@
 /** A stranger's first minute: the packed tarball, installed in an empty folder, generates with both bundled models. */
 
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { npm, pack, packedIn } from './packed.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -28,24 +20,7 @@ for (const [name, label] of [['fashion', 'boot'], ['moving-digits', '7 left']]) 
 `;
 
 t.test('the packed tarball installs without a compiler and generates', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'magnets-install-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const npm = (cwd: string, ...args: string[]) =>
-    execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  const pack = (cwd: string, ...args: string[]) =>
-    (
-      JSON.parse(npm(cwd, 'pack', '--json', '--ignore-scripts', ...args)) as [{ filename: string }]
-    )[0].filename;
-
-  // As `npm run prebuilds` packs it: with the addon that is built here as the prebuilt one.
-  execFileSync('tar', ['xf', pack(root, '--pack-destination', folder), '-C', folder], {
-    cwd: folder,
-  });
-  const prebuilds = join(folder, 'package', 'prebuilds', `${process.platform}-${process.arch}`);
-  mkdirSync(prebuilds, { recursive: true });
-  copyFileSync(join(root, 'build/Release/magnets.node'), join(prebuilds, 'node.napi.node'));
-  const tarball = join(folder, 'package', pack(join(folder, 'package')));
-
+  const { folder, tarball } = packedIn(t);
   const empty = join(folder, 'empty');
   mkdirSync(empty);
   writeFileSync(join(empty, 'package.json'), JSON.stringify({ private: true, type: 'module' }));

@@ -118,7 +118,7 @@ t.test('the addon exports what Node looks up and nothing else', async (t) => {
   });
   t.test('memory', { skip }, async (t) => {
     const { stdout } = spawnSync('nm', ['-D', '--undefined-only', addon], { encoding: 'utf8' });
-    const used = stdout.match(/\b(napi|node_api)_\w+/g) ?? [];
+    const used: string[] = stdout.match(/\b(napi|node_api)_\w+/g) ?? [];
     t.ok(used.includes('napi_get_typedarray_info'));
     // Electron takes no memory but V8's own, and where V8 has none, Node's function ends the process.
     t.same(
