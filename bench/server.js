@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // How requests share a model: eight at once beside one batch of eight, and requests that come at random (Poisson) at 70 %
-// of what it can do, with the delays of the event loop. `node bench/server.js [--model fashion] [--seconds 20] --out FILE`
+// of what it can do, beside an ideal queue, with the delays of the event loop. A model of size L has random weights.
+// `node bench/server.js [--model fashion] [--seconds 20] [--max-batch N] [--load 0.7] --out FILE`
 
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -9,17 +10,50 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { load } from '../dist/index.js';
+import { presets } from '../dist/plan/index.js';
+import { readBatching } from '../dist/runtime/batching.js';
+import { configOf } from '../dist/runtime/bench.js';
+import { openDevices } from '../dist/runtime/device.js';
+import { nativeGeneratorConfig } from '../dist/runtime/listing.js';
+import { Model } from '../dist/runtime/model.js';
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'fashion' },
     seconds: { type: 'string', default: '20' },
-    load: { type: 'string', default: '0.7' },
+    load: { type: 'string', default: '0.7' }, // 0: no requests at random
+    'max-batch': { type: 'string' },
+    steps: { type: 'string' },
+    schedule: { type: 'string' },
     out: { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
-const model = await load(values.model);
+const maxBatch = values['max-batch'] === undefined ? undefined : Number(values['max-batch']);
+const batching = maxBatch === undefined ? true : { maxBatch };
+const how = {
+  steps: values.steps === undefined ? undefined : Number(values.steps),
+  schedule: values.schedule,
+};
+
+/** @param {keyof typeof presets} size */
+async function randomModel(size) {
+  const opened = openDevices({});
+  const config = configOf(presets[size]);
+  const [device] = opened.devices;
+  const weights = { seed: 1 };
+  const generator = await device.loadGenerator(
+    nativeGeneratorConfig(config),
+    weights,
+    opened.weights,
+  );
+  return new Model(opened, config, generator, undefined, readBatching(batching));
+}
+
+const size = Object.keys(presets).find((name) => name === values.model);
+const model = size
+  ? await randomModel(/** @type {keyof typeof presets} */ (size))
+  : await load(values.model, { batching });
 
 /** @param {number[]} sorted @param {number} share */
 const quantile = (sorted, share) =>
@@ -43,8 +77,9 @@ async function timed(run) {
 }
 
 let seed = 0;
-const one = () => model.generate({ labels: [seed % 10], seed: seed++ }).result();
-const batch = () => model.generate({ labels: [1], count: 8, batchSize: 8, seed: seed++ }).result();
+const one = () => model.generate({ ...how, labels: [seed % 10], seed: seed++ }).result();
+const batch = () =>
+  model.generate({ ...how, labels: [1], count: 8, batchSize: 8, seed: seed++ }).result();
 const atOnce = () => Promise.all(Array.from({ length: 8 }, one));
 
 /** Runs for a share of the time, in turn, so that all see the same machine. */
@@ -73,49 +108,91 @@ async function loopDelay(/** @type {() => Promise<unknown>} */ work) {
 const [alone, eight, shared] = await inTurn([one, batch, atOnce], 0.4);
 if (alone === undefined || eight === undefined || shared === undefined) throw new Error('no times');
 
-// Requests come at random, each when its time has come, whatever has become of the others.
-const rate = (Number(values.load) * 8) / shared.median;
+/** When requests come, in seconds: at random, whatever has become of the others. @param {number} rate */
+function arrivalsAt(rate) {
+  const arrivals = [];
+  let at = 0;
+  while (at < seconds * 0.5) {
+    arrivals.push(at);
+    at -= Math.log(1 - Math.random()) / rate;
+  }
+  return arrivals;
+}
+
+/**
+ * Latencies of a queue that loses no time: all that wait when a batch ends are the next, up to `most`, and a batch of n
+ * takes `time(n)`.
+ * @param {number[]} arrivals @param {number} most @param {(n: number) => number} time
+ */
+function idealQueue(arrivals, most, time) {
+  const latencies = [];
+  let now = 0;
+  for (let first = 0; first < arrivals.length; ) {
+    now = Math.max(now, arrivals[first] ?? 0);
+    let end = first + 1;
+    while (end < arrivals.length && end - first < most && (arrivals[end] ?? 0) <= now) ++end;
+    now += time(end - first);
+    for (const arrival of arrivals.slice(first, end)) latencies.push(now - arrival);
+    first = end;
+  }
+  return latencies;
+}
+
+const rate = (Number(values.load) * 8) / eight.median;
+const arrivals = rate > 0 ? arrivalsAt(rate) : [];
 /** @type {number[]} */
 const latencies = [];
 const idleDelay = await loopDelay(() => wait(1000));
 const loadDelay = await loopDelay(async () => {
   const running = [];
-  const end = performance.now() + 1000 * seconds * 0.5;
-  let next = performance.now();
-  while (next < end) {
-    await wait(Math.max(0, next - performance.now()));
-    running.push(timed(one).then((time) => latencies.push(time)));
-    next += (-Math.log(1 - Math.random()) / rate) * 1000;
+  const begun = performance.now();
+  for (const arrival of arrivals) {
+    const due = begun + 1000 * arrival;
+    await wait(Math.max(0, due - performance.now()));
+    running.push(one().then(() => latencies.push((performance.now() - due) / 1000)));
   }
   await Promise.all(running);
 });
 const poisson = summary(latencies);
+const perSample = (eight.median - alone.median) / 7;
+const ideal = summary(
+  idealQueue(
+    arrivals,
+    maxBatch ?? Number.POSITIVE_INFINITY,
+    (n) => alone.median + (n - 1) * perSample,
+  ),
+);
 const { batches } = model.metrics();
 
 const command = (/** @type {string[]} */ ...args) =>
   execFileSync('git', args, { encoding: 'utf8' }).trim();
 const name = values.model;
 const flops = (/** @type {number} */ count) =>
-  model.generate({ labels: [1], count, batchSize: count, seed: 1 }).plannedFlops;
+  model.generate({ ...how, labels: [1], count, batchSize: count, seed: 1 }).plannedFlops;
 const result = {
   device: { name: cpus()[0]?.model, backend: model.backend, threads: model.threads },
   commit: command('describe', '--always', '--dirty', '--exclude=*'),
-  command: `node bench/server.js --model ${name} --seconds ${values.seconds} --load ${values.load} --out FILE`,
+  command: `node bench/server.js ${process.argv.slice(2).join(' ')}`,
   date: new Date().toISOString().slice(0, 10),
   rows: [
     { name: 'one request', model: name, batch: 1, flops: flops(1), ...alone },
     { name: 'one batch of eight', model: name, batch: 8, flops: flops(8), ...eight },
     { name: 'eight requests at once', model: name, batch: 8, flops: flops(8), ...shared },
-    {
-      name: `Poisson at ${values.load} of eight at once`,
-      model: name,
-      batch: 1,
-      flops: flops(1),
-      requestsPerSecond: rate,
-      eventLoopIdleP99Ms: idleDelay,
-      eventLoopP99Ms: loadDelay,
-      ...poisson,
-    },
+    ...(rate > 0
+      ? [
+          {
+            name: `Poisson at ${values.load} of a batch of eight`,
+            model: name,
+            batch: 1,
+            flops: flops(1),
+            requestsPerSecond: rate,
+            idealP99: ideal.p99,
+            eventLoopIdleP99Ms: idleDelay,
+            eventLoopP99Ms: loadDelay,
+            ...poisson,
+          },
+        ]
+      : []),
   ],
 };
 if (values.out) writeFileSync(values.out, `${JSON.stringify(result, null, 2)}\n`);
@@ -127,10 +204,14 @@ for (const { name, median, p99 } of result.rows) {
 console.log(
   `eight at once: ${(eight.median / shared.median).toFixed(3)}x the throughput of one batch of eight`,
 );
-console.log(
-  `${rate.toFixed(1)} requests/s, ${latencies.length} requests; p99 ${(poisson.p99 / alone.median).toFixed(2)}x an idle p50`,
-);
-console.log(
-  `event loop p99: idle ${idleDelay.toFixed(2)} ms, under load ${loadDelay.toFixed(2)} ms; batches ${JSON.stringify(batches)}`,
-);
+if (rate > 0) {
+  const times = (/** @type {number} */ time) => `${(time / alone.median).toFixed(1)}x an idle p50`;
+  console.log(
+    `${rate.toFixed(1)} requests/s, ${latencies.length} requests: p50 ${times(poisson.median)}, p99 ${times(poisson.p99)}; ` +
+      `of an ideal queue ${times(ideal.median)}, ${times(ideal.p99)}`,
+  );
+  console.log(
+    `event loop p99: idle ${idleDelay.toFixed(2)} ms, under load ${loadDelay.toFixed(2)} ms; batches ${JSON.stringify(batches)}`,
+  );
+}
 model.dispose();
