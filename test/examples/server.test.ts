@@ -265,7 +265,7 @@ t.test('metrics', async (t) => {
 });
 
 t.test('SIGTERM: what runs ends well, what waits is refused', async (t) => {
-  const server = await startServer(example, t);
+  const server = await startServer(example, t, { GRACE_SECONDS: '600' });
   const events = eventsOf(await post(`${server.url}/v1/generations`, { count: 32, seed: 1 }));
   t.match(await events.next(), { value: { event: 'plan' } });
   const waiting = post(`${server.url}/v1/generations`, {});
