@@ -41,7 +41,8 @@ void CpuStream::do_run(const Attention& op) {
   float* scores = scores_.get<float>(pool_->threads() * kQueryRows * stride);
 
   pool_->run(static_cast<int>(tasks.size()), [&](int task, int thread) {
-    const auto [branch, head, first, last] = tasks[task];
+    const Task& mine = tasks[task];
+    const int branch = mine.branch, head = mine.head, first = mine.first, last = mine.last;
     const float* keys = store.keys(op.layer, branch, head);
     const float* values = store.values(op.layer, branch, head);
     float* score = scores + thread * kQueryRows * stride;

@@ -1,11 +1,15 @@
 // libFuzzer: models of any small sizes and kinds, with tensors of any dtype, length and value, are loaded and run on
 // the CPU. Each must be refused with a code or compute, without a report of AddressSanitizer or UBSan.
 #include <fuzzer/FuzzedDataProvider.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 
 #include "../../native/cpu/cpu_backend.h"
+#include "../../native/engine/codec/conv.h"
+#include "../../native/engine/codec/titok.h"
 #include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session.h"
 
@@ -63,6 +67,57 @@ VitConfig to_vit(FuzzedDataProvider& data) {
           .channels = data.ConsumeIntegralInRange(1, 4)};
 }
 
+/// Levels of pictures whose coarsest has these sides.
+Levels to_levels(FuzzedDataProvider& data, int height, int width, int channels) {
+  Levels levels{.height = height,
+                .width = width,
+                .channels = channels,
+                .base_channels = 0,
+                .multipliers = std::vector<int>(data.ConsumeIntegralInRange(1, 3)),
+                .attention = data.ConsumeBool(),
+                .shortcut = data.PickValueInArray({Shortcut::none, Shortcut::projection}),
+                .norm_groups = data.ConsumeIntegralInRange(1, 3),
+                .norm_eps = 1e-6f};
+  levels.base_channels = levels.norm_groups * data.ConsumeIntegralInRange(1, 4);
+  for (int& multiplier : levels.multipliers) multiplier = data.ConsumeIntegralInRange(1, 3);
+  levels.height <<= levels.coarsest();
+  levels.width <<= levels.coarsest();
+  return levels;
+}
+
+ConvDecoderConfig to_decoder(FuzzedDataProvider& data) {
+  return {.blocks = data.ConsumeIntegralInRange(1, 2), .code_channels = data.ConsumeIntegralInRange(1, 6)};
+}
+
+ConvConfig to_conv(FuzzedDataProvider& data) {
+  const int height = data.ConsumeIntegralInRange(1, 4), width = data.ConsumeIntegralInRange(1, 4);
+  ConvConfig config{.levels = to_levels(data, height, width, data.ConsumeIntegralInRange(1, 4)),
+                    .encoder_blocks = data.ConsumeIntegralInRange(1, 2),
+                    .downsample = data.PickValueInArray({Downsample::mean, Downsample::convolution}),
+                    .encoder_output_kernel = data.PickValueInArray({1, 3}),
+                    .quantizer = data.PickValueInArray({Quantizer::nearest, Quantizer::cosine, Quantizer::bits}),
+                    .codebook_size = data.ConsumeIntegralInRange(2, 40),
+                    .codebook_dim = data.ConsumeIntegralInRange(1, 6),
+                    .decoder = to_decoder(data),
+                    .signed_pixels = data.ConsumeBool()};
+  if (config.quantizer == Quantizer::bits) config.codebook_size = 1 << config.codebook_dim;
+  return config;
+}
+
+TitokConfig to_titok(FuzzedDataProvider& data) {
+  VitConfig vit = to_vit(data);
+  vit.sample.frames = vit.patch.frames = 1;  // of pictures
+  const Levels levels = to_levels(data, vit.grid().height, vit.grid().width, vit.channels);
+  const int side = 1 << levels.coarsest();  // a patch is a pixel of the coarsest level
+  vit.sample = {1, levels.height, levels.width};
+  vit.patch = {1, side, side};
+  return {.vit = vit,
+          .latents = data.ConsumeIntegralInRange(1, 6),
+          .levels = levels,
+          .pixel_codes = data.ConsumeIntegralInRange(1, 20),
+          .decoder = to_decoder(data)};
+}
+
 /// Tensors as a file could have them: of any dtype and any values, now and then too short or missing.
 class Weights {
  public:
@@ -78,20 +133,30 @@ class Weights {
       }
     }
   }
-  NamedWeights source() const { return NamedWeights(tensors_); }
-
- private:
-  void add(FuzzedDataProvider& data, const std::string& name, DType dtype, size_t size) {
-    const size_t element = dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2;
-    // Exactly as many bytes, so that a read behind the end is seen. What the fuzzer gives, again and again.
-    auto& bytes = bytes_.emplace_back(new char[size * element]);
-    const std::string pattern = data.ConsumeBytesAsString(data.ConsumeIntegralInRange(1, 16));
-    for (size_t i = 0; i < size * element; ++i) bytes[i] = pattern.empty() ? 0 : pattern[i % pattern.size()];
-    tensors_[name] = {bytes.get(), dtype, size};
+  FileWeights source() const {
+    const auto size = static_cast<ssize_t>(bytes_.size());
+    if (ftruncate(file(), 0) != 0 || pwrite(file(), bytes_.data(), bytes_.size(), 0) != size) abort();
+    return FileWeights(tensors_);
   }
 
-  std::vector<std::unique_ptr<char[]>> bytes_;
-  std::map<std::string, NamedWeights::Tensor> tensors_;
+ private:
+  /// One without a name; the tensors of each run take the place of those before.
+  static int file() {
+    static const int descriptor = memfd_create("weights", 0);
+    return descriptor;
+  }
+
+  void add(FuzzedDataProvider& data, const std::string& name, DType dtype, size_t size) {
+    const size_t element = dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2;
+    // What the fuzzer gives, again and again.
+    tensors_[name] = {
+        .path = "/proc/self/fd/" + std::to_string(file()), .position = bytes_.size(), .dtype = dtype, .size = size};
+    const std::string pattern = data.ConsumeBytesAsString(data.ConsumeIntegralInRange(1, 16));
+    for (size_t i = 0; i < size * element; ++i) bytes_ += pattern.empty() ? 0 : pattern[i % pattern.size()];
+  }
+
+  std::string bytes_;
+  std::map<std::string, FileWeights::Tensor> tensors_;
 };
 
 constexpr int kSamples = 2;
@@ -99,7 +164,7 @@ constexpr int kSamples = 2;
 void run_generator(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format) {
   const GeneratorConfig config = to_generator(data);
   const Weights weights(data, Generator::tensors(config));
-  NamedWeights source = weights.source();
+  FileWeights source = weights.source();
   const auto generator = std::make_shared<const Generator>(backend, config, source, format);
   const int class_id = config.classes.rows > 0 ? 0 : config.codebook_size;
   const int mask = config.codebook_size + 1;
@@ -125,17 +190,37 @@ void run_generator(FuzzedDataProvider& data, const std::shared_ptr<Backend>& bac
   }
 }
 
-void run_codec(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format) {
-  const VitConfig config = to_vit(data);
-  const Weights weights(data, Vit::tensors(config));
-  NamedWeights source = weights.source();
-  const Vit vit(backend, config, source, format);
-  const Codec::Latents latents = vit.encode(std::vector<float>(config.sample_size(), 0.5f), 1);
-  const Codec::Tokens tokens = vit.quantize(latents.values, 1);
+template <class Kind, class Config>
+void run_codec(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format,
+               const Config& config, size_t sample_size, int codebook_size) {
+  const Weights weights(data, Kind::tensors(config));
+  FileWeights source = weights.source();
+  const Kind codec(backend, config, source, format);
+  const Codec::Latents latents = codec.encode(std::vector<float>(sample_size, 0.5f), 1);
+  const Codec::Tokens tokens = codec.quantize(latents.values, 1);
   for (const int32_t token : tokens.values) {
-    if (token < 0 || token >= config.codebook_size) abort();
+    if (token < 0 || token >= codebook_size) abort();
   }
-  vit.detokenize(tokens.values, 1);
+  codec.detokenize(tokens.values, 1);
+}
+
+void run_model(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format) {
+  switch (data.ConsumeIntegralInRange(0, 3)) {
+    case 0:
+      return run_generator(data, backend, format);
+    case 1: {
+      const VitConfig config = to_vit(data);
+      return run_codec<Vit>(data, backend, format, config, config.sample_size(), config.codebook_size);
+    }
+    case 2: {
+      const ConvConfig config = to_conv(data);
+      return run_codec<Conv>(data, backend, format, config, config.levels.sample_size(), config.codebook_size);
+    }
+    default: {
+      const TitokConfig config = to_titok(data);
+      return run_codec<Titok>(data, backend, format, config, config.vit.sample_size(), config.vit.codebook_size);
+    }
+  }
 }
 
 }  // namespace
@@ -148,11 +233,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   using Values = WeightFormat::Values;
   const WeightFormat format{data.PickValueInArray({Values::f32, Values::bf16, Values::int8})};
   try {
-    if (data.ConsumeBool()) {
-      run_generator(data, backend, format);
-    } else {
-      run_codec(data, backend, format);
-    }
+    run_model(data, backend, format);
   } catch (const Error& error) {
     if (std::strcmp(error.code.c_str(), "ERR_CHECKPOINT") != 0 && std::strcmp(error.code.c_str(), "ERR_NUMERIC") != 0)
       throw;
