@@ -51,13 +51,13 @@ function run(command, args, env) {
 const settings = [`SANITIZER=${name}`, 'CUDA=OFF', 'TESTS=ON', 'EMULATION=OFF'];
 const out = `${build}/build/Release`; // where node-gyp-build looks
 run('npx', ['cmake-js', 'build', '--out', out, ...settings.map((one) => `--CDMAGNETS_${one}`)]);
-run('ctest', ['--test-dir', out, '--output-on-failure', '--timeout', '900'], options);
+run('ctest', ['--test-dir', out, '--output-on-failure', '--timeout', '3600'], options);
 
 const preloaded = libraries.map((library) =>
   execFileSync('g++', [`-print-file-name=${library}`], { encoding: 'utf8' }).trim(),
 );
 const files = tests.map((test) => `test/lib/${test}.test.ts`);
-run('npx', ['tap', '--disable-coverage', '--jobs=1', '--timeout=600', ...files], {
+run('npx', ['tap', '--disable-coverage', '--jobs=1', '--timeout=3600', ...files], {
   ...options,
   LD_PRELOAD: preloaded.join(' '),
   MAGNETS_PREBUILD: resolve(build),

@@ -8,8 +8,8 @@ import t from 'tap';
 import * as magnets from '../../lib/index.js';
 import { answers, type Golden } from './golden.js';
 
-// The portable kernels take a minute where another process runs beside them.
-t.setTimeout(600_000);
+// The portable kernels take a minute where another process runs beside them, and twenty under a sanitizer.
+t.setTimeout(3_600_000);
 
 const records: Golden[] = JSON.parse(
   readFileSync(new URL('../fixtures/golden.json', import.meta.url), 'utf8'),
