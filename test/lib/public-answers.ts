@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
+import type { GeneratorConfig } from '../../lib/checkpoint/config.js';
 import { convert, type Model, Tensor } from '../../lib/index.js';
 import { fullWidth } from '../../lib/plan/shape.js';
 import { classId, maskId } from '../../lib/plan/vocabulary.js';
@@ -49,6 +50,12 @@ export async function convertAll(to: string): Promise<void> {
 
 export const answersOf = (of: string) => answersIn(file(of, 'expected.safetensors'));
 export type Answers = ReturnType<typeof answersOf>;
+
+/**
+ * Of logits and of rows. f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most
+ * sqrt(256) roundings typically, and norms rescale in between. The peers lose as much.
+ */
+export const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 
 /** What `forward` is asked, which of its logits the peer has, and these. */
 export interface Question {
@@ -109,14 +116,8 @@ export function titokQuestions(answers: Answers): readonly [Question, Question] 
   ];
 }
 
-/** MaskBit's logits, which `forward` cannot be asked for: of some tokens one half alone is masked. */
-export async function maskbitLogits(
-  folder: string,
-  device: NativeDevice,
-  format: NativeFormat,
-  answers: Answers,
-): Promise<Float32Array> {
-  const { config, tensors } = await readCheckpoint(folder, engineTensors);
+/** MaskBit's question, in ids: `forward` cannot be asked it, because of some tokens one half alone is masked. */
+export function maskbitIds(config: GeneratorConfig, answers: Answers) {
   // Halves of 8 digits, 8 is the mask; in the vocabulary the second half's come after the first's.
   const ids = answers
     .int('code')
@@ -125,6 +126,18 @@ export async function maskbitLogits(
   const classIds = answers
     .int('labels')
     .data.map((label, i) => classId(config, dropped[i] ? null : label));
+  return { ids, classIds };
+}
+
+/** What a converted MaskBit answers to it. */
+export async function maskbitLogits(
+  folder: string,
+  device: NativeDevice,
+  format: NativeFormat,
+  answers: Answers,
+): Promise<Float32Array> {
+  const { config, tensors } = await readCheckpoint(folder, engineTensors);
+  const { ids, classIds } = maskbitIds(config, answers);
   const generator = await device.loadGenerator(nativeGeneratorConfig(config), tensors, format);
   const { heads, hidden } = fullWidth(config);
   const { logits } = await generator.forward(ids, classIds, heads, hidden);

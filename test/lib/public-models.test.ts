@@ -11,6 +11,7 @@ import { readPng } from './png.js';
 import {
   answersOf,
   convertAll,
+  f32Bound,
   haltonQuestion,
   latentAnswers,
   maskbitLogits,
@@ -22,9 +23,6 @@ import {
 } from './public-answers.js';
 import { temporaryFolder } from './public-files.js';
 
-// f32 rounds to 2^-24. Two layers chain about ten sums of up to 256 products; each loses at most sqrt(256) roundings
-// typically, and norms rescale in between. The peers lose as much.
-const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
 // The tokenizers chain about twenty sums of 9 · 64 products.
 const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
 // TiTok's has as many before them: two layers of a transformer, and a mixture of 1024 codes.
