@@ -209,6 +209,23 @@ t.test('a Halton order', async (t) => {
   t.ok(uncached.steps.every((step) => step.logitsRows === 257));
 });
 
+t.test('a Halton order runs the LM head on what a step reveals alone', async (t) => {
+  const model = await load(fixtureFolder('modulated'), { threads: 2 });
+  t.teardown(() => model.dispose());
+  const { hiddenSize: d, vocabSize: V } = model.config; // a plain head
+  for (const order of ['halton', 'halton-rolled'] as const) {
+    const options = { count: 3, steps: 5, refresh: 2, guidance: 1, seed: 1, order } as const;
+    const generation = model.generate(options);
+    let before = 3 * 12;
+    for await (const { step, masked, parts } of generation) {
+      const flops = 2 * (before - masked) * 2 * d * V; // of two branches
+      t.equal(parts.lmHead, flops, `${order}, step ${step}: launched`);
+      t.equal(generation.plans[0]!.steps[step]!.parts.lmHead, flops, 'planned');
+      before = masked;
+    }
+  }
+});
+
 const halton: Recipe = {
   ...plainRecipe,
   steps: 32,
