@@ -56,6 +56,8 @@ export type Answers = ReturnType<typeof answersOf>;
  * sqrt(256) roundings typically, and norms rescale in between. The peers lose as much.
  */
 export const f32Bound = 2 * 10 * Math.sqrt(256) * 2 ** -24;
+/** The tokenizers chain about twenty sums of 9 · 64 products. */
+export const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
 
 /** What `forward` is asked, which of its logits the peer has, and these. */
 export interface Question {

@@ -4,12 +4,10 @@
  * rows. Halton-MaskGIT's norm after the last block cannot be taken out; there the normed rows are compared.
  */
 
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import type { GeneratorConfig } from '../../lib/checkpoint/config.js';
-import type { FileTensor } from '../../lib/checkpoint/safetensors.js';
 import { info } from '../../lib/index.js';
 import { fullWidth } from '../../lib/plan/shape.js';
 import { classId, maskId } from '../../lib/plan/vocabulary.js';
@@ -25,34 +23,26 @@ import {
   maskbitIds,
   type PublicModel,
 } from './public-answers.js';
-import { temporaryFolder } from './public-files.js';
+import { madeTensor, temporaryFolder } from './public-files.js';
 
 const folder = temporaryFolder(t);
 await convertAll(folder);
 
-/** A tensor of these values, in a file of its own. */
-function written(name: string, shape: readonly number[], value: (i: number) => number): FileTensor {
-  const path = join(folder, name);
-  const count = shape.reduce((product, extent) => product * extent, 1);
-  writeFileSync(
-    path,
-    Float32Array.from({ length: count }, (_, i) => value(i)),
-  );
-  return { dtype: 'F32', shape, path, position: 0 };
-}
+const made = (shape: readonly number[], value: (i: number) => number) =>
+  madeTensor(folder, shape, value);
 
 /** The identity as the LM head's matrix, and no bias. */
 const identity = (d: number) => ({
-  'head.output.weight': written(`identity${d}`, [d, d], (i) => (i % (d + 1) === 0 ? 1 : 0)),
-  'head.bias': written(`bias${d}`, [d], () => 0),
+  'head.output.weight': made([d, d], (i) => (i % (d + 1) === 0 ? 1 : 0)),
+  'head.bias': made([d], () => 0),
 });
 
 /** A norm after the last block that neither scales nor shifts, whatever the class. */
 const plainNorm = (d: number) => ({
-  'modulation.weight': written(`modulation${d}`, [2 * d, d], () => 0),
-  'modulation.bias': written(`modulation-bias${d}`, [2 * d], () => 0),
-  'norm.weight': written(`norm${d}`, [d], () => 1),
-  'norm.bias': written(`norm-bias${d}`, [d], () => 0),
+  'modulation.weight': made([2 * d, d], () => 0),
+  'modulation.bias': made([2 * d], () => 0),
+  'norm.weight': made([d], () => 1),
+  'norm.bias': made([d], () => 0),
 });
 
 function haltonIds(config: GeneratorConfig, answers: Answers) {

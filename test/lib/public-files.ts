@@ -1,6 +1,14 @@
 /** Files as public code writes them, sound or damaged: torch archives, pickles, flax msgpack and safetensors. */
 
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ExtData, encode } from '@msgpack/msgpack';
@@ -9,6 +17,7 @@ import {
   readTensor,
   type SourceTensor,
 } from '../../lib/checkpoint/convert/source.js';
+import type { FileTensor } from '../../lib/checkpoint/safetensors.js';
 
 /** An empty folder that is gone when the test ends. */
 export function temporaryFolder(t: { teardown(run: () => void): void }): string {
@@ -22,6 +31,19 @@ export async function valuesOf(tensor: SourceTensor): Promise<Float32Array> {
   const values = new Float32Array(elementCount(tensor.shape));
   await readTensor(tensor, values);
   return values;
+}
+
+/** A tensor of a checkpoint with these values, in a file of its own. */
+export function madeTensor(
+  folder: string,
+  shape: readonly number[],
+  value: (i: number) => number,
+): FileTensor {
+  const path = join(mkdtempSync(join(folder, 'tensor-')), 'values');
+  const count = elementCount(shape);
+  const values = Float32Array.from({ length: count }, (_, i) => value(i));
+  writeFileSync(path, values);
+  return { dtype: 'F32', shape, path, position: 0 };
 }
 
 /** Bytes at places of a file; the rest is a hole that reads as zeros. */

@@ -10,6 +10,7 @@ import { magnets } from './magnets.js';
 import { readPng } from './png.js';
 import {
   answersOf,
+  convBound,
   convertAll,
   f32Bound,
   haltonQuestion,
@@ -23,9 +24,7 @@ import {
 } from './public-answers.js';
 import { temporaryFolder } from './public-files.js';
 
-// The tokenizers chain about twenty sums of 9 · 64 products.
-const convBound = 2 * 20 * Math.sqrt(9 * 64) * 2 ** -24;
-// TiTok's has as many before them: two layers of a transformer, and a mixture of 1024 codes.
+// TiTok's tokenizer has as many sums before those of convolutions: two layers of a transformer, and a mixture of 1024 codes.
 const titokBound = convBound + 2 * 12 * Math.sqrt(1024) * 2 ** -24;
 
 const folder = temporaryFolder(t);
