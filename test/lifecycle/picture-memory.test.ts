@@ -36,9 +36,9 @@ const script = `
   gc();
   const loaded = status('VmRSS');
   const most = [];
-  for (const work of ['detokenize', 'tokenize', 'detokenize']) {
+  for (const work of ['detokenize', 'encode', 'detokenize']) {
     writeFileSync('/proc/self/clear_refs', '5');  // forgets the peak
-    await codec[work](work === 'tokenize' ? pixels : tokens, 1);
+    await codec[work](work === 'encode' ? pixels : tokens, 1);
     most.push(status('VmHWM') - loaded);
     gc();
   }
