@@ -111,6 +111,8 @@ export async function openOnnxruntime(folder, threads, weights) {
 export async function openPytorch(folder, threads) {
   const child = spawn(python, ['-m', 'bench.peers.pytorch', folder, '--threads', `${threads}`], {
     cwd: root,
+    // OpenBLAS has threads of its own, and those of PyTorch must not spin beside them.
+    env: { ...process.env, OPENBLAS_NUM_THREADS: `${threads}`, OMP_WAIT_POLICY: 'passive' },
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   child.on('error', () => {}); // then there are no lines

@@ -53,10 +53,14 @@ export function deviceFacts({ backend, threads }: NativeDevice): DeviceFacts {
 }
 
 /**
- * The commit that this package was checked out from, with `-dirty` after it where files differ; undefined for an installed
- * package, even inside of another checkout, and where there is no git.
+ * The commit that this package was checked out from, with `-dirty` after it where files other than results of measurements
+ * differ; undefined for an installed package, even inside of another checkout, and where there is no git.
  */
 export function checkedOutCommit(): string | undefined {
   if (!existsSync(join(packageRoot, '.git'))) return undefined;
-  return output('git', 'describe', '--always', '--dirty', '--exclude=*');
+  const commit = output('git', 'rev-parse', '--short', 'HEAD');
+  if (commit === undefined) return undefined;
+  const others = ['--', ':/', ':(top,exclude)bench/results'];
+  const changed = output('git', 'status', '--porcelain', '--untracked-files=no', ...others);
+  return changed === '' ? commit : `${commit}-dirty`;
 }
