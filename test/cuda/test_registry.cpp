@@ -62,9 +62,14 @@ void choices_of_a_registry() {
   convolution.picture.lines = 0;
   convolution.taps = 9;
   check(tile_of(registry.choose(convolution)) == tile_of(registry.by_formula(convolution)), "those of nine taps too");
+  static constexpr float kWeight = 1;
+  MatmulProblem normed = m;
+  normed.norm.weight = &kWeight;
+  check(tile_of(registry.choose(normed)) == tile_of(registry.by_formula(normed)),
+        "and those that normalize their sums");
   check(registry.met() == std::vector<ProductShape>{shape_of(problem(64, 1024, 4096)), shape_of(m),
                                                     shape_of(problem(521, 1024, 4096))},
-        "the shapes that were met, once each, without convolutions");
+        "the shapes that were met, once each, without convolutions and norms");
 }
 
 void tiles_of_the_same_bits() {
