@@ -30,12 +30,22 @@ const predictOptionNames = [
 
 /** `pixels` are the whole videos, the given frames as the tokenizer shows them. */
 export class PredictionResult extends GenerationResult {
-  /** The frames after the given ones: [count, frames - given, height, width, channels] in [0, 1]. */
-  readonly predicted: Pixels;
+  readonly #given: number;
+  #predicted: Pixels | undefined;
 
+  /** given: how many frames the prediction was made from. */
   constructor(outcome: Outcome, given: number) {
     super(outcome);
-    this.predicted = framesAfter(this.pixels, given);
+    this.#given = given;
+  }
+
+  /**
+   * The frames after the given ones: [count, frames - given, height, width, channels] in [0, 1].
+   * @throws What {@link GenerationResult.pixels} throws.
+   */
+  get predicted(): Pixels {
+    this.#predicted ??= framesAfter(this.pixels, this.#given);
+    return this.#predicted;
   }
 }
 
@@ -75,7 +85,7 @@ function selectFrames(pixels: Pixels, numbers: readonly number[]): Pixels {
 }
 
 /** The frames after the first `given` ones: [samples, frames - given, ...]. */
-export function framesAfter(pixels: Pixels, given: number): Pixels {
+function framesAfter(pixels: Pixels, given: number): Pixels {
   const numbers = Array.from({ length: pixels.dims[1]! - given }, (_, i) => given + i);
   return selectFrames(pixels, numbers);
 }

@@ -31,6 +31,14 @@ t.test('a result has the frames after the given ones', async (t) => {
   t.equal(flops, prediction.plannedFlops);
 });
 
+t.test('a result without pixels has its tokens', async (t) => {
+  const { tokens } = await model.predict(base).result();
+  const bare = await model.predict(base).result({ pixels: false });
+  t.same(bare.tokens.data, tokens.data);
+  t.throws(() => bare.pixels, { code: 'ERR_STATE' });
+  t.throws(() => bare.predicted, { code: 'ERR_STATE' });
+});
+
 t.test('steps: all tokens are masked at first, also those of the given frames', async (t) => {
   const prediction = model.predict({ ...base, schedule: '1/4x2,1x2', steps: undefined });
   t.same(
