@@ -307,7 +307,11 @@ async function writeNumbered<R extends GenerationResult>(
   const atOnce = 1 + model.backend.split(', ').length;
   try {
     for (let next = 0; done < total; ) {
-      for (; next < total && running.length < atOnce; next += size) running.push(run(next));
+      for (; next < total && running.length < atOnce; next += size) {
+        const batch = run(next);
+        batch.catch(() => {}); // one that fails early is looked at when its turn comes
+        running.push(batch);
+      }
       const { firstSample, result } = await running[0]!;
       running.shift();
       for (const [i, bytes] of encode(result).entries()) await files.write(firstSample + i, bytes);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { load, Tensor } from '../../lib/index.js';
 import { copyOf } from './fixtures.js';
+import { magnets } from './magnets.js';
+import { temporaryFolder } from './public-files.js';
 
 /** Writes f32 values into a tensor of a file, from an element on. */
 function poke(file: string, name: string, first: number, values: readonly number[]): void {
@@ -77,6 +79,11 @@ t.test('a class that overflows', async (t) => {
   ]);
   t.match(wrong, { status: 'rejected', reason: { code: 'ERR_NUMERIC' } });
   t.match(sound, { status: 'fulfilled', value: { tokens: { data: alone.tokens.data } } });
+  // The second batch fails while the pixels of the first are still being made.
+  const out = join(temporaryFolder(t), '%d.png');
+  const args = ['--steps', '3', '--batch-size', '1', '--device', 'cpu', '--out', out];
+  const failed = magnets('generate', 'a', 'b', '--model', folder, ...args);
+  t.match(failed, { status: 1, stderr: /^magnets: .*some of sample 0 are not/ });
   model.dispose();
 });
 
