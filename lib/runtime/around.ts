@@ -1,33 +1,31 @@
-/** What is put around native objects, by who wants to see when sessions begin and end. */
+/** What is put around native objects, by who wants to see what sessions do and when they end. */
 
-import type { NativeGenerator, NativeSession } from './native.js';
+import type { NativeSession } from './native.js';
 
-/** The session, which calls `end` once, when it is disposed of. */
-export function endingWith(session: NativeSession, end: () => void): NativeSession {
-  let ended = false;
-  return {
-    step: (options) => session.step(options),
-    compute: (pass) => session.compute(pass),
-    reveal: (tokens) => session.reveal(tokens),
-    dispose: () => {
-      session.dispose();
-      if (!ended) end();
-      ended = true;
-    },
-  };
+/** `object` with these members in place of its own. Its methods must not need `this`; those of native objects do not. */
+export function wrapped<T extends object>(object: T, members: Partial<T>): T {
+  return Object.create(object, Object.getOwnPropertyDescriptors(members));
 }
 
-/** The generator, whose sessions are opened by `openSession`. */
-export function openingBy(
-  generator: NativeGenerator,
-  openSession: NativeGenerator['openSession'],
-): NativeGenerator {
-  return {
-    openSession,
-    bytes: generator.bytes,
-    sessionBytes: (samples, guided) => generator.sessionBytes(samples, guided),
-    forward: (...pass) => generator.forward(...pass),
-    trim: () => generator.trim(),
-    dispose: () => generator.dispose(),
+/** The session that `open` opens. `end` is called once: when it is disposed of, or where it cannot be opened. */
+export async function endingWith(
+  open: () => Promise<NativeSession>,
+  end: () => void,
+): Promise<NativeSession> {
+  let ended = false;
+  const endOnce = () => {
+    if (!ended) end();
+    ended = true;
   };
+  try {
+    const session = await open();
+    const dispose = () => {
+      session.dispose();
+      endOnce();
+    };
+    return wrapped(session, { dispose });
+  } catch (error) {
+    endOnce();
+    throw error;
+  }
 }

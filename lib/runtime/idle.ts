@@ -1,7 +1,7 @@
 /** Memory that is kept for batches to come, and given back when none come. */
 
 import { clearTimeout, setTimeout } from 'node:timers'; // a realm of its own has none
-import { endingWith, openingBy } from './around.js';
+import { endingWith, wrapped } from './around.js';
 import type { NativeGenerator } from './native.js';
 
 /** A model that nobody has used for so long keeps nothing but its weights. */
@@ -24,21 +24,15 @@ export function freeingWhenIdle(
     timer = setTimeout(() => generator.trim().catch(() => {}), milliseconds);
     timer.unref(); // an idle model does not keep the process alive
   };
-  const openSession: NativeGenerator['openSession'] = async (options) => {
-    begin();
-    try {
-      return endingWith(await generator.openSession(options), end);
-    } catch (error) {
-      end();
-      throw error;
-    }
-  };
-  return {
-    ...openingBy(generator, openSession),
+  return wrapped(generator, {
+    openSession(options) {
+      begin();
+      return endingWith(() => generator.openSession(options), end);
+    },
     dispose() {
       disposed = true;
       clearTimeout(timer);
       generator.dispose();
     },
-  };
+  });
 }

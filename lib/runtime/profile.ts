@@ -1,6 +1,6 @@
 /** Where the time of a generation goes: what native code says of its steps, and what passes outside of them. */
 
-import { openingBy } from './around.js';
+import { wrapped } from './around.js';
 import type { NativeGenerator, NativeProfile, NativeSession } from './native.js';
 
 /** Seconds of one run by kind of work; their sum is its wall time. */
@@ -30,41 +30,33 @@ export const kindsOfWork = [
 export const emptyProfile = (): Profile =>
   Object.fromEntries(kindsOfWork.map((kind) => [kind, 0])) as unknown as Profile;
 
-/** Calls `work`, and adds the seconds until it is done. */
-async function timed<T>(work: () => Promise<T>, add: (seconds: number) => void): Promise<T> {
+/** What `work` gives, and the seconds that it took. */
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   const started = performance.now();
   const result = await work();
-  add((performance.now() - started) / 1000);
-  return result;
+  return [result, (performance.now() - started) / 1000];
 }
 
 /** The generator with a stopwatch: its sessions add the time that is not JavaScript's to `profile`. */
 export function profiledGenerator(generator: NativeGenerator, profile: Profile): NativeGenerator {
-  const profiledSession = (session: NativeSession): NativeSession => ({
-    compute: (pass) => session.compute(pass),
-    reveal: (tokens) => session.reveal(tokens),
-    dispose: () => session.dispose(),
-    async step(options) {
-      const step = await timed(
-        () => session.step(options),
-        (seconds) => {
-          profile.handOver += seconds;
-        },
-      );
-      for (const [kind, seconds] of Object.entries(step.profile ?? {})) {
-        profile[kind as keyof NativeProfile] += seconds;
-        profile.handOver -= seconds;
+  const stepOf = (session: NativeSession): NativeSession['step'] => {
+    return async (options) => {
+      const [step, seconds] = await timed(() => session.step(options));
+      profile.handOver += seconds;
+      for (const [kind, own] of Object.entries(step.profile ?? {})) {
+        profile[kind as keyof NativeProfile] += own;
+        profile.handOver -= own;
       }
       return step;
+    };
+  };
+  return wrapped(generator, {
+    async openSession(options) {
+      const [session, seconds] = await timed(() =>
+        generator.openSession({ ...options, profiled: true }),
+      );
+      profile.opening += seconds;
+      return wrapped(session, { step: stepOf(session) });
     },
-  });
-  return openingBy(generator, async (options) => {
-    const opened = await timed(
-      () => generator.openSession({ ...options, profiled: true }),
-      (seconds) => {
-        profile.opening += seconds;
-      },
-    );
-    return profiledSession(opened);
   });
 }

@@ -38,14 +38,9 @@ export function spreadGenerator(all: readonly NativeGenerator[]): NativeGenerato
   if (all.length === 1) return all[0]!;
   const devices = new Devices(all);
   return {
-    openSession: async (options) => {
+    openSession: (options) => {
       const { one, end } = devices.take();
-      try {
-        return endingWith(await one.openSession(options), end);
-      } catch (error) {
-        end();
-        throw error;
-      }
+      return endingWith(() => one.openSession(options), end);
     },
     forward: (...pass) => devices.use((one) => one.forward(...pass)),
     get bytes() {

@@ -2,7 +2,7 @@
 
 import t, { type Test } from 'tap';
 import { type GenerateOptions, load, MagnetsError, type Model, Tensor } from '../../lib/index.js';
-import { openingBy } from '../../lib/runtime/around.js';
+import { wrapped } from '../../lib/runtime/around.js';
 import { Batcher, readBatching } from '../../lib/runtime/batching.js';
 import { Detokenizing } from '../../lib/runtime/detokenizing.js';
 import { type Engine, Generation, GenerationResult } from '../../lib/runtime/generation.js';
@@ -314,7 +314,7 @@ async function failing(
     real.dispose();
     device.dispose();
   });
-  const generator = openingBy(real, async (options) => {
+  const openSession: NativeGenerator['openSession'] = async (options) => {
     const error = fails(options, -1);
     if (error) throw error;
     const session = await real.openSession(options);
@@ -323,8 +323,9 @@ async function failing(
       if (failure) throw failure;
       return session.step(stepOptions);
     };
-    return { ...session, step, dispose: () => session.dispose() };
-  });
+    return wrapped(session, { step });
+  };
+  const generator = wrapped(real, { openSession });
   const counters = new Counters();
   const own: Engine = { config, generator, tokenizer: undefined, counters };
   const batcher = new Batcher(own, readBatching()!, 100, 1);
