@@ -117,6 +117,85 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
+/** The masked sub-tokens of every sample before the first of so many steps, then after each of them. */
+function maskedCounts(
+  masked: readonly number[],
+  steps: number,
+  { maskingSchedule, order }: Sampling,
+): readonly (readonly number[])[] {
+  const rounding = order === 'confidence' ? 'down' : 'up';
+  const known = new Map<number, number[]>(); // most samples are alike
+  for (const start of masked) {
+    if (!known.has(start)) known.set(start, maskCounts(start, steps, maskingSchedule, rounding));
+  }
+  const after = (step: number) => masked.map((start) => known.get(start)![step]!);
+  return [masked, ...Array.from({ length: steps }, (_, step) => after(step))];
+}
+
+/** What every step of a batch is made of. */
+interface Course extends Settings {
+  /** Of every step. */
+  readonly widths: readonly Width[];
+  /** [1 + steps][samples] masked sub-tokens before the first step, then after each. */
+  readonly counts: readonly (readonly number[])[];
+  readonly branches: number;
+}
+
+function isRefresh({ cache, widths, sampling }: Course, step: number): boolean {
+  return !cache || step === 0 || widths[step - 1] !== widths[step] || sampling.refreshes(step);
+}
+
+/** Rows of all branches through the layers and through the LM head. */
+function rowsOf(course: Course, step: number): { activeRows: number; logitsRows: number } {
+  const { model, cache, sampling, counts, branches } = course;
+  const before = counts[step]!;
+  const after = counts[step + 1]!;
+  const length = tokenCount(model);
+  const branchesOfSample = branches / before.length;
+  /** Where of each sample this many sub-tokens want a row: no more than it has positions. */
+  const rows = (wanted: readonly number[]) =>
+    sum(wanted.map((count) => Math.min(length, count))) * branchesOfSample;
+  const allRows = sequenceLength(model) * branches;
+  // By confidence every masked position is drawn, in an order only what the step reveals.
+  const drawn = sampling.order === 'confidence' ? before : before.map((n, i) => n - after[i]!);
+  return {
+    // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
+    activeRows: isRefresh(course, step) ? allRows : rows(counts[step - 1]!),
+    logitsRows: cache ? rows(drawn) : allRows,
+  };
+}
+
+function planStep(course: Course, step: number): StepPlan {
+  const { model, sampling, widths, counts, branches } = course;
+  const width = widths[step]!;
+  const { activeRows, logitsRows } = rowsOf(course, step);
+  const pass = stepFlops(model, width, activeRows, logitsRows);
+  const modulation = step === 0 ? modulationFlops(model, branches) : 0;
+  const parts = { ...pass, projections: pass.projections + modulation };
+  return {
+    step,
+    width,
+    refresh: isRefresh(course, step),
+    activeRows,
+    logitsRows,
+    masked: sum(counts[step]!),
+    maskedAfter: counts[step + 1]!,
+    guidance: sampling.guidance(step, widths.length),
+    temperature: sampling.temperature(step, widths.length),
+    choiceTemperature: sampling.choiceTemperature(step, widths.length),
+    flops: totalFlops(parts),
+    parts,
+  };
+}
+
+/** So many steps of the full width over every row. The class modulates once, as in a plan. */
+function baselineFlopsOf(model: ModelShape, steps: number, branches: number): number {
+  if (steps === 0) return 0;
+  const rows = sequenceLength(model) * branches;
+  const step = totalFlops(stepFlops(model, fullWidth(model), rows, rows));
+  return steps * step + modulationFlops(model, branches);
+}
+
 /** The plan of samples with these numbers of masked sub-tokens, at these widths. */
 function planAt(
   settings: Settings,
@@ -124,57 +203,16 @@ function planAt(
   masked: readonly number[],
 ): BatchPlan {
   const { model, cache, sampling } = settings;
-  const branchesPerSample = sampling.guided ? 2 : 1;
-  const inOrder = sampling.order !== 'confidence';
   const samples = masked.length;
-  const branches = samples * branchesPerSample;
+  const branches = samples * (sampling.guided ? 2 : 1);
   // A step reveals at least one token, so more steps than masked positions would have nothing to do.
   const most = masked.reduce((a, b) => Math.max(a, b), 0);
   const widths = most < schedule.length ? takeEvenly(schedule, most) : schedule;
-  const count = widths.length;
-
-  const countsOf = new Map<number, number[]>();
-  for (const start of masked) {
-    if (countsOf.has(start)) continue;
-    const rounding = inOrder ? 'up' : 'down';
-    countsOf.set(start, maskCounts(start, count, sampling.maskingSchedule, rounding));
-  }
-  const after = widths.map((_, step) => masked.map((start) => countsOf.get(start)![step]!));
-  const before = [masked, ...after];
-  const length = tokenCount(model);
-  /** Rows of all branches where of each sample this many sub-tokens want one: no more than it has positions. */
-  const rowsOf = (counts: readonly number[]) =>
-    sum(counts.map((count) => Math.min(length, count))) * branchesPerSample;
-
-  const allRows = sequenceLength(model) * branches;
-  const modulation = modulationFlops(model, branches); // of the first step, with a schedule and without
-  const steps = widths.map((width, step): StepPlan => {
-    const refresh = !cache || step === 0 || widths[step - 1] !== width || sampling.refreshes(step);
-    // Without a refresh: what is masked now, and what the step before revealed, whose keys and values are not cached yet.
-    const activeRows = refresh ? allRows : rowsOf(before[step - 1]!);
-    // By confidence every masked position is drawn, in an order only what the step reveals.
-    const drawn = before[step]!.map((count, i) => count - (inOrder ? before[step + 1]![i]! : 0));
-    const logitsRows = cache ? rowsOf(drawn) : allRows;
-    const parts = stepFlops(model, width, activeRows, logitsRows);
-    const projections = parts.projections + (step === 0 ? modulation : 0);
-    return {
-      step,
-      width,
-      refresh,
-      activeRows,
-      logitsRows,
-      masked: sum(before[step]!),
-      maskedAfter: after[step]!,
-      guidance: sampling.guidance(step, count),
-      temperature: sampling.temperature(step, count),
-      choiceTemperature: sampling.choiceTemperature(step, count),
-      flops: totalFlops({ ...parts, projections }),
-      parts: { ...parts, projections },
-    };
-  });
+  const counts = maskedCounts(masked, widths.length, sampling);
+  const course = { ...settings, widths, counts, branches };
+  const steps = widths.map((_, step) => planStep(course, step));
   const flops = sum(steps.map((step) => step.flops));
-  const baselineStep = totalFlops(stepFlops(model, fullWidth(model), allRows, allRows));
-  const baselineFlops = count * baselineStep + (count > 0 ? modulation : 0);
+  const baselineFlops = baselineFlopsOf(model, steps.length, branches);
   return {
     model,
     schedule: formatSchedule(phasesOf(widths)),

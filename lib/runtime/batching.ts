@@ -9,7 +9,7 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { integer, MagnetsError, readOptions, within } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
-import { Group, type GroupEngine, keyOf, type Work, type WorkStep } from './group.js';
+import { Group, type GroupContext, keyOf, type Work, type WorkStep } from './group.js';
 
 export interface BatchingOptions {
   /**
@@ -82,7 +82,7 @@ interface Entry extends Listener {
 
 /** A queue of batches in the order in which they came, and the groups that run. */
 export class Batcher {
-  readonly #engine: GroupEngine;
+  readonly #context: GroupContext;
   readonly #options: Required<{ [name in keyof Batching]: number }>;
   /** Groups that run at the same time. */
   readonly #lanes: number;
@@ -93,8 +93,8 @@ export class Batcher {
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor(engine: GroupEngine, options: Batching, usualBatch: number, lanes: number) {
-    this.#engine = engine;
+  constructor(context: GroupContext, options: Batching, usualBatch: number, lanes: number) {
+    this.#context = context;
     this.#options = { ...options, maxBatch: options.maxBatch ?? usualBatch };
     this.#lanes = lanes;
   }
@@ -231,7 +231,7 @@ export class Batcher {
     const present = entries.filter(({ settled }) => !settled);
     if (present.length === 0) return;
     const group = await Group.open(
-      this.#engine,
+      this.#context,
       present.map(({ work }) => work),
     );
     try {

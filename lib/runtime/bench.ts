@@ -8,11 +8,12 @@ import type { ScheduleInput } from '../plan/schedule.js';
 import type { ModelShape } from '../plan/shape.js';
 import { classCount } from '../plan/vocabulary.js';
 import { type DeviceOptions, openDevice } from './device.js';
-import { type Engine, Generation, GenerationResult } from './generation.js';
+import { Generation, type GenerationContext } from './generation.js';
 import { nativeGeneratorConfig } from './listing.js';
 import { type DeviceFacts, deviceFacts } from './machine.js';
 import { emptyProfile, kindsOfWork, type Profile, profiledGenerator } from './profile.js';
 import { generateRequest, type Label } from './request.js';
+import { GenerationResult } from './result.js';
 
 export interface BenchOptions extends DeviceOptions {
   readonly model: ModelShape;
@@ -119,7 +120,7 @@ function meanProfile(runs: readonly Run[]): Profile | undefined {
 }
 
 export async function generateOnce(
-  engine: Engine,
+  context: GenerationContext,
   {
     steps,
     guidance,
@@ -131,10 +132,10 @@ export async function generateOnce(
 ): Promise<Run> {
   const own = schedule === 'baseline' ? { ...sampling, refresh: undefined } : sampling;
   const request = generateRequest(
-    engine.config,
+    context.config,
     {
       ...own,
-      labels: [anyLabel(engine.config)],
+      labels: [anyLabel(context.config)],
       count: batch,
       batchSize: batch,
       steps,
@@ -146,9 +147,9 @@ export async function generateOnce(
   );
   const profile = profiled ? emptyProfile() : undefined;
   const generator =
-    profile === undefined ? engine.generator : profiledGenerator(engine.generator, profile);
+    profile === undefined ? context.generator : profiledGenerator(context.generator, profile);
   const generation = new Generation(
-    { ...engine, generator },
+    { ...context, generator },
     request,
     (outcome) => new GenerationResult(outcome),
   );
@@ -200,7 +201,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       weights,
     );
     try {
-      const engine: Engine = { config, generator, tokenizer: undefined };
+      const context: GenerationContext = { config, generator, tokenizer: undefined };
       const total = batches.length * schedules.size * (1 + repeats);
       let done = 0;
       const rows: BenchRow[] = [];
@@ -208,7 +209,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
         const runs = new Map<string, Run[]>([...schedules.keys()].map((key) => [key, []]));
         for (let i = -1; i < repeats; ++i) {
           for (const [key, own] of schedules) {
-            const run = await generateOnce(engine, settings, batch, own);
+            const run = await generateOnce(context, settings, batch, own);
             if (i >= 0) runs.get(key)!.push(run);
             options.onProgress?.(++done, total);
           }

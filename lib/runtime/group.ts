@@ -113,7 +113,7 @@ export class OpenSessions {
 }
 
 /** What a group runs on. */
-export interface GroupEngine {
+export interface GroupContext {
   readonly generator: NativeGenerator;
   /** Where a model can be disposed of while generations are under way. */
   readonly sessions?: OpenSessions;
@@ -122,7 +122,7 @@ export interface GroupEngine {
 }
 
 export class Group {
-  readonly #engine: GroupEngine;
+  readonly #context: GroupContext;
   /** Those whose samples are in the session, in their order there. */
   #works: readonly Work[];
   readonly #gone = new Set<Work>();
@@ -131,18 +131,18 @@ export class Group {
   /** After the step before, where it was read. */
   #state: NativeState | undefined;
 
-  private constructor(engine: GroupEngine, works: readonly Work[], session: NativeSession) {
-    this.#engine = engine;
+  private constructor(context: GroupContext, works: readonly Work[], session: NativeSession) {
+    this.#context = context;
     this.#works = works;
     this.#session = session;
-    engine.sessions?.add(session);
+    context.sessions?.add(session);
   }
 
   /** Works of one key. */
-  static async open(engine: GroupEngine, works: readonly Work[]): Promise<Group> {
+  static async open(context: GroupContext, works: readonly Work[]): Promise<Group> {
     const options = joined(works.map(({ session }) => session));
-    const group = new Group(engine, works, await engine.generator.openSession(options));
-    engine.counters?.batch(options.classIds.length);
+    const group = new Group(context, works, await context.generator.openSession(options));
+    context.counters?.batch(options.classIds.length);
     return group;
   }
 
@@ -173,7 +173,7 @@ export class Group {
     const { flops: launched, ...tokens } = await this.#session.step(stepOptions);
     ++this.#next;
     const seconds = (performance.now() - started) / 1000;
-    this.#engine.counters?.step(planned[0]!.width.name, launched, seconds);
+    this.#context.counters?.step(planned[0]!.width.name, launched, seconds);
     const state = read ? (tokens as NativeState) : undefined;
     this.#state = state;
     const all = planned.map(({ parts }) => parts);
@@ -233,14 +233,14 @@ export class Group {
       first = end;
     }
     this.dispose();
-    this.#session = await this.#engine.generator.openSession(joined(sessions));
-    this.#engine.sessions?.add(this.#session);
+    this.#session = await this.#context.generator.openSession(joined(sessions));
+    this.#context.sessions?.add(this.#session);
     this.#works = staying;
     this.#gone.clear();
   }
 
   dispose(): void {
-    this.#engine.sessions?.delete(this.#session);
+    this.#context.sessions?.delete(this.#session);
     this.#session.dispose();
   }
 }

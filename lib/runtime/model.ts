@@ -6,10 +6,9 @@ import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
 import { Tensor } from '../tensor.js';
-
 import { Batcher, type Batching } from './batching.js';
 import { type OpenDevices, samplesThatFill } from './device.js';
-import { type Engine, Generation, GenerationResult } from './generation.js';
+import { Generation, type GenerationContext } from './generation.js';
 import { OpenSessions } from './group.js';
 import {
   checkMemory,
@@ -21,7 +20,6 @@ import {
 } from './memory.js';
 import { Counters, type Metrics } from './metrics.js';
 import type { NativeCompute, NativeFormat, NativeGenerator } from './native.js';
-
 import {
   conditionOf,
   type Prediction,
@@ -38,6 +36,7 @@ import {
   readLabels,
   tokenIds,
 } from './request.js';
+import { GenerationResult } from './result.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
 
 export interface ForwardOptions {
@@ -96,9 +95,9 @@ export class Model {
     this.#devices = opened.devices;
     this.#generator = generator;
     this.#tokenizer = tokenizer;
-    const engine = { generator, sessions: this.#sessions, counters: this.#counters };
+    const context = { generator, sessions: this.#sessions, counters: this.#counters };
     this.#batcher =
-      batching && new Batcher(engine, batching, this.#usualBatchSize(), lanesOf(opened));
+      batching && new Batcher(context, batching, this.#usualBatchSize(), lanesOf(opened));
   }
 
   /** N, the number of tokens of one sample. */
@@ -111,10 +110,10 @@ export class Model {
    * called. @throws TypeError, RangeError for wrong options, at once.
    */
   generate(options: GenerateOptions = {}): Generation {
-    const engine = this.#engine();
+    const context = this.#context();
     const request = generateRequest(this.config, options, this.#usualBatchSize());
     this.#checkMemory(request);
-    return new Generation(engine, request, (outcome) => new GenerationResult(outcome));
+    return new Generation(context, request, (outcome) => new GenerationResult(outcome));
   }
 
   /**
@@ -122,7 +121,7 @@ export class Model {
    * device cannot hold. @throws TypeError, RangeError like `generate`.
    */
   memory(options: GenerateOptions = {}): MemoryNeeds {
-    this.#engine();
+    this.#context();
     const request = generateRequest(this.config, options, this.#usualBatchSize());
     return memoryNeeds(this.#memorySources(), memoryRequest(request));
   }
@@ -132,7 +131,7 @@ export class Model {
    * ERR_UNSUPPORTED for a model without "prediction" in its config.json, at once.
    */
   predict(options: PredictOptions): Prediction {
-    const engine = this.#engine();
+    const context = this.#context();
     const { config, tokenizerConfig } = this;
     const { request, frames } = predictRequest(
       config,
@@ -142,7 +141,7 @@ export class Model {
     );
     this.#checkMemory(request);
     return new Generation(
-      engine,
+      context,
       request,
       (outcome) => new PredictionResult(outcome, frames.dims[1]!),
       (tokenizer) => conditionOf(tokenizer, config, frames, request.labels.length),
@@ -154,7 +153,7 @@ export class Model {
    * @throws TypeError, RangeError for wrong options.
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
-    const { generator } = this.#engine();
+    const { generator } = this.#context();
     const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames, [
       'tokens',
       'labels',
@@ -219,7 +218,7 @@ export class Model {
     this.dispose();
   }
 
-  #engine(): Engine {
+  #context(): GenerationContext {
     if (this.#disposed) throw new MagnetsError('ERR_DISPOSED', 'this model has been disposed');
     return {
       config: this.config,
@@ -233,7 +232,7 @@ export class Model {
   }
 
   #requireTokenizer(): Tokenizer {
-    const { tokenizer } = this.#engine();
+    const { tokenizer } = this.#context();
     if (tokenizer === undefined) {
       throw new MagnetsError('ERR_UNSUPPORTED', `${this.config.name} has no tokenizer beside it`);
     }

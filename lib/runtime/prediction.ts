@@ -6,7 +6,7 @@
 import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
 import { MagnetsError, readOptions, wrongValue } from '../errors.js';
 import { readTensor, Tensor } from '../tensor.js';
-import { type Condition, type Generation, GenerationResult, type Outcome } from './generation.js';
+import type { Generation } from './generation.js';
 import {
   checkCount,
   type DecodeOptions,
@@ -15,6 +15,8 @@ import {
   type Label,
   type Request,
 } from './request.js';
+import { GenerationResult, type Outcome } from './result.js';
+import type { Condition } from './samples.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
 
 /** The options of `generate` without classes, editing and guidance: the given frames are the condition. */

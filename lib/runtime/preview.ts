@@ -4,7 +4,7 @@ import { tokensArePatches } from '../checkpoint/config.js';
 import { MagnetsError } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { readTensor, Tensor } from '../tensor.js';
-import type { Engine } from './generation.js';
+import type { GenerationContext } from './generation.js';
 import { tokenIds } from './request.js';
 import type { Pixels } from './tokenizer.js';
 
@@ -17,7 +17,7 @@ const maskedGray = 0.5;
  * or where tokens lie on no grid (TiTok).
  */
 export async function previewOf(
-  { config, tokenizer }: Pick<Engine, 'config' | 'tokenizer'>,
+  { config, tokenizer }: Pick<GenerationContext, 'config' | 'tokenizer'>,
   tokens: Tensor<'int32'>,
   count: number,
 ): Promise<Pixels> {

@@ -5,7 +5,7 @@ import type { ScheduleInput } from '../plan/schedule.js';
 import type { ModelShape } from '../plan/shape.js';
 import { configOf, generateOnce } from './bench.js';
 import { type DeviceOptions, openDevice } from './device.js';
-import type { Engine } from './generation.js';
+import type { GenerationContext } from './generation.js';
 import { nativeGeneratorConfig } from './listing.js';
 import { type NativeCudaDevice, native, packageVersion } from './native.js';
 import { cudaVersion, fastestTiles, type TileRow } from './tiles.js';
@@ -54,10 +54,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const total = 2 * batches.length + 1;
     let done = 0;
     try {
-      const engine: Engine = { config, generator, tokenizer: undefined };
+      const context: GenerationContext = { config, generator, tokenizer: undefined };
       for (const batch of batches) {
         for (const own of ['baseline', schedule]) {
-          await generateOnce(engine, { steps, guidance }, batch, own);
+          await generateOnce(context, { steps, guidance }, batch, own);
           onProgress?.(++done, total);
         }
       }

@@ -5,7 +5,7 @@ import { type GenerateOptions, load, MagnetsError, type Model, Tensor } from '..
 import { wrapped } from '../../lib/runtime/around.js';
 import { Batcher, readBatching } from '../../lib/runtime/batching.js';
 import { Detokenizing } from '../../lib/runtime/detokenizing.js';
-import { type Engine, Generation, GenerationResult } from '../../lib/runtime/generation.js';
+import { Generation, type GenerationContext } from '../../lib/runtime/generation.js';
 import { nativeGeneratorConfig } from '../../lib/runtime/listing.js';
 import { Counters } from '../../lib/runtime/metrics.js';
 import type {
@@ -16,6 +16,7 @@ import type {
 } from '../../lib/runtime/native.js';
 import { native } from '../../lib/runtime/native.js';
 import { generateRequest } from '../../lib/runtime/request.js';
+import { GenerationResult } from '../../lib/runtime/result.js';
 import { spreadGenerator, spreadTokenizer } from '../../lib/runtime/spread.js';
 import { fixtureFolder } from './fixtures.js';
 
@@ -213,7 +214,7 @@ t.test('who leaves a batch', async (t) => {
     [3, 6],
   ] as const) {
     const controller = new AbortController();
-    const engine = await failing(t, (_, step) => {
+    const context = await failing(t, (_, step) => {
       if (step === during) controller.abort(new Error('enough'));
       return undefined;
     });
@@ -221,12 +222,12 @@ t.test('who leaves a batch', async (t) => {
       { ...one, labels: [1] },
       { ...two, labels: [1] },
     ];
-    const leaving = engine.shared({ ...first, signal: controller.signal }).result();
-    const staying = engine.shared(second).result();
+    const leaving = context.shared({ ...first, signal: controller.signal }).result();
+    const staying = context.shared(second).result();
     await t.rejects(leaving, { message: 'enough' });
     const { tokens } = await staying;
-    t.same(tokens.data, (await engine.alone(second).result()).tokens.data, `in step ${during}`);
-    t.equal(engine.counters.read().flops, flops(one, 0, without) + flops(two, 0, 8));
+    t.same(tokens.data, (await context.alone(second).result()).tokens.data, `in step ${during}`);
+    t.equal(context.counters.read().flops, flops(one, 0, without) + flops(two, 0, 8));
   }
 
   t.test('all of them', async (t) => {
@@ -327,11 +328,11 @@ async function failing(
   };
   const generator = wrapped(real, { openSession });
   const counters = new Counters();
-  const own: Engine = { config, generator, tokenizer: undefined, counters };
+  const own: GenerationContext = { config, generator, tokenizer: undefined, counters };
   const batcher = new Batcher(own, readBatching()!, 100, 1);
-  const start = (engine: Engine, options: GenerateOptions) =>
+  const start = (context: GenerationContext, options: GenerateOptions) =>
     new Generation(
-      engine,
+      context,
       generateRequest(config, options, 100),
       (outcome) => new GenerationResult(outcome),
     );
@@ -345,33 +346,33 @@ async function failing(
 
 t.test('a batch that fails is run apart', async (t) => {
   const outOfMemory = new MagnetsError('ERR_OUT_OF_MEMORY', 'no memory');
-  const engine = await failing(t, ({ classIds }) =>
+  const context = await failing(t, ({ classIds }) =>
     classIds.length > 2 ? outOfMemory : undefined,
   );
   const counts = [1, 1, 1, 3, 2];
   const requests = counts.map((count, seed) => ({ ...base, labels: [1], count, seed }));
-  const results = await Promise.allSettled(requests.map((one) => engine.shared(one).result()));
+  const results = await Promise.allSettled(requests.map((one) => context.shared(one).result()));
   for (const [i, result] of results.entries()) {
     if (result.status === 'rejected') {
       t.equal(result.reason, outOfMemory);
       t.equal(counts[i], 3, 'what does not fit alone');
       continue;
     }
-    const own = await engine.alone(requests[i]!).result();
+    const own = await context.alone(requests[i]!).result();
     t.same(result.value.tokens.data, own.tokens.data);
   }
-  t.match(engine.counters.read().requests, { done: 4, failed: 1 });
+  t.match(context.counters.read().requests, { done: 4, failed: 1 });
 });
 
 t.test('a step that fails is the matter of who makes it fail', async (t) => {
   const poison = new MagnetsError('ERR_INTERNAL', 'poison');
-  const engine = await failing(t, ({ seeds }, step) =>
+  const context = await failing(t, ({ seeds }, step) =>
     step === 3 && seeds.includes(2n) ? poison : undefined,
   );
   const heard: number[][] = [[], [], [], []];
   const results = await Promise.allSettled(
     [0, 1, 2, 3].map((seed) =>
-      engine
+      context
         .shared({ ...base, labels: [1], seed })
         .result({ onStep: ({ step }) => heard[seed]!.push(step) }),
     ),
@@ -384,7 +385,7 @@ t.test('a step that fails is the matter of who makes it fail', async (t) => {
   const whole = [0, 1, 2, 3, 4, 5, 6, 7];
   t.same(heard, [whole, whole, [0, 1, 2], whole], 'every step is told once');
   const { value } = results[3] as PromiseFulfilledResult<GenerationResult>;
-  const own = await engine.alone({ ...base, labels: [1], seed: 3 }).result();
+  const own = await context.alone({ ...base, labels: [1], seed: 3 }).result();
   t.same(value.tokens.data, own.tokens.data);
   t.same([value.flops, value.parts], [own.flops, own.parts], 'and counted once');
 });

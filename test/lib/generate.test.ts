@@ -20,10 +20,11 @@ import {
   Tensor,
 } from '../../lib/index.js';
 import { vocabularySize } from '../../lib/plan/vocabulary.js';
-import { Generation, GenerationResult } from '../../lib/runtime/generation.js';
+import { Generation } from '../../lib/runtime/generation.js';
 import { nativeGeneratorConfig, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
 import { generateRequest } from '../../lib/runtime/request.js';
+import { GenerationResult } from '../../lib/runtime/result.js';
 import { copyOf, fixtureFolder } from './fixtures.js';
 
 const model: Model = await load(fixtureFolder('post'), { threads: 2 });
