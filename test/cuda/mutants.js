@@ -587,6 +587,12 @@ export const mutants = [
   },
   {
     ...sample,
+    by: 'tsan forward lazy',
+    from: "  __syncthreads();  // no thread of the block reads the sample's state any more\n",
+    to: '',
+  },
+  {
+    ...sample,
     from: '  __syncthreads();\n  if (shared.last) reveal(',
     to: '  if (shared.last) reveal(',
   },
