@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run on a machine with a GPU of compute capability 9.0, below eight minutes, of everything that only a GPU can tell.
 #
-#   bench/device.sh --prepare     here: builds and packs what the run needs, build/device/pack.tar.xz
+#   bench/device.sh --prepare     here: builds and packs what the run needs, build/device/pack
 #   bench/device.sh [FOLDER]      there, from the root of the repository with that pack: results to FOLDER (default $OUT)
 #   bench/device.sh --tiny FOLDER the same parts by the CPU and the emulation, with tiny sizes
 #
@@ -10,45 +10,87 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-# The archive that travels, and what it may be together with the tree.
-pack=build/device/pack.tar.xz
+# The archives that travel, and what they may be together with the tree.
+pack=build/device/pack
 most=$((64 << 20))
+python=${PYTHON:-python3}
+
+# Unpacks all archives at once: each is decompressed by one core.
+unpack() {
+  local archive
+  [ -f "$pack/node.tar.xz" ] || return 1
+  for archive in "$pack"/*.tar.xz; do tar -C "$1" -xJf "$archive" & done
+  wait
+}
 
 prepare() {
   set -e
   local work=build/device/work
-  rm -rf "$work" && mkdir -p "$work/build/Release" "$work/programs"
+  rm -rf "$work" "$pack" && mkdir -p "$work/build/Release" "$work/programs" "$work/bench" "$work/node_modules" "$pack"
   local programs="gpu_attention gpu_decode gpu_matmul gpu_products gpu_rows gpu_sampling conformance bench_operations"
-  export MAGNETS_CUDA_TARGETS=90a
+  export MAGNETS_CUDA_TARGETS=90a CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-2}
+  cmake -S . -B build/device/cmake -DMAGNETS_TESTS=ON -DMAGNETS_CUDA=ON "-DMAGNETS_CUDA_TARGETS=90a"
   # shellcheck disable=SC2086
-  cmake -S . -B build/device/cmake -DMAGNETS_TESTS=ON -DMAGNETS_CUDA=ON "-DMAGNETS_CUDA_TARGETS=90a" &&
-    cmake --build build/device/cmake --parallel 2 --target $programs magnets_cuda conformance_emulated
+  cmake --build build/device/cmake --target $programs magnets_cuda conformance_emulated
   npx cmake-js build --out build/device/addon --CDMAGNETS_CUDA=OFF
   npm run build
-  for program in $programs; do
-    cp "$(find build/device/cmake/test/cuda/gpu -name "$program" -type f -perm -u+x)" "$work/programs/"
-  done
-  cp build/device/addon/magnets.node "$work/build/Release/"
-  cp build/device/cmake/libmagnets_cuda.so "$work/build/Release/"
+  for program in $programs; do cp "build/device/cmake/test/cuda/gpu/$program" "$work/programs/"; done
+  cp build/device/addon/magnets.node build/device/cmake/libmagnets_cuda.so "$work/build/Release/"
   cp "$(readlink -f "$(command -v node)")" "$work/node"
   strip -s "$work/node" "$work/programs/"* "$work/build/Release/"*
   build/device/cmake/test/cuda/conformance_emulated "$work/words"
-  python3 -m bench.peers.plan L video-L --out "$work/plans.json"
+  "$python" -m bench.peers.plan L video-L --out "$work/plans.json"
   git describe --always --dirty --exclude='*' > "$work/commit"
   cp -r dist package.json "$work/"
-  mkdir "$work/bench" && cp bench/operations.js "$work/bench/"
-  mkdir "$work/node_modules"
-  for module in node-gyp-build fast-png gifenc iobuffer fflate; do
-    if [ -d "node_modules/$module" ]; then cp -rL "node_modules/$module" "$work/node_modules/"; fi
-  done
-  tar -C "$work" -c . | xz -9 -T1 > "$pack"
-  local tree carried
-  tree=$(git ls-files -z --cached --others --exclude-standard | xargs -0 stat -c %s | awk '{ s += $1 } END { print s }')
-  carried=$(stat -c %s "$pack")
-  echo "tree $tree bytes, $pack $carried bytes, together $((tree + carried)) of $most"
-  [ $((tree + carried)) -le $most ] || { echo "more than can travel"; exit 1; }
+  find "$work/dist" -name '*.d.ts' -delete
+  cp bench/operations.js "$work/bench/"
+  for module in $(npm ls --omit=dev --all --parseable | tail -n +2); do cp -rL "$module" "$work/node_modules/"; done
+
+  # What machine code has in common, such as the same kernels in every program, xz finds within one archive.
+  archive() {
+    local name=$1
+    shift
+    tar -C "$work" -c "$@" | xz --x86 --lzma2=preset=9 -T1 > "$pack/$name.tar.xz"
+  }
+  archive node node
+  archive native programs build
+  archive package dist package.json bench node_modules words plans.json commit
+  try_pack
+  print_sizes "$work"
 }
 
+# The pack by itself, far from the tree: that nothing is missing.
+try_pack() {
+  local there program status
+  there=$(mktemp -d)
+  unpack "$there"
+  MAGNETS_PREBUILD=$there "$there/node" "$there/dist/cli/main.js" info
+  MAGNETS_PREBUILD=$there "$there/node" "$there/dist/cli/main.js" bench --model "$PWD/bench/peers/tiny" --steps 1 \
+    --repeats 1 > /dev/null
+  for program in "$there/programs/"*; do
+    if ldd "$program" | grep 'not found'; then exit 1; fi
+  done
+  "$there/programs/gpu_rows" || status=$?
+  case ${status-0} in 0 | 77) ;; *) exit 1 ;; esac  # 77: no device
+  rm -r "$there"
+}
+
+print_sizes() {
+  local work=$1 tree packed
+  tree=$(git ls-files -z --cached --others --exclude-standard | xargs -0 stat -c '%s %n')
+  packed=$(cd "$pack" && stat -c '%s %n' ./*)
+  {
+    awk '{ split($2, part, "/"); size[part[1]] += $1 } END { for (name in size) print size[name], "tree/" name }' <<< "$tree"
+    sed 's|\./|pack/|' <<< "$packed"
+    (cd "$work" && stat -c '%s unpacked/%n' node programs/* build/Release/* && du -sb dist node_modules words plans.json) |
+      sed 's|\t| unpacked/|'
+  } | sort -k2,2.5 -k1,1nr | awk '{ printf "%12d  %s\n", $1, $2 }'
+  awk -v most=$most '{ all += $1; of[/tar.xz$/] += $1 } END {
+    printf "tree %d bytes, pack %d bytes, together %d of %d\n", of[0], of[1], all, most
+    if (all > most) { printf "Expected at most %d bytes for the tree and the pack but they have %d more\n", most, all - most; exit 1 }
+  }' <<< "$tree
+$packed"
+}
 if [ "${1-}" = --prepare ]; then
   prepare
   exit
@@ -59,7 +101,6 @@ if [ "${1-}" = --tiny ]; then tiny=1 && shift; fi
 out=${1-${OUT-}}
 [ -n "$out" ] || { echo "Expected a folder for results, or OUT, but received none"; exit 2; }
 mkdir -p "$out" && out=$(cd "$out" && pwd)
-python=${PYTHON:-python3}
 files=$(mktemp -d) && trap 'rm -rf "$files"' EXIT
 mkdir "$files/results"
 : > "$out/log.txt"
@@ -73,7 +114,7 @@ if [ -n "$tiny" ]; then
   model=bench/peers/tiny batches="1 2" video=$model video_batches=1 steps=2 repeats=1
   peer="--device cpu --plan $plans" operations=products
 else
-  tar -C "$files" -xJf "$pack" || { echo "Expected $pack, which --prepare makes"; exit 2; }
+  unpack "$files" || { echo "Expected $pack, which --prepare makes"; exit 2; }
   node=$files/node cli=$files/dist/cli/main.js plans=$files/plans.json budget=460
   programs=$files/programs
   cp "$files/commit" "$files/results/commit.txt"  # a pack has no git: what the result files cannot name

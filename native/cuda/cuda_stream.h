@@ -170,6 +170,4 @@ class CudaStream : public Stream {
 
 inline RowsView rows_of(const Buffer& buffer) { return {cuda(buffer).as<void>(), cuda(buffer).stride()}; }
 
-constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
-
 }  // namespace magnets::cuda

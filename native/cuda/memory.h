@@ -5,13 +5,12 @@
 
 #include "../ops/types.h"
 #include "device.h"
+#include "rounding.h"
 
 namespace magnets::cuda {
 
 /// Elements of a row start at a multiple of 16 bytes, as vector loads, cp.async and TMA need.
 constexpr int kRowAlignment = 16;
-
-constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 /// Elements from a head to the next one of a row, and from a key to the next one: heads begin where rows may. What is
 /// between them is zeros, which add nothing to a score or a product.

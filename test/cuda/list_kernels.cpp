@@ -24,8 +24,8 @@ int main() {
   std::printf("  \"wide_attention_kernel<T>\": %zu,\n", wide_attention_bytes(kMostWideHeadDim));
   std::printf("  \"attention_wgmma_kernel<T>\": %zu,\n", wgmma_attention_kernel<bf16>().shared);
   for (const int dim : {16, 32, 64, 80, 96, 128}) {
-    const int rows = 16 * kMostWarps(dim), groups = kMostGroups(dim);
-    const int sharing_rows = 16 * (kMostSharingWarps(dim) / groups);
+    const int rows = 16 * most_warps(dim), groups = most_groups(dim);
+    const int sharing_rows = 16 * (most_sharing_warps(dim) / groups);
     std::printf("  \"attention_kernel<T, %d, 1>\": %zu,\n", dim, attention_group_bytes(dim, rows));
     std::printf("  \"attention_kernel<T, %d, %d>\": %zu%s\n", dim, groups,
                 groups * attention_group_bytes(dim, sharing_rows), dim == 128 ? "" : ",");

@@ -296,7 +296,7 @@ export const mutants = [
     from: 'p.multiprocessors / p.heads,',
     to: 'p.multiprocessors / p.heads + 1,',
   },
-  { ...attentionShape, from: 'kMostSharingWarps(dim) / block_warps', to: 'kMostGroups(dim)' },
+  { ...attentionShape, from: 'most_sharing_warps(dim) / block_warps', to: 'most_groups(dim)' },
   {
     ...attentionShape,
     from: 'if (few * p.heads >= p.multiprocessors) return',
@@ -305,7 +305,7 @@ export const mutants = [
   {
     ...attentionShape,
     from: 'p.block_shared / static_cast<int>(attention_group_bytes(dim, rows))',
-    to: 'kMostGroups(dim)',
+    to: 'most_groups(dim)',
   },
   // Epilogue, cache scatter, split products
   { ...epilogue, from: 'if (i < columns) y[i].bits', to: 'y[i].bits' },
@@ -584,6 +584,12 @@ export const mutants = [
     by: 'tsan forward lazy',
     from: 'atomic_add_acquire_release(&tickets[sample], 1)',
     to: '(tickets[sample] += 1) - 1',
+  },
+  {
+    ...sample,
+    by: 'tsan forward lazy',
+    from: "  __syncthreads();  // no thread of the block reads the sample's state any more\n",
+    to: '',
   },
   {
     ...sample,

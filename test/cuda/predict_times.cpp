@@ -7,8 +7,9 @@
 #include <string>
 
 #include "../../native/cuda/kernels/attention_wgmma.h"
-#include "../../native/cuda/matmul/choose.h"
+#include "../../native/cuda/matmul/registry.h"
 
+using namespace magnets;
 using namespace magnets::cuda;
 
 namespace {
@@ -41,28 +42,15 @@ struct Generation {
     microseconds += times * kernel.microseconds;
   }
 
-  struct Product {
-    const char* name;
-    int rows, out, in, products = 1;
-    Epilogue epilogue = Epilogue::store;
-    bool norm = false, f32_out = false;
-  };
-  void product(int heads, const Product& p, int times) {
+  void product(int heads, const char* name, const ProductShape& product, bool norm, int times) {
     static constexpr float kWeight = 1;
-    MatmulProblem m{};
-    m.rows = m.x_rows = p.rows;
-    m.out = p.out;
-    m.in = p.in;
-    m.taps = 1;
-    m.products = p.products;
-    m.epilogue = p.epilogue;
-    m.f32_out = p.f32_out;
-    if (p.norm) m.norm.weight = &kWeight;
+    MatmulProblem m = problem_of(product);
+    if (norm) m.norm.weight = &kWeight;
     // More than 64 rows: by wgmma.
     const WgmmaShape& shape = kWgmmaShapes[std::get<WgmmaChoice>(choose_matmul(m, 90, kMultiprocessors)).shape];
-    const std::string size = p.products > 1 ? "3 x " + std::to_string(p.out) : std::to_string(p.out);
-    add({.name = p.name,
-         .shape = std::to_string(p.rows) + " x " + size + " x " + std::to_string(p.in),
+    const std::string size = product.products > 1 ? "3 x " + std::to_string(product.out) : std::to_string(product.out);
+    add({.name = name,
+         .shape = std::to_string(product.rows) + " x " + size + " x " + std::to_string(product.in),
          .kernel = "matmul_wgmma_kernel<bf16, " + std::to_string(shape.groups) + ", " + std::to_string(shape.right) +
                    ", " + std::to_string(shape.swapped) + ">",
          .heads = heads,
@@ -104,28 +92,17 @@ struct Generation {
     const int inner = s.heads * kWgmmaHeadDim, hidden = kIntermediateSize / kHeads * s.heads;
     const double row = 2.0 * kHiddenSize;  // bytes
     rows("select and embed", "select_and_embed_kernel<bf16>", rows_of, 4, 4 * row * rows_of);
-    product(s.heads, {.name = "qkv", .rows = rows_of, .out = inner, .in = kHiddenSize, .products = 3}, kLayers);
+    product(s.heads, "qkv", {rows_of, inner, kHiddenSize, 3, ProductEnd::stores}, false, kLayers);
     attention(s.heads, s.rows);
     const auto residual = [&](const char* name, int in) {
-      product(s.heads,
-              {.name = name, .rows = rows_of, .out = kHiddenSize, .in = in, .epilogue = Epilogue::add, .norm = true},
-              kLayers);
+      product(s.heads, name, {rows_of, kHiddenSize, in, 1, ProductEnd::adds}, true, kLayers);
     };
     residual("output", inner);
-    product(s.heads, {.name = "up", .rows = rows_of, .out = hidden, .in = kHiddenSize, .epilogue = Epilogue::gelu_tanh},
-            kLayers);
+    product(s.heads, "up", {rows_of, hidden, kHiddenSize, 1, ProductEnd::activates}, false, kLayers);
     residual("down", hidden);
     rows("gather", "gather_kernel<bf16>", logits_rows, 4, 2 * row * logits_rows);
-    product(kHeads,
-            {.name = "dense",
-             .rows = logits_rows,
-             .out = kHiddenSize,
-             .in = kHiddenSize,
-             .epilogue = Epilogue::gelu_tanh,
-             .norm = true},
-            1);
-    product(kHeads, {.name = "lm_head", .rows = logits_rows, .out = kVocabulary, .in = kHiddenSize, .f32_out = true},
-            1);
+    product(kHeads, "dense", {logits_rows, kHiddenSize, kHiddenSize, 1, ProductEnd::activates}, true, 1);
+    product(kHeads, "lm_head", {logits_rows, kVocabulary, kHiddenSize, 1, ProductEnd::f32}, false, 1);
     rows("sample and reveal", "sample_and_reveal_kernel", batch * s.logits_rows, 1, 4.0 * kVocabulary * logits_rows);
   }
 };

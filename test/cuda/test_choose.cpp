@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "../../native/cuda/matmul/choose.h"
+#include "../../native/cuda/matmul/registry.h"
 #include "../native/check.h"
 
 using namespace magnets;
@@ -17,47 +17,38 @@ constexpr int kMultiprocessors = 132;
 
 struct Case {
   const char* name;
-  int rows, out, in, products;
-  Epilogue epilogue;
-  bool f32_out;
+  ProductShape shape;
   int tile_rows, tile_columns, tiles;
   double microseconds;
   bool norm = false;
 };
 
 constexpr Case kCases[] = {
-    {"up, batch 1", 514, 4096, 1024, 1, Epilogue::gelu_tanh, false, 176, 128, 96, 9.72},
-    {"down, batch 1", 514, 1024, 4096, 1, Epilogue::add, false, 56, 128, 80, 15.72},
-    {"qkv, batch 1", 514, 1024, 1024, 3, Epilogue::store, false, 136, 128, 96, 8.34},
-    {"output, batch 1", 514, 1024, 1024, 1, Epilogue::add, false, 56, 128, 80, 5.88},
-    {"up, batch 1, an eighth", 514, 512, 1024, 1, Epilogue::gelu_tanh, false, 56, 64, 80, 4.70},
-    {"down, batch 1, an eighth", 514, 1024, 512, 1, Epilogue::add, false, 56, 128, 80, 4.24},
-    {"qkv, batch 1, an eighth", 514, 128, 1024, 3, Epilogue::store, false, 56, 64, 60, 4.64},
-    {"output, batch 1, an eighth", 514, 1024, 128, 1, Epilogue::add, false, 72, 64, 128, 3.00},
-    {"up, 194 rows", 194, 4096, 1024, 1, Epilogue::gelu_tanh, false, 104, 128, 64, 7.15},
-    {"down, 132 rows", 132, 1024, 4096, 1, Epilogue::add, false, 56, 64, 48, 11.06},
-    {"words, 506 rows", 506, 2025, 1024, 1, Epilogue::store, true, 104, 128, 80, 7.27},
-    {"up, batch 8", 4112, 4096, 1024, 1, Epilogue::gelu_tanh, false, 128, 256, 528, 51.60},
-    {"up, batch 64", 32896, 4096, 1024, 1, Epilogue::gelu_tanh, false, 128, 256, 4112, 394.80},
-    {"down, batch 64", 32896, 1024, 4096, 1, Epilogue::add, false, 128, 256, 1028, 359.34},
-    {"qkv, batch 64, an eighth", 32896, 128, 1024, 3, Epilogue::store, false, 176, 128, 561, 49.13},
+    {"up, batch 1", {514, 4096, 1024, 1, ProductEnd::activates}, 176, 128, 96, 9.72},
+    {"down, batch 1", {514, 1024, 4096, 1, ProductEnd::adds}, 56, 128, 80, 15.72},
+    {"qkv, batch 1", {514, 1024, 1024, 3, ProductEnd::stores}, 136, 128, 96, 8.34},
+    {"output, batch 1", {514, 1024, 1024, 1, ProductEnd::adds}, 56, 128, 80, 5.88},
+    {"up, batch 1, an eighth", {514, 512, 1024, 1, ProductEnd::activates}, 56, 64, 80, 4.70},
+    {"down, batch 1, an eighth", {514, 1024, 512, 1, ProductEnd::adds}, 56, 128, 80, 4.24},
+    {"qkv, batch 1, an eighth", {514, 128, 1024, 3, ProductEnd::stores}, 56, 64, 60, 4.64},
+    {"output, batch 1, an eighth", {514, 1024, 128, 1, ProductEnd::adds}, 72, 64, 128, 3.00},
+    {"up, 194 rows", {194, 4096, 1024, 1, ProductEnd::activates}, 104, 128, 64, 7.15},
+    {"down, 132 rows", {132, 1024, 4096, 1, ProductEnd::adds}, 56, 64, 48, 11.06},
+    {"words, 506 rows", {506, 2025, 1024, 1, ProductEnd::f32}, 104, 128, 80, 7.27},
+    {"up, batch 8", {4112, 4096, 1024, 1, ProductEnd::activates}, 128, 256, 528, 51.60},
+    {"up, batch 64", {32896, 4096, 1024, 1, ProductEnd::activates}, 128, 256, 4112, 394.80},
+    {"down, batch 64", {32896, 1024, 4096, 1, ProductEnd::adds}, 128, 256, 1028, 359.34},
+    {"qkv, batch 64, an eighth", {32896, 128, 1024, 3, ProductEnd::stores}, 176, 128, 561, 49.13},
     // With the norm of their sums: in clusters of eight blocks, or of four.
-    {"down, batch 1, normed", 514, 1024, 4096, 1, Epilogue::add, false, 56, 128, 80, 16.53, true},
-    {"output, batch 1, normed", 514, 1024, 1024, 1, Epilogue::add, false, 56, 128, 80, 6.68, true},
-    {"output, an eighth, normed", 514, 1024, 128, 1, Epilogue::add, false, 56, 128, 80, 3.81, true},
-    {"down, batch 8, normed", 4112, 1024, 4096, 1, Epilogue::add, false, 128, 256, 132, 48.91, true},
-    {"down, batch 64, normed", 32896, 1024, 4096, 1, Epilogue::add, false, 128, 256, 1028, 370.55, true},
+    {"down, batch 1, normed", {514, 1024, 4096, 1, ProductEnd::adds}, 56, 128, 80, 16.53, true},
+    {"output, batch 1, normed", {514, 1024, 1024, 1, ProductEnd::adds}, 56, 128, 80, 6.68, true},
+    {"output, an eighth, normed", {514, 1024, 128, 1, ProductEnd::adds}, 56, 128, 80, 3.81, true},
+    {"down, batch 8, normed", {4112, 1024, 4096, 1, ProductEnd::adds}, 128, 256, 132, 48.91, true},
+    {"down, batch 64, normed", {32896, 1024, 4096, 1, ProductEnd::adds}, 128, 256, 1028, 370.55, true},
 };
 
 MatmulProblem problem_of(const Case& c) {
-  MatmulProblem problem{};
-  problem.rows = problem.x_rows = c.rows;
-  problem.out = c.out;
-  problem.in = c.in;
-  problem.taps = 1;
-  problem.products = c.products;
-  problem.epilogue = c.epilogue;
-  problem.f32_out = c.f32_out;
+  MatmulProblem problem = cuda::problem_of(c.shape);
   static constexpr float kWeight = 1;
   if (c.norm) problem.norm.weight = &kWeight;
   return problem;

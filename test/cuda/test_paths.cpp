@@ -124,8 +124,9 @@ void shapes_fit() {
           const auto blocks = [&](int block_rows) { return (rows + block_rows - 1) / block_rows * heads; };
           const std::string what = std::to_string(rows) + " rows, " + std::to_string(heads) + " heads of " +
                                    std::to_string(head_dim) + " on " + std::to_string(multiprocessors);
-          check(shape.rows > 0 && shape.rows <= 16 * kMostWarps(head_dim) && shape.groups > 0, what + ": a block");
-          check(shape.groups == 1 || shape.rows / 16 * shape.groups <= kMostSharingWarps(head_dim), what + ": threads");
+          check(shape.rows > 0 && shape.rows <= 16 * most_warps(head_dim) && shape.groups > 0, what + ": a block");
+          check(shape.groups == 1 || shape.rows / 16 * shape.groups <= most_sharing_warps(head_dim),
+                what + ": threads");
           check(shape.groups * attention_group_bytes(kernel_dim(head_dim), shape.rows) <=
                     static_cast<size_t>(p.block_shared),
                 what + ": shared memory");

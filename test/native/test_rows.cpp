@@ -28,47 +28,86 @@ Turns any_turn(int samples, int tokens) {
   return {std::vector<int32_t>(static_cast<size_t>(samples) * tokens, kAnyTurn), std::vector<int32_t>(samples, 3)};
 }
 
+/// Rows to be selected: what tells which, where they are listed, with room for more than there are, and what the lists
+/// must be.
+class Selection {
+ public:
+  const reference::SelectedRows expected;
+
+  Selection(Backend& backend, Stream& stream, const std::vector<uint8_t>& states, const Turns& turns, int branches,
+            int tokens, bool refresh, bool all_logits, int sub_tokens)
+      : expected(reference::select_rows(states, turns.of_tokens, turns.masked_after, branches, tokens, refresh,
+                                        all_logits, sub_tokens)),
+        samples_(static_cast<int>(turns.masked_after.size())),
+        branches_(branches),
+        tokens_(tokens),
+        sub_tokens_(sub_tokens),
+        refresh_(refresh),
+        all_logits_(all_logits) {
+    const auto upload = [&](ElementType type, int rows, const auto& values) {
+      return upload_new(backend, stream, type, rows, static_cast<int>(values.size()) / rows, values);
+    };
+    state_ = upload(ElementType::u8, samples_, states);
+    turns_ = upload(ElementType::i32, samples_, turns.of_tokens);
+    masked_after_ = upload(ElementType::i32, 1, turns.masked_after);
+    row_offsets_ = upload(ElementType::i32, 1, expected.row_offsets);
+    logits_offsets_ = upload(ElementType::i32, 1, expected.logits_offsets);
+    const std::vector<int32_t> unused(branches * (tokens + 1) + 1, kUnused);
+    rows_ = upload(ElementType::i32, 1, unused);
+    logits_rows_ = upload(ElementType::i32, 1, unused);
+  }
+
+  SelectRows operation() const {
+    return {.state = *state_,
+            .turns = *turns_,
+            .masked_after = *masked_after_,
+            .row_offsets = *row_offsets_,
+            .logits_offsets = *logits_offsets_,
+            .samples = samples_,
+            .branches = branches_,
+            .tokens = tokens_,
+            .sub_tokens = sub_tokens_,
+            .refresh = refresh_,
+            .all_logits = all_logits_,
+            .rows = *rows_,
+            .logits_rows = *logits_rows_};
+  }
+  /// As the operations that follow are told of them.
+  Rows rows() const {
+    return {.index = *rows_,
+            .offsets = *row_offsets_,
+            .branches = branches_,
+            .positions = tokens_ + 1,
+            .count = static_cast<int>(expected.rows.size()),
+            .most = tokens_ + 1};
+  }
+  void check_lists(Stream& stream, const char* what) const {
+    const auto holds = [&](const Buffer& buffer, std::vector<int32_t> list) {
+      std::vector<int32_t> values(branches_ * (tokens_ + 1) + 1);
+      list.resize(values.size(), kUnused);
+      stream.download(buffer, 1, static_cast<int>(values.size()), values.data());
+      check(values == list, what);
+    };
+    holds(*rows_, expected.rows);
+    holds(*logits_rows_, expected.logits_rows);
+  }
+
+ private:
+  static constexpr int kUnused = -9;
+
+  int samples_, branches_, tokens_, sub_tokens_;
+  bool refresh_, all_logits_;
+  std::unique_ptr<Buffer> state_, turns_, masked_after_, row_offsets_, logits_offsets_, rows_, logits_rows_;
+};
+
+/// What SelectRows lists, which the reference lists too.
 reference::SelectedRows select(Backend& backend, const std::vector<uint8_t>& states, const Turns& turns, int branches,
                                int tokens, bool refresh, bool all_logits, int sub_tokens = 1) {
-  constexpr int kUnused = -9;
-  const int width = tokens * sub_tokens, samples = static_cast<int>(states.size()) / width;
-  const auto expected = reference::select_rows(states, turns.of_tokens, turns.masked_after, branches, tokens, refresh,
-                                               all_logits, sub_tokens);
-  const int size = branches * (tokens + 1) + 1;
   auto stream = backend.stream();
-  auto state = upload_new(backend, *stream, ElementType::u8, samples, width, states);
-  auto turn = upload_new(backend, *stream, ElementType::i32, samples, width, turns.of_tokens);
-  auto masked_after = upload_new(backend, *stream, ElementType::i32, 1, samples, turns.masked_after);
-  auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
-  auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
-  const std::vector<int32_t> unused(size, kUnused);
-  auto rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
-  auto logits_rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
-  stream->run(SelectRows{.state = *state,
-                         .turns = *turn,
-                         .masked_after = *masked_after,
-                         .row_offsets = *row_offsets,
-                         .logits_offsets = *logits_offsets,
-                         .samples = samples,
-                         .branches = branches,
-                         .tokens = tokens,
-                         .sub_tokens = sub_tokens,
-                         .refresh = refresh,
-                         .all_logits = all_logits,
-                         .rows = *rows,
-                         .logits_rows = *logits_rows});
-  reference::SelectedRows selected = expected;
-  const auto read = [&](const Buffer& buffer, std::vector<int32_t>& list) {
-    std::vector<int32_t> values(size);
-    stream->download(buffer, 1, size, values.data());
-    const auto end = values.begin() + static_cast<long>(list.size());
-    check(std::all_of(end, values.end(), [](int32_t value) { return value == kUnused; }), "listed too many rows");
-    list.assign(values.begin(), end);
-  };
-  read(*rows, selected.rows);
-  read(*logits_rows, selected.logits_rows);
-  check(selected.rows == expected.rows && selected.logits_rows == expected.logits_rows, "SelectRows");
-  return selected;
+  const Selection selection(backend, *stream, states, turns, branches, tokens, refresh, all_logits, sub_tokens);
+  stream->run(selection.operation());
+  selection.check_lists(*stream, "SelectRows");
+  return selection.expected;
 }
 
 void selects_rows(Backend& backend) {
@@ -160,7 +199,7 @@ void embeds(const Subject& subject, Backend& backend, WeightFormat format, int c
 /// Selecting and embedding at once makes the lists and the rows that both make one after the other, to the bit.
 void selects_and_embeds(Backend& backend, WeightFormat format, int tokens, int sub_tokens, bool refresh,
                         bool all_logits) {
-  constexpr int kEntries = 9, kColumns = 33, kSamples = 3, kUnused = -9;
+  constexpr int kEntries = 9, kColumns = 33, kSamples = 3;
   const int width = tokens * sub_tokens;
   Random random(tokens);
   std::vector<uint8_t> states(static_cast<size_t>(kSamples) * width);
@@ -177,50 +216,24 @@ void selects_and_embeds(Backend& backend, WeightFormat format, int tokens, int s
   auto places = upload_new(backend, *stream, ElementType::f32, tokens + 1, kColumns,
                            to_floats(random.matrix(tokens + 1, kColumns)));
   const RandomNorm norm(backend, *stream, random, kColumns);
-  auto state = upload_new(backend, *stream, ElementType::u8, kSamples, width, states);
-  auto turn = upload_new(backend, *stream, ElementType::i32, kSamples, width, turns.of_tokens);
-  auto masked_after = upload_new(backend, *stream, ElementType::i32, 1, kSamples, turns.masked_after);
   auto ids_buffer = upload_new(backend, *stream, ElementType::i32, kSamples, width, ids);
   for (const int branches : {kSamples, 2 * kSamples, 13 * kSamples}) {  // more than a warp has lanes
-    const auto expected = reference::select_rows(states, turns.of_tokens, turns.masked_after, branches, tokens, refresh,
-                                                 all_logits, sub_tokens);
     std::vector<int32_t> first(branches);
     for (int32_t& id : first) id = random.below(kEntries);
     auto first_ids = upload_new(backend, *stream, ElementType::i32, 1, branches, first);
-    auto row_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.row_offsets);
-    auto logits_offsets = upload_new(backend, *stream, ElementType::i32, 1, branches + 1, expected.logits_offsets);
-    const int count = static_cast<int>(expected.rows.size()), size = count + 1;
     std::vector<float> embedded[2];
     for (const bool at_once : {false, true}) {
-      const std::vector<int32_t> unused(size, kUnused);
-      auto rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
-      auto logits_rows = upload_new(backend, *stream, ElementType::i32, 1, size, unused);
+      const Selection selection(backend, *stream, states, turns, branches, tokens, refresh, all_logits, sub_tokens);
+      const int count = selection.rows().count;
       Guarded x(backend, *stream, reference::Matrix(count, kColumns));
-      const SelectRows select{.state = *state,
-                              .turns = *turn,
-                              .masked_after = *masked_after,
-                              .row_offsets = *row_offsets,
-                              .logits_offsets = *logits_offsets,
-                              .samples = kSamples,
-                              .branches = branches,
-                              .tokens = tokens,
-                              .sub_tokens = sub_tokens,
-                              .refresh = refresh,
-                              .all_logits = all_logits,
-                              .rows = *rows,
-                              .logits_rows = *logits_rows};
+      const SelectRows select = selection.operation();
       const Embed embed{.table = *table,
                         .positions = *places,
                         .ids = *ids_buffer,
                         .first_ids = *first_ids,
                         .samples = kSamples,
                         .sub_tokens = sub_tokens,
-                        .rows = {.index = *rows,
-                                 .offsets = *row_offsets,
-                                 .branches = branches,
-                                 .positions = tokens + 1,
-                                 .count = count,
-                                 .most = tokens + 1},
+                        .rows = selection.rows(),
                         .norm = &norm.norm,
                         .columns = kColumns,
                         .x = *x.buffer};
@@ -231,14 +244,7 @@ void selects_and_embeds(Backend& backend, WeightFormat format, int tokens, int s
         stream->run(embed);
       }
       embedded[at_once] = x.read(*stream, count, kColumns, "Embed");
-      const auto holds = [&](const Buffer& buffer, std::vector<int32_t> list) {
-        list.resize(size, kUnused);
-        std::vector<int32_t> values(size);
-        stream->download(buffer, 1, size, values.data());
-        check(values == list, "SelectRows with Embed");
-      };
-      holds(*rows, expected.rows);
-      holds(*logits_rows, expected.logits_rows);
+      selection.check_lists(*stream, "SelectRows with Embed");
     }
     check(embedded[0] == embedded[1], "Embed with SelectRows");
   }

@@ -307,11 +307,13 @@ void reveals(Backend& backend) {
         "ids and states after given tokens");
 }
 
-/// Two steps, each of them Sample and Reveal, at once or one after the other: everything that they write.
-std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, bool in_turns, bool all_logits,
+/// Two steps, each of them Sample and Reveal, at once or one after the other: everything that they write. Logits rows
+/// are listed backwards, so that the last of a sample is at position 0, where the state is not read: had a row of a
+/// token that was revealed before not been waited for, its state would change as it is read.
+std::vector<std::vector<float>> steps(Backend& backend, int tokens, const Draw& options, bool in_turns, bool all_logits,
                                       bool at_once) {
-  constexpr int kSamples = 3, kTokens = 21, kNothingMasked = 1;
-  const int width = kTokens * options.sub_tokens, branches = options.guided ? 2 * kSamples : kSamples;
+  constexpr int kSamples = 3, kNothingMasked = 1;
+  const int width = tokens * options.sub_tokens, branches = options.guided ? 2 * kSamples : kSamples;
   const size_t size = static_cast<size_t>(kSamples) * width;
   Random random(width);
   std::vector<uint8_t> state(size);
@@ -324,6 +326,7 @@ std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, boo
     if (in_turns) turns[i] = masked[sample], confidence[i] = static_cast<float>(masked[sample]);
     ++masked[sample];
   }
+  state[(kNothingMasked + 1) * width - 1] = kRevealed;
   auto stream = backend.stream();
   const auto upload = [&](ElementType type, int rows, int columns, const auto& values) {
     return upload_new(backend, *stream, type, rows, columns, values);
@@ -337,8 +340,12 @@ std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, boo
   std::vector<std::vector<float>> written;
   // Sample 0 is revealed in two steps; sample 2 in the second one.
   for (const std::vector<int32_t>& masked_after : {std::vector<int32_t>{masked[0] / 2, 0, masked[2]}, {0, 0, 0}}) {
-    const auto selected =
-        reference::select_rows(state, turns, masked_after, branches, kTokens, true, all_logits, options.sub_tokens);
+    auto selected =
+        reference::select_rows(state, turns, masked_after, branches, tokens, true, all_logits, options.sub_tokens);
+    const auto first = selected.logits_rows.begin();
+    for (int branch = 0; branch < branches; ++branch) {
+      std::reverse(first + selected.logits_offsets[branch], first + selected.logits_offsets[branch + 1]);
+    }
     const int rows = static_cast<int>(selected.rows.size()),
               logits_rows = static_cast<int>(selected.logits_rows.size());
     auto index = upload(ElementType::i32, 1, rows, selected.rows);
@@ -354,9 +361,9 @@ std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, boo
                         .rows = {.index = *index,
                                  .offsets = *offsets,
                                  .branches = branches,
-                                 .positions = kTokens + 1,
+                                 .positions = tokens + 1,
                                  .count = rows,
-                                 .most = kTokens + 1},
+                                 .most = tokens + 1},
                         .logits_rows = *logits_index,
                         .logits_offsets = *logits_offsets,
                         .logits_count = logits_rows,
@@ -398,20 +405,25 @@ std::vector<std::vector<float>> steps(Backend& backend, const Draw& options, boo
 
 /// Drawing and revealing at once is what both are one after the other, to the bit.
 void draws_and_reveals(Backend& backend) {
-  for (const int sub_tokens : {1, 2}) {
-    for (const bool all_logits : {false, true}) {
-      const Draw drawn{.codebook_size = 10,
-                       .guided = true,
-                       .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 2},
-                       .sub_tokens = sub_tokens};
-      Draw in_turns = drawn;
-      in_turns.guided = false;
-      in_turns.settings.confidence = Confidence::turn;
-      check(steps(backend, drawn, false, all_logits, true) == steps(backend, drawn, false, all_logits, false),
-            "Sample with Reveal");
-      check(steps(backend, in_turns, true, all_logits, true) == steps(backend, in_turns, true, all_logits, false),
-            "Sample with Reveal, in turns");
-    }
+  struct Case {
+    int tokens, sub_tokens;
+    bool all_logits;
+  };
+  for (const auto [tokens, sub_tokens, all_logits] :
+       {Case{21, 1, false}, {21, 1, true}, {21, 2, false}, {21, 2, true}, {1, 1, true}}) {
+    const Draw drawn{.codebook_size = 10,
+                     .guided = true,
+                     .settings = {.guidance = 1, .temperature = 1, .top_k = 0, .choice_temperature = 1, .step = 2},
+                     .sub_tokens = sub_tokens};
+    Draw in_turns = drawn;
+    in_turns.guided = false;
+    in_turns.settings.confidence = Confidence::turn;
+    check(steps(backend, tokens, drawn, false, all_logits, true) ==
+              steps(backend, tokens, drawn, false, all_logits, false),
+          "Sample with Reveal");
+    check(steps(backend, tokens, in_turns, true, all_logits, true) ==
+              steps(backend, tokens, in_turns, true, all_logits, false),
+          "Sample with Reveal, in turns");
   }
 }
 

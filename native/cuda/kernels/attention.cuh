@@ -42,7 +42,7 @@ __device__ __forceinline__ void load_tile(T* tile, int most, const T* matrix, si
 
 /// A block: 16 rows for each warp of a group, of one branch and head; blockDim (threads of a group, groups).
 template <class T, int kDim, int kMostGroups>
-__global__ void __launch_bounds__(32 * (kMostGroups > 1 ? kMostSharingWarps(kDim) : kMostWarps(kDim)),
+__global__ void __launch_bounds__(32 * (kMostGroups > 1 ? most_sharing_warps(kDim) : most_warps(kDim)),
                                   kMostGroups > 1 ? 1 : 2)
     attention_kernel(const __grid_constant__ AttentionArguments a) {
   const int block_rows = blockDim.x / 32 * 16, own_group = kMostGroups > 1 ? threadIdx.y : 0;
@@ -194,7 +194,7 @@ __global__ void __launch_bounds__(32 * (kMostGroups > 1 ? kMostSharingWarps(kDim
   }
   if constexpr (kMostGroups > 1) {
     copy_async_wait<0>();  // of a group without keys
-    static_assert(kMostSharingWarps(kDim) / 2 * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));  // two groups or more
+    static_assert(most_sharing_warps(kDim) / 2 * sizeof(PartialSoftmax<kDim>) <= sizeof(shared));  // two groups or more
     if (own_group > 0) {  // in place of the keys
       auto& partial = reinterpret_cast<PartialSoftmax<kDim>*>(&shared)[warp];
 #pragma unroll
@@ -253,7 +253,7 @@ __global__ void __launch_bounds__(32 * (kMostGroups > 1 ? kMostSharingWarps(kDim
 
 template <class T, int kDim>
 AttentionKernel attention_kernel_for(bool shared_keys) {
-  return shared_keys ? attention_kernel<T, kDim, kMostGroups(kDim)> : attention_kernel<T, kDim, 1>;
+  return shared_keys ? attention_kernel<T, kDim, most_groups(kDim)> : attention_kernel<T, kDim, 1>;
 }
 
 }  // namespace magnets::cuda

@@ -23,10 +23,10 @@ using AttentionKernel = void (*)(AttentionArguments);
 /// Keys, and their values, that a group of warps takes in at once.
 constexpr int kAttentionKeys = 64;
 /// Warps of a block, 16 rows each: two blocks have room on a multiprocessor. Larger heads want more registers.
-constexpr int kMostWarps(int dim) { return dim <= 64 ? 8 : 4; }
+constexpr int most_warps(int dim) { return dim <= 64 ? 8 : 4; }
 /// Where blocks are few: groups of a block that share the keys of the same rows, and warps of all groups together.
-constexpr int kMostGroups(int dim) { return kMostWarps(dim) / 2; }
-constexpr int kMostSharingWarps(int dim) { return dim <= 64 ? 10 : 4; }
+constexpr int most_groups(int dim) { return most_warps(dim) / 2; }
+constexpr int most_sharing_warps(int dim) { return dim <= 64 ? 10 : 4; }
 
 /// dim: head_dim rounded up to what there are kernels for; the rest is zeros. A row of a tile in shared memory has an
 /// odd number of 16-byte chunks, so the eight rows of a matrix that ldmatrix reads lie in eight different banks.
@@ -39,7 +39,7 @@ constexpr size_t attention_group_bytes(int dim, int rows) {
   return sizeof(short) * (4 * kAttentionKeys + rows) * attention_stride(dim);
 }
 
-/// The kernel whose blocks are one group of warps, or up to kMostGroups(kDim) that share keys. For a grid of (row
+/// The kernel whose blocks are one group of warps, or up to most_groups(kDim) that share keys. For a grid of (row
 /// tiles, heads, branches) blocks of (threads of a group, groups) threads. Instances are in instances/.
 template <class T, int kDim>
 AttentionKernel attention_kernel_for(bool shared_keys);

@@ -50,7 +50,9 @@ __device__ __forceinline__ void store8(T* p, const float (&v)[8], int count) {
   }
 }
 
-__device__ __forceinline__ float sum_of_warp(float value) {
+/// Of all lanes, for each of them.
+template <class Number>
+__device__ __forceinline__ Number sum_of_warp(Number value) {
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;

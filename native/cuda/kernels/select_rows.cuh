@@ -19,12 +19,6 @@ struct SelectRowsArguments {
   int *rows, *logits_rows;
 };
 
-__device__ __forceinline__ int sum_of_warp(int value) {
-#pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
-  return value;
-}
-
 /// The sum of the values of the lanes before this one.
 __device__ __forceinline__ int sum_before(int value) {
   const int lane = threadIdx.x % 32;

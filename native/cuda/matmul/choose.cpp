@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <iterator>
 
+#include "../rounding.h"
+
 namespace magnets::cuda {
 
 namespace {
 
 /// From which on wgmma's tiles are faster than parts of mma.sync's.
 constexpr int kMostMmaRows = 64;
-
-constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
 
 // Of an H100 of 132 multiprocessors at 1.98 GHz. The first four are fitted to the products of size L there
 // (bench/results/cuda-operations-L.json: 79 products, of which the formula is 7.5 % off); those of a tile's end are

@@ -124,10 +124,6 @@ struct MatmulOutput {
     return rows;
   }
 
-  __device__ __forceinline__ bool adds() const {
-    return m.epilogue == Epilogue::add || m.epilogue == Epilogue::add_scaled;
-  }
-
   /// What sums are added to, or multiply, eight columns of each row. Loaded ahead of the stores before it, which no
   /// load may pass.
   struct Residual {
@@ -135,7 +131,7 @@ struct MatmulOutput {
   };
   __device__ __forceinline__ Residual residual(const Rows& rows, int column) const {
     Residual residual{};
-    if ((!adds() && m.epilogue != Epilogue::multiply) || m.f32_out) return residual;
+    if (!reads_y(m) || m.f32_out) return residual;
     const int own = column + threadIdx.x % kLanes * 8;
     const T* y = static_cast<const T*>(m.product[product].y);
 #pragma unroll
@@ -192,7 +188,7 @@ struct MatmulOutput {
         for (int i = 0; i < 8; ++i) v[turn][i] *= i < columns ? scale[i] : 0.0f;
       }
     }
-    if ((adds() || m.epilogue == Epilogue::multiply) && !m.f32_out) {
+    if (reads_y(m) && !m.f32_out) {
       const bool multiplies = m.epilogue == Epilogue::multiply;
 #pragma unroll
       for (int turn = 0; turn < kTurns; ++turn) {

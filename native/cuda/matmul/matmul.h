@@ -62,4 +62,9 @@ struct MatmulProblem {
 constexpr int kMatmulStep = 64;
 constexpr int tap_steps(const MatmulProblem& m) { return (m.in + kMatmulStep - 1) / kMatmulStep; }
 
+/// Sums are combined with what is in y.
+constexpr bool reads_y(const MatmulProblem& m) {
+  return m.epilogue == Epilogue::add || m.epilogue == Epilogue::add_scaled || m.epilogue == Epilogue::multiply;
+}
+
 }  // namespace magnets::cuda

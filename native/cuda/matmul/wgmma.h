@@ -69,8 +69,5 @@ WgmmaMaps wgmma_maps(const WgmmaShape& shape, const MatmulProblem& problem, int 
 constexpr bool goes_by_boxes(const MatmulProblem& m, int product) {
   return product == 0 && m.picture.lines == 0 && !m.f32_out;
 }
-constexpr bool reads_y(const MatmulProblem& m) {
-  return m.epilogue == Epilogue::add || m.epilogue == Epilogue::add_scaled || m.epilogue == Epilogue::multiply;
-}
 
 }  // namespace magnets::cuda

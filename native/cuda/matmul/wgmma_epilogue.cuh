@@ -235,7 +235,6 @@ class WgmmaOutput {
 
   const MatmulProblem& m_;
   int product_, row_, column_;  // of this group's first output
-  float bias_[2];               // of a swapped tile's columns of this thread
 };
 
 }  // namespace magnets::cuda

@@ -3,21 +3,20 @@
 #include <algorithm>
 
 #include "../kernels/attention_wgmma.h"
+#include "../rounding.h"
 
 namespace magnets::cuda {
 
 namespace {
 
-constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }
-
 /// As few blocks as their warps allow. Where these leave multiprocessors idle, as many as run at once, one on each: a
 /// block too many would double the time. The warps that then have no rows of their own share the keys of others.
 AttentionShape mma_shape(const AttentionProblem& p) {
-  const int dim = kernel_dim(p.head_dim), warps = divide_up(p.most_rows, 16), few = divide_up(warps, kMostWarps(dim));
+  const int dim = kernel_dim(p.head_dim), warps = divide_up(p.most_rows, 16), few = divide_up(warps, most_warps(dim));
   const int blocks = std::clamp(p.multiprocessors / p.heads, few, std::max(few, warps));
   const int block_warps = divide_up(warps, blocks), rows = block_warps * 16;
   if (few * p.heads >= p.multiprocessors) return {AttentionPath::mma, rows, 1};
-  const int groups = std::min({kMostGroups(dim), kMostSharingWarps(dim) / block_warps,
+  const int groups = std::min({most_groups(dim), most_sharing_warps(dim) / block_warps,
                                p.block_shared / static_cast<int>(attention_group_bytes(dim, rows))});
   return {AttentionPath::mma, rows, groups};
 }
