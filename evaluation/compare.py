@@ -9,7 +9,6 @@ import datetime
 import hashlib
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 
 from bench.peers import results
 from training import export
+from training.config import prediction_frames
 from training.data import to_float
 
 from .classifier import INFERENCE_BATCH
@@ -46,9 +46,9 @@ def spread(values: list[float]) -> dict:
     return {"samples": sorted(values), "mean": float(np.mean(values)), "min": min(values), "max": max(values)}
 
 
-def row_of(task: str, name: str, results: list[dict], **facts) -> dict:
-    """Returns a row of the result file. `results` are the measurements of each seed."""
-    measures = {key: spread([result[key] for result in results]) for key in MEASURES if key in results[0]}
+def row_of(task: str, name: str, measured: list[dict], **facts) -> dict:
+    """Returns a row of the result file. `measured` has the measurement of each seed."""
+    measures = {key: spread([each[key] for each in measured]) for key in MEASURES if key in measured[0]}
     return {"task": task, "name": name, **facts, **measures}
 
 
@@ -60,8 +60,9 @@ def compare(
     given_frames: int = 0,
     kept: dict[str, dict] | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Returns the device that the methods were timed on, and a row for each method, the baseline first. `kept` are rows
-    by the name of their method: those methods are timed, and the rest of the row stays as it is."""
+    """Returns the device that the methods were timed on, and a row for each method, the baseline first. With given
+    frames the methods continue videos. `kept` are rows by the name of their method: those methods are timed, and the
+    rest of the row stays as it is."""
     kept = kept or {}
     device, seconds = time_methods(methods, predict=given_frames > 0)
     measured = [method for method in methods if method.name not in kept]
@@ -73,15 +74,15 @@ def compare(
         if method.name in kept:
             rows.append(kept[method.name] | {"timeRatio": time_ratio})
             continue
-        results = [cache.read(run) for run in runs[method]]
-        flops = results[0]["flops"]
+        of_seeds = [cache.read(run) for run in runs[method]]
+        flops = of_seeds[0]["flops"]
         facts = {
             "flops": flops,
             "flopsRatio": (rows[0]["flops"] if rows else flops) / flops,
             "timeRatio": time_ratio,
-            "sampledOn": sorted({result["backend"] for result in results}),
+            "sampledOn": sorted({each["backend"] for each in of_seeds}),
         }
-        rows.append(row_of("prediction" if given_frames else "generation", method.name, results, **facts))
+        rows.append(row_of("prediction" if given_frames else "generation", method.name, of_seeds, **facts))
     return device, rows
 
 
@@ -108,7 +109,7 @@ def read_rows(file: Path, expected: dict) -> dict[str, dict[str, dict]]:
 
 
 def measure_references(evaluator: Evaluator, model: Path, predicted: int, given_frames: int) -> list[dict]:
-    """Returns the rows that are no methods; those of a prediction where the model has given frames."""
+    """Returns the rows that are no methods; those of a prediction too where the model has given frames."""
     rebuilt = reconstruct(model, evaluator.samples)
     real_quality = evaluator.measure_features(evaluator.real_features, evaluator.labels)
     rebuilt_quality = evaluator.measure_features(evaluator.features(rebuilt), evaluator.labels)
@@ -146,13 +147,6 @@ def choose_methods(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     return [method for method in methods if method.name in chosen], left_out
 
 
-def commit() -> str | None:
-    """Returns the commit of the working tree, or None outside of a repository."""
-    command = ["git", "describe", "--always", "--dirty"]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return finished.stdout.strip() if finished.returncode == 0 else None
-
-
 def sha256(model: Path) -> str:
     """Returns the hash of the generator's weights."""
     return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
@@ -162,7 +156,7 @@ def description(model: Path, device: dict, module: str) -> dict:
     """Returns what a result file says of how it was made, by `module` of this folder."""
     return {
         "device": device,
-        "commit": commit(),
+        "commit": results.checked_out_commit(),
         "command": shlex.join(["python3", "-m", f"evaluation.{module}", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
         "model": model.name,
@@ -196,7 +190,7 @@ def main() -> None:
             parser.error(f"expected {expected} for --{option} but received {received}")
 
     cache, stem = MeasurementCache(arguments.cache, evaluator), arguments.out / f"quality-{model.name}"
-    frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
+    frames = prediction_frames(json.loads((model / "config.json").read_text()))
     settings = {"samples": arguments.samples, "seeds": arguments.seeds}
     if frames:
         settings |= {"givenFrames": frames, "predicted": arguments.predicted}

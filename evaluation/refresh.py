@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from bench.peers import results
+from training.config import prediction_frames
 
 from .compare import checkpoint, compare, description
 from .generate import ROOT
@@ -30,14 +31,10 @@ def main() -> None:
     model = arguments.model = checkpoint(arguments.model)
     evaluator = Evaluator.from_arguments(arguments, "test")
     cache = MeasurementCache(arguments.cache, evaluator)
-    frames = json.loads((model / "config.json").read_text()).get("prediction", {"frames": 0})["frames"]
+    frames = prediction_frames(json.loads((model / "config.json").read_text()))
     methods = refresh_methods(model)
     device, rows = compare(cache, methods, arguments.samples, arguments.seeds, frames)
-    report = {
-        **description(model, device, "refresh"),
-        "samples": arguments.samples,
-        "seeds": arguments.seeds,
-    }
+    report = {**description(model, device, "refresh"), "samples": arguments.samples, "seeds": arguments.seeds}
     results.write(arguments.out / f"refresh-{model.name}.json", report, rows)
     print(tables(rows))
 

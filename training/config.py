@@ -17,3 +17,9 @@ def read_config(path: Path) -> dict:
     if unknown:
         raise SystemExit(f"{path}: expected sections among {', '.join(base)} but received {', '.join(sorted(unknown))}")
     return {section: {**values, **config.get(section, {})} for section, values in base.items()}
+
+
+def prediction_frames(config: dict) -> int:
+    """Returns how many first frames of a video are given to the generator of a config that predicts the others; 0 where
+    it predicts none."""
+    return config.get("prediction", {"frames": 0})["frames"]

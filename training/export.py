@@ -10,7 +10,8 @@ from torch import nn
 from . import safetensors
 from .model import Generator, Tokenizer
 
-TRAINING_ONLY = ("code_count", "code_sum")
+MODELS = {"magnets": Generator, "magnets_tokenizer": Tokenizer}  # by model_type
+TRAINING_ONLY = ("code_count", "code_sum")  # tensors of a tokenizer that no checkpoint has
 
 
 def write(model: nn.Module, folder: Path, dtype: type = np.float16) -> None:
@@ -32,7 +33,12 @@ def read(folder: Path) -> nn.Module:
         if not (folder / name).exists():
             raise SystemExit(f"{folder}: expected an exported model, with {name}")
     config = json.loads((folder / "config.json").read_text())
-    model = {"magnets": Generator, "magnets_tokenizer": Tokenizer}[config["model_type"]](config)
+    if config.get("model_type") not in MODELS:
+        received = config.get("model_type")
+        raise SystemExit(f"{folder}: expected a model_type among {', '.join(MODELS)} but received {received}")
+    if config.get("kind", "vit") != "vit":
+        raise SystemExit(f"{folder}: expected a tokenizer of kind vit, which PyTorch has here, not {config['kind']}")
+    model = MODELS[config["model_type"]](config)
     tensors = safetensors.read(folder / "model.safetensors")
     model.load_state_dict({name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()})
     return model.eval().requires_grad_(False)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from . import export, importance, masking
 from .batches import Batch, Random
-from .config import read_config
+from .config import prediction_frames, read_config
 from .generator import GeneratorTask
 from .loop import train
 from .model import Generator
@@ -137,7 +137,7 @@ def main() -> None:
         options["label_dropout"] = 0.0  # there is nothing that a sample without its class could have instead
     tokenizer = tokenizer_of(arguments.start, processes)
     folder = arguments.tokens or arguments.out / "tokens"
-    frames = model.config.get("prediction", {"frames": 0})["frames"]
+    frames = prediction_frames(model.config)
     splits = [prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test")]
     del tokenizer  # and the memory of its device
     task = NestTask(model, teacher, options, *splits)

@@ -1,5 +1,6 @@
 """The tokenizers that only the package runs: those of converted public checkpoints, which are convolutional."""
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -43,8 +44,9 @@ class PackageTokenizer:
         """Returns tokens [batch, N] for pixels [batch, frames, height, width, channels] in [0, 1], multiples of
         1/255."""
         request = pixels.mul(255).round().byte().cpu().numpy()
-        self.node.stdin.write(np.uint32(len(request)).tobytes() + request.tobytes())
-        self.node.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, said why, and will not answer
+            self.node.stdin.write(np.uint32(len(request)).tobytes() + request.tobytes())
+            self.node.stdin.flush()
         length = 4 * len(request) * self.token_count
         answer = self.node.stdout.read(length)
         if len(answer) < length:

@@ -26,7 +26,7 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Returns the tensors of a file as arrays that cannot be written to."""
+    """Returns the tensors of a file, those of BF16, which NumPy does not have, as float32. Arrays may be read-only."""
     raw = path.read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])
@@ -34,6 +34,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        flat = np.frombuffer(raw[start + begin : start + end], DTYPES[entry["dtype"]])
+        stored, dtype = raw[start + begin : start + end], entry["dtype"]
+        if dtype == "BF16":  # the upper halves of float32
+            flat = (np.frombuffer(stored, "<u2").astype("<u4") << 16).view("<f4")
+        elif dtype in DTYPES:
+            flat = np.frombuffer(stored, DTYPES[dtype])
+        else:
+            raise SystemExit(f"{path}: expected one of {', '.join(DTYPES)}, BF16 for {name} but received {dtype}")
         tensors[name] = flat.reshape(entry["shape"])
     return tensors

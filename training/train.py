@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from . import export
-from .config import read_config
+from .config import prediction_frames, read_config
 from .generator import GeneratorTask
 from .loop import train
 from .model import Generator
@@ -54,7 +54,7 @@ def main() -> None:
         if arguments.start is not None:
             start_from(generator, arguments.start)  # a wrong folder fails before the minutes that tokenizing takes
         folder = arguments.tokens or arguments.out / "tokens"
-        frames = model.get("prediction", {"frames": 0})["frames"]
+        frames = prediction_frames(model)
         splits = (prepare(tokenizer, data, frames, split, folder, processes) for split in ("train", "test"))
         task = GeneratorTask(generator, options, *splits)
     trained = train(task, options, data["reader_threads"], arguments.out, processes)

@@ -20,7 +20,7 @@ from .plan import ROOT
 from .timing import Timing
 
 
-COMPUTE = {torch.float32: "f32", torch.bfloat16: "bf16"}
+COMPUTE = {torch.float32: "f32", torch.bfloat16: "bf16"}  # as result files have it
 
 
 def output(*command: str) -> str | None:
@@ -56,7 +56,7 @@ def environment(device: torch.device) -> dict:
         hardware = {"name": cpu_name(), "threads": torch.get_num_threads()}
     return {
         "device": hardware | {"torch": torch.__version__},
-        "commit": output("git", "describe", "--always", "--dirty"),
+        "commit": results.checked_out_commit(),
         "command": shlex.join(["python3", "-m", f"bench.peers.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
     }

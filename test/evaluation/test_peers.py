@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 import torch
 
+from bench.peers import results
 from bench.peers.check import check, check_flops
 from bench.peers.kernels import make_kernels
 from bench.peers.plan import ROOT, TINY, load_plans, make_plans, parse_plan
@@ -39,6 +41,12 @@ class PeersTest(unittest.TestCase):
     def test_the_plan_of_a_batch_with_guidance_is_refused(self):
         with self.assertRaisesRegex(SystemExit, "expected the plan of 1 branch but received 2"):
             parse_plan({**self.json["paper"], "branches": 2})
+
+    def test_the_commit_of_a_result_is_the_one_that_the_package_says(self):
+        script = "import { checkedOutCommit } from './dist/runtime/machine.js'; console.log(checkedOutCommit() ?? '')"
+        command = ["node", "--input-type=module", "--eval", script]
+        printed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.strip()
+        self.assertEqual(results.checked_out_commit() or "", printed)
 
     def test_a_plan_in_another_order_is_refused(self):
         with self.assertRaisesRegex(SystemExit, "expected the order of confidence but received halton"):

@@ -51,6 +51,21 @@ class SafetensorsTest(unittest.TestCase):
         self.file.write_bytes(len(text).to_bytes(8, "little") + text)
         self.assertEqual(safetensors.read(self.file), {})
 
+    def write_raw(self, dtype: str, stored: bytes) -> None:
+        entry = {"dtype": dtype, "shape": [2], "data_offsets": [0, len(stored)]}
+        text = json.dumps({"x": entry}).encode()
+        self.file.write_bytes(len(text).to_bytes(8, "little") + text + stored)
+
+    def test_bf16_is_read_as_the_same_numbers_in_f32(self):
+        self.write_raw("BF16", bytes.fromhex("c03f 80ff"))
+        read = safetensors.read(self.file)["x"]
+        self.assertEqual((read.dtype, read.tolist()), (np.float32, [1.5, -np.inf]))
+
+    def test_a_dtype_that_cannot_be_read_is_refused(self):
+        self.write_raw("I8", bytes(2))
+        with self.assertRaisesRegex(SystemExit, "tensors.safetensors: expected one of .* for x but received I8"):
+            safetensors.read(self.file)
+
     def test_a_dtype_without_a_name_is_refused(self):
         with self.assertRaises(KeyError):
             safetensors.write(self.file, {"x": np.zeros(1, np.float64)})
@@ -104,6 +119,16 @@ class ExportTest(unittest.TestCase):
         self.folder.mkdir()
         with self.assertRaisesRegex(SystemExit, "expected an exported model, with config.json"):
             export.read(self.folder)
+
+    def test_models_that_pytorch_does_not_have_here_are_refused(self):
+        export.write(self.tokenizers()[0][1], self.folder)
+        for config, message in (
+            ({"model_type": "magnets_tokenizer", "kind": "conv"}, "expected a tokenizer of kind vit"),
+            ({"model_type": "bert"}, "expected a model_type among magnets, magnets_tokenizer but received bert"),
+        ):
+            (self.folder / "config.json").write_text(json.dumps(config))
+            with self.assertRaisesRegex(SystemExit, message):
+                export.read(self.folder)
 
 
 if __name__ == "__main__":

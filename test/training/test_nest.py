@@ -248,6 +248,17 @@ class PackageTest(unittest.TestCase):
             # A tie may go either way.
             self.assertGreater((package.tokenize(pixels) == tokenizer.tokenize(pixels)).float().mean().item(), 0.999)
 
+    @needs_dist
+    def test_a_tokenizer_that_cannot_be_opened_ends_the_training(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "tokenizer").mkdir()
+            (folder / "config.json").write_text('{"latent_shape": [1, 7, 7]}')
+            (folder / "tokenizer" / "config.json").write_text("{}")
+            package = PackageTokenizer(folder)
+            with self.assertRaisesRegex(SystemExit, "expected 39200 bytes but received 0"):
+                package.tokenize(torch.zeros(200, 1, 28, 28, 1))  # more than a pipe holds
+
 
 if __name__ == "__main__":
     unittest.main()
