@@ -13,7 +13,7 @@ import { Group, type GroupContext, keyOf, type Work, type WorkStep } from './gro
 
 export interface BatchingOptions {
   /**
-   * Samples of all requests that are computed at once, 1 .. 65536. Default: what fills the device, 2000 / N (rounded up) on
+   * Samples of all requests that are computed at once, 1 .. 65536. Default: what fills the device, 1200 / N (rounded up) on
    * the CPU and 65536 / N on a CUDA device, with N tokens a sample. A request whose own `batchSize` is larger has such
    * batches to itself.
    */

@@ -59,7 +59,7 @@ export interface DecodeOptions extends SamplingOptions {
   readonly firstSample?: number;
   /**
    * Samples that are computed at once, 1 .. 65536; a larger count runs as several batches, one after the other. A sample
-   * does not depend on it, time and memory do. Default: what fills the device, 2000 / N (rounded up) on the CPU and
+   * does not depend on it, time and memory do. Default: what fills the device, 1200 / N (rounded up) on the CPU and
    * 65536 / N on a CUDA device, with N tokens a sample.
    */
   readonly batchSize?: number;
