@@ -240,6 +240,13 @@ t.test('torch: hostile pickles', async (t) => {
     /a storage, an offset/,
   );
   await damaged(
+    'many dimensions',
+    { a: { ...oneTensor, shape: Array(65).fill(1), strides: Array(65).fill(1) } },
+    /a storage, an offset/,
+  );
+  const long = 'x'.repeat(3000);
+  await damaged('long names', { [long]: { [long]: oneTensor } }, /names of at most 4096/);
+  await damaged(
     'another storage',
     { a: { ...oneTensor, storage: 'QInt8Storage' } },
     /wants torch\.QInt8Storage/,
@@ -266,6 +273,14 @@ t.test('a dictionary that contains itself, and a thousand of one', async (t) => 
   const many = new Raw('(', laughs, `t0`.slice(0, 1));
   writePieces(file, torchFile({ many, model: { a: oneTensor } }, { 0: floats(1, 2, 3, 4) }));
   t.same([...(await opened(t, file)).groups.keys()], ['model']);
+
+  // A name that holds the one before it twice: its text would have 2^64 characters.
+  let name = 'Nq\0';
+  for (let level = 0; level < 64; ++level) {
+    name += `h${String.fromCharCode(level)}\x86q${String.fromCharCode(level + 1)}`;
+  }
+  writePieces(file, torchFile(new Raw('}', name, '}s'), {}));
+  t.same([...(await opened(t, file)).groups.keys()], []);
 });
 
 t.test('torch: hostile archives', async (t) => {
@@ -413,6 +428,8 @@ t.test('flax: hostile files', async (t) => {
     flaxArray('float32', [3], floats(1, 2)),
     /expected 12 bytes .* not 8/,
   );
+  const long = 'x'.repeat(3000);
+  await damaged('long names', { [long]: { [long]: one } }, /names of at most 4096/);
   await damaged(
     'overflow',
     flaxArray('float32', [2 ** 31, 2 ** 31, 2 ** 31], floats(1)),

@@ -1,6 +1,13 @@
-/** What the bundled models answer to a few requests, beside what test/fixtures/golden.json records of it. */
+/**
+ * What the bundled models answer to a few requests, beside what test/fixtures/golden.json records of it. A version that
+ * changes an answer on purpose records it anew, of every instruction set:
+ *
+ *     GOLDEN=record npx tap test/lib/golden.test.ts       # those of this processor
+ *     GOLDEN=record npx tap test/prebuilds/run.test.ts    # NEON, of the prebuilt addon in QEMU
+ */
 
 import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { GenerateOptions, Model, Tensor } from '../../lib/index.js';
 
 export interface Golden {
@@ -51,6 +58,54 @@ const requests: Record<string, GenerateOptions> = {
     maskingSchedule: 'arccos',
   },
 };
+
+/** The requests that are recorded: the portable kernels take a minute for each. */
+function casesOf(instructionSet: string, model: string): readonly string[] {
+  if (instructionSet === 'portable') return ['paper'];
+  const all = Object.keys(requests);
+  return model === 'fashion' ? all : all.filter((name) => name !== 'no cache');
+}
+
+const file = new URL('../fixtures/golden.json', import.meta.url);
+
+export function readGolden(): Golden[] {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+/** Writes the records, in place of those of the same instruction sets. */
+export function writeGolden(records: readonly Golden[]): void {
+  const sets = new Set(records.map(({ instructionSet }) => instructionSet));
+  const kept = readGolden().filter(({ instructionSet }) => !sets.has(instructionSet));
+  const lines = [...kept, ...records]
+    .sort((a, b) => a.instructionSet.localeCompare(b.instructionSet)) // which keeps the order within a set
+    .map(
+      (one) =>
+        `  {${Object.entries(one)
+          .map(([key, value]) => `"${key}": ${JSON.stringify(value)}`)
+          .join(', ')}}`,
+    );
+  writeFileSync(file, `[\n${lines.join(',\n')}\n]\n`);
+}
+
+/** What is recorded of an instruction set. */
+export async function goldenOf(
+  magnets: typeof import('../../lib/index.js'),
+  instructionSet: string,
+): Promise<Golden[]> {
+  const found: Golden[] = [];
+  for (const weights of ['f32', 'bf16', 'int8'] as const) {
+    for (const name of ['fashion', 'moving-digits']) {
+      const options = { device: 'cpu', instructionSet, weights, threads: 2 } as const;
+      const model = await magnets.load(name, options);
+      const all = await answers(magnets, model, casesOf(instructionSet, name));
+      for (const [request, values] of Object.entries(all)) {
+        found.push({ instructionSet, weights, model: name, case: request, ...values });
+      }
+      model.dispose();
+    }
+  }
+  return found;
+}
 
 /** What the model answers to the requests of these names, to be compared with the records. */
 export async function answers(

@@ -27,6 +27,8 @@ const chunkedKey = '__msgpack_chunked_array__';
 const mostDepth = 32;
 const mostKeys = 2 ** 14;
 const longestString = 2 ** 12;
+/** Of all names on the way to a tensor, which holds them anew. */
+const longestPath = 2 ** 12;
 const mostDimensions = 32;
 
 /** A single value, of no use here. */
@@ -212,6 +214,9 @@ class Walker {
       if (this.#keys > mostKeys) this.disk.refuse(`expected at most ${mostKeys} names`);
       const key = await this.#string(await this.#expect('string', path, 'a name'));
       const inside = path === '' ? key : `${path}/${key}`;
+      if (inside.length > longestPath) {
+        this.disk.refuse(`expected names of at most ${longestPath} characters, not ${inside}`);
+      }
       if (map.has(key) || key.includes('/')) {
         this.disk.refuse(`${inside}: expected one value of this name, without a slash`);
       }

@@ -47,11 +47,15 @@ function fail(message: string): never {
   throw new PickleError(message);
 }
 
+/** As torch has them. A tensor can be named many times, and each time its shape is looked at. */
+const mostDimensions = 64;
+
 function rebuildTensor([storage, offset, shape, strides]: Value[]): StridedTensor {
   const valid =
     storage instanceof Storage &&
     isCount(offset) &&
     Array.isArray(shape) &&
+    shape.length <= mostDimensions &&
     shape.every(isCount) &&
     Array.isArray(strides) &&
     strides.length === shape.length &&

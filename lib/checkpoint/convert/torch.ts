@@ -23,6 +23,8 @@ const dtypes: Readonly<Record<string, Dtype>> = {
 const mostPickleBytes = 2 ** 22;
 /** State dicts lie one or two dictionaries deep, an optimizer's state three. */
 const mostDepth = 16;
+/** Of all names on the way to a tensor: each dictionary's path holds them anew. */
+const longestPath = 2 ** 12;
 
 /** How torch.save began its files before version 1.6: a pickle of a magic number. */
 const legacyStart = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
@@ -93,12 +95,16 @@ function groupsOf(
     const group = new Map<string, SourceTensor>();
     const pairs = container instanceof Map ? container : (container as Value[]).entries();
     for (const [key, value] of pairs) {
-      const inside = path === '' ? String(key) : `${path}/${String(key)}`;
+      // The text of a list is as long as all that it holds, many times over.
+      const own = typeof key === 'object' ? '(...)' : String(key);
+      const inside = path === '' ? own : `${path}/${own}`;
+      if (inside.length > longestPath) {
+        disk.refuse(`expected names of at most ${longestPath} characters but received ${inside}`);
+      }
       if (value instanceof StridedTensor) {
         if (typeof key === 'object') disk.refuse(`${path}: expected strings as names of tensors`);
-        const name = String(key);
-        if (group.has(name)) disk.refuse(`${inside}: expected one tensor of this name`);
-        group.set(name, locate(disk, inside, value, find(value.storage.key)));
+        if (group.has(own)) disk.refuse(`${inside}: expected one tensor of this name`);
+        group.set(own, locate(disk, inside, value, find(value.storage.key)));
       } else if ((value instanceof Map || Array.isArray(value)) && !seen.has(value)) {
         seen.add(value);
         open.push({ path: inside, depth: depth + 1, container: value });
