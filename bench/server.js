@@ -1,18 +1,24 @@
-#!/usr/bin/env node
+// @ts-check
+// node bench/server.js [--model fashion] [--seconds 20] [--max-batch N] [--load 0.7] [--steps N] [--schedule S] [--out FILE]
+//
 // How requests share a model: eight at once beside one batch of eight, and requests that come at random (Poisson) at 70 %
-// of what it can do, beside an ideal queue, with the delays of the event loop. A model of size L has random weights.
-// `node bench/server.js [--model fashion] [--seconds 20] [--max-batch N] [--load 0.7] --out FILE`
+// of what it can do, beside an ideal queue, with the delays of the event loop. A preset such as L has random weights.
 
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import {
+  checkResultName,
+  commandLine,
+  formatResults,
+  resultFile,
+} from '../dist/cli/result-file.js';
 import { load } from '../dist/index.js';
 import { presets } from '../dist/plan/index.js';
 import { readBatching } from '../dist/runtime/batching.js';
-import { configOf } from '../dist/runtime/bench.js';
+import { configOf, timing } from '../dist/runtime/bench.js';
 import { openDevices } from '../dist/runtime/device.js';
 import { nativeGeneratorConfig } from '../dist/runtime/listing.js';
 import { Model } from '../dist/runtime/model.js';
@@ -28,6 +34,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
+if (values.out !== undefined) checkResultName(values.out);
 const seconds = Number(values.seconds);
 const maxBatch = values['max-batch'] === undefined ? undefined : Number(values['max-batch']);
 const batching = maxBatch === undefined ? true : { maxBatch };
@@ -55,18 +62,10 @@ const model = size
   ? await randomModel(/** @type {keyof typeof presets} */ (size))
   : await load(values.model, { batching });
 
-/** @param {number[]} sorted @param {number} share */
-const quantile = (sorted, share) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-
 /** @param {number[]} samples in seconds */
 function summary(samples) {
   const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const median =
-    ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle) - 1] ?? Number.NaN)) /
-    2;
-  return { samples, median, min: sorted[0], max: sorted.at(-1), p99: quantile(sorted, 0.99) };
+  return { ...timing(samples), p99: sorted[Math.floor(0.99 * sorted.length)] ?? Number.NaN };
 }
 
 /** @param {() => Promise<unknown>} run */
@@ -164,39 +163,35 @@ const ideal = summary(
 );
 const { batches } = model.metrics();
 
-const command = (/** @type {string[]} */ ...args) =>
-  execFileSync('git', args, { encoding: 'utf8' }).trim();
 const name = values.model;
 const flops = (/** @type {number} */ count) =>
   model.generate({ ...how, labels: [1], count, batchSize: count, seed: 1 }).plannedFlops;
-const result = {
-  device: { name: cpus()[0]?.model, backend: model.backend, threads: model.threads },
-  commit: command('describe', '--always', '--dirty', '--exclude=*'),
-  command: `node bench/server.js ${process.argv.slice(2).join(' ')}`,
-  date: new Date().toISOString().slice(0, 10),
-  rows: [
-    { name: 'one request', model: name, batch: 1, flops: flops(1), ...alone },
-    { name: 'one batch of eight', model: name, batch: 8, flops: flops(8), ...eight },
-    { name: 'eight requests at once', model: name, batch: 8, flops: flops(8), ...shared },
-    ...(rate > 0
-      ? [
-          {
-            name: `Poisson at ${values.load} of a batch of eight`,
-            model: name,
-            batch: 1,
-            flops: flops(1),
-            requestsPerSecond: rate,
-            idealP99: ideal.p99,
-            eventLoopIdleP99Ms: idleDelay,
-            eventLoopP99Ms: loadDelay,
-            ...poisson,
-          },
-        ]
-      : []),
-  ],
-};
-if (values.out) writeFileSync(values.out, `${JSON.stringify(result, null, 2)}\n`);
-for (const { name, median, p99 } of result.rows) {
+const rows = [
+  { name: 'one request', model: name, batch: 1, flops: flops(1), ...alone },
+  { name: 'one batch of eight', model: name, batch: 8, flops: flops(8), ...eight },
+  { name: 'eight requests at once', model: name, batch: 8, flops: flops(8), ...shared },
+  ...(rate > 0
+    ? [
+        {
+          name: `Poisson at ${values.load} of a batch of eight`,
+          model: name,
+          batch: 1,
+          flops: flops(1),
+          requestsPerSecond: rate,
+          idealP99: ideal.p99,
+          eventLoopIdleP99Ms: idleDelay,
+          eventLoopP99Ms: loadDelay,
+          ...poisson,
+        },
+      ]
+    : []),
+];
+if (values.out !== undefined) {
+  const device = { name: cpus()[0]?.model, backend: model.backend, threads: model.threads };
+  const command = commandLine(['node', 'bench/server.js'], process.argv.slice(2));
+  writeFileSync(values.out, formatResults(resultFile(device, command, {}, rows), values.out));
+}
+for (const { name, median, p99 } of rows) {
   console.log(
     `${name}: median ${(1000 * median).toFixed(1)} ms, p99 ${(1000 * p99).toFixed(1)} ms`,
   );

@@ -36,6 +36,8 @@ const tests = [
 ];
 
 const name = /** @type {keyof typeof sanitizers} */ (process.argv[2]);
+if (!Object.hasOwn(sanitizers, name))
+  throw new RangeError(`Expected address or thread but received ${name}`);
 const { libraries, options } = sanitizers[name];
 const build = `build/${name}`;
 

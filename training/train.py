@@ -1,6 +1,8 @@
 """python3 -m training.train --config training/configs/TASK.json --out FOLDER [--tokenizer FOLDER]
     [--from FOLDER] [--data FOLDER]
 
+Trains a tokenizer, or a nested generator on the tokens of one, and exports it. It is resumable.
+
 On several GPUs: torchrun --nproc_per_node 8 -m training.train ...
 """
 
@@ -28,8 +30,8 @@ def start_from(model: Generator, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Trains a tokenizer or a nested generator, resumable, and exports it.")
-    parser.add_argument("--config", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="data, model and training: a file of configs")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints while training, and the exported model")
     parser.add_argument("--tokenizer", type=Path, help="the exported tokenizer that a generator is trained on")
     parser.add_argument("--tokens", type=Path, help="where the training set's tokens are kept; default OUT/tokens")

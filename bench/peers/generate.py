@@ -2,8 +2,7 @@
 
     baseline   the full width at every step, every row through every layer and the LM head, no cache
     paper      the schedule 'paper', 1/8x3,1/4x3,1/2x3,1x3 at 12 steps: active rows only, with a cache of keys and
-    values
-               that is refreshed at each change of width
+               values that is refreshed at each change of width
 
 The weights are random. A generation starts from masks on the device and ends with tokens on the device: embedding,
 layers, LM head, guidance, Gumbel-max sampling, confidence, and the choice of what to reveal. On a GPU it is one CUDA

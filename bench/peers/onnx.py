@@ -108,6 +108,7 @@ def export_generator(folder: Path, out: Path) -> None:
 
 
 def export_tokenizer(folder: Path, out: Path) -> None:
+    """Exports the decoder of a convolutional tokenizer."""
     config = json.loads((folder / "config.json").read_text())
     tensors = safetensors.read(folder / "model.safetensors")
     tensors = {name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()}
@@ -129,8 +130,9 @@ def main() -> None:
         torch.onnx.register_custom_op_symbolic("aten::unflatten", unflatten, OPSET)
     with torch.no_grad():
         export_generator(arguments.folder, arguments.out)
-        if (arguments.folder / "tokenizer").exists():
-            export_tokenizer(arguments.folder / "tokenizer", arguments.out)
+        tokenizer = arguments.folder / "tokenizer"
+        if tokenizer.exists() and json.loads((tokenizer / "config.json").read_text()).get("kind") == "conv":
+            export_tokenizer(tokenizer, arguments.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 // both are compared.
 //
 // Rows (bench/README.md): `baseline`, every row at every step; `recipe`, the checkpoint's own steps, cache and order;
-// `pixels`, the tokenizer. Each has a `runtime`, magnets or onnxruntime.
+// `pixels`, the tokenizer where it is convolutional. Each has a `runtime`, magnets or onnxruntime.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -65,9 +65,9 @@ const { tokenCount, config } = model;
 
 const transformer = await openNetwork(join(networks, 'generator.onnx'), threads);
 const decoder =
-  model.tokenizerConfig === undefined
-    ? undefined
-    : await openNetwork(join(networks, 'tokenizer.onnx'), threads);
+  model.tokenizerConfig?.kind === 'conv'
+    ? await openNetwork(join(networks, 'tokenizer.onnx'), threads)
+    : undefined;
 const labels = Array.from({ length: batch }, (_, i) => i % Math.max(1, config.classes));
 const masked = new Int32Array(batch * tokenCount).fill(-1);
 const asked = question({ vocabSize: config.vocabSize, tokenCount }, [

@@ -41,7 +41,7 @@ const weights = /** @type {import('../../dist/index.js').Format} */ (values.weig
 const exact = await load(values.model, { device: 'cpu', weights: 'f32' });
 const rounded = await load(values.model, { device: 'cpu', weights });
 
-const { classes, codebookSize, vocabSize, widths } = exact.config;
+const { classes, codebookSize, widths } = exact.config;
 const labels = Array.from({ length: sampleCount }, (_, i) => i % classes);
 const generation = exact.generate({ labels, schedule: 'paper', seed: 1 });
 const { tokens } = await generation.result({ pixels: false });
@@ -54,16 +54,14 @@ const shown = tokens.data.map((token, i) => {
 const question = { tokens: new Tensor('int32', shown, tokens.dims), labels };
 
 for (const { name } of [widths[0], widths.at(-1)].filter((width) => width !== undefined)) {
-  const [right, other] = await Promise.all(
-    [exact, rounded].map(async (model) => (await model.forward({ ...question, width: name })).data),
-  );
+  const right = await exact.forward({ ...question, width: name });
+  const other = await rounded.forward({ ...question, width: name });
+  const columns = right.data.length / tokens.data.length; // the codes, and more where the head is tied
   let [error, spread, ofExact, ofRounded, agreeing, rows] = [0, 0, 0, 0, 0, 0];
   for (const [i, token] of tokens.data.entries()) {
     if (shown[i] !== -1) continue;
-    const [a, b] = [right, other].map((logits) =>
-      /** @type {Float32Array} */ (logits).slice(i * vocabSize, i * vocabSize + codebookSize),
-    );
-    if (a === undefined || b === undefined) break;
+    const [from, end] = [i * columns, i * columns + codebookSize];
+    const [a, b] = [right.data.slice(from, end), other.data.slice(from, end)];
     error += squaredSpread(a.map((value, code) => value - /** @type {number} */ (b[code])));
     spread += squaredSpread(a);
     ofExact += crossEntropy(a, token);

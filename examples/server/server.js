@@ -4,34 +4,40 @@
 import { load } from 'magnets';
 import { makeApp } from './app.js';
 
-const {
-  HOST = '127.0.0.1',
-  PORT = '8080',
-  MODELS = 'fashion,moving-digits',
-  GRACE_SECONDS = '30',
-} = process.env;
+const { HOST = '127.0.0.1', MODELS = 'fashion,moving-digits' } = process.env;
 
 /** @param {string} name @param {number} fallback */
-const setting = (name, fallback) => Number(process.env[name] ?? fallback);
+function setting(name, fallback) {
+  const text = process.env[name] ?? String(fallback);
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0) return value;
+  throw new RangeError(`Expected a number from 0 for ${name} but received "${text}"`);
+}
 
-/** @type {Map<string, import('magnets').Model>} */
-const models = new Map();
+const port = setting('PORT', 8080);
+const grace = setting('GRACE_SECONDS', 30) * 1000;
 const batching = { maxQueued: setting('MAX_QUEUED', 64) };
-for (const name of MODELS.split(',')) models.set(name, await load(name, { batching }));
-
-const { app, gate } = await makeApp(models, {
+const limits = {
   maxCount: setting('MAX_COUNT', 64),
   maxTeraflops: setting('MAX_TERAFLOPS', 10),
   maxRunning: setting('MAX_RUNNING', 1),
   maxWaiting: setting('MAX_WAITING', 16),
-});
+};
+
+/** @type {Map<string, import('magnets').Model>} */
+const models = new Map();
+for (const name of MODELS.split(',')) models.set(name, await load(name, { batching }));
+const { app, gate } = await makeApp(models, limits);
 
 let stopping = false;
-/** What runs may end, and what waits for a batch; who waits for a turn is refused. After the grace period what still runs is stopped between two steps. */
+/**
+ * What runs may end, and what waits for a batch; who waits for a turn is refused. After the grace period what still runs
+ * is stopped between two steps.
+ */
 async function stop() {
   if (stopping) return;
   stopping = true;
-  const timer = setTimeout(() => gate.abort(), Number(GRACE_SECONDS) * 1000);
+  const timer = setTimeout(() => gate.abort(), grace);
   await app.close();
   clearTimeout(timer);
   for (const model of models.values()) model.dispose();
@@ -39,4 +45,4 @@ async function stop() {
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
-console.log(`Listening on ${await app.listen({ host: HOST, port: Number(PORT) })}`);
+console.log(`Listening on ${await app.listen({ host: HOST, port })}`);

@@ -4,18 +4,30 @@ import contextlib
 import io
 import json
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import torch
 
-from bench.peers import results
+from bench.peers import onnx, results
 from bench.peers.check import check, check_flops
 from bench.peers.kernels import make_kernels
 from bench.peers.plan import ROOT, TINY, load_plans, make_plans, parse_plan
 
 needs_dist = unittest.skipUnless((ROOT / "dist" / "index.js").exists(), "the package is not built: npm run build")
+
+
+class NetworksTest(unittest.TestCase):
+    def test_only_a_convolutional_tokenizer_has_a_network_of_its_own(self):
+        argv = ["onnx", str(ROOT / "test" / "fixtures" / "post"), "--out"]
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "argv", [*argv, folder]):
+            with mock.patch.object(onnx, "write") as write, mock.patch.object(onnx.model, "attend"):
+                onnx.main()
+        files = [call.args[-1].name for call in write.call_args_list]
+        self.assertEqual(files, ["generator.onnx", "generator-int8.onnx"])
 
 
 @needs_dist
