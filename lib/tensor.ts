@@ -1,6 +1,6 @@
 /** A typed, dense, row-major array with dimensions, in the habits of onnxruntime. */
 
-import { elements, MagnetsError, wrongType, wrongValue } from './errors.js';
+import { elements, MagnetsError, oneOf, wrongType, wrongValue } from './errors.js';
 
 export interface TensorData {
   float32: Float32Array;
@@ -10,10 +10,16 @@ export interface TensorData {
 
 export type TensorType = keyof TensorData;
 
+/** The elements of a tensor with these dims. */
+export function elementCount(dims: readonly number[]): number {
+  return dims.reduce((product, extent) => product * extent, 1);
+}
+
 /** A tensor has at most this many dimensions. */
 const mostDims = 64;
 
 const constructors = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+const tensorTypes = Object.keys(constructors) as TensorType[];
 
 /** The name of a typed array of any realm, where `instanceof` knows only those of its own; undefined of all else. */
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
@@ -37,10 +43,7 @@ export class Tensor<T extends TensorType = TensorType> {
 
   /** @throws TypeError, RangeError when data and dims do not fit. */
   constructor(type: T, data: TensorData[T], dims: readonly number[]) {
-    if (typeof type !== 'string' || !Object.hasOwn(constructors, type)) {
-      const error = typeof type === 'string' ? wrongValue : wrongType;
-      throw error('type', Object.keys(constructors).join(', '), type);
-    }
+    oneOf('type', type, tensorTypes);
     if (!isDataOf(type, data)) throw wrongType('data', `a ${constructors[type].name}`, data);
     if (!Array.isArray(dims)) throw wrongType('dims', 'a list of non-negative integers', dims);
     const extents: readonly number[] = elements('dims', dims, mostDims);
@@ -49,7 +52,7 @@ export class Tensor<T extends TensorType = TensorType> {
     }
     this.type = type;
     this.dims = Object.freeze(extents);
-    this.size = extents.reduce((product, extent) => product * extent, 1);
+    this.size = elementCount(extents);
     this.data = data;
     const length: number = typedArrayLength!.call(data);
     if (length !== this.size || data.length !== length) {

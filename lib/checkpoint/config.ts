@@ -1,17 +1,6 @@
 /** `config.json` of a checkpoint (docs/checkpoints.md), checked. */
 
-import { mostNumber } from '../errors.js';
-import { maskingScheduleNames, mostSteps } from '../plan/masking.js';
-import {
-  confidences,
-  guidanceScheduleNames,
-  leastPositive,
-  orders,
-  plainRecipe,
-  type Range,
-  type Recipe,
-  type Refresh,
-} from '../plan/recipe.js';
+import type { Recipe } from '../plan/recipe.js';
 import { fraction } from '../plan/schedule.js';
 import {
   type Head,
@@ -27,16 +16,13 @@ import {
   type Width,
 } from '../plan/shape.js';
 import { classRows, digitCount, vocabularySize } from '../plan/vocabulary.js';
-import { type ConvTokenizerConfig, readConvTokenizer } from './conv-tokenizer.js';
+import { type ConvTokenizerConfig, patchSideOf, readConvTokenizer } from './conv-tokenizer.js';
 import { Reader, type Shape3 } from './reader.js';
-import { checkSizes, mostSampleValues, product } from './sizes.js';
+import { readSampling } from './sampling.js';
+import { checkSizes } from './sizes.js';
 import { readTitokTokenizer, type TitokTokenizerConfig } from './titok-tokenizer.js';
-import {
-  type Activation,
-  checkTransformerSizes,
-  readTransformer,
-  type TransformerConfig,
-} from './transformer-config.js';
+import { type Activation, checkTransformerSizes, readTransformer } from './transformer-config.js';
+import { readVitTokenizer, type VitTokenizerConfig } from './vit-tokenizer.js';
 
 /** Pre-LN: a norm before each half of a block; post-LN: after the residual sum (BERT, MaskGIT). */
 export const normPlaces = ['pre', 'post'] as const;
@@ -97,18 +83,6 @@ export interface GeneratorConfig extends ModelShape, Architecture {
   /** For a model that predicts frames: how many it is given. */
   readonly prediction?: { readonly frames: number };
   readonly sampling: Recipe;
-}
-
-export interface VitTokenizerConfig extends TransformerConfig {
-  readonly kind: 'vit';
-  readonly encoderLayers: number;
-  readonly decoderLayers: number;
-  readonly codebookSize: number;
-  readonly codebookDim: number;
-  /** [frames, height, width] in pixels. */
-  readonly sampleShape: readonly [number, number, number];
-  readonly patchShape: readonly [number, number, number];
-  readonly channels: number;
 }
 
 /** A vision transformer on patches, convolutions, or both around a line of latent tokens. */
@@ -173,71 +147,15 @@ function readWidths(reader: Reader, file: string, heads: number, hidden: number)
   return widths;
 }
 
-/** A number, or [first, …, last]. */
-function readRange(reader: Reader, key: string, least: number): Range {
-  if (!Array.isArray(reader.value(key))) return reader.number(key, least);
-  const valid = (point: unknown) =>
-    typeof point === 'number' && point >= least && point <= mostNumber;
-  const points = reader.list(key);
-  return points.length >= 2 && points.length <= mostSteps && points.every(valid)
-    ? (points as number[])
-    : reader.fail(key, `a number of at least ${least} or [first, …, last]`);
+/** A name for each class, or none. */
+function readClassLabels(reader: Reader, classes: number): string[] {
+  const labels = reader.has('class_labels') ? reader.list('class_labels') : [];
+  const valid = labels.every((label) => typeof label === 'string');
+  if (valid && (labels.length === 0 || labels.length === classes)) return labels;
+  return reader.fail('class_labels', `${classes} names`);
 }
 
-function readRefresh(reader: Reader, key: string): Refresh {
-  if (reader.value(key) === 'switch') return 'switch';
-  if (!Array.isArray(reader.value(key))) return reader.integer(key, 1, mostSteps);
-  const valid = (step: unknown) =>
-    typeof step === 'number' && Number.isInteger(step) && step >= 0 && step < mostSteps;
-  const steps = reader.list(key);
-  return steps.every(valid)
-    ? (steps as number[])
-    : reader.fail(key, "'switch', a number of steps or a list of steps");
-}
-
-/** How each key of `sampling` is read, by its name in a recipe. */
-const readersOfSampling: {
-  readonly [name in keyof Recipe]-?: (reader: Reader, key: string) => Recipe[name];
-} = {
-  steps: (reader, key) => reader.integer(key, 1, mostSteps),
-  guidance: (reader, key) => reader.number(key),
-  guidanceSchedule: (reader, key) => reader.oneOf(key, ...guidanceScheduleNames),
-  guidancePower: (reader, key) => reader.number(key, leastPositive),
-  maskingSchedule: (reader, key) => reader.oneOf(key, ...maskingScheduleNames),
-  refresh: readRefresh,
-  order: (reader, key) => reader.oneOf(key, ...orders),
-  temperature: (reader, key) => readRange(reader, key, 0),
-  inverseTemperature: (reader, key) => readRange(reader, key, leastPositive),
-  choiceTemperature: (reader, key) => readRange(reader, key, 0),
-  confidence: (reader, key) => reader.oneOf(key, ...confidences),
-  topK: (reader, key) => reader.integer(key, 0),
-};
-
-const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-
-function readSampling(parent: Reader, file: string, frames: number, nullClass: boolean): Recipe {
-  const reader = parent.has('sampling') ? parent.child('sampling') : Reader.of(file, {});
-  const names = Object.keys(readersOfSampling) as (keyof Recipe)[];
-  const keys = names.map(snakeCase);
-  // A misspelt key would quietly leave the default in its place.
-  const unknown = reader.keys().find((key) => !keys.includes(key));
-  if (unknown !== undefined) reader.fail(unknown, `none but ${keys.join(', ')}`);
-  const said = Object.fromEntries(
-    names
-      .filter((name) => reader.has(snakeCase(name)))
-      .map((name) => [name, readersOfSampling[name](reader, snakeCase(name))]),
-  ) as Partial<Recipe>;
-  if (said.inverseTemperature !== undefined && said.temperature !== undefined) {
-    reader.fail('inverse_temperature', 'no temperature beside it');
-  }
-  if (!nullClass && (said.guidance ?? 0) > 0) reader.fail('guidance', '0 without a null class');
-  if (said.order !== undefined && said.order !== 'confidence' && frames !== 1) {
-    reader.fail('order', `'confidence' on a grid of ${frames} frames`);
-  }
-  const temperature = said.inverseTemperature === undefined ? plainRecipe.temperature : undefined;
-  return { ...plainRecipe, temperature, ...said };
-}
-
+/** The config of a generator, of `file`, as the model called `name`. @throws MagnetsError ERR_CHECKPOINT */
 export function parseGeneratorConfig(file: string, name: string, json: unknown): GeneratorConfig {
   const reader = Reader.of(file, json);
   reader.oneOf('model_type', 'magnets');
@@ -273,11 +191,6 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     ],
   ]);
 
-  const classLabels = reader.has('class_labels') ? reader.list('class_labels') : [];
-  const valid = classLabels.every((label) => typeof label === 'string');
-  if (!valid || (classLabels.length !== 0 && classLabels.length !== classes)) {
-    reader.fail('class_labels', `${classes} names`);
-  }
   return {
     name,
     layers,
@@ -287,56 +200,14 @@ export function parseGeneratorConfig(file: string, name: string, json: unknown):
     codebookSize,
     subTokens,
     classes,
-    classLabels: classLabels as string[],
+    classLabels: readClassLabels(reader, classes),
     vocabSize,
     latentShape,
     widths: readWidths(reader, file, sizes.heads, sizes.intermediateSize),
     prediction: reader.has('prediction')
       ? { frames: reader.child('prediction').integer('frames', 1, 4096) }
       : undefined,
-    sampling: readSampling(reader, file, latentShape[0], architecture.nullClass),
-  };
-}
-
-export function parseTokenizerConfig(file: string, json: unknown): TokenizerConfig {
-  const reader = Reader.of(file, json);
-  reader.oneOf('model_type', 'magnets_tokenizer');
-  const kind = reader.has('kind') ? reader.oneOf('kind', ...tokenizerKinds) : 'vit';
-  return tokenizerReaders[kind](reader);
-}
-
-function readVitTokenizer(reader: Reader): VitTokenizerConfig {
-  const sampleShape = reader.shape('sample_shape');
-  const patchShape = reader.shape('patch_shape');
-  const channels = reader.integer('channels', 1, 4);
-  if (product(sampleShape) * channels > mostSampleValues) {
-    reader.fail('sample_shape', `at most ${mostSampleValues} values with ${channels} channels`);
-  }
-  if (sampleShape.some((extent, axis) => extent % patchShape[axis]! !== 0)) {
-    reader.fail('patch_shape', `a patch that divides ${sampleShape.join(' x ')}`);
-  }
-  const tokens = product(sampleShape) / product(patchShape);
-  if (tokens > mostTokens) reader.fail('patch_shape', `at most ${mostTokens} patches`);
-  const sizes = readTransformer(reader);
-  const codebookSize = reader.integer('codebook_size', 2);
-  const codebookDim = reader.integer('codebook_dim');
-  checkTransformerSizes(reader, sizes, tokens);
-  checkSizes(reader, [
-    ['patch_shape', 'the patch embedding', product(patchShape) * channels * sizes.hiddenSize],
-    ['codebook_dim', 'the projection of codes', codebookDim * sizes.hiddenSize],
-    ['codebook_size', 'the codebook', codebookSize * codebookDim],
-    ['codebook_size', 'the distances of one sample', codebookSize * tokens],
-  ]);
-  return {
-    kind: 'vit',
-    ...sizes,
-    encoderLayers: reader.integer('encoder_layers', 0, 1024),
-    decoderLayers: reader.integer('decoder_layers', 1, 1024),
-    codebookSize,
-    codebookDim,
-    sampleShape,
-    patchShape,
-    channels,
+    sampling: readSampling(reader, latentShape[0], architecture.nullClass),
   };
 }
 
@@ -347,11 +218,19 @@ const tokenizerReaders = {
 };
 const tokenizerKinds = Object.keys(tokenizerReaders) as (keyof typeof tokenizerReaders)[];
 
+/** The config of a tokenizer, of `file`. @throws MagnetsError ERR_CHECKPOINT */
+export function parseTokenizerConfig(file: string, json: unknown): TokenizerConfig {
+  const reader = Reader.of(file, json);
+  reader.oneOf('model_type', 'magnets_tokenizer');
+  const kind = reader.has('kind') ? reader.oneOf('kind', ...tokenizerKinds) : 'vit';
+  return tokenizerReaders[kind](reader);
+}
+
 /** The pixels that a token, or a patch beside the tokens, stands for: [frames, height, width]. */
-export function patchShapeOf(config: TokenizerConfig): readonly [number, number, number] {
+export function patchShapeOf(config: TokenizerConfig): Shape3 {
   if (config.kind !== 'conv') return config.patchShape;
-  const extent = 2 ** (config.multipliers.length - 1);
-  return [1, extent, extent];
+  const side = patchSideOf(config);
+  return [1, side, side];
 }
 
 /** Whether a token stands for a patch of pixels. Those of TiTok lie on no grid: each stands for the whole picture. */

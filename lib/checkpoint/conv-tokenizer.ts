@@ -1,8 +1,9 @@
 /** `config.json` of a convolutional tokenizer (docs/checkpoints.md), checked. */
 
 import { mostTokens } from '../plan/shape.js';
+import { elementCount } from '../tensor.js';
 import type { Reader, Shape3 } from './reader.js';
-import { checkSizes, leastEps, mostSampleValues, product } from './sizes.js';
+import { checkSizes, leastEps, mostSampleValues } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
 export const shortcuts = ['none', 'projection'] as const;
@@ -80,14 +81,14 @@ export function readPictures(reader: Reader) {
   const sampleShape = reader.shape('sample_shape');
   const channels = reader.integer('channels', 1, 4);
   if (sampleShape[0] !== 1) reader.fail('sample_shape', 'one frame');
-  if (product(sampleShape) * channels > mostSampleValues) {
+  if (elementCount(sampleShape) * channels > mostSampleValues) {
     reader.fail('sample_shape', `at most ${mostSampleValues} values with ${channels} channels`);
   }
   return { sampleShape, channels };
 }
 
-/** Pixels of a side that a pixel of the coarsest level stands for. */
-export function scaleOf({ multipliers }: Pick<ConvDecoderConfig, 'multipliers'>): number {
+/** The side of the patch that a pixel of the coarsest level stands for, in pixels. */
+export function patchSideOf({ multipliers }: Pick<ConvDecoderConfig, 'multipliers'>): number {
   return 2 ** (multipliers.length - 1);
 }
 
@@ -97,11 +98,11 @@ export function readCoarsest(
   [, height, width]: Shape3,
   decoder: ConvDecoderConfig,
 ): number {
-  const scale = scaleOf(decoder);
-  if (height % scale !== 0 || width % scale !== 0) {
-    reader.fail('sample_shape', `a height and a width that ${scale} divides`);
+  const side = patchSideOf(decoder);
+  if (height % side !== 0 || width % side !== 0) {
+    reader.fail('sample_shape', `a height and a width that ${side} divides`);
   }
-  const pixels = (height / scale) * (width / scale);
+  const pixels = (height / side) * (width / side);
   if (pixels > mostTokens) reader.fail('sample_shape', `at most ${mostTokens} tokens`);
   const { multipliers, baseChannels } = decoder;
   const pictures = multipliers.map((multiplier, level) => {

@@ -4,6 +4,7 @@
  */
 
 import { cut, MagnetsError } from '../errors.js';
+import { elementCount } from '../tensor.js';
 import { contentsInPlaceOfSafetensors } from './contents.js';
 import type { DiskFile } from './disk-file.js';
 import { parseJson } from './json.js';
@@ -133,7 +134,7 @@ export function parseHeader<D extends Dtype>(
       const expected = `${dtypes.slice(0, -1).join(', ')} or ${dtypes.at(-1)}`;
       return refuse(`expected dtype ${expected} but received ${cut(entry.dtype)}`);
     }
-    const size = shape.reduce<number>((product, extent) => product * extent, elementSizes[dtype]);
+    const size = elementCount(shape) * elementSizes[dtype];
     if (end - begin !== size) {
       refuse(`expected ${size} bytes for ${dtype} [${shape}] but received ${end - begin}`);
     }
@@ -169,7 +170,7 @@ export async function readSafetensors(
   let [longest, values] = [longestMetadata, 0];
   for (const { name, shape } of expected) {
     longest += name.length + longestEntry;
-    values += shape.reduce((product, extent) => product * extent, 1);
+    values += elementCount(shape);
   }
   const beginning = await disk.read(0, Math.min(disk.size, 512));
   const length = headerLength(disk.path, beginning, disk.size, longest);

@@ -10,10 +10,6 @@ export const mostSampleValues = 2 ** 27;
 /** A matrix of weights, and what one sample needs of each kind of memory, has at most this many values. */
 const mostValues = 2 ** 31 - 1;
 
-export function product(extents: readonly number[]): number {
-  return extents.reduce((result, extent) => result * extent, 1);
-}
-
 /** Refuses a config with something too large for 32-bit sizes; each entry is named by the key that is at fault. */
 export function checkSizes(
   reader: Reader,

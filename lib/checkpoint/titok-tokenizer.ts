@@ -3,10 +3,10 @@
 import { mostTokens } from '../plan/shape.js';
 import {
   type ConvDecoderConfig,
+  patchSideOf,
   readCoarsest,
   readConvDecoder,
   readPictures,
-  scaleOf,
 } from './conv-tokenizer.js';
 import type { Reader, Shape3 } from './reader.js';
 import { checkSizes } from './sizes.js';
@@ -43,7 +43,7 @@ export function readTitokTokenizer(reader: Reader): TitokTokenizerConfig {
   const pixels = reader.child('pixel_decoder');
   const decoder = readConvDecoder(pixels);
   const patches = readCoarsest(reader, sampleShape, decoder);
-  const scale = scaleOf(decoder);
+  const side = patchSideOf(decoder);
   const sizes = readTransformer(reader);
   const latents = reader.integer('latent_tokens', 1, mostTokens);
   const codebookSize = reader.integer('codebook_size', 2);
@@ -51,8 +51,8 @@ export function readTitokTokenizer(reader: Reader): TitokTokenizerConfig {
   const pixelCodes = pixels.integer('codebook_size');
   checkTransformerSizes(reader, sizes, 1 + patches + latents);
   checkSizes(reader, [
-    ['pixel_decoder', 'the patches of one sample', (1 + patches + latents) * scale ** 2 * channels],
-    ['pixel_decoder', 'the patch embedding', scale ** 2 * channels * sizes.hiddenSize],
+    ['pixel_decoder', 'the patches of one sample', (1 + patches + latents) * side ** 2 * channels],
+    ['pixel_decoder', 'the patch embedding', side ** 2 * channels * sizes.hiddenSize],
     ['hidden_size', 'the layer before the mixture', 2 * sizes.hiddenSize ** 2],
     ['codebook_dim', 'the projection of codes', codebookDim * sizes.hiddenSize],
     ['codebook_size', 'the codebook', codebookSize * codebookDim],
@@ -73,7 +73,7 @@ export function readTitokTokenizer(reader: Reader): TitokTokenizerConfig {
     codebookSize,
     codebookDim,
     sampleShape,
-    patchShape: [1, scale, scale],
+    patchShape: [1, side, side],
     channels,
     pixelDecoder: { ...decoder, codebookSize: pixelCodes },
   };

@@ -1,6 +1,6 @@
 /** Videos as animations: APNG or GIF. */
 
-import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
+import { integer, oneOf, readOptions } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { encodeApng } from './apng.js';
 import { encodeGif } from './gif.js';
@@ -11,6 +11,8 @@ const encoders = { apng: encodeApng, gif: encodeGif };
 
 /** `'apng'` keeps every pixel; `'gif'` keeps gray, and gives each RGB frame a palette of 256 colors. */
 export type AnimationFormat = keyof typeof encoders;
+
+const formats = Object.keys(encoders) as AnimationFormat[];
 
 export interface AnimationOptions extends SheetOptions {
   /** Frames per second, 1 to 50, because viewers slow down a GIF that is faster. Default 8. */
@@ -42,8 +44,7 @@ export function animation(
   options: AnimationOptions = {},
 ): Uint8Array {
   const all = framesOf(pixels);
-  if (typeof format !== 'string') throw wrongType('format', 'apng or gif', format);
-  if (!Object.hasOwn(encoders, format)) throw wrongValue('format', 'apng or gif', format);
+  oneOf('format', format, formats);
   const { fps = 8, ...sheetOptions } = readOptions<AnimationOptions>(options, optionNames);
   checkFps(fps);
   const columns = Math.ceil(Math.sqrt(all.samples));

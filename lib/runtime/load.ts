@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
+import { elementCount } from '../tensor.js';
 import { type BatchingOptions, readBatching } from './batching.js';
 import {
   type Device,
@@ -57,7 +58,7 @@ const bytesOfValue = { f32: 4, bf16: 2, f16: 2, int8: 1 } as const;
 /** How many numbers there are in the files. */
 function valuesOf({ tensors, tokenizer }: Checkpoint): number {
   return [...Object.values(tensors), ...Object.values(tokenizer?.tensors ?? {})].reduce(
-    (sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1),
+    (sum, { shape }) => sum + elementCount(shape),
     0,
   );
 }

@@ -5,7 +5,7 @@
 
 import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
 import { MagnetsError, readOptions, wrongValue } from '../errors.js';
-import { readTensor, Tensor } from '../tensor.js';
+import { elementCount, readTensor, Tensor } from '../tensor.js';
 import type { Generation } from './generation.js';
 import {
   checkCount,
@@ -75,7 +75,7 @@ export function givenShape(
 /** pixels [samples, frames, ...] -> [samples, numbers.length, ...]: the frames of these numbers. */
 function selectFrames(pixels: Pixels, numbers: readonly number[]): Pixels {
   const [samples, frames, ...frame] = pixels.dims as [number, number, ...number[]];
-  const size = frame.reduce((product, extent) => product * extent, 1);
+  const size = elementCount(frame);
   const data = new Float32Array(samples * numbers.length * size);
   for (let sample = 0; sample < samples; ++sample) {
     numbers.forEach((number, i) => {

@@ -137,8 +137,8 @@ export interface Request {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Tokens of all samples of a request are at most this many. */
-const mostTokens = 2 ** 28;
+/** The samples of a request have at most this many sub-tokens together. */
+const mostTokensInAll = 2 ** 28;
 
 /** The labels as they are now. */
 export function readLabels(labels: unknown): readonly Label[] {
@@ -329,7 +329,7 @@ export function decodeRequest(
 /** Checks the number of samples of a request. */
 export function checkCount(config: GeneratorConfig, count: unknown): number {
   const length = subTokenCount(config);
-  return integer('count', count, 1, Math.min(mostSamples, Math.floor(mostTokens / length)));
+  return integer('count', count, 1, Math.min(mostSamples, Math.floor(mostTokensInAll / length)));
 }
 
 /** @throws TypeError, RangeError when an option is not what it should be. */

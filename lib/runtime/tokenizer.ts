@@ -3,16 +3,12 @@
 import { latentShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
 import { wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
-import { readTensor, Tensor } from '../tensor.js';
+import { elementCount, readTensor, Tensor } from '../tensor.js';
 import { Detokenizing } from './detokenizing.js';
 import type { NativeTokenizer } from './native.js';
 
 /** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of videos, in [0, 1]. */
 export type Pixels = Tensor<'float32'>;
-
-function product(extents: readonly number[]): number {
-  return extents.reduce((result, extent) => result * extent, 1);
-}
 
 export class Tokenizer {
   readonly config: TokenizerConfig;
@@ -34,7 +30,7 @@ export class Tokenizer {
     this.#native = native;
     this.#batchSize = batchSize;
     this.#tokenCount = tokenCount({ latentShape: latentShapeOf(config) });
-    const sample = { tokens: this.#tokenCount, size: product(this.pixelShape) };
+    const sample = { tokens: this.#tokenCount, size: elementCount(this.pixelShape) };
     this.#detokenizing = new Detokenizing(native, batchSize, sample, devices);
   }
 
@@ -48,7 +44,7 @@ export class Tokenizer {
     const wrong = data.find((value) => !Number.isFinite(value));
     if (wrong !== undefined) throw wrongValue('pixels', 'finite numbers', wrong);
     const count = dims[0]!;
-    const size = product(this.pixelShape);
+    const size = elementCount(this.pixelShape);
     const own = count > this.#batchSize ? data.slice() : data;
     const tokens = new Int32Array(count * this.#tokenCount);
     let flops = 0;
@@ -103,7 +99,7 @@ export class Tokenizer {
 
   /** Bytes of one sample's pixels. */
   get pixelBytes(): number {
-    return product(this.pixelShape) * Float32Array.BYTES_PER_ELEMENT;
+    return elementCount(this.pixelShape) * Float32Array.BYTES_PER_ELEMENT;
   }
 
   dispose(): void {

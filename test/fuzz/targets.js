@@ -6,9 +6,9 @@ import { join } from 'node:path';
 
 import { parseGeneratorConfig, parseTokenizerConfig } from '../../dist/checkpoint/config.js';
 import { openSource } from '../../dist/checkpoint/convert/open.js';
-import { closeSource, elementCount, readTensor } from '../../dist/checkpoint/convert/source.js';
+import { closeSource, readTensor } from '../../dist/checkpoint/convert/source.js';
 import { parseJson } from '../../dist/checkpoint/json.js';
-import { parseSafetensors } from '../../dist/checkpoint/safetensors.js';
+import { headerLength, parseHeader } from '../../dist/checkpoint/safetensors.js';
 import { parseSchedules } from '../../dist/checkpoint/schedules.js';
 import {
   animation,
@@ -18,6 +18,7 @@ import {
   plan,
   Tensor,
 } from '../../dist/index.js';
+import { elementCount } from '../../dist/tensor.js';
 import { flaxFile, torchFile } from './files.js';
 
 const fixtures = new URL('../fixtures/', import.meta.url).pathname;
@@ -72,8 +73,11 @@ function schedules(bytes) {
 
 /** @param {Buffer} bytes */
 function safetensors(bytes) {
+  const file = 'model.safetensors';
+  const dtypes = /** @type {const} */ (['F32', 'F16', 'BF16', 'I8']);
   try {
-    parseSafetensors('model.safetensors', bytes);
+    const start = 8 + headerLength(file, bytes, bytes.length);
+    parseHeader(file, bytes.subarray(8, start), bytes.length - start, dtypes);
   } catch (error) {
     refused(error, 'ERR_CHECKPOINT');
   }

@@ -197,7 +197,10 @@ t.test('wrong arguments', async (t) => {
   });
   t.throws(() => stepStrip(video, [0, 0] as never, [2, 1, 1]), { name: 'TypeError' });
   t.throws(() => animation(video, 'gif', { fps: 0 }), { ...wrong, message: /1 \.\. 50 for fps/ });
-  t.throws(() => animation(video, 'mp4' as 'gif'), { ...wrong, message: /apng or gif for format/ });
+  t.throws(() => animation(video, 'mp4' as 'gif'), {
+    ...wrong,
+    message: /one of apng, gif for format/,
+  });
 });
 
 const size = { width: 3, height: 2, channels: 1 } as const;

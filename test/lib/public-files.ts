@@ -12,12 +12,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ExtData, encode } from '@msgpack/msgpack';
-import {
-  elementCount,
-  readTensor,
-  type SourceTensor,
-} from '../../lib/checkpoint/convert/source.js';
+import { readTensor, type SourceTensor } from '../../lib/checkpoint/convert/source.js';
 import type { FileTensor } from '../../lib/checkpoint/safetensors.js';
+import { elementCount } from '../../lib/tensor.js';
 
 /** An empty folder that is gone when the test ends. */
 export function temporaryFolder(t: { teardown(run: () => void): void }): string {

@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { wrongValue } from '../../errors.js';
+import { elementCount } from '../../tensor.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../config.js';
 import type { DiskFile } from '../disk-file.js';
 import { checkTensors, type ListedTensor, type TensorListing } from '../schema.js';
@@ -11,7 +12,7 @@ import { modelCard } from './card.js';
 import type { WeightFormat } from './numbers.js';
 import { openSource } from './open.js';
 import { others, peers } from './peers/index.js';
-import { closeSource, elementCount, readTensor, type Source } from './source.js';
+import { closeSource, readTensor, type Source } from './source.js';
 import {
   checkTranslation,
   type Hints,
@@ -54,7 +55,7 @@ interface Opened extends Recognized {
   readonly weights: Weights;
 }
 
-interface Model extends Opened {
+interface Translated extends Opened {
   readonly translation: Translation;
 }
 
@@ -74,12 +75,12 @@ function checkPart(opened: Opened, part: Peer['part']): void {
   if (found !== part) opened.weights.refuse(`expected a ${part} but it is a ${found}`);
 }
 
-function translate(opened: Opened, hints: Hints): Model {
+function translate(opened: Opened, hints: Hints): Translated {
   return { ...opened, translation: opened.peer.translate(opened.weights, hints) };
 }
 
 /** Each tells the other something: which ids are codes, and how many tokens a picture has. */
-function translatePair(first: Opened, second: Opened, heads: number | undefined): Model[] {
+function translatePair(first: Opened, second: Opened, heads: number | undefined): Translated[] {
   checkPart(first, 'generator');
   checkPart(second, 'tokenizer');
   const { codebook_size: codes } = translate(second, {}).translation.config;
@@ -101,7 +102,7 @@ function translatePair(first: Opened, second: Opened, heads: number | undefined)
 
 /** Checks that the source has what is needed and that the engine can run what comes out: these tensors. */
 function checkModel(
-  { source, group, peer, translation }: Model,
+  { source, group, peer, translation }: Translated,
   listing: TensorListing,
 ): readonly ListedTensor[] {
   const { path } = source;
@@ -124,7 +125,10 @@ function formatOf(weights: WeightFormat, listed: readonly ListedTensor[]): Forma
 }
 
 /** A tensor is made of the first of each pair alone, so there is room for both. */
-async function checkSame({ weights, group, translation }: Model, scratch: Scratch): Promise<void> {
+async function checkSame(
+  { weights, group, translation }: Translated,
+  scratch: Scratch,
+): Promise<void> {
   for (const pair of translation.same) {
     const [first, second] = pair.map((name) => group.get(name)!);
     const [a, b] = [scratch.take(0, first!.shape), scratch.take(1, second!.shape)];
@@ -137,7 +141,7 @@ async function checkSame({ weights, group, translation }: Model, scratch: Scratc
 }
 
 /** What of a file nothing is made of. */
-function droppedOf({ source, path, translation }: Model): string[] {
+function droppedOf({ source, path, translation }: Translated): string[] {
   const counts = new Map<string, number>();
   for (const [other, group] of source.groups) {
     if (other === path) continue;
@@ -165,7 +169,7 @@ async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<st
 
 /** Writes config.json and the weights. */
 async function write(
-  model: Model,
+  model: Translated,
   folder: string,
   formatOf: FormatOf,
   { signal, mostFileBytes }: ConversionSettings,

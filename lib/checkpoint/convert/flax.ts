@@ -4,9 +4,10 @@
  * memory. What is no map, no array of flax and no single value is refused.
  */
 
+import { elementCount } from '../../tensor.js';
 import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
+import type { Group, Source, SourceTensor } from './source.js';
 
 const dtypes: Readonly<Record<string, Dtype>> = {
   float64: 'F64',

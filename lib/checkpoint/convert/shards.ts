@@ -1,10 +1,11 @@
 /** Files of safetensors: one, or an index and its shards. */
 
 import { dirname, join } from 'node:path';
+import { elementCount } from '../../tensor.js';
 import { DiskFile } from '../disk-file.js';
 import { type Dtype, headerLength, parseHeader } from '../safetensors.js';
 import { mergeShards } from '../shards.js';
-import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
+import type { Group, Source, SourceTensor } from './source.js';
 
 const dtypes = [
   'F64',

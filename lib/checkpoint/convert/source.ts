@@ -31,10 +31,6 @@ export async function closeSource(source: Source): Promise<void> {
   for (const file of source.files) await file.close();
 }
 
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
-}
-
 /** @throws MagnetsError ERR_OUT_OF_MEMORY */
 export function allocate(count: number): Float32Array {
   try {

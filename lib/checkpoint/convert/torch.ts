@@ -1,10 +1,11 @@
 /** Files of torch.save: a zip archive of a pickle and of the bytes of every storage. */
 
 import { MagnetsError } from '../../errors.js';
+import { elementCount } from '../../tensor.js';
 import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
 import { PickleError, readPickle, StridedTensor, type Value } from './pickle.js';
-import { elementCount, type Group, type Source, type SourceTensor } from './source.js';
+import type { Group, Source, SourceTensor } from './source.js';
 import { readZip, type ZipEntry } from './zip.js';
 
 const dtypes: Readonly<Record<string, Dtype>> = {

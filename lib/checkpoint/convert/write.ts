@@ -3,10 +3,11 @@
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MagnetsError } from '../../errors.js';
+import { elementCount } from '../../tensor.js';
 import { scaleOf, type TensorEntry } from '../schema.js';
 import { indexEnding } from '../shards.js';
 import { largestOf, quantize, round, unfit, type WeightFormat } from './numbers.js';
-import { allocate, elementCount, type Group, readTensor } from './source.js';
+import { allocate, type Group, readTensor } from './source.js';
 import type { MadeTensor } from './translation.js';
 
 const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16', int8: 'I8' } as const;
