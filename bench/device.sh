@@ -35,13 +35,13 @@ prepare() {
   npx cmake-js build --out build/device/addon --CDMAGNETS_CUDA=OFF
   npm run build
   for program in $programs; do cp "build/device/cmake/test/cuda/gpu/$program" "$work/programs/"; done
-  cp build/device/addon/magnets.node build/device/cmake/libmagnets_cuda.so "$work/build/Release/"
+  cp build/device/addon/Release/magnets.node build/device/cmake/libmagnets_cuda.so "$work/build/Release/"
   cp "$(readlink -f "$(command -v node)")" "$work/node"
   strip -s "$work/node" "$work/programs/"* "$work/build/Release/"*
   build/device/cmake/test/cuda/conformance_emulated "$work/words"
   "$python" -m bench.peers.plan L video-L --out "$work/plans.json"
   git describe --always --dirty --exclude='*' > "$work/commit"
-  cp -r dist package.json "$work/"
+  cp -r dist package.json binding.gyp "$work/"
   find "$work/dist" -name '*.d.ts' -delete
   cp bench/operations.js "$work/bench/"
   for module in $(npm ls --omit=dev --all --parseable | tail -n +2); do cp -rL "$module" "$work/node_modules/"; done
@@ -54,7 +54,7 @@ prepare() {
   }
   archive node node
   archive native programs build
-  archive package dist package.json bench node_modules words plans.json commit
+  archive package dist package.json binding.gyp bench node_modules words plans.json commit
   try_pack
   print_sizes "$work"
 }

@@ -174,8 +174,8 @@ class Product {
     if (f32_) f32_->reset();
     const WgmmaShape& own = kWgmmaShapes[shape];
     const WgmmaKernel kernel = compute_ == ComputeType::f16 ? wgmma_kernel<f16>(shape) : wgmma_kernel<bf16>(shape);
-    check(cudaFuncSetAttribute(kernel.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(kernel.shared)),
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel.function),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kernel.shared)),
           "reserving shared memory");
     cudaStream_t stream;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
