@@ -4,7 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,10 +21,12 @@ const { values, positionals } = parseArgs({
 });
 const count = Number(values.count);
 
-const folder = await mkdtemp(join(tmpdir(), 'magnets-queue-'));
+const folder = mkdtempSync(join(tmpdir(), 'magnets-queue-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const socket = join(folder, 'redis.sock');
 const settings = ['--port', '0', '--unixsocket', socket, '--save', '', '--dir', folder];
 const redis = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'inherit'] });
+process.on('exit', () => redis.kill()); // a child outlives a parent that fails
 for await (const line of createInterface(redis.stdout)) if (/ready to accept/i.test(line)) break;
 redis.stdout.resume();
 
@@ -39,6 +41,7 @@ async function startWorker(threads) {
   const env = { ...process.env, THREADS: threads, OUT: join(folder, 'pictures') };
   const script = join(import.meta.dirname, 'worker.js');
   const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  process.on('exit', () => child.kill());
   await once(createInterface(child.stdout), 'line'); // it is ready
   return child;
 }
@@ -86,4 +89,3 @@ for (const [each, measured] of rates) {
 await Promise.all([events.close(), queue.close()]);
 redis.kill();
 await once(redis, 'exit');
-await rm(folder, { recursive: true });

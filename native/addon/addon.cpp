@@ -2,9 +2,8 @@
 #include <napi.h>
 
 #include "../cpu/cpu_backend.h"
-#include "../engine/codec/conv.h"
-#include "../engine/codec/titok.h"
-#include "../engine/codec/vit.h"
+#include "../engine/codec/make_codec.h"
+#include "configs.h"
 #include "cuda_library.h"
 #include "objects.h"
 #include "values.h"
@@ -12,10 +11,6 @@
 namespace magnets::addon {
 
 namespace {
-
-std::vector<TensorShape> tensors_of(const VitConfig& config) { return Vit::tensors(config); }
-std::vector<TensorShape> tensors_of(const ConvConfig& config) { return Conv::tensors(config); }
-std::vector<TensorShape> tensors_of(const TitokConfig& config) { return Titok::tensors(config); }
 
 struct Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) : constructors(env) {
@@ -85,10 +80,7 @@ Napi::Value Addon::generator_tensors(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::tokenizer_tensors(const Napi::CallbackInfo& info) {
-  return coded(info.Env(), [&] {
-    return to_array(info.Env(),
-                    std::visit([](const auto& config) { return tensors_of(config); }, to_tokenizer_config(info[0])));
-  });
+  return coded(info.Env(), [&] { return to_array(info.Env(), codec_tensors(to_codec_config(info[0]))); });
 }
 
 }  // namespace

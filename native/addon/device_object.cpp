@@ -1,7 +1,6 @@
 // A device: loads models, and measures what it can do at its best.
-#include "../engine/codec/conv.h"
-#include "../engine/codec/titok.h"
-#include "../engine/codec/vit.h"
+#include "../engine/codec/make_codec.h"
+#include "configs.h"
 #include "objects.h"
 #include "values.h"
 
@@ -28,21 +27,6 @@ std::shared_ptr<WeightSource> to_weights(const Napi::Object& weights) {
                      .size = size};
   }
   return std::make_shared<FileWeights>(std::move(tensors));
-}
-
-std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const VitConfig& config,
-                                        WeightSource& source, WeightFormat format) {
-  return std::make_shared<const Vit>(backend, config, source, format);
-}
-
-std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const ConvConfig& config,
-                                        WeightSource& source, WeightFormat format) {
-  return std::make_shared<const Conv>(backend, config, source, format);
-}
-
-std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend, const TitokConfig& config,
-                                        WeightSource& source, WeightFormat format) {
-  return std::make_shared<const Titok>(backend, config, source, format);
 }
 
 /// A promise of `make`'s model, as an Object.
@@ -91,12 +75,10 @@ Napi::Value DeviceObject::load_generator(const Napi::CallbackInfo& info) {
 
 Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
   return coded(info.Env(), [&] {
-    const auto config = to_tokenizer_config(info[0]);
-    return load<TokenizerObject>(
-        info, device(info.Env()),
-        [config](const std::shared_ptr<Backend>& backend, WeightSource& source, WeightFormat format) {
-          return std::visit([&](const auto& known) { return make_codec(backend, known, source, format); }, config);
-        });
+    const CodecConfig config = to_codec_config(info[0]);
+    return load<TokenizerObject>(info, device(info.Env()),
+                                 [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
+                                          WeightFormat format) { return make_codec(backend, config, source, format); });
   });
 }
 

@@ -69,10 +69,10 @@ void JobQueue::close() {
   wake_.Release();
 }
 
-Napi::Promise JobQueue::submit(Napi::Env env, Work work) {
+Napi::Promise JobQueue::submit(Napi::Env env, Task task) {
   auto deferred = Napi::Promise::Deferred::New(env);
   Jobs job;
-  job.push_back({deferred, shared_from_this(), std::move(work), nullptr, nullptr});
+  job.push_back({deferred, shared_from_this(), std::move(task), nullptr, nullptr});
   if (unsettled_++ == 0) wake_.Ref(env);
   {
     const std::lock_guard lock(mutex_);
@@ -91,7 +91,7 @@ void JobQueue::run() {
     running.splice(running.end(), pending_, pending_.begin());
     lock.unlock();
     try {
-      running.front().settle = running.front().work();
+      running.front().settle = running.front().task();
     } catch (...) {
       running.front().error = std::current_exception();
     }

@@ -16,10 +16,10 @@
 
 namespace magnets::addon {
 
-/// Makes the job's JavaScript value; runs on the JavaScript thread.
+/// Makes the JavaScript value of what a task has found; runs on the JavaScript thread.
 using Settle = std::function<Napi::Value(Napi::Env)>;
-/// The job itself; runs on the queue's thread and may throw.
-using Work = std::function<Settle()>;
+/// What a job does; runs on the queue's thread and may throw.
+using Task = std::function<Settle()>;
 
 /// A JavaScript error with a stable `code` (docs/errors.md): that of a magnets::Error, or what fits the exception.
 Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error);
@@ -34,16 +34,16 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
   /// The jobs of this queue compute on `backend`.
   void stop_at_end(std::weak_ptr<Backend> backend) { backend_ = std::move(backend); }
 
-  /// A promise of what `work` makes. A job and all that it holds is destroyed on the JavaScript thread. While jobs are
+  /// A promise of what `task` makes. A job and all that it holds is destroyed on the JavaScript thread. While jobs are
   /// pending the process stays alive. When the environment ends (a worker is terminated), the operation that runs is
   /// waited for, its job ends and the others are dropped.
-  Napi::Promise submit(Napi::Env env, Work work);
+  Napi::Promise submit(Napi::Env env, Task task);
 
  private:
   struct Job {
     Napi::Promise::Deferred deferred;
     std::shared_ptr<JobQueue> queue;  // keeps the queue while the job is pending
-    Work work;
+    Task task;
     Settle settle;
     std::exception_ptr error;
   };

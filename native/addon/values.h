@@ -6,10 +6,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
-#include <variant>
+#include <utility>
 #include <vector>
 
-#include "../engine/config.h"
 #include "../engine/weights/loader.h"
 #include "../ops/decode_ops.h"
 #include "../ops/profile.h"
@@ -49,12 +48,20 @@ Napi::TypedArrayOf<T> to_array(Napi::Env env, const std::vector<T>& values) {
   return array;
 }
 
+/// The value of `object` under `key`. Throw a TypeError where it is missing or of another type.
 int to_int(const Napi::Object& object, const char* key);
 float to_float(const Napi::Object& object, const char* key);
 bool to_bool(const Napi::Object& object, const char* key);
-/// Throw a TypeError where a key is missing or of the wrong type, ERR_CHECKPOINT where sizes do not fit 32 bits.
-GeneratorConfig to_generator_config(const Napi::Value& value);
-std::variant<VitConfig, ConvConfig, TitokConfig> to_tokenizer_config(const Napi::Value& value);
+
+/// The result of the pair whose name is `value`; `what` says what is expected. Throws a TypeError for another name.
+template <class T, size_t kCount>
+T one_of(const Napi::Value& value, const char* what, const std::pair<const char*, T> (&pairs)[kCount]) {
+  const std::string name = value.ToString();
+  for (const auto& [known, result] : pairs) {
+    if (name == known) return result;
+  }
+  throw Napi::TypeError::New(value.Env(), std::string("expected ") + what + " but received " + name);
+}
 
 DType to_dtype(const Napi::Value& value);                 // of a file's tensor: "F32", "F16", "BF16", "I8"
 WeightFormat to_weight_format(const Napi::Value& value);  // "f32", "f16", "bf16", "int8"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "../ops/conv_ops.h"
@@ -157,5 +158,8 @@ struct TitokConfig {
 
   int positions() const { return 1 + vit.token_count() + latents; }  // of a sequence: the class, patches, latents
 };
+
+/// The kinds of codecs (codec/make_codec.h).
+using CodecConfig = std::variant<VitConfig, ConvConfig, TitokConfig>;
 
 }  // namespace magnets

@@ -29,7 +29,7 @@ void Generator::load(Loader& loader) {
   if (block.modulation == Modulation::per_class) {
     const int rows = config_.classes.rows;
     std::vector<float> classes = loader.values("embeddings.class.weight", {rows, d});
-    for (float& x : classes) x /= 1 + std::exp(-x);
+    for (float& x : classes) x /= 1 + std::exp(-x);  // SiLU
     classes_ = loader.matrix(classes, rows, d, ElementType::activation);
   }
   transformer_ = std::make_unique<Transformer>(config_.transformer, "", Grain::any, loader);
@@ -42,10 +42,10 @@ void Generator::load(Loader& loader) {
                            config_.logits_columns(), d, Grain::fine);
 }
 
-void Generator::modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const {
+void Generator::modulate(const Buffer& class_rows, int branches, Workspace& workspace, Stream& stream) const {
   const int d = config_.transformer.block.hidden_size;
   Buffer& vectors = *workspace.x;  // no pass is under way that needs it
-  stream.run(Gather{.x = {*classes_}, .index = classes, .count = branches, .columns = d, .y = vectors});
+  stream.run(Gather{.x = {*classes_}, .index = class_rows, .count = branches, .columns = d, .y = vectors});
   transformer_->modulate(vectors, branches, workspace, stream);
 }
 

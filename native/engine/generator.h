@@ -15,7 +15,7 @@ namespace magnets {
 struct LmHeadWorkspace {
   std::unique_ptr<Buffer> gathered;  // [rows, d]
   std::unique_ptr<Buffer> dense;     // [rows, d]
-  std::unique_ptr<Buffer> logits;    // f32 [rows, V]
+  std::unique_ptr<Buffer> logits;    // f32 [rows, V], or of the codes alone
 };
 
 class Generator {
@@ -31,14 +31,14 @@ class Generator {
   size_t bytes() const { return bytes_; }
   const Transformer& transformer() const { return *transformer_; }
 
-  /// With modulation: what the blocks read of the classes, rows [1, branches] of their table, for all passes.
-  void modulate(const Buffer& classes, int branches, Workspace& workspace, Stream& stream) const;
+  /// With modulation: what the blocks read of the classes in all passes. class_rows: i32 [1, branches], of their table.
+  void modulate(const Buffer& class_rows, int branches, Workspace& workspace, Stream& stream) const;
 
   /// What writes norm(word[id] + position[s]) to x; it must not outlive the rows.
   Embed embedding(const Buffer& ids, const Buffer& first_ids, int samples, const Rows& rows, Buffer& x) const;
 
-  /// logits[i] = LN(act(dense(x[index[i]]))) · wordᵀ + bias over the whole vocabulary, for i < count. A plain head is
-  /// x[index[i]] · wordᵀ + bias.
+  /// logits[i] = LN(act(dense(x[index[i]]))) · Wᵀ + bias for i < count, or of a plain head x[index[i]] · Wᵀ + bias. W
+  /// are the words, and the columns the whole vocabulary, or a matrix of its own for the codes alone.
   void lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace& workspace, Stream& stream) const;
 
  private:
@@ -55,8 +55,8 @@ class Generator {
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<Linear> dense_;  // and its norm: of a dense head alone
   Norm lm_head_norm_;
-  std::unique_ptr<Linear>
-      lm_head_;  // or the words' weights again: a table and a product may want them in other formats
+  /// A tensor of its own, or the words' weights again: a table and a product may want them in other formats.
+  std::unique_ptr<Linear> lm_head_;
 };
 
 }  // namespace magnets

@@ -11,8 +11,8 @@ std::unique_ptr<Linear> load_modulation(Loader& loader, const std::string& name,
     const std::vector<float> own_weight = loader.values(norms[norm] + ".weight", {d});
     std::vector<float> own_bias(own_weight.size());
     if (have_bias) own_bias = loader.values(norms[norm] + ".bias", {d});
-    for (size_t i = 0; i < own_weight.size();
-         ++i) {  // (n w + b) (1 + scale) + shift = n (w + w scale) + (shift + b + b scale)
+    // (n w + b) (1 + scale) + shift = n (w + w scale) + (shift + b + b scale)
+    for (size_t i = 0; i < own_weight.size(); ++i) {
       const size_t shift_row = (norm * parts + kShiftPart) * d + i, weight_row = (norm * parts + kWeightPart) * d + i;
       bias[shift_row] += own_bias[i] * (1 + bias[weight_row]);
       bias[weight_row] = own_weight[i] * (1 + bias[weight_row]);

@@ -70,7 +70,7 @@ Session::Session(std::shared_ptr<const Generator> generator, Backend& backend, i
   state_ = backend.allocate(ElementType::u8, samples_, sub_token_count_);
   turns_ = i32(samples_, sub_token_count_);
   first_ids_ = i32(1, branches_);
-  classes_ = i32(1, branches_);
+  class_rows_ = i32(1, branches_);
   noise_keys_ = i32(3, samples_);
   tokens_ = i32(samples_, sub_token_count_);
   confidence_ = backend.allocate(ElementType::f32, samples_, sub_token_count_);
@@ -91,11 +91,16 @@ Session::Session(std::shared_ptr<const Generator> generator, const SessionOption
   start(options);
 }
 
-void Session::start(const SessionOptions& options) {
-  if (options.profiled && generator_->backend().concurrent()) {
-    throw Error("ERR_UNSUPPORTED", "expected a profile of a CPU: operations of " + generator_->backend().name() +
-                                       " end after they were asked for, and whole steps are recorded");
-  }
+struct Session::Beginning {
+  std::vector<uint8_t> state;       // [samples, tokens]
+  std::vector<int32_t> turns;       // [samples, tokens]
+  std::vector<int32_t> first_ids;   // [branches]
+  std::vector<int32_t> class_ids;   // [branches]
+  std::vector<int32_t> noise_keys;  // [3, samples]: numbers, then the low and the high halves of the seeds
+  std::vector<int> masked_count;    // [samples]
+};
+
+Session::Beginning Session::beginning_of(const SessionOptions& options) const {
   const GeneratorConfig& config = generator_->config();
   const size_t size = static_cast<size_t>(samples_) * sub_token_count_;
   check(samples_ > 0, "expected at least one sample");
@@ -105,60 +110,69 @@ void Session::start(const SessionOptions& options) {
   check_size(options.masked.size(), size, "masked flags");
   check_size(options.sample_numbers.size(), samples_, "sample numbers");
   check_size(options.seeds.size(), samples_, "seeds");
-  std::vector<int32_t> class_ids = options.class_ids;
-  if (options.null_class_id) class_ids.resize(branches_, *options.null_class_id);
+  if (!options.turns.empty()) check_size(options.turns.size(), size, "turns");
+
+  Beginning beginning{.state = std::vector<uint8_t>(size),
+                      .turns = options.turns,
+                      .first_ids = {},
+                      .class_ids = options.class_ids,
+                      .noise_keys = options.sample_numbers,
+                      .masked_count = std::vector<int>(samples_)};
+  if (options.null_class_id) beginning.class_ids.resize(branches_, *options.null_class_id);
   const auto check_ids = [](const std::vector<int32_t>& ids, int end, const char* what) {
     check(std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return id >= 0 && id < end; }),
           std::string("expected ") + what + " below " + std::to_string(end));
   };
   check_ids(options.ids, config.vocab_size, "vocabulary ids");
   const bool modulated = config.transformer.block.modulation == Modulation::per_class;
-  check_ids(class_ids, modulated ? config.classes.rows : config.vocab_size, "class ids");
-  const std::vector<int32_t> first_ids =
-      modulated ? std::vector<int32_t>(branches_, config.classes.register_id) : class_ids;
+  check_ids(beginning.class_ids, modulated ? config.classes.rows : config.vocab_size, "class ids");
+  beginning.first_ids = modulated ? std::vector<int32_t>(branches_, config.classes.register_id) : beginning.class_ids;
 
-  std::vector<uint8_t> state(size);
-  std::vector<int> masked_count(samples_);
   for (size_t i = 0; i < size; ++i) {
-    state[i] = options.masked[i] ? kMasked : kKnown;
-    masked_count[i / sub_token_count_] += options.masked[i] ? 1 : 0;
+    beginning.state[i] = options.masked[i] ? kMasked : kKnown;
+    beginning.masked_count[i / sub_token_count_] += options.masked[i] ? 1 : 0;
   }
-  const bool in_turns = !options.turns.empty();
-  const std::vector<int32_t> turns = in_turns ? options.turns : std::vector<int32_t>(size, kAnyTurn);
-  check_size(turns.size(), size, "turns");
-  for (int sample = 0; in_turns && sample < samples_; ++sample) {
+  if (options.turns.empty()) beginning.turns.assign(size, kAnyTurn);
+  for (int sample = 0; !options.turns.empty() && sample < samples_; ++sample) {
     const size_t first = static_cast<size_t>(sample) * sub_token_count_;
-    check(are_turns(&turns[first], &state[first], sub_token_count_, masked_count[sample]),
-          "expected each of the turns below " + std::to_string(masked_count[sample]) + " once");
+    const int masked = beginning.masked_count[sample];
+    check(are_turns(&options.turns[first], &beginning.state[first], sub_token_count_, masked),
+          "expected each of the turns below " + std::to_string(masked) + " once");
   }
-  // Three rows: the samples' numbers, then the low and the high halves of their seeds.
-  std::vector<int32_t> noise_keys = options.sample_numbers;
-  for (const uint64_t seed : options.seeds) noise_keys.push_back(static_cast<int32_t>(seed));
-  for (const uint64_t seed : options.seeds) noise_keys.push_back(static_cast<int32_t>(seed >> 32));
+  for (const uint64_t seed : options.seeds) beginning.noise_keys.push_back(static_cast<int32_t>(seed));
+  for (const uint64_t seed : options.seeds) beginning.noise_keys.push_back(static_cast<int32_t>(seed >> 32));
+  return beginning;
+}
 
+void Session::start(const SessionOptions& options) {
+  if (options.profiled && generator_->backend().concurrent()) {
+    throw Error("ERR_UNSUPPORTED", "expected a profile of a CPU: operations of " + generator_->backend().name() +
+                                       " end after they were asked for, and whole steps are recorded");
+  }
+  Beginning beginning = beginning_of(options);
   usable_again_after([&] {
     stream_->clear_flops();
     profile_.reset();
     if (options.profiled) profile_.emplace();
     stream_->set_profile(profile_ ? &*profile_ : nullptr);
     stream_->upload(options.ids.data(), samples_, sub_token_count_, *ids_);
-    stream_->upload(state.data(), samples_, sub_token_count_, *state_);
-    stream_->upload(turns.data(), samples_, sub_token_count_, *turns_);
-    if (in_turns) {
-      const std::vector<float> confidence(turns.begin(), turns.end());
+    stream_->upload(beginning.state.data(), samples_, sub_token_count_, *state_);
+    stream_->upload(beginning.turns.data(), samples_, sub_token_count_, *turns_);
+    in_turns_ = !options.turns.empty();
+    if (in_turns_) {
+      const std::vector<float> confidence(beginning.turns.begin(), beginning.turns.end());
       stream_->upload(confidence.data(), samples_, sub_token_count_, *confidence_);
     }
-    stream_->upload(first_ids.data(), 1, branches_, *first_ids_);
-    stream_->upload(class_ids.data(), 1, branches_, *classes_);
-    stream_->upload(noise_keys.data(), 3, samples_, *noise_keys_);
-    const std::vector<int32_t> no_faults(size, kNoFault);
+    stream_->upload(beginning.first_ids.data(), 1, branches_, *first_ids_);
+    stream_->upload(beginning.class_ids.data(), 1, branches_, *class_rows_);
+    stream_->upload(beginning.noise_keys.data(), 3, samples_, *noise_keys_);
+    const std::vector<int32_t> no_faults(beginning.state.size(), kNoFault);
     stream_->upload(no_faults.data(), samples_, sub_token_count_, *faults_);
-    masked_count_ = std::move(masked_count);
+    masked_count_ = std::move(beginning.masked_count);
     revealed_count_.assign(samples_, 0);
     logits_offsets_.assign(1, 0);
     cached_width_.reset();
-    in_turns_ = in_turns;
-    modulated_ = !modulated;
+    class_vectors_known_ = false;
   });
 }
 
@@ -181,9 +195,9 @@ void Session::check_pass(const Width& width, bool refresh) const {
 
 /// What the blocks read of the classes stays the same from pass to pass: the first one computes it.
 void Session::modulate() {
-  if (modulated_) return;
-  generator_->modulate(*classes_, branches_, *workspace_, *stream_);
-  modulated_ = true;
+  if (generator_->config().transformer.block.modulation == Modulation::none || class_vectors_known_) return;
+  generator_->modulate(*class_rows_, branches_, *workspace_, *stream_);
+  class_vectors_known_ = true;
 }
 
 /// The shape of the next pass; says where each branch's rows begin, whose turn has come and how to sample, and makes

@@ -38,10 +38,11 @@ class Session {
  public:
   /// Memory for a batch; nothing can be computed before start. Throws ERR_OUT_OF_MEMORY where it cannot be had.
   Session(std::shared_ptr<const Generator> generator, int samples, bool guided);
-  /// Device memory of such a session at most: with logits of every row.
-  static size_t bytes_of(const std::shared_ptr<const Generator>& generator, int samples, bool guided);
-  /// Throws ERR_INTERNAL where sizes or ids do not fit the generator: callers have checked them.
+  /// A session that has started. Throws ERR_INTERNAL where sizes or ids do not fit the generator: callers have checked
+  /// them.
   Session(std::shared_ptr<const Generator> generator, const SessionOptions& options);
+  /// Device memory of a session at most: with logits of every row.
+  static size_t bytes_of(const std::shared_ptr<const Generator>& generator, int samples, bool guided);
 
   /// Begins a new batch of as many samples and branches. What a device recorded for the batches before stays good.
   /// Throws like the constructor, and ERR_UNSUPPORTED for a profile of a device that runs by itself.
@@ -76,7 +77,11 @@ class Session {
   const std::optional<Profile>& profile() const { return profile_; }
 
  private:
+  /// The state of a batch before its first step, as the device gets it.
+  struct Beginning;
+
   Session(std::shared_ptr<const Generator> generator, Backend& backend, int samples, bool guided);
+  Beginning beginning_of(const SessionOptions& options) const;
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
   StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
@@ -99,12 +104,12 @@ class Session {
   std::vector<int32_t> row_offsets_{0}, logits_offsets_{0};  // [branches + 1] of the pass that runs, or ran last
   std::optional<Width> cached_width_;
   bool in_turns_ = false;
-  bool modulated_ = false;  // the classes' vectors are those of this batch
+  bool class_vectors_known_ = false;  // with modulation: those of this batch
   bool usable_ = true;
   std::optional<Profile> profile_;
 
   std::unique_ptr<Buffer> ids_, state_, turns_;                         // [samples, tokens]
-  std::unique_ptr<Buffer> first_ids_, classes_;                         // [1, branches]: at position 0; of modulation
+  std::unique_ptr<Buffer> first_ids_, class_rows_;                      // [1, branches]: at position 0; of modulation
   std::unique_ptr<Buffer> noise_keys_;                                  // [3, samples]
   std::unique_ptr<Buffer> tokens_, confidence_, faults_;                // [samples, tokens]: drawn in this step
   std::unique_ptr<Buffer> row_index_, logits_index_;                    // [1, branches * S]

@@ -16,8 +16,8 @@ namespace magnets {
 /// with [MASK] is computed once more when its token has become known, for the keys and values that other rows see.
 enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: known since the step before
 
-/// What noise is added to for the confidence of a drawn token: a number of its guided logits at temperature 1. Where
-/// positions take turns, confidence is the turn from the start, and stays.
+/// What the confidence in a drawn token is, before noise is added: a number that its guided logits give at temperature
+/// 1. Where positions take turns, confidence is the turn from the start, and stays.
 enum class Confidence : int32_t { log_probability, probability, logit, turn };
 
 /// What one step's sampling is told. It lies in device memory, like everything about a step that is not a shape: a

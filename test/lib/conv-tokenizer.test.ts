@@ -106,6 +106,18 @@ t.test('the engine lists its tensors', async (t) => {
   t.same(full.get('encoder.middle.1.query.weight'), [32, 32]);
   t.same(full.get('decoder.levels.2.attentions.1.norm.weight'), [32]);
   t.notOk(shapeOf(bits).has('codebook.weight'));
+
+  // It multiplies sizes in 32 bits, in which these channels would be 16, so it checks them by itself.
+  const large = {
+    ...parse({}),
+    baseChannels: 2 ** 28 + 1,
+    multipliers: [16, 16, 16],
+    normGroups: 1,
+  };
+  t.throws(() => native().tokenizerTensors(large), {
+    code: 'ERR_CHECKPOINT',
+    message: 'expected at most 2147483647 elements for channels',
+  });
 });
 
 t.test('pictures to tokens and back, whatever else is in the batch', async (t) => {

@@ -1,4 +1,4 @@
-// Pixels to tokens and back. What a generator's tokens mean is the codec's affair alone.
+// Pixels to tokens, by way of latents, and back. What a generator's tokens mean is the codec's affair alone.
 #pragma once
 
 #include <cstdint>

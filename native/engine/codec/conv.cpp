@@ -59,38 +59,48 @@ void Conv::load_codes(Loader& loader) {
   code_inputs_ = loader.table(codebook, codes, channels);
 }
 
-std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels, int samples, Stream& stream) const {
-  std::vector<float> seen(pixels, pixels + samples * config_.levels.sample_size());
+/// Latents of the samples, [samples * N, codebook_dim].
+std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels, int samples) const {
+  const Levels& levels = config_.levels;
+  const Grid full = levels.grid(samples, 0), coarse = levels.grid(samples, levels.coarsest());
+  const int rows = coarse.rows(), dim = config_.codebook_dim, channels = config_.decoder.code_channels;
+  Stream& stream = canvas.stream();
+  std::vector<float> seen(pixels, pixels + samples * levels.sample_size());
   if (config_.signed_pixels) {
     for (float& value : seen) value = 2 * value - 1;
   }
-  const Grid full = config_.levels.grid(samples, 0);
-  stream.upload(seen.data(), full.rows(), config_.levels.channels, canvas.reset(full, config_.levels.channels));
+  stream.upload(seen.data(), full.rows(), levels.channels, canvas.reset(full, levels.channels));
 
   canvas.run(encoder_input_);
-  for (int i = 0; i <= config_.levels.coarsest(); ++i) {
+  for (int i = 0; i <= levels.coarsest(); ++i) {
     canvas.run(encoder_levels_[i]);
-    if (i == config_.levels.coarsest()) break;
-    config_.downsample == Downsample::mean ? canvas.pool() : canvas.run(downsamples_[i]);
+    if (i == levels.coarsest()) break;
+    if (config_.downsample == Downsample::mean) {
+      canvas.pool();
+    } else {
+      canvas.run(downsamples_[i]);
+    }
   }
   canvas.run(encoder_middle_);
 
-  const int rows = canvas.grid().rows(), last = config_.levels.channels_of(config_.levels.coarsest());
-  const auto multiply = [&](const Linear& layer, const Buffer& x, int out, int in, ElementType type) {
-    auto y = backend_->allocate(type, rows, out);
-    stream.run(Matmul{.layer = layer, .out = out, .in = in, .x = {x}, .rows = rows, .y = *y});
-    return y;
-  };
   // The signs of bits are read on the host.
   const ElementType type = config_.quantizer == Quantizer::bits ? ElementType::f32 : ElementType::activation;
-  const ElementType output_type = encoder_code_ != nullptr ? ElementType::activation : type;
-  auto latents = encoder_output_1x1_ != nullptr ? multiply(*encoder_output_1x1_, canvas.activate(encoder_norm_),
-                                                           config_.decoder.code_channels, last, output_type)
-                                                : canvas.finish(encoder_norm_, encoder_output_, output_type);
-  if (encoder_code_ == nullptr) return latents;
-  auto codes = multiply(*encoder_code_, *latents, config_.codebook_dim, config_.decoder.code_channels, type);
-  stream.synchronize();  // before the latents go
-  return codes;
+  const auto multiply = [&](const Linear& layer, const Buffer& x, int out, int in, Buffer& y) {
+    stream.run(Matmul{.layer = layer, .out = out, .in = in, .x = {x}, .rows = rows, .y = y});
+  };
+  const bool projects = encoder_code_ != nullptr;
+  auto latents = backend_->allocate(type, rows, dim);
+  auto output = projects ? backend_->allocate(ElementType::activation, rows, channels) : nullptr;
+  Buffer& found = projects ? *output : *latents;
+  if (encoder_output_1x1_ != nullptr) {
+    multiply(*encoder_output_1x1_, canvas.activate(encoder_norm_), channels, levels.channels_of(levels.coarsest()),
+             found);
+  } else {
+    canvas.finish(encoder_norm_, encoder_output_, found);
+  }
+  if (projects) multiply(*encoder_code_, found, dim, channels, *latents);
+  stream.synchronize();  // before the output goes
+  return latents;
 }
 
 Codec::Latents Conv::do_encode(const std::vector<float>& pixels, int count) const {
@@ -98,45 +108,38 @@ Codec::Latents Conv::do_encode(const std::vector<float>& pixels, int count) cons
   const int at_once = Canvas::samples_at_once(config_.levels, count), dim = config_.codebook_dim;
   const size_t sample = static_cast<size_t>(config_.token_count()) * dim;
   std::vector<float> values(count * sample);
-  const auto stream = backend_->stream();
-  Canvas canvas(*backend_, *stream, config_.levels, at_once);
+  Canvas canvas(*backend_, config_.levels, at_once);
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first);
-    const auto latents = encode_samples(canvas, &pixels[first * config_.levels.sample_size()], samples, *stream);
-    stream->download(*latents, samples * config_.token_count(), dim, &values[first * sample]);
+    const auto latents = encode_samples(canvas, &pixels[first * config_.levels.sample_size()], samples);
+    canvas.stream().download(*latents, samples * config_.token_count(), dim, &values[first * sample]);
   }
-  return {std::move(values), stream->flops().total()};
-}
-
-std::unique_ptr<Buffer> Conv::decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,
-                                     Stream& stream) const {
-  const Grid coarse = config_.levels.grid(samples, config_.levels.coarsest());
-  const auto ids = backend.allocate(ElementType::i32, 1, coarse.rows());
-  stream.upload(tokens, 1, coarse.rows(), *ids);
-  stream.run(Lookup{.table = *code_inputs_,
-                    .ids = *ids,
-                    .rows = coarse.rows(),
-                    .columns = config_.decoder.code_channels,
-                    .y = canvas.reset(coarse, config_.decoder.code_channels)});
-
-  return decoder_->run(canvas);
+  return {std::move(values), canvas.stream().flops().total()};
 }
 
 Codec::Pixels Conv::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
-  const int positions = config_.token_count();
+  const Levels& levels = config_.levels;
+  const int positions = config_.token_count(), channels = config_.decoder.code_channels;
   check_tokens(tokens, count, positions, config_.codebook_size);
-  const int at_once = Canvas::samples_at_once(config_.levels, count);
-  std::vector<float> pixels(count * config_.levels.sample_size());
-  const auto stream = backend.stream();
-  Canvas canvas(backend, *stream, config_.levels, at_once);
+  const int at_once = Canvas::samples_at_once(levels, count);
+  const auto ids = backend.allocate(ElementType::i32, 1, at_once * positions);
+  const auto decoded = backend.allocate(ElementType::f32, levels.grid(at_once, 0).rows(), levels.channels);
+  std::vector<float> pixels(count * levels.sample_size());
+  Canvas canvas(backend, levels, at_once);
+  Stream& stream = canvas.stream();
   for (int first = 0; first < count; first += at_once) {
-    const int samples = std::min(at_once, count - first);
-    const auto decoded = decode(backend, canvas, &tokens[static_cast<size_t>(first) * positions], samples, *stream);
-    stream->download(*decoded, config_.levels.grid(samples, 0).rows(), config_.levels.channels,
-                     &pixels[first * config_.levels.sample_size()]);
+    const int samples = std::min(at_once, count - first), rows = samples * positions;
+    stream.upload(&tokens[static_cast<size_t>(first) * positions], 1, rows, *ids);
+    stream.run(Lookup{.table = *code_inputs_,
+                      .ids = *ids,
+                      .rows = rows,
+                      .columns = channels,
+                      .y = canvas.reset(levels.grid(samples, levels.coarsest()), channels)});
+    decoder_->run(canvas, *decoded);
+    stream.download(*decoded, levels.grid(samples, 0).rows(), levels.channels, &pixels[first * levels.sample_size()]);
   }
-  clamp_pixels(pixels, config_.levels.sample_size());
-  return {std::move(pixels), stream->flops().total()};
+  clamp_pixels(pixels, levels.sample_size());
+  return {std::move(pixels), stream.flops().total()};
 }
 
 }  // namespace magnets

@@ -30,9 +30,7 @@ class Conv : public Codec {
   void load_encoder(Loader& loader);
   void load_codes(Loader& loader);
 
-  std::unique_ptr<Buffer> encode_samples(Canvas& canvas, const float* pixels, int samples, Stream& stream) const;
-  std::unique_ptr<Buffer> decode(Backend& backend, Canvas& canvas, const int32_t* tokens, int samples,
-                                 Stream& stream) const;
+  std::unique_ptr<Buffer> encode_samples(Canvas& canvas, const float* pixels, int samples) const;
 
   ConvConfig config_;
   ConvLayer encoder_input_;

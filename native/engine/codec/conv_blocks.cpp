@@ -64,10 +64,10 @@ int Canvas::samples_at_once(const Levels& levels, int count) {
   return static_cast<int>(std::clamp<int64_t>(kValuesAtOnce / most, 1, count));
 }
 
-Canvas::Canvas(Backend& backend, Stream& stream, const Levels& levels, int samples)
-    : backend_(backend), stream_(stream), levels_(levels) {
+Canvas::Canvas(Backend& backend, const Levels& levels, int samples) : backend_(backend), levels_(levels) {
   const int most = levels.base_channels * *std::max_element(levels.multipliers.begin(), levels.multipliers.end());
   scale_shift_ = backend.allocate(ElementType::f32, samples, 2 * most);
+  stream_ = backend.stream();
 }
 
 std::unique_ptr<Buffer> Canvas::pictures(const Grid& grid, int channels) {
@@ -75,7 +75,7 @@ std::unique_ptr<Buffer> Canvas::pictures(const Grid& grid, int channels) {
 }
 
 void Canvas::replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels) {
-  stream_.synchronize();
+  stream_->synchronize();
   if (!(grid == grid_)) {
     let_go_of_second();
     attention_.reset();
@@ -101,30 +101,30 @@ Buffer& Canvas::second(int channels) {
 }
 
 void Canvas::let_go_of_second() {
-  stream_.synchronize();
+  stream_->synchronize();
   second_.reset();
   second_channels_ = 0;
 }
 
 void Canvas::statistics(const Norm& norm, const Buffer& x, int channels) {
-  stream_.run(GroupStatistics{.x = x,
-                              .grid = grid_,
-                              .channels = channels,
-                              .groups = levels_.norm_groups,
-                              .norm = norm,
-                              .scale_shift = *scale_shift_});
+  stream_->run(GroupStatistics{.x = x,
+                               .grid = grid_,
+                               .channels = channels,
+                               .groups = levels_.norm_groups,
+                               .norm = norm,
+                               .scale_shift = *scale_shift_});
 }
 
 void Canvas::convolve(const ConvLayer& layer, const Buffer& x, bool under_norm, bool add, Buffer& y) {
-  stream_.run(Convolution{.layer = *layer.layer,
-                          .out = layer.out,
-                          .in = layer.in,
-                          .x = x,
-                          .grid = grid_,
-                          .scale_shift = under_norm ? scale_shift_.get() : nullptr,
-                          .resampling = layer.resampling,
-                          .add = add,
-                          .y = y});
+  stream_->run(Convolution{.layer = *layer.layer,
+                           .out = layer.out,
+                           .in = layer.in,
+                           .x = x,
+                           .grid = grid_,
+                           .scale_shift = under_norm ? scale_shift_.get() : nullptr,
+                           .resampling = layer.resampling,
+                           .add = add,
+                           .y = y});
 }
 
 /// Attention comes after every block, but for the last where it runs out: the middle is block, attention, block.
@@ -146,7 +146,7 @@ void Canvas::run(const ResidualBlock& block) {
   auto y = pictures(grid_, out);
   const bool projects = block.shortcut != nullptr;
   if (projects) {
-    stream_.run(
+    stream_->run(
         Matmul{.layer = *block.shortcut, .out = out, .in = channels_, .x = {*x_}, .rows = grid_.rows(), .y = *y});
   }
   convolve(block.conv2, half_made, true, projects, *y);
@@ -163,34 +163,34 @@ void Canvas::run(const AttentionBlock& block) {
   Buffer& normalized = second(channels_);
   const Rows rows = attention_->rows.rows(grid_.samples);
   statistics(block.norm, *x_, channels_);
-  stream_.run(Rescale{
+  stream_->run(Rescale{
       .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = false, .y = normalized});
-  stream_.run(ProjectQkv{.query = *block.query,
-                         .key = *block.key,
-                         .value = *block.value,
-                         .heads = 1,
-                         .head_dim = channels_,
-                         .in = channels_,
-                         .x = {normalized},
+  stream_->run(ProjectQkv{.query = *block.query,
+                          .key = *block.key,
+                          .value = *block.value,
+                          .heads = 1,
+                          .head_dim = channels_,
+                          .in = channels_,
+                          .x = {normalized},
+                          .rows = rows,
+                          .layer = 0,
+                          .cache = *attention_->cache,
+                          .q = *attention_->q});
+  stream_->run(Attention{.q = *attention_->q,
                          .rows = rows,
                          .layer = 0,
                          .cache = *attention_->cache,
-                         .q = *attention_->q});
-  stream_.run(Attention{.q = *attention_->q,
-                        .rows = rows,
-                        .layer = 0,
-                        .cache = *attention_->cache,
-                        .heads = 1,
-                        .head_dim = channels_,
-                        .out = *attention_->mixed});
+                         .heads = 1,
+                         .head_dim = channels_,
+                         .out = *attention_->mixed});
   const Input residual{*x_};
-  stream_.run(Matmul{.layer = *block.output,
-                     .out = channels_,
-                     .in = channels_,
-                     .x = {*attention_->mixed},
-                     .rows = rows.count,
-                     .residual = &residual,
-                     .y = *x_});
+  stream_->run(Matmul{.layer = *block.output,
+                      .out = channels_,
+                      .in = channels_,
+                      .x = {*attention_->mixed},
+                      .rows = rows.count,
+                      .residual = &residual,
+                      .y = *x_});
 }
 
 void Canvas::run(const ConvLayer& layer) {
@@ -205,21 +205,19 @@ void Canvas::pool() {
   const Grid grid = resampled(grid_, Resampling::down);
   let_go_of_second();
   auto y = pictures(grid, channels_);
-  stream_.run(MeanPool{.x = *x_, .grid = grid_, .channels = channels_, .y = *y});
+  stream_->run(MeanPool{.x = *x_, .grid = grid_, .channels = channels_, .y = *y});
   replace(std::move(y), grid, channels_);
 }
 
-std::unique_ptr<Buffer> Canvas::finish(const Norm& norm, const ConvLayer& layer, ElementType type) {
-  auto y = backend_.allocate(type, grid_.rows(), layer.out);
+void Canvas::finish(const Norm& norm, const ConvLayer& layer, Buffer& y) {
   statistics(norm, *x_, channels_);
-  convolve(layer, *x_, true, false, *y);
-  return y;
+  convolve(layer, *x_, true, false, y);
 }
 
 const Buffer& Canvas::activate(const Norm& norm) {
   Buffer& y = second(channels_);
   statistics(norm, *x_, channels_);
-  stream_.run(
+  stream_->run(
       Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = true, .y = y});
   return y;
 }

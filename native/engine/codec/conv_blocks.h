@@ -58,21 +58,22 @@ std::string numbered(const std::string& name, int number);
 class Canvas {
  public:
   /// Without pictures yet.
-  Canvas(Backend& backend, Stream& stream, const Levels& levels, int samples);
+  Canvas(Backend& backend, const Levels& levels, int samples);
 
   /// Pictures that one pass takes at most, of `count`.
   static int samples_at_once(const Levels& levels, int count);
 
+  /// On which all of this runs. What else it is to read or write must have been there before the canvas.
+  Stream& stream() { return *stream_; }
   const Grid& grid() const { return grid_; }
-  const Buffer& x() const { return *x_; }
   /// Room for pictures, instead of those before.
   Buffer& reset(const Grid& grid, int channels);
 
   void run(const Stage& stage);
   void run(const ConvLayer& layer);
   void pool();
-  /// layer(swish(norm(x))).
-  std::unique_ptr<Buffer> finish(const Norm& norm, const ConvLayer& layer, ElementType type);
+  /// y = layer(swish(norm(x))).
+  void finish(const Norm& norm, const ConvLayer& layer, Buffer& y);
   /// swish(norm(x)), in the memory of the second set.
   const Buffer& activate(const Norm& norm);
 
@@ -96,12 +97,12 @@ class Canvas {
   void convolve(const ConvLayer& layer, const Buffer& x, bool under_norm, bool add, Buffer& y);
 
   Backend& backend_;
-  Stream& stream_;
   const Levels& levels_;
   Grid grid_{};
   int channels_ = 0, second_channels_ = 0;
   std::unique_ptr<Buffer> x_, second_, scale_shift_;
   std::unique_ptr<AttentionMemory> attention_;
+  std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more
 };
 
 }  // namespace magnets

@@ -20,14 +20,14 @@ ConvDecoder::ConvDecoder(Loader& loader, const Levels& levels, const ConvDecoder
   output_ = ConvLayer(loader, prefix + "output", levels.channels, channels);
 }
 
-std::unique_ptr<Buffer> ConvDecoder::run(Canvas& canvas) const {
+void ConvDecoder::run(Canvas& canvas, Buffer& pixels) const {
   canvas.run(input_);
   canvas.run(middle_);
   for (int i = static_cast<int>(levels_.size()) - 1; i >= 0; --i) {
     canvas.run(levels_[i]);
     if (i > 0) canvas.run(upsamples_[i - 1]);
   }
-  return canvas.finish(norm_, output_, ElementType::f32);
+  canvas.finish(norm_, output_, pixels);
 }
 
 }  // namespace magnets

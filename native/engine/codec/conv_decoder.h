@@ -14,8 +14,8 @@ class ConvDecoder {
   /// Asks for the tensors `prefix`input, `prefix`middle.…, `prefix`levels.…, `prefix`norm and `prefix`output.
   ConvDecoder(Loader& loader, const Levels& levels, const ConvDecoderConfig& config, const std::string& prefix);
 
-  /// Changes the canvas, which holds codes, and gives pixels: f32 [samples * height * width, channels].
-  std::unique_ptr<Buffer> run(Canvas& canvas) const;
+  /// Changes the canvas, which holds codes. pixels: f32 [samples * height * width, channels].
+  void run(Canvas& canvas, Buffer& pixels) const;
 
  private:
   ConvLayer input_;

@@ -145,12 +145,13 @@ Codec::Latents Titok::do_encode(const std::vector<float>& pixels, int count) con
   return {std::move(values), stream->flops().total()};
 }
 
-/// Every patch's row chooses, by a softmax, what its place on the coarsest level is mixed of.
-std::unique_ptr<Buffer> Titok::decode(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas,
-                                      Stream& stream) const {
+/// Every patch's row chooses, by a softmax, what its place on the coarsest level of the canvas is mixed of.
+void Titok::mix(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas) const {
   const Grid coarse = config_.levels.grid(samples, config_.levels.coarsest());
   const int rows = coarse.rows(), d = config_.vit.decoder.block.hidden_size, hidden = kMixtureExpansion * d;
   const int codes = config_.pixel_codes, channels = config_.decoder.code_channels;
+  Stream& stream = canvas.stream();
+  Buffer& mixed = canvas.reset(coarse, channels);
   const auto gathered = backend.allocate(ElementType::activation, rows, d);
   const auto half_way = backend.allocate(ElementType::activation, rows, hidden);
   const auto scores = backend.allocate(ElementType::f32, rows, codes);
@@ -166,14 +167,8 @@ std::unique_ptr<Buffer> Titok::decode(Backend& backend, Input x, const Buffer& p
   stream.run(
       Matmul{.layer = *mixture_scores_, .out = codes, .in = hidden, .x = {*half_way}, .rows = rows, .y = *scores});
   stream.run(Softmax{.x = *scores, .rows = rows, .columns = codes, .y = *shares});
-  stream.run(Matmul{.layer = *mixture_,
-                    .out = channels,
-                    .in = codes,
-                    .x = {*shares},
-                    .rows = rows,
-                    .y = canvas.reset(coarse, channels)});
+  stream.run(Matmul{.layer = *mixture_, .out = channels, .in = codes, .x = {*shares}, .rows = rows, .y = mixed});
   stream.synchronize();  // before what they were made of goes
-  return pixels_->run(canvas);
 }
 
 Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
@@ -187,10 +182,11 @@ Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>&
   const auto ids = backend.allocate(ElementType::i32, 1, capacity);
   const auto embedded = backend.allocate(ElementType::activation, capacity, d);
   const auto patch_rows = rows_of_sequences(backend, at_once, positions, 1, vit.token_count());
+  const auto made = backend.allocate(ElementType::f32, config_.levels.grid(at_once, 0).rows(), vit.channels);
   const auto cache = decoder_->cache(backend, at_once, positions);
   const AllRows all(backend, at_once, positions);
-  const auto stream = backend.stream();
-  Canvas canvas(backend, *stream, config_.levels, at_once);
+  Canvas canvas(backend, config_.levels, at_once);
+  Stream& stream = canvas.stream();
   std::vector<float> pixels(count * vit.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
@@ -202,25 +198,26 @@ Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>&
       std::copy_n(tokens.begin() + static_cast<size_t>(first + i) * latents, latents,
                   shown.begin() + i * positions + first_latent);
     }
-    stream->upload(shown.data(), 1, rows.count, *ids);
-    stream->run(Lookup{.table = *code_inputs_,
-                       .ids = *ids,
-                       .positions = decoder_positions_.get(),
-                       .rows = rows.count,
-                       .sequence = positions,
-                       .columns = d,
-                       .y = *embedded});
-    stream->run(Gather{.x = {*embedded, &decoder_input_norm_},
-                       .index = rows.index,
-                       .count = rows.count,
-                       .columns = d,
-                       .y = *workspace.x});
-    const Input decoded = decoder_->run(vit.decoder.block.full_width(), rows, *cache, workspace, *stream);
-    const auto made = decode(backend, decoded, *patch_rows, sequences, canvas, *stream);
-    stream->download(*made, config_.levels.grid(sequences, 0).rows(), vit.channels, &pixels[first * vit.sample_size()]);
+    stream.upload(shown.data(), 1, rows.count, *ids);
+    stream.run(Lookup{.table = *code_inputs_,
+                      .ids = *ids,
+                      .positions = decoder_positions_.get(),
+                      .rows = rows.count,
+                      .sequence = positions,
+                      .columns = d,
+                      .y = *embedded});
+    stream.run(Gather{.x = {*embedded, &decoder_input_norm_},
+                      .index = rows.index,
+                      .count = rows.count,
+                      .columns = d,
+                      .y = *workspace.x});
+    const Input decoded = decoder_->run(vit.decoder.block.full_width(), rows, *cache, workspace, stream);
+    mix(backend, decoded, *patch_rows, sequences, canvas);
+    pixels_->run(canvas, *made);
+    stream.download(*made, config_.levels.grid(sequences, 0).rows(), vit.channels, &pixels[first * vit.sample_size()]);
   }
   clamp_pixels(pixels, vit.sample_size());
-  return {std::move(pixels), stream->flops().total()};
+  return {std::move(pixels), stream.flops().total()};
 }
 
 }  // namespace magnets

@@ -29,8 +29,7 @@ class Titok : public Codec {
   explicit Titok(const TitokConfig& config) : Codec(nullptr), config_(config) {}
   void load(Loader& loader);
   void load_mixture(Loader& loader);
-  std::unique_ptr<Buffer> decode(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas,
-                                 Stream& stream) const;
+  void mix(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas) const;
 
   TitokConfig config_;
   std::unique_ptr<Linear> encoder_input_;
