@@ -17,13 +17,12 @@ constexpr int kMostInputs = 768;  // of a block: a kernel's line of 256 channels
 class PieceProduct {
  public:
   PieceProduct(const Kernels& kernels, const Convolution& op, const KernelShape& shape, const Piece& piece,
-               const float* band, float* widened)
+               const float* band)
       : kernels_(kernels),
         op_(op),
         shape_(shape),
         piece_(piece),
         band_(band),
-        widened_(widened),
         target_(resampled(op.grid, op.resampling)),
         line_inputs_(shape.taps * op.in) {}
 
@@ -52,7 +51,7 @@ class PieceProduct {
     const CpuBuffer& y = cpu(op_.y);
     const int tiles = parts_of(piece_.width, kernels_.tile_rows);
     const PackedLinear& layer = cpu(op_.layer);
-    const float* block = layer.block(kernels_, panel, first_in, last - first, widened_);
+    const PanelRows block = layer.rows(panel, first_in);
     const float* bias = ends ? layer.bias() + panel * kPanel : nullptr;
     for (int line = 0; line < piece_.height; ++line) {
       const float* a =
@@ -73,7 +72,6 @@ class PieceProduct {
   const KernelShape& shape_;
   const Piece& piece_;
   const float* band_;
-  float* widened_;
   Grid target_;
   int line_inputs_;
 };
@@ -91,16 +89,14 @@ void CpuStream::do_run(const Convolution& op) {
   while (group > 1 && pieces.count() * (panels / group) < 4 * pool_->threads()) group = (group + 1) / 2;
   const int groups = (panels + group - 1) / group;
   const size_t band_size = pieces.band_pixels() * op.in;
-  const size_t of_task = band_size + cpu(op.layer).widened_size(kMostInputs);
-  float* bands = bands_.get<float>(pool_->threads() * of_task);
+  float* bands = bands_.get<float>(pool_->threads() * band_size);
 
   pool_->run(pieces.count() * groups, [&](int task, int thread) {
     const Piece piece = pieces[task / groups];
-    float* band = bands + thread * of_task;
+    float* band = bands + thread * band_size;
     fill_band(kernels_, op, shape, piece, band);
     const int first_panel = task % groups * group;
-    PieceProduct(kernels_, op, shape, piece, band, band + band_size)
-        .run(first_panel, std::min(panels, first_panel + group));
+    PieceProduct(kernels_, op, shape, piece, band).run(first_panel, std::min(panels, first_panel + group));
   });
 }
 

@@ -1,5 +1,5 @@
 // A task is a block of rows times a few panels. Inside it the inputs are taken in blocks, so that a panel's block stays
-// in the first cache while the rows pass by. Sums of bytes lie beside until they are complete and can be scaled.
+// in a fast cache while the rows pass by. Sums of bytes lie beside until they are complete and can be scaled.
 #include "multiply.h"
 
 #include <algorithm>
@@ -74,9 +74,6 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   constexpr size_t kSumsSize = kRowBlock * kPanelGroup * kPanel;
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
-  const size_t widened_size = products.front().layer->widened_size(std::min(in, kernels.input_block));
-  float* const all_widened = scratch.widened.get<float>(pool.threads() * widened_size);
-
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
     // Row blocks that follow each other share weights: threads side by side bring them into a shared cache once.
     const int row_block = task % row_blocks;
@@ -117,7 +114,7 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
         const bool last = panel + 1 == last_panel;
         const int next_panel = last && !last_block ? first_panel : (panel + 1) % panels;
         const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
-        const float* block = layer.block(kernels, panel, first_in, k, all_widened + thread * widened_size);
+        const PanelRows block = layer.rows(panel, first_in);
         const float* bias = last_block ? layer.bias() + panel * kPanel : nullptr;
         over_tiles(panel, kernels.tile_rows, [&](int row, int tile_rows, float* c, int part, int parts) {
           tile_of(kernels, std::min(kPanel, out - panel * kPanel), tile_rows, x + row * x_stride + first_in, x_stride,

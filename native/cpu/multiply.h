@@ -25,7 +25,6 @@ struct Finish {
 /// Memory of `multiply`, kept for the next one.
 struct MultiplyScratch {
   Scratch apart;      // of every thread
-  Scratch widened;    // a block of weights, of every thread
   Scratch quantized;  // x as bytes
   Scratch sums;       // of bytes, of every thread
 };

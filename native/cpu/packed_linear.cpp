@@ -55,16 +55,23 @@ float PackedLinear::weight(int out, int in) const {
   return from_bf16(static_cast<uint16_t>(column < kPanel / 2 ? pair : pair >> 16));
 }
 
-void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, const float* panel, int k,
+void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, PanelRows panel, int k,
              bool accumulate, const float* bias, float* c, size_t c_stride, Ahead ahead) {
-  if (columns == kPanel) return kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+  const auto tile = [&](float* c, size_t c_stride) {
+    if (panel.bf16 != nullptr) {
+      kernels.tile_bf16(rows, a, a_stride, panel.bf16, k, accumulate, bias, c, c_stride, ahead);
+    } else {
+      kernels.tile(rows, a, a_stride, panel.f32, k, accumulate, bias, c, c_stride, ahead);
+    }
+  };
+  if (columns == kPanel) return tile(c, c_stride);
   constexpr int kMostRows = 16;
   alignas(kAlignment) float beside[kMostRows * kPanel];
   if (accumulate) {
     std::fill_n(beside, rows * kPanel, 0.0f);
     for (int i = 0; i < rows; ++i) std::copy_n(c + i * c_stride, columns, beside + i * kPanel);
   }
-  kernels.tile(rows, a, a_stride, panel, k, accumulate, bias, beside, kPanel, ahead);
+  tile(beside, kPanel);
   for (int i = 0; i < rows; ++i, c += c_stride) {
     for (int j = 0; j < columns; ++j) c[j] = beside[i * kPanel + j];
   }

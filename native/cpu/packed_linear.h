@@ -3,8 +3,8 @@
 // first rows of every panel, so one copy serves every width.
 //
 // f32: a row is 32 floats. bf16: a row is 16 pairs, pair j holds output j in its low half and output j + 16 in its high
-// half. A block of rows is widened to f32 before tiles take it: half the bytes, f32 arithmetic. int8: as PackedInt8 has
-// it, for matrix products alone; a convolution's weights are of the other formats.
+// half. A tile widens them as it loads them: half the bytes, f32 arithmetic. int8: as PackedInt8 has it, for matrix
+// products alone; a convolution's weights are of the other formats.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -13,6 +13,12 @@
 #include "thread_pool.h"
 
 namespace magnets::cpu {
+
+/// Weights of one panel, in one of two formats.
+struct PanelRows {
+  const float* f32 = nullptr;
+  const uint32_t* bf16 = nullptr;
+};
 
 class PackedLinear : public Linear {
  public:
@@ -30,15 +36,12 @@ class PackedLinear : public Linear {
     return {static_cast<const char*>(weights) + row * row_bytes + part * k * step, static_cast<int>(step)};
   }
 
-  /// k rows of a panel as the micro-kernels take them; `widened` has room for them.
-  const float* block(const Kernels& kernels, int panel, int first, int k, float* widened) const {
+  /// A panel from input `first` on, as the micro-kernels take it.
+  PanelRows rows(int panel, int first) const {
     const size_t row = static_cast<size_t>(panel) * in_ + first;
-    if (f32_ != nullptr) return f32_.get() + row * kPanel;
-    kernels.widen(bf16_.get() + row * (kPanel / 2), k, widened);
-    return widened;
+    return f32_ != nullptr ? PanelRows{.f32 = f32_.get() + row * kPanel}
+                           : PanelRows{.bf16 = bf16_.get() + row * (kPanel / 2)};
   }
-  /// The floats of `widened`, for blocks of so many inputs.
-  size_t widened_size(int inputs) const { return bf16_ != nullptr ? static_cast<size_t>(inputs) * kPanel : 0; }
 
   size_t bytes() const override;
 
@@ -59,7 +62,7 @@ class PackedLinear : public Linear {
 };
 
 /// A tile of a panel of which only the first `columns` are outputs and so have room in c.
-void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, const float* panel, int k,
+void tile_of(const Kernels& kernels, int columns, int rows, const float* a, size_t a_stride, PanelRows panel, int k,
              bool accumulate, const float* bias, float* c, size_t c_stride, Ahead ahead);
 
 inline const PackedLinear& cpu(const Linear& layer) { return static_cast<const PackedLinear&>(layer); }

@@ -10,7 +10,7 @@ namespace {
 constexpr const char* kName = "avx2";
 constexpr int kTileRows = 3;
 constexpr int kTileVectors = 4;
-constexpr int kInputBlock = 192;
+constexpr int kInputBlock = 1024;
 constexpr int kPrefetchBytes = 0;
 
 struct V {

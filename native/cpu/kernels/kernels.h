@@ -27,8 +27,9 @@ struct Kernels {
   /// result does not depend on `rows`.
   void (*tile)(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
                float* c, size_t c_stride, Ahead ahead);
-  /// bf16 pairs [rows][16] (packed_linear.h) as f32 [rows][32]
-  void (*widen)(const uint32_t* pairs, int rows, float* y);
+  /// The same of bf16 weights, pairs [k][16] (packed_linear.h), which are widened as they are loaded.
+  void (*tile_bf16)(int rows, const float* a, size_t a_stride, const uint32_t* panel, int k, bool accumulate,
+                    const float* bias, float* c, size_t c_stride, Ahead ahead);
 
   /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias; a weight and a bias may be null. y may be x.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon, int n, float* y);

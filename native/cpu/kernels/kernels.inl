@@ -258,22 +258,20 @@ int largest(const float* x, int n) {
   return static_cast<int>(places[best]);
 }
 
-/// Each row of 16 pairs of bf16 as 32 floats: the low halves, then the high ones.
-void widen(const uint32_t* pairs, int rows, float* y) {
-  for (int row = 0; row < rows; ++row, pairs += kPanel / 2, y += kPanel) {
-    for (int i = 0; i < kPanel / 2; i += V::kLanes) {
-      V::low_bf16(pairs + i).store(y + i);
-      V::high_bf16(pairs + i).store(y + kPanel / 2 + i);
-    }
-  }
+/// V::kLanes weights of a packed row (packed_linear.h), from a column on.
+inline V weights_at(const float* row, int column) { return V::load(row + column); }
+inline V weights_at(const uint32_t* row, int column) {
+  return column < kPanel / 2 ? V::low_bf16(row + column) : V::high_bf16(row + column - kPanel / 2);
 }
+constexpr int row_size(const float*) { return kPanel; }
+constexpr int row_size(const uint32_t*) { return kPanel / 2; }
 
 // Accumulators stay in registers only where every loop over them is unrolled; GCC leaves long ones as they are.
 #define MAGNETS_UNROLL _Pragma("GCC unroll 32")
 
-template <int kRows, int kFirst>
-inline void tile_columns(const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
-                         float* c, size_t c_stride, Ahead ahead) {
+template <int kRows, int kFirst, class Weight>
+inline void tile_columns(const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate,
+                         const float* bias, float* c, size_t c_stride, Ahead ahead) {
   V total[kRows][kTileVectors];
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
@@ -282,7 +280,7 @@ inline void tile_columns(const float* a, size_t a_stride, const float* panel, in
     }
   }
   const char* next = static_cast<const char*>(ahead.first);
-  for (int i = 0; i < k; ++i, panel += kPanel, next += ahead.step) {
+  for (int i = 0; i < k; ++i, panel += row_size(panel), next += ahead.step) {
     if constexpr (kPrefetchBytes > 0) __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
     __builtin_prefetch(next, 0, 2);
     // The fewer wait in registers, the others come one by one.
@@ -292,13 +290,13 @@ inline void tile_columns(const float* a, size_t a_stride, const float* panel, in
       for (int row = 0; row < kRows; ++row) x[row] = V::broadcast(a[row * a_stride + i]);
       MAGNETS_UNROLL
       for (int v = 0; v < kTileVectors; ++v) {
-        const V b = V::load(panel + kFirst + v * V::kLanes);
+        const V b = weights_at(panel, kFirst + v * V::kLanes);
         for (int row = 0; row < kRows; ++row) total[row][v] = fma(x[row], b, total[row][v]);
       }
     } else {
       V b[kTileVectors];
       MAGNETS_UNROLL
-      for (int v = 0; v < kTileVectors; ++v) b[v] = V::load(panel + kFirst + v * V::kLanes);
+      for (int v = 0; v < kTileVectors; ++v) b[v] = weights_at(panel, kFirst + v * V::kLanes);
       MAGNETS_UNROLL
       for (int row = 0; row < kRows; ++row) {
         const V x = V::broadcast(a[row * a_stride + i]);
@@ -318,19 +316,19 @@ inline void tile_columns(const float* a, size_t a_stride, const float* panel, in
   }
 }
 
-template <int kRows, int kFirst = 0>
-inline void tile_rows(const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
+template <int kRows, int kFirst = 0, class Weight>
+inline void tile_rows(const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate, const float* bias,
                       float* c, size_t c_stride, Ahead ahead) {
   tile_columns<kRows, kFirst>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   constexpr int next = kFirst + kTileVectors * V::kLanes;
   if constexpr (next < kPanel) tile_rows<kRows, next>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
 }
 
-template <int kRows = kTileRows>
-void tile(int rows, const float* a, size_t a_stride, const float* panel, int k, bool accumulate, const float* bias,
+template <class Weight, int kRows = kTileRows>
+void tile(int rows, const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate, const float* bias,
           float* c, size_t c_stride, Ahead ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile<kRows - 1>(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+    if (rows < kRows) return tile<Weight, kRows - 1>(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
   }
   tile_rows<kRows>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
 }
@@ -352,6 +350,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName,     kTileRows, kInputBlock, tile<>,      widen,    layer_norm, rms_norm,
-                              softmax,   add,       add_scaled,  add_squares, multiply, rescale,    gelu,
-                              gelu_tanh, silu,      tanh,        gumbel,      largest,  burn};
+constexpr Kernels kKernels = {kName,     kTileRows, kInputBlock, tile<float>, tile<uint32_t>, layer_norm, rms_norm,
+                              softmax,   add,       add_scaled,  add_squares, multiply,       rescale,    gelu,
+                              gelu_tanh, silu,      tanh,        gumbel,      largest,        burn};
