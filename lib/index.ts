@@ -26,12 +26,13 @@ export {
   info,
 } from './runtime/device.js';
 export type { Generation, ResultOptions } from './runtime/generation.js';
+export type { Label } from './runtime/ids.js';
 export { type LoadOptions, type LoadProgress, load } from './runtime/load.js';
 export type { MemoryNeeds } from './runtime/memory.js';
 export type { Metrics } from './runtime/metrics.js';
 export type { ForwardOptions, Model } from './runtime/model.js';
 export type { Prediction, PredictionResult, PredictOptions } from './runtime/prediction.js';
-export type { DecodeOptions, GenerateOptions, Label } from './runtime/request.js';
+export type { DecodeOptions, GenerateOptions } from './runtime/request.js';
 export type { GenerationResult, GenerationStep } from './runtime/result.js';
 export type { Pixels } from './runtime/tokenizer.js';
 export { Tensor, type TensorData, type TensorType } from './tensor.js';

@@ -101,18 +101,19 @@ export async function readConfig(folder: string, signal?: AbortSignal): Promise<
 
 /** Refuses a tokenizer that is not the generator's. */
 function checkPair(file: string, config: GeneratorConfig, tokenizer: TokenizerConfig): void {
-  const refuse = (expected: string): never => {
-    throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected ${expected}`);
+  const refuse = (expected: string, received: string): never => {
+    const message = `${file}: expected ${expected} but received ${received}`;
+    throw new MagnetsError('ERR_CHECKPOINT', message);
   };
-  const fits =
-    tokenizer.codebookSize === config.codebookSize &&
-    latentShapeOf(tokenizer).join() === config.latentShape.join();
-  if (!fits) refuse(`${config.codebookSize} codes on a grid of ${config.latentShape.join(' x ')}`);
+  const codes = (size: number, grid: readonly number[]) =>
+    `${size} codes on a grid of ${grid.join(' x ')}`;
+  const wanted = codes(config.codebookSize, config.latentShape);
+  const received = codes(tokenizer.codebookSize, latentShapeOf(tokenizer));
+  if (received !== wanted) refuse(wanted, received);
   const [frames] = tokenizer.sampleShape;
-  if (config.prediction && config.prediction.frames >= frames) {
-    refuse(
-      `more than the ${config.prediction.frames} frames that prediction is given for sample_shape`,
-    );
+  const given = config.prediction?.frames ?? 0;
+  if (given >= frames) {
+    refuse(`more than the ${given} frames that prediction is given for sample_shape`, `${frames}`);
   }
 }
 

@@ -83,7 +83,8 @@ export class Reader {
   static of(file: string, json: unknown, prefix = ''): Reader {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
       const what = prefix === '' ? 'a JSON object' : `an object for ${prefix.slice(0, -1)}`;
-      throw new MagnetsError('ERR_CHECKPOINT', `${file}: expected ${what}`);
+      const message = `${file}: expected ${what} but received ${quote(json)}`;
+      throw new MagnetsError('ERR_CHECKPOINT', message);
     }
     return new Reader(file, json as Json, prefix);
   }

@@ -1,13 +1,9 @@
+import type { Label } from '../runtime/ids.js';
 import type { Model } from '../runtime/model.js';
-import type { Label } from '../runtime/request.js';
 import { parse, valuesOf } from './arguments.js';
-import {
-  generateToFiles,
-  sharedArguments,
-  sharedHelp,
-  sharedOptions,
-} from './generate-to-files.js';
+import { generateToFiles } from './generate-to-files.js';
 import { guidanceArguments, guidanceHelp, guidanceOptions } from './sampling-options.js';
+import { sharedArguments, sharedHelp, sharedOptions } from './shared-options.js';
 
 export const help = `magnets generate [LABEL...] [--model fashion] --out out.png
 

@@ -9,6 +9,13 @@ Prints the devices, instruction sets and threads of this machine that magnets ca
 
   --json            print JSON`;
 
+/** How kernels are chosen, by where the choice comes from. */
+const ways = {
+  tuned: 'as measured here',
+  table: 'as measured on such a device',
+  formula: 'by formula',
+} as const;
+
 export async function run(args: string[]): Promise<void> {
   const { values } = parse(args, { json: { type: 'boolean', default: false } });
   const result = info();
@@ -24,9 +31,9 @@ export async function run(args: string[]): Promise<void> {
   console.log(`instruction set: ${best} (others: ${others.join(', ') || 'none'})`);
   console.log(`threads: ${result.cpu.threads}`);
   for (const [i, { name, computeCapability, tiles }] of result.cuda.devices.entries()) {
-    const chosen = { tuned: 'as measured here', table: 'as measured on such a device' };
-    const by = tiles.source === 'formula' ? 'by formula' : chosen[tiles.source];
     console.log(`cuda:${i}: ${name}, compute capability ${computeCapability}`);
-    console.log(`cuda:${i}: kernels are chosen ${by}${tiles.file ? ` (${tiles.file})` : ''}`);
+    console.log(
+      `cuda:${i}: kernels are chosen ${ways[tiles.source]}${tiles.file ? ` (${tiles.file})` : ''}`,
+    );
   }
 }

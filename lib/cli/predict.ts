@@ -5,12 +5,8 @@ import type { Model } from '../runtime/model.js';
 import { givenShape } from '../runtime/prediction.js';
 import { Tensor } from '../tensor.js';
 import { parse, UsageError, valuesOf } from './arguments.js';
-import {
-  generateToFiles,
-  sharedArguments,
-  sharedHelp,
-  sharedOptions,
-} from './generate-to-files.js';
+import { generateToFiles } from './generate-to-files.js';
+import { sharedArguments, sharedHelp, sharedOptions } from './shared-options.js';
 
 export const help = `magnets predict --model moving-digits --frames FILE... --out rest.apng
 

@@ -5,8 +5,9 @@ import type { Picture, PictureSize } from './pixels.js';
 
 export interface SheetOptions {
   /**
-   * How many cells a row has, 1 to 65536; with fewer cells there is one row of them. Default: as many as make the sheet about square; in a contact sheet of videos
-   * as many as a video has frames, so that a row is a video; in a strip of pictures all steps.
+   * How many cells a row has, 1 to 65536; with fewer cells there is one row of them. Default: as many as make the sheet
+   * about square; in a contact sheet of videos as many as a video has frames, so that a row is a video; in a strip of
+   * pictures all steps.
    */
   readonly columns?: number;
   /** Every pixel becomes a square of scale x scale pixels, 1 to 64. Default 1. */

@@ -9,10 +9,11 @@ import type { ModelShape } from '../plan/shape.js';
 import { classCount } from '../plan/vocabulary.js';
 import { type DeviceOptions, openDevice } from './device.js';
 import { Generation, type GenerationContext } from './generation.js';
+import type { Label } from './ids.js';
 import { nativeGeneratorConfig } from './listing.js';
 import { type DeviceFacts, deviceFacts } from './machine.js';
 import { emptyProfile, kindsOfWork, type Profile, profiledGenerator } from './profile.js';
-import { generateRequest, type Label } from './request.js';
+import { generateRequest } from './request.js';
 import { GenerationResult } from './result.js';
 
 export interface BenchOptions extends DeviceOptions {
@@ -119,17 +120,17 @@ function meanProfile(runs: readonly Run[]): Profile | undefined {
   return mean;
 }
 
+/**
+ * One generation of `batch` samples from a seed, timed.
+ * @throws MagnetsError ERR_INTERNAL when the FLOPs launched differ from the formula's.
+ */
 export async function generateOnce(
   context: GenerationContext,
-  {
-    steps,
-    guidance,
-    sampling,
-    profile: profiled,
-  }: Pick<BenchOptions, 'steps' | 'guidance' | 'sampling' | 'profile'>,
+  options: Pick<BenchOptions, 'steps' | 'guidance' | 'sampling' | 'profile'>,
   batch: number,
   schedule: ScheduleInput,
 ): Promise<Run> {
+  const { steps, guidance, sampling } = options;
   const own = schedule === 'baseline' ? { ...sampling, refresh: undefined } : sampling;
   const request = generateRequest(
     context.config,
@@ -145,7 +146,7 @@ export async function generateOnce(
     },
     batch,
   );
-  const profile = profiled ? emptyProfile() : undefined;
+  const profile = options.profile ? emptyProfile() : undefined;
   const generator =
     profile === undefined ? context.generator : profiledGenerator(context.generator, profile);
   const generation = new Generation(
@@ -166,77 +167,105 @@ export async function generateOnce(
   return { result, seconds, profile };
 }
 
+/** How many steps the schedules have: of one that says its own number the baseline takes as many. */
+function stepsInCommon(options: BenchOptions, config: GeneratorConfig): number | undefined {
+  const { steps, guidance, sampling, schedules } = options;
+  const stepsOf = (schedule: ScheduleInput) => {
+    const common = { labels: [anyLabel(config)], steps, guidance };
+    const request = generateRequest(config, { ...sampling, ...common, schedule }, 1);
+    return request.batches[0]!.plan.steps.length;
+  };
+  const [count, ...others] = new Set(schedules.map(stepsOf));
+  if (others.length > 0) {
+    throw wrongValue('schedules', 'schedules of as many steps each', schedules);
+  }
+  return count;
+}
+
+/** The baseline, then the schedules, by the names of their rows. */
+function namedSchedules(schedules: readonly ScheduleInput[]): Map<string, ScheduleInput> {
+  const nameOf = (schedule: ScheduleInput) =>
+    typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
+  return new Map([
+    ['baseline', 'baseline'],
+    ...schedules.map((schedule) => [nameOf(schedule), schedule] as const),
+  ]);
+}
+
+/** The timed runs of each schedule, which take turns after a run of each that is not counted. */
+async function runInTurn(
+  context: GenerationContext,
+  options: BenchOptions,
+  batch: number,
+  schedules: ReadonlyMap<string, ScheduleInput>,
+  onRun: () => void,
+): Promise<ReadonlyMap<string, readonly Run[]>> {
+  const runs = new Map<string, Run[]>([...schedules.keys()].map((name) => [name, []]));
+  for (let i = -1; i < options.repeats; ++i) {
+    for (const [name, schedule] of schedules) {
+      const run = await generateOnce(context, options, batch, schedule);
+      if (i >= 0) runs.get(name)!.push(run);
+      onRun();
+    }
+  }
+  return runs;
+}
+
+/** What the rows of a batch share. */
+type Setting = Pick<BenchRow, 'model' | 'batch' | 'guidance' | 'weights' | 'compute'>;
+
+/** A row of each schedule, compared with the baseline among them. */
+function rowsOf(runs: ReadonlyMap<string, readonly Run[]>, setting: Setting): BenchRow[] {
+  const timed = [...runs].map(([name, own]) => {
+    return { name, own, time: timing(own.map(({ seconds }) => seconds)) };
+  });
+  const baseline = timed.find(({ name }) => name === 'baseline')!;
+  return timed.map(({ name, own, time }) => {
+    const { plan, flops, parts, flopsRatio } = own[0]!.result;
+    const { model, batch, ...rest } = setting;
+    return {
+      name,
+      model,
+      batch,
+      steps: plan.steps,
+      schedule: plan.schedule,
+      ...rest,
+      flops,
+      parts,
+      flopsRatio,
+      timeRatio: baseline.time.median / time.median,
+      ...time,
+      profile: meanProfile(own),
+    };
+  });
+}
+
 /**
  * Measures schedules and the baseline in turn, after a run of each that is not counted: it touches the weights of every
  * width, sizes the buffers and, on a CUDA device, records the graphs.
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_OUT_OF_MEMORY for a model or a batch that does not fit,
- * ERR_UNSUPPORTED without such a device or for the profile of a GPU, ERR_INTERNAL when the FLOPs launched differ from the formula's.
+ * ERR_UNSUPPORTED without such a device or for the profile of a GPU, ERR_INTERNAL when the FLOPs launched differ from the
+ * formula's.
  */
-export async function bench(options: BenchOptions): Promise<BenchResult> {
-  const { batches, guidance, repeats, sampling } = options;
-  const config = configOf(options.model);
-  // Of a schedule that says its own number of steps the baseline takes as many.
-  const stepsOf = (schedule: ScheduleInput) => {
-    const common = { labels: [anyLabel(config)], steps: options.steps, guidance };
-    const whole = { ...sampling, ...common, schedule };
-    return generateRequest(config, whole, 1).batches[0]!.plan.steps.length;
-  };
-  const [steps, ...others] = new Set(options.schedules.map(stepsOf));
-  if (others.length > 0) {
-    throw wrongValue('schedules', 'schedules of as many steps each', options.schedules);
-  }
-  const settings = { ...options, steps };
-  const nameOf = (schedule: ScheduleInput) =>
-    typeof schedule === 'string' ? schedule : JSON.stringify(schedule);
-  const schedules = new Map<string, ScheduleInput>([
-    ['baseline', 'baseline'],
-    ...options.schedules.map((schedule) => [nameOf(schedule), schedule] as const),
-  ]);
+export async function bench(given: BenchOptions): Promise<BenchResult> {
+  const config = configOf(given.model);
+  const options = { ...given, steps: stepsInCommon(given, config) };
+  const { batches, guidance, repeats, onProgress } = options;
+  const schedules = namedSchedules(options.schedules);
   const { device, weights, compute } = openDevice(options);
   try {
     const facts = deviceFacts(device);
-    const generator = await device.loadGenerator(
-      nativeGeneratorConfig(config),
-      { seed: 1 },
-      weights,
-    );
+    const native = nativeGeneratorConfig(config);
+    const generator = await device.loadGenerator(native, { seed: 1 }, weights);
     try {
       const context: GenerationContext = { config, generator, tokenizer: undefined };
       const total = batches.length * schedules.size * (1 + repeats);
       let done = 0;
+      const onRun = () => onProgress?.(++done, total);
       const rows: BenchRow[] = [];
       for (const batch of batches) {
-        const runs = new Map<string, Run[]>([...schedules.keys()].map((key) => [key, []]));
-        for (let i = -1; i < repeats; ++i) {
-          for (const [key, own] of schedules) {
-            const run = await generateOnce(context, settings, batch, own);
-            if (i >= 0) runs.get(key)!.push(run);
-            options.onProgress?.(++done, total);
-          }
-        }
-        const times = new Map(
-          [...runs].map(([key, own]) => [key, timing(own.map((run) => run.seconds))]),
-        );
-        for (const [key, own] of runs) {
-          const { plan, flops, parts, flopsRatio } = own[0]!.result;
-          const time = times.get(key)!;
-          rows.push({
-            name: key,
-            model: config.name,
-            batch,
-            steps: plan.steps,
-            schedule: plan.schedule,
-            guidance,
-            weights,
-            compute,
-            flops,
-            parts,
-            flopsRatio,
-            timeRatio: times.get('baseline')!.median / time.median,
-            ...time,
-            profile: meanProfile(own),
-          });
-        }
+        const runs = await runInTurn(context, options, batch, schedules, onRun);
+        rows.push(...rowsOf(runs, { model: config.name, batch, guidance, weights, compute }));
       }
       const peakFlopsPerSecond = await device.measurePeak();
       const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;

@@ -10,6 +10,7 @@ import { Batcher, type Batching } from './batching.js';
 import { type OpenDevices, samplesThatFill } from './device.js';
 import { Generation, type GenerationContext } from './generation.js';
 import { OpenSessions } from './group.js';
+import { type Label, labelIds, readLabels, tokenIds } from './ids.js';
 import {
   checkMemory,
   type MemoryNeeds,
@@ -27,15 +28,7 @@ import {
   type PredictOptions,
   predictRequest,
 } from './prediction.js';
-import {
-  type GenerateOptions,
-  generateRequest,
-  type Label,
-  labelIds,
-  type Request,
-  readLabels,
-  tokenIds,
-} from './request.js';
+import { type GenerateOptions, generateRequest, type Request } from './request.js';
 import { GenerationResult } from './result.js';
 import type { Pixels, Tokenizer } from './tokenizer.js';
 

@@ -7,12 +7,12 @@ import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../che
 import { MagnetsError, readOptions, wrongValue } from '../errors.js';
 import { elementCount, readTensor, Tensor } from '../tensor.js';
 import type { Generation } from './generation.js';
+import type { Label } from './ids.js';
 import {
   checkCount,
   type DecodeOptions,
   decodeOptionNames,
   decodeRequest,
-  type Label,
   type Request,
 } from './request.js';
 import { GenerationResult, type Outcome } from './result.js';

@@ -5,7 +5,7 @@ import { MagnetsError } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { readTensor, Tensor } from '../tensor.js';
 import type { GenerationContext } from './generation.js';
-import { tokenIds } from './request.js';
+import { tokenIds } from './ids.js';
 import type { Pixels } from './tokenizer.js';
 
 /** What a masked patch is shown as, in [0, 1]. */

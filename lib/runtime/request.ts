@@ -4,15 +4,7 @@
  */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import {
-  checkSignal,
-  integer,
-  listed,
-  oneOf,
-  readOptions,
-  wrongType,
-  wrongValue,
-} from '../errors.js';
+import { checkSignal, integer, oneOf, readOptions, wrongType, wrongValue } from '../errors.js';
 import { haltonOrder, orderShift, turnsOf } from '../plan/halton.js';
 import { type BatchPlan, mostSamples, type Planner } from '../plan/plan.js';
 import {
@@ -23,13 +15,11 @@ import {
   type SamplingOptions,
 } from '../plan/recipe.js';
 import type { ScheduleInput } from '../plan/schedule.js';
-import { subTokenCount, tokenCount } from '../plan/shape.js';
-import { classId, codeId, maskId } from '../plan/vocabulary.js';
-import { isDataOf, readTensor, Tensor } from '../tensor.js';
+import { subTokenCount } from '../plan/shape.js';
+import { classId, maskId } from '../plan/vocabulary.js';
+import type { Tensor } from '../tensor.js';
+import { type GivenTokens, type Label, labelIds, readLabels, readTokens, tokenIds } from './ids.js';
 import { plannerFor } from './plans.js';
-
-/** A class by name or number (0 .. K - 1); null is no class. */
-export type Label = string | number | null;
 
 /** The options that `generate` and `predict` share. */
 export interface DecodeOptions extends SamplingOptions {
@@ -71,7 +61,7 @@ export interface GenerateOptions extends DecodeOptions, GuidanceOptions {
   /** Classes; with a larger `count` they repeat. Default `[null]`. */
   readonly labels?: readonly Label[];
   /** For editing: tokens [count, N], -1 where masked. Known tokens stay as they are. Default: all masked. */
-  readonly tokens?: Tensor<'int32'> | Int32Array | readonly (readonly number[])[];
+  readonly tokens?: GivenTokens;
 }
 
 const guidanceOptionNames = [
@@ -139,75 +129,6 @@ export interface Request {
 
 /** The samples of a request have at most this many sub-tokens together. */
 const mostTokensInAll = 2 ** 28;
-
-/** The labels as they are now. */
-export function readLabels(labels: unknown): readonly Label[] {
-  if (!Array.isArray(labels) || labels.length === 0) {
-    throw wrongType('labels', 'a list of at least one label', labels);
-  }
-  integer('labels.length', labels.length, 1, mostSamples);
-  return [...labels];
-}
-
-/** What the engine knows labels by: ids of the vocabulary, or rows of the class table. */
-export function labelIds(config: GeneratorConfig, labels: readonly Label[]): Int32Array {
-  return Int32Array.from(labels, (label) => {
-    const index = typeof label === 'string' ? config.classLabels.indexOf(label) : label;
-    if (index === null) return classId(config, null);
-    if (typeof index !== 'number') throw wrongType('label', 'a class name, number or null', label);
-    if (!Number.isInteger(index) || index < 0 || index >= config.classes) {
-      const names = config.classLabels.length > 0 ? `one of ${listed(config.classLabels)} or ` : '';
-      throw wrongValue('label', `${names}a number below ${config.classes}`, label);
-    }
-    return classId(config, index);
-  });
-}
-
-/** Each form of tokens as a tensor [count, N]. */
-function tokenTensor(
-  config: GeneratorConfig,
-  tokens: GenerateOptions['tokens'],
-): Tensor<'int32'> | undefined {
-  if (tokens === undefined) return undefined;
-  const length = tokenCount(config);
-  const expected = `an int32 tensor, an Int32Array or lists, [count, ${length}],`;
-  if (isDataOf('int32', tokens)) {
-    if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
-    return new Tensor('int32', tokens, [tokens.length / length, length]);
-  }
-  if (!Array.isArray(tokens)) return readTensor('tokens', expected, 'int32', tokens);
-  for (const list of tokens as unknown[]) {
-    const fits = Array.isArray(list) && list.length === length;
-    const ids = fits && list.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
-    if (!ids) throw wrongValue('tokens', expected, list);
-  }
-  return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
-}
-
-/** Vocabulary ids [count, sub-tokens] of tokens [count, N], and which are masked (-1). */
-export function tokenIds(
-  config: GeneratorConfig,
-  tokens: Tensor<'int32'>,
-  count: number,
-): { ids: Int32Array; masked: Uint8Array } {
-  const expected = `an int32 tensor [${count},${tokenCount(config)}]`;
-  const { data, dims } = readTensor('tokens', expected, 'int32', tokens);
-  if (dims.join() !== `${count},${tokenCount(config)}`) throw wrongValue('tokens', expected, dims);
-  const wrong = data.find((token) => token < -1 || token >= config.codebookSize);
-  if (wrong !== undefined) {
-    throw wrongValue('tokens', `-1 or numbers below ${config.codebookSize}`, wrong);
-  }
-  const mask = maskId(config);
-  const { subTokens } = config;
-  const ids = new Int32Array(data.length * subTokens);
-  const masked = new Uint8Array(ids.length);
-  for (let i = 0; i < ids.length; ++i) {
-    const token = data[Math.floor(i / subTokens)]!;
-    ids[i] = token === -1 ? mask : codeId(config, token, i % subTokens);
-    masked[i] = token === -1 ? 1 : 0;
-  }
-  return { ids, masked };
-}
 
 function checkSeed(seed: number | bigint | undefined): number | bigint {
   if (seed === undefined) {
@@ -341,7 +262,7 @@ export function generateRequest(
   const options = readOptions<GenerateOptions>(given, generateOptionNames);
   const labels = readLabels(options.labels ?? [null]);
   labelIds(config, labels); // those that a smaller count leaves out, too
-  const tokens = tokenTensor(config, options.tokens);
+  const tokens = options.tokens === undefined ? undefined : readTokens(config, options.tokens);
   const count = checkCount(config, options.count ?? tokens?.dims[0] ?? labels.length);
   return decodeRequest(
     config,

@@ -3,7 +3,7 @@
 import { MagnetsError } from '../errors.js';
 import { type FlopsByPart, totalFlops } from '../plan/flops.js';
 import type { Tensor } from '../tensor.js';
-import type { Label } from './request.js';
+import type { Label } from './ids.js';
 import type { Pixels } from './tokenizer.js';
 
 /** The state after one step of one batch. */

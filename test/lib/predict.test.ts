@@ -130,6 +130,6 @@ t.test('prediction in config.json', async (t) => {
   await refused({ frames: 0 }, /prediction\.frames but received 0/);
   await refused(
     { frames: 6 },
-    /tokenizer.config\.json: expected more than the 6 frames that prediction is given for sample_shape/,
+    /tokenizer.config\.json: expected more than the 6 frames that prediction is given for sample_shape but received 6/,
   );
 });

@@ -5,9 +5,9 @@ import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { info, load } from '../../lib/index.js';
 import { findWidth } from '../../lib/plan/schedule.js';
 import { logitsColumns } from '../../lib/plan/vocabulary.js';
+import { labelIds, tokenIds } from '../../lib/runtime/ids.js';
 import { engineTensors, nativeGeneratorConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
-import { labelIds, tokenIds } from '../../lib/runtime/request.js';
 import { Tensor } from '../../lib/tensor.js';
 import {
   expectations,

@@ -233,6 +233,6 @@ t.test('checkpoints', async (t) => {
           '"codebook_size": 41',
         ),
       ),
-    /tokenizer.config\.json: expected 40 codes on a grid of 1 x 3 x 4/,
+    /tokenizer.config\.json: expected 40 codes on a grid of 1 x 3 x 4 but received 41 codes on a grid of 1 x 3 x 4/,
   );
 });

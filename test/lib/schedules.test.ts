@@ -45,12 +45,12 @@ t.test('schedules.json is checked', async (t) => {
     write('schedules.json', json);
     await t.rejects(load(folder), { code: 'ERR_CHECKPOINT', message });
   };
-  await refused([], /schedules\.json: expected a JSON object$/);
+  await refused([], /schedules\.json: expected a JSON object but received \[\]$/);
   await refused({ paper: named['wide-last'] }, /a name such as 'auto:0\.33'.* for paper but/);
   await refused({ baseline: named['wide-last'] }, /not 'paper', 'baseline' .* for baseline but/);
   await refused({ full: named['wide-last'] }, /for full but/);
   await refused({ '1/8x3': named['wide-last'] }, /a name such as .* for 1\/8x3 but/);
-  await refused({ a: '1x3' }, /schedules\.json: expected an object for a$/);
+  await refused({ a: '1x3' }, /schedules\.json: expected an object for a but received "1x3"$/);
   await refused({ a: {} }, /expected a schedule such as .* for a\.schedule but received nothing/);
   await refused({ a: { schedule: 'paper' } }, /for a\.schedule but received "paper"/);
   await refused({ a: { schedule: '1/8x3' }, b: { schedule: 'a' } }, /for b\.schedule but/);

@@ -12,7 +12,10 @@ export interface SourceTensor {
   readonly disk: DiskFile;
   /** Where its elements are, one piece after the other; readers have checked that the file has them. */
   readonly pieces: readonly { readonly position: number; readonly count: number }[];
-  /** Elements from one index to the next of each dimension, where that is not row-major. The pieces then hold all that is spanned. */
+  /**
+   * Elements from one index to the next of each dimension, where that is not row-major. The pieces then hold all that is
+   * spanned.
+   */
   readonly strides?: readonly number[];
 }
 

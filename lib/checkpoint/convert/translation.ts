@@ -119,6 +119,14 @@ export function copied(name: string, shape: readonly number[], from: string): Ma
   };
 }
 
+/** The weight, of this shape, and the bias of a linear layer or a norm, as they are. */
+export function copiedLayer(to: string, shape: readonly number[], from: string): MadeTensor[] {
+  return [
+    copied(`${to}.weight`, shape, `${from}.weight`),
+    copied(`${to}.bias`, [shape[0]!], `${from}.bias`),
+  ];
+}
+
 /** [rows, columns] out of a tensor of the shape `stored` that holds [columns, rows]. */
 export function transposed(
   name: string,
@@ -136,13 +144,8 @@ export function transposed(
   return { name, shape: [rows, columns], from: [{ name: from, shape: stored }], make };
 }
 
-/** A third of the rows of a tensor: queries, keys and values lie in one. */
-export function third(
-  name: string,
-  shape: readonly number[],
-  from: string,
-  part: number,
-): MadeTensor {
+/** A third of the rows of a tensor. */
+function third(name: string, shape: readonly number[], from: string, part: number): MadeTensor {
   const [rows, ...columns] = shape;
   return {
     name,
@@ -151,6 +154,14 @@ export function third(
     make: (target, values) =>
       target.set(values!.subarray(part * target.length, (part + 1) * target.length)),
   };
+}
+
+/** The three projections of an attention of size d, whose rows lie in one layer (PyTorch, MultiheadAttention). */
+export function projections(to: string, d: number, from: string): MadeTensor[] {
+  return ['query', 'key', 'value'].flatMap((name, part) => [
+    third(`${to}.${name}.weight`, [d, d], `${from}.in_proj_weight`, part),
+    third(`${to}.${name}.bias`, [d], `${from}.in_proj_bias`, part),
+  ]);
 }
 
 /** Zeros, where the source has no such tensor. */

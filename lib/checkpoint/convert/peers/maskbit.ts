@@ -2,10 +2,11 @@
 
 import {
   copied,
+  copiedLayer,
   type Hints,
   type MadeTensor,
   type Peer,
-  third,
+  projections,
   type Weights,
 } from '../translation.js';
 
@@ -89,22 +90,13 @@ function translate(weights: Weights, hints: Hints) {
 
   const block = (i: number): MadeTensor[] => {
     const [to, from] = [`layers.${i}`, `transformer.layers.${i}`];
-    const projections = ['query', 'key', 'value'].flatMap((name, part) => [
-      third(`${to}.attention.${name}.weight`, [d, d], `${from}.0.mha.in_proj_weight`, part),
-      third(`${to}.attention.${name}.bias`, [d], `${from}.0.mha.in_proj_bias`, part),
-    ]);
     return [
-      ...projections,
-      copied(`${to}.attention.output.weight`, [d, d], `${from}.0.mha.out_proj.weight`),
-      copied(`${to}.attention.output.bias`, [d], `${from}.0.mha.out_proj.bias`),
-      copied(`${to}.attention.norm.weight`, [d], `${from}.0.norm.weight`),
-      copied(`${to}.attention.norm.bias`, [d], `${from}.0.norm.bias`),
-      copied(`${to}.mlp.up.weight`, [f, d], `${from}.1.net.0.weight`),
-      copied(`${to}.mlp.up.bias`, [f], `${from}.1.net.0.bias`),
-      copied(`${to}.mlp.down.weight`, [d, f], `${from}.1.net.2.weight`),
-      copied(`${to}.mlp.down.bias`, [d], `${from}.1.net.2.bias`),
-      copied(`${to}.mlp.norm.weight`, [d], `${from}.1.norm.weight`),
-      copied(`${to}.mlp.norm.bias`, [d], `${from}.1.norm.bias`),
+      ...projections(`${to}.attention`, d, `${from}.0.mha`),
+      ...copiedLayer(`${to}.attention.output`, [d, d], `${from}.0.mha.out_proj`),
+      ...copiedLayer(`${to}.attention.norm`, [d], `${from}.0.norm`),
+      ...copiedLayer(`${to}.mlp.up`, [f, d], `${from}.1.net.0`),
+      ...copiedLayer(`${to}.mlp.down`, [d, f], `${from}.1.net.2`),
+      ...copiedLayer(`${to}.mlp.norm`, [d], `${from}.1.norm`),
     ];
   };
   return {
@@ -135,13 +127,10 @@ function translate(weights: Weights, hints: Hints) {
     tensors: [
       words(input, bits, digits, d, classes),
       positions(input, tokens, d),
-      copied('embeddings.norm.weight', [d], 'first_layer.0.weight'),
-      copied('embeddings.norm.bias', [d], 'first_layer.0.bias'),
+      ...copiedLayer('embeddings.norm', [d], 'first_layer.0'),
       ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
-      copied('head.dense.weight', [d, d], 'last_layer.0.weight'),
-      copied('head.dense.bias', [d], 'last_layer.0.bias'),
-      copied('head.norm.weight', [d], 'last_layer.2.weight'),
-      copied('head.norm.bias', [d], 'last_layer.2.bias'),
+      ...copiedLayer('head.dense', [d, d], 'last_layer.0'),
+      ...copiedLayer('head.norm', [d], 'last_layer.2'),
       copied('head.output.weight', [halves * digits, d], 'prediction_layer.weight'),
       copied('head.bias', [halves * digits], 'prediction_layer.bias'),
     ] satisfies MadeTensor[],

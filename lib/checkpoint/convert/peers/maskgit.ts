@@ -1,6 +1,7 @@
 /** MaskGIT's own files (flax): the transformer and the tokenizer, of 256 or 512 pixels. */
 
-import { convTokenizer, flax } from '../conv-tokenizer.js';
+import { flax } from '../conv-names.js';
+import { convTokenizer } from '../conv-tokenizer.js';
 import {
   copied,
   type Hints,

@@ -1,12 +1,15 @@
 /** TiTok's tokenizers (PyTorch): transformers as CLIP names them, and MaskGIT's decoder of pixels. */
 
-import { convDecoder, pytorch, reorder } from '../conv-tokenizer.js';
+import { reorder } from '../conv-maker.js';
+import { pytorch } from '../conv-names.js';
+import { convDecoder } from '../conv-tokenizer.js';
 import {
   copied,
+  copiedLayer,
   type Hints,
   type MadeTensor,
   type Peer,
-  third,
+  projections,
   type Weights,
 } from '../translation.js';
 import { foldedNote } from './maskgit.js';
@@ -56,16 +59,10 @@ function sequencePositions(
 /** Blocks as CLIP names them. */
 function clip(half: 'encoder' | 'decoder', i: number, d: number, f: number): MadeTensor[] {
   const [to, from] = [`${half}.layers.${i}`, `${half}.transformer.${i}`];
-  const layer = (ours: string, theirs: string, shape: readonly number[]): MadeTensor[] => [
-    copied(`${to}.${ours}.weight`, shape, `${from}.${theirs}.weight`),
-    copied(`${to}.${ours}.bias`, [shape[0]!], `${from}.${theirs}.bias`),
-  ];
-  const projections = ['query', 'key', 'value'].flatMap((name, part) => [
-    third(`${to}.attention.${name}.weight`, [d, d], `${from}.attn.in_proj_weight`, part),
-    third(`${to}.attention.${name}.bias`, [d], `${from}.attn.in_proj_bias`, part),
-  ]);
+  const layer = (ours: string, theirs: string, shape: readonly number[]) =>
+    copiedLayer(`${to}.${ours}`, shape, `${from}.${theirs}`);
   return [
-    ...projections,
+    ...projections(`${to}.attention`, d, `${from}.attn`),
     ...layer('attention.norm', 'ln_1', [d]),
     ...layer('attention.output', 'attn.out_proj', [d, d]),
     ...layer('mlp.norm', 'ln_2', [d]),
@@ -110,10 +107,6 @@ function translate(weights: Weights, hints: Hints) {
     );
   }
 
-  const pair = (to: string, from: string, size: number): MadeTensor[] => [
-    copied(`${to}.weight`, [size], `${from}.weight`),
-    copied(`${to}.bias`, [size], `${from}.bias`),
-  ];
   /** A product, stored as a convolution of one pixel or as a linear layer. */
   const product = (to: string, from: string, out: number, inputs: number, dimensions: 2 | 4) => {
     const shape = dimensions === 4 ? [out, inputs, 1, 1] : [out, inputs];
@@ -159,9 +152,9 @@ function translate(weights: Weights, hints: Hints) {
         { name: 'encoder.patch_embed.bias', shape: [d] },
         { name: 'latent_tokens', shape: [latents, d] },
       ),
-      ...pair('encoder.input_norm', 'encoder.ln_pre', d),
+      ...copiedLayer('encoder.input_norm', [d], 'encoder.ln_pre'),
       ...blocks('encoder'),
-      ...pair('encoder.norm', 'encoder.ln_post', d),
+      ...copiedLayer('encoder.norm', [d], 'encoder.ln_post'),
       ...product('encoder.output', 'encoder.conv_out', dim!, d, 4),
       copied('codebook.weight', [codes!, dim!], 'quantize.embedding.weight'),
       ...product('decoder.input', 'decoder.decoder_embed', d, dim!, 2),
@@ -169,9 +162,9 @@ function translate(weights: Weights, hints: Hints) {
         name: 'decoder.mask_token',
         shape: [1, 1, d],
       }),
-      ...pair('decoder.input_norm', 'decoder.ln_pre', d),
+      ...copiedLayer('decoder.input_norm', [d], 'decoder.ln_pre'),
       ...blocks('decoder'),
-      ...pair('decoder.norm', 'decoder.ln_post', d),
+      ...copiedLayer('decoder.norm', [d], 'decoder.ln_post'),
       ...product('mixture.hidden', 'decoder.ffn.0', 2 * d, d, 4),
       ...product('mixture.scores', 'decoder.ffn.2', mixed!, 2 * d, 4),
       copied('mixture.codebook.weight', [mixed!, mixedSize!], pixelCodebook),

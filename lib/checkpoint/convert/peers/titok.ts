@@ -1,6 +1,13 @@
 /** TiTok's generators L-32 and B-64 (PyTorch): BERT as Hugging Face names it. */
 
-import { copied, type Hints, type MadeTensor, type Peer, type Weights } from '../translation.js';
+import {
+  copied,
+  copiedLayer,
+  type Hints,
+  type MadeTensor,
+  type Peer,
+  type Weights,
+} from '../translation.js';
 
 export const origin = {
   url: 'https://github.com/bytedance/1d-tokenizer',
@@ -48,21 +55,17 @@ function translate(weights: Weights, hints: Hints) {
   const recipe = recipes[tokens] ?? recipes[64]!;
   const noise = noiseOf(recipe.noise);
 
-  const layer = (to: string, from: string, shape: readonly number[]): MadeTensor[] => [
-    copied(`${to}.weight`, shape, `${from}.weight`),
-    copied(`${to}.bias`, [shape[0]!], `${from}.bias`),
-  ];
   const block = (i: number): MadeTensor[] => {
     const [to, from] = [`layers.${i}`, `model.encoder.layer.${i}`];
     return [
       ...['query', 'key', 'value'].flatMap((part) =>
-        layer(`${to}.attention.${part}`, `${from}.attention.self.${part}`, [d, d]),
+        copiedLayer(`${to}.attention.${part}`, [d, d], `${from}.attention.self.${part}`),
       ),
-      ...layer(`${to}.attention.output`, `${from}.attention.output.dense`, [d, d]),
-      ...layer(`${to}.attention.norm`, `${from}.attention.output.LayerNorm`, [d]),
-      ...layer(`${to}.mlp.up`, `${from}.intermediate.dense`, [f, d]),
-      ...layer(`${to}.mlp.down`, `${from}.output.dense`, [d, f]),
-      ...layer(`${to}.mlp.norm`, `${from}.output.LayerNorm`, [d]),
+      ...copiedLayer(`${to}.attention.output`, [d, d], `${from}.attention.output.dense`),
+      ...copiedLayer(`${to}.attention.norm`, [d], `${from}.attention.output.LayerNorm`),
+      ...copiedLayer(`${to}.mlp.up`, [f, d], `${from}.intermediate.dense`),
+      ...copiedLayer(`${to}.mlp.down`, [d, f], `${from}.output.dense`),
+      ...copiedLayer(`${to}.mlp.norm`, [d], `${from}.output.LayerNorm`),
     ];
   };
   return {
@@ -116,7 +119,7 @@ function translate(weights: Weights, hints: Hints) {
             target[i] = values![i]! + segments![i % d]!;
           }),
       },
-      ...layer('embeddings.norm', 'model.embeddings.LayerNorm', [d]),
+      ...copiedLayer('embeddings.norm', [d], 'model.embeddings.LayerNorm'),
       ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
       copied('head.output.weight', [codes, d], head),
       copied('head.bias', [codes], 'model.lm_head.bias'),

@@ -1,6 +1,7 @@
 /** LlamaGen's VQ-16 (PyTorch), which Halton-MaskGIT's tokens are of. */
 
-import { convTokenizer, pytorch } from '../conv-tokenizer.js';
+import { pytorch } from '../conv-names.js';
+import { convTokenizer } from '../conv-tokenizer.js';
 import type { Peer, Weights } from '../translation.js';
 
 const block = (half: string, index: number) => `${half}.conv_blocks.${index}`;

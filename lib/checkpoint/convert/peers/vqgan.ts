@@ -3,7 +3,8 @@
  * encoder's output: one family of names.
  */
 
-import { convTokenizer, type HalfNames, pytorch } from '../conv-tokenizer.js';
+import { type HalfNames, pytorch } from '../conv-names.js';
+import { convTokenizer } from '../conv-tokenizer.js';
 import type { Peer, Weights } from '../translation.js';
 import { foldedNote } from './maskgit.js';
 
