@@ -5,7 +5,7 @@
 
 namespace magnets::addon {
 
-Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message) {
+Napi::Error to_js_error(Napi::Env env, const char* code, const char* message) {
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", code);
   return error;
@@ -15,7 +15,7 @@ Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const magnets::Error& e) {
-    return to_js_error(env, e.code, e.what());
+    return to_js_error(env, e.code.c_str(), e.what());
   } catch (const std::bad_alloc&) {
     return to_js_error(env, "ERR_OUT_OF_MEMORY", "out of memory");
   } catch (const std::length_error&) {
@@ -37,6 +37,9 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
   } catch (const std::system_error& error) {
     queue->wake_.Release();
     throw Error("ERR_THREAD", std::string("cannot start a thread: ") + error.what());
+  } catch (...) {
+    queue->wake_.Release();
+    throw;
   }
   queue->closed_ = false;
   // Hooks run last in, first out: ours stops the thread before the thread-safe function's own ends it.

@@ -21,9 +21,10 @@ using Settle = std::function<Napi::Value(Napi::Env)>;
 /// What a job does; runs on the queue's thread and may throw.
 using Task = std::function<Settle()>;
 
-/// A JavaScript error with a stable `code` (docs/errors.md): that of a magnets::Error, or what fits the exception.
+/// A JavaScript error with a stable `code` (docs/errors.md): that of a magnets::Error, or what fits the exception. It
+/// takes no memory of ours, for it is what says that there is none.
 Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error);
-Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message);
+Napi::Error to_js_error(Napi::Env env, const char* code, const char* message);
 
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
