@@ -175,6 +175,17 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
     t.notSame(edited, before, 'something else is drawn');
     await page.locator('#undo').click();
     t.same(await pixelsOf(), before);
+
+    // What is drawn in one picture does not come into another that is taken meanwhile.
+    await page.locator('.cells button').first().click();
+    const aborted = page.waitForEvent('requestfailed', { timeout: 10_000 });
+    await page.evaluate(`document.querySelector('#fill').click();
+      document.querySelectorAll('#nested .pictures button')[1].click()`);
+    await aborted;
+    const other = await page.locator('#nested .pictures img').nth(1).getAttribute('src');
+    t.equal(await image.getAttribute('src'), other);
+    t.equal(await text('#fill-note'), '');
+    t.ok(await page.locator('#undo').isDisabled());
   });
 
   for (const [name, { page, mistakes, violations }] of Object.entries({ desk, phone })) {
