@@ -81,22 +81,23 @@ function costCpu() {
   ];
 }
 
+/** One picture by each instruction set with each format of weights, and how much sooner than with f32. */
 function weightsCpu() {
-  const pairs = /** @type {const} */ ([
-    ['cpu-L', 'cpu-L-int8'],
-    ['cpu-L-avx2', 'cpu-L-int8-avx2'],
-  ]);
-  const rows = pairs.flatMap(([f32, int8]) =>
+  const formats = ['f32', 'bf16', 'int8'];
+  const sets = ['', '-avx2'].map((set) =>
+    formats.map((weights) => read(`cpu-L${weights === 'f32' ? '' : `-${weights}`}${set}`)),
+  );
+  const lines = sets.flatMap((all) =>
     ['baseline', 'paper'].map((name) => {
-      const before = find(read(f32).rows, name);
-      const after = find(read(int8).rows, name);
-      const ratio = formatRatio(before.median / after.median);
-      const set = read(f32).device.instructionSet;
-      return [`${set}, ${name}`, formatTimes(before), formatTimes(after), ratio];
+      const rows = all.map((result) => find(result.rows, name));
+      const cells = rows.map((row) => {
+        const ratio = /** @type {Row} */ (rows[0]).median / row.median;
+        return `${formatTimes(row)}${row === rows[0] ? '' : `, ${formatRatio(ratio)}`}`;
+      });
+      return [`${all[0]?.device.instructionSet}, ${name}`, ...cells];
     }),
   );
-  const origins = pairs.flat().map((name) => origin(read(name)));
-  return [rightAligned(['', 'f32', 'int8', 'ratio'], rows), origins.join('; ')];
+  return [rightAligned(['', ...formats], lines), sets.flat().map(origin).join('; ')];
 }
 
 /** The results of PyTorch on the same kind of card. @param {Result} ours @returns {Result | undefined} */

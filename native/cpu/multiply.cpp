@@ -116,7 +116,7 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
         const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
         const PanelRows block = layer.rows(panel, first_in);
         const float* bias = last_block ? layer.bias() + panel * kPanel : nullptr;
-        over_tiles(panel, kernels.tile_rows, [&](int row, int tile_rows, float* c, int part, int parts) {
+        over_tiles(panel, layer.tile_rows(kernels), [&](int row, int tile_rows, float* c, int part, int parts) {
           tile_of(kernels, std::min(kPanel, out - panel * kPanel), tile_rows, x + row * x_stride + first_in, x_stride,
                   block, k, first_in > 0 || add, bias, c, stride, layer.ahead(next_panel, next_in, k, part, parts));
         });
