@@ -1,6 +1,7 @@
-// Matrix products on sm_90a: groups of four warps multiply by wgmma what one more warp brings in by TMA; blocks
-// stay and take one tile of outputs after the other, so that the next tile's operands come in while this one's sums go
-// out. All shapes add up the inputs of an output in the same order, so a sum does not depend on the shape.
+// Matrix products on sm_90a: groups of four warps multiply by wgmma what one more warp loads by TMA. Blocks are
+// persistent and take one tile of outputs after the other, so that the next tile's operands are loaded while this
+// one's sums are written. All shapes add up the inputs of an output in the same order, so a sum does not depend on the
+// shape.
 #pragma once
 
 #include "../ptx/operand.cuh"

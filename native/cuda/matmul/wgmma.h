@@ -65,7 +65,8 @@ WgmmaKernel wgmma_kernel(int shape);
 /// x, the weights and y, for the boxes that the kernel moves. weight_rows: the full model's.
 WgmmaMaps wgmma_maps(const WgmmaShape& shape, const MatmulProblem& problem, int weight_rows, ComputeType compute);
 
-/// Sums go out as whole rows of y, in TMA's boxes, or else to rows that the problem scatters, or as f32.
+/// Whether sums are written as whole rows of y, in TMA's boxes; else they go to rows that the problem scatters, or are
+/// f32.
 constexpr bool goes_by_boxes(const MatmulProblem& m, int product) {
   return product == 0 && m.picture.lines == 0 && !m.f32_out;
 }

@@ -1,7 +1,7 @@
-// A norm of rows whose columns lie with several blocks, those of a cluster: in the staged outputs, before TMA takes
-// them. A block leaves the moments of each row in each of its boxes of 64 columns; all blocks merge those of all boxes,
-// in the order of the columns, so a row gets the same bits whatever the tile. Moments are around means and are merged
-// by their means: a common offset of a row cancels nowhere.
+// A norm of rows whose columns are spread over the blocks of a cluster, applied to the staged outputs before TMA
+// writes them. A block computes the moments of each row in each of its boxes of 64 columns; all blocks merge those of
+// all boxes, in the order of the columns, so a row gets the same bits whatever the tile. Moments are taken around
+// means and are merged by their means, so a common offset of a row cancels nowhere.
 #pragma once
 
 #include "../kernels/rows.cuh"
@@ -13,8 +13,8 @@ template <class T, int kGroups, int kRight, bool kSwapped>
 struct WgmmaMoments {
   using Staging = WgmmaStaging<T, kRight, kSwapped>;
   static constexpr int kRows = kSwapped ? kRight : 64 * kGroups, kBoxes = kSwapped ? kGroups : kRight / 64;  // a tile's
-  /// Mean, and squared distances from it, of the tiles of even and of odd turns: who writes one turn's has heard from
-  /// all blocks that they have read those of the turn before the last.
+  /// Mean, and sum of squared distances from it, for the tiles of even and of odd turns: before a block writes those
+  /// of a turn, all blocks have told it that they have read those of the turn before the last.
   float2 of_boxes[2][kRows][kBoxes];
   float2 of_rows[kGroups][Staging::kRows];  // mean, 1 / deviation
   uint64_t here[2];                         // of_boxes of all blocks
