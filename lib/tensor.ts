@@ -90,7 +90,7 @@ export class Tensor<T extends TensorType = TensorType> {
 /**
  * The tensor that a caller gave as `name`: whatever has the type, data and dims of one, whether this or another copy of
  * the package made it, in this or another realm, or structuredClone. Each is read once; the data is not copied.
- * @throws TypeError, RangeError when it is none.
+ * @throws TypeError, RangeError when it is no such tensor.
  */
 export function readTensor<T extends TensorType>(
   name: string,
