@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../kernels/rows.cuh"
+#include "../tensor_map.h"
 #include "wgmma_epilogue.cuh"
 
 namespace magnets::cuda {
@@ -27,8 +28,8 @@ __device__ __forceinline__ float sum_of_eight(float value) {
   return value;
 }
 
-/// The group's outputs in `slot`, which its threads have staged, of the rows from `tile_row` on. `turn` counts the
-/// tiles of the block, and is the same in all blocks of the cluster.
+/// Normalizes the group's outputs in `slot`, which its threads have staged, of the tile whose first column is
+/// `tile_column`. `turn` counts the tiles of the block, and is the same in all blocks of the cluster.
 template <class T, int kGroups, int kRight, bool kSwapped>
 __device__ __forceinline__ void normalize_staged(WgmmaMoments<T, kGroups, kRight, kSwapped>& moments,
                                                  const MatmulProblem& m, int tile_column, int group, void* slot,
@@ -36,7 +37,6 @@ __device__ __forceinline__ void normalize_staged(WgmmaMoments<T, kGroups, kRight
   using Moments = WgmmaMoments<T, kGroups, kRight, kSwapped>;
   using Staging = typename Moments::Staging;
   using Output = WgmmaOutput<T, kRight, kSwapped>;
-  constexpr int kBoxColumns = 64;
   const int thread = threadIdx.x % 128, chunk = thread % 8;  // eight threads have a row of a box
   auto& of_boxes = moments.of_boxes[turn % 2];
   const int row_of_tile = Staging::first_row(group);
