@@ -662,11 +662,18 @@ void a_session_can_be_used_again(Style style) {
     const auto session = pool->open(options_of(3, 0, true, style));
     first = session.get();
     session->step(step_of(0, *session, Caching::cached));
-    session->step(step_of(1, *session, Caching::cached));
+    Step last = step_of(1, *session, Caching::cached);
+    last.settings.guidance = 3e38f;
+    session->step(last);
+    check(session->faults() == std::vector<int32_t>(3, 1), "logits that overflow at step 1");
   }
   {
     const auto again = pool->open(options_of(3, 5, true, style));
     check(again.get() == first, "an idle session of the size is taken");
+    check(again->faults() == std::vector<int32_t>(3, kNoFault), "it forgets faults");
+    Step step = step_of(0, *again, Caching::cached);
+    step.refresh = false;
+    check(error_of([&] { again->step(step); }).starts_with("ERR_INTERNAL expected a refresh"), "and its cache");
     check(pool->open(options_of(3, 5, true, style)).get() != first, "a session in use is not");
     check(decode(*again, Caching::cached) == expected, "a session used again");
   }
@@ -833,12 +840,12 @@ void misuse_is_refused() {
   Session session(generator, options_of(1, 0, false));
   const Step first = step_of(0, {kTokens}, false, Caching::cached);
   Step step = first;
-  const auto refused = [&](const std::string& what) {
-    check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL"), what);
+  const auto refused = [&](const std::string& what, const std::string& message = "") {
+    check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL " + message), what);
     step = first;
   };
   step.refresh = false;
-  refused("the first step must refresh");
+  refused("the first step must refresh", "expected a refresh");
   step.masked_after = {kTokens + 1};
   refused("more masked than there are");
   step.active_rows -= 1;
@@ -850,7 +857,8 @@ void misuse_is_refused() {
   session.step(first);
   step = step_of(1, {kTokens}, false, Caching::cached);
   step.width = {2, 20};
-  check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL"), "a change of width must refresh");
+  check(error_of([&] { session.step(step); }).starts_with("ERR_INTERNAL expected a refresh"),
+        "a change of width must refresh");
   std::vector<int32_t> tokens(kTokens, kCodebook);
   check(error_of([&] { session.reveal(tokens); }).starts_with("ERR_INTERNAL"), "a token outside the codebook");
   step = step_of(1, {kTokens}, false, Caching::cached);
