@@ -81,8 +81,10 @@ export interface NativeStepOptions extends NativePass {
   /** The plan's totals over all branches; the session refuses others. */
   activeRows: number;
   logitsRows: number;
-  /** [samples] how many positions stay masked after this step. */
+  /** [samples] how many positions stay masked after this step; 0 of a sample that is abandoned. */
   maskedAfter: Int32Array;
+  /** Samples that nobody waits for any more. From this step on, which is no refresh, no row of theirs is computed. */
+  abandoned: Int32Array;
   guidance: number;
   temperature: number;
   topK: number;
