@@ -2,6 +2,7 @@
 // the device run them. Where it has a profile, it says what each of them is.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -30,8 +31,9 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  /// Operations that have not begun when `flag` says stop throw; it outlives the stream.
-  void stop_when(const StopFlag& flag) { stop_ = &flag; }
+  /// Operations that have not begun when one of the flags says stop throw; they outlive the stream. Null: there is
+  /// none.
+  void stop_when(const StopFlag* all, const StopFlag* own) { stops_ = {all, own}; }
 
   /// Summed from the arguments of what ran.
   const Flops& flops() const { return flops_; }
@@ -135,7 +137,9 @@ class Stream {
   }
 
   void check_stop() const {
-    if (stop_ != nullptr) stop_->check();
+    for (const StopFlag* stop : stops_) {
+      if (stop != nullptr) stop->check();
+    }
   }
   template <class... Ops>
   void begin(const Ops&... ops) {
@@ -154,7 +158,7 @@ class Stream {
   }
 
   Part part_ = Part::projections;
-  const StopFlag* stop_ = nullptr;
+  std::array<const StopFlag*, 2> stops_{};
 };
 
 /// While it lives, matrix products of the stream count for `part`; outside of any they count for the projections.
