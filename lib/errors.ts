@@ -171,9 +171,9 @@ export function oneOf<T extends string>(name: string, value: unknown, choices: r
 }
 
 /**
- * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, or
- * has another option, for a misspelled one is not ignored; null stands for no default. Who needs the `required` ones
- * refuses them.
+ * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, has
+ * an option of another name (a misspelled one is not ignored), or has null for one that is not among the `required`:
+ * null stands for no default. The caller checks the `required` ones.
  */
 export function readOptions<T extends object>(
   value: unknown,

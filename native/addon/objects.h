@@ -18,14 +18,15 @@ struct DeviceState {
   std::shared_ptr<JobQueue> queue;
 };
 
-/// Memory of the host that V8 cannot see behind a value: it collects objects that nobody has disposed of sooner.
+/// Host memory behind a value. V8 cannot see it and is told, so that it collects objects sooner that nobody disposed
+/// of.
 inline size_t host_bytes(const Session& session) { return session.bytes(); }
 inline size_t host_bytes(const SessionPool& sessions) { return sessions.generator()->bytes(); }
 inline size_t host_bytes(const Codec& codec) { return codec.bytes(); }
 inline size_t host_bytes(const DeviceState&) { return 0; }
 
 /// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a
-/// job that still runs holds its own share.
+/// job that still runs keeps it alive.
 template <class Self, class T>
 class Wrap : public Napi::ObjectWrap<Self> {
  public:
@@ -142,7 +143,7 @@ class DeviceObject : public Wrap<DeviceObject, DeviceState> {
   void stop(const Napi::CallbackInfo& info);
 };
 
-/// The classes' constructors, of each environment (main thread or worker) its own.
+/// The constructors of the classes. Each environment (main thread or worker) has its own.
 struct Constructors {
   explicit Constructors(Napi::Env env)
       : session(Napi::Persistent(SessionObject::define(env))),
