@@ -146,10 +146,13 @@ export function within(name: string, value: unknown, least: number, most: number
   return value;
 }
 
-/** The elements of a list as they are now, its holes undefined, where there are at most `most`. */
+/**
+ * The elements of a list as they are now, its holes undefined, where there are at most `most`. They are read by their
+ * numbers, for an iterator or a method that a subclass brings along may say something else.
+ */
 export function elements<T>(name: string, value: readonly T[], most: number): T[] {
-  integer(`${name}.length`, value.length, 0, most);
-  return [...value];
+  const length = integer(`${name}.length`, value.length, 0, most);
+  return Array.from({ length }, (_, i) => value[i]!);
 }
 
 /** Checks that `value` is true or false. */

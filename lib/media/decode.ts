@@ -4,7 +4,7 @@
  */
 
 import { integer, MagnetsError, readOptions, wrongType, wrongValue } from '../errors.js';
-import { isDataOf, Tensor } from '../tensor.js';
+import { isDataOf, plainData, Tensor } from '../tensor.js';
 import { chunksOf, headerData } from './chunks.js';
 import { pixelsIn } from './inflate.js';
 import type { Picture, PictureSize } from './pixels.js';
@@ -215,7 +215,7 @@ export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<
     throw wrongValue('height', `a picture of at most ${mostValues} values`, height);
   }
   try {
-    const frames = readFrames(Buffer.from(bytes), { height, width, channels });
+    const frames = readFrames(Buffer.from(plainData('uint8', bytes)), { height, width, channels });
     const values = Float32Array.from(Buffer.concat(frames), (value) => value / 255);
     return new Tensor('float32', values, [frames.length, height, width, channels]);
   } catch (cause) {

@@ -99,6 +99,20 @@ class GeneratorObject : public Wrap<GeneratorObject, SessionPool> {
   Napi::Value trim(const Napi::CallbackInfo& info);
 };
 
+/// Ends the calls that it was given to before they are done.
+class StopObject : public Napi::ObjectWrap<StopObject> {
+ public:
+  using ObjectWrap::ObjectWrap;
+  static Napi::Function define(Napi::Env env);
+  /// That of an argument; null where it is undefined.
+  static std::shared_ptr<const StopFlag> flag_of(const Napi::Value& value);
+
+ private:
+  void stop(const Napi::CallbackInfo&) { flag_->stop(); }
+
+  const std::shared_ptr<StopFlag> flag_ = std::make_shared<StopFlag>();
+};
+
 class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
  public:
   using Wrap::Wrap;
@@ -110,6 +124,7 @@ class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
   Napi::Value detokenize(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value detokenize_bytes(const Napi::CallbackInfo& info);
+  Napi::Value new_stop(const Napi::CallbackInfo& info);
 };
 
 class DeviceObject : public Wrap<DeviceObject, DeviceState> {
@@ -133,6 +148,7 @@ struct Constructors {
   explicit Constructors(Napi::Env env)
       : session(Napi::Persistent(SessionObject::define(env))),
         generator(Napi::Persistent(GeneratorObject::define(env))),
+        stop(Napi::Persistent(StopObject::define(env))),
         tokenizer(Napi::Persistent(TokenizerObject::define(env))),
         device(Napi::Persistent(DeviceObject::define(env))) {}
 
@@ -144,7 +160,7 @@ struct Constructors {
     if constexpr (std::is_same_v<Self, DeviceObject>) return device;
   }
 
-  Napi::FunctionReference session, generator, tokenizer, device;
+  Napi::FunctionReference session, generator, stop, tokenizer, device;
 };
 
 /// Those of the environment (addon.cpp).

@@ -75,10 +75,10 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
-    // Row blocks that follow each other share weights: threads side by side bring them into a shared cache once.
-    const int row_block = task % row_blocks;
-    const MatrixProduct& product = products[task / row_blocks / groups];
-    const int first_panel = task / row_blocks % groups * group;
+    // The tasks of a row block follow each other: a thread comes to all of them, so its cache holds these rows.
+    const int row_block = task / (count * groups);
+    const MatrixProduct& product = products[task / groups % count];
+    const int first_panel = task % groups * group;
     const int last_panel = std::min(panels, first_panel + group);
     const int first_row = begin_of(rows, row_block, row_blocks);
     const int last_row = begin_of(rows, row_block + 1, row_blocks);

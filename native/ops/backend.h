@@ -23,10 +23,10 @@ class Backend {
   /// Times the matrix products that were asked for since the backend was opened, in every tile that may be chosen for
   /// them; none where nothing is chosen.
   virtual std::vector<TileTiming> time_tiles() { return {}; }
-  /// A stream that stops with this backend, which outlives it.
-  std::unique_ptr<Stream> stream() {
+  /// A stream that stops with this backend, and when `own` says so; both outlive it.
+  std::unique_ptr<Stream> stream(const StopFlag* own = nullptr) {
     auto made = make_stream();
-    made->stop_when(stop_);
+    made->stop_when(&stop_, own);
     return made;
   }
   /// Stops everything that is computed or loaded, for good: operations that have begun end, and no others begin.

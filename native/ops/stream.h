@@ -2,6 +2,7 @@
 // device run them. With a profile it also says which kind of work each of them is.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -30,8 +31,8 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  /// Operations that begin after `flag` has stopped throw. It outlives the stream.
-  void stop_when(const StopFlag& flag) { stop_ = &flag; }
+  /// Operations that begin after one of the flags has stopped throw. The flags outlive the stream. Null: there is none.
+  void stop_when(const StopFlag* all, const StopFlag* own) { stops_ = {all, own}; }
 
   /// Summed from the arguments of what ran.
   const Flops& flops() const { return flops_; }
@@ -135,7 +136,9 @@ class Stream {
   }
 
   void check_stop() const {
-    if (stop_ != nullptr) stop_->check();
+    for (const StopFlag* stop : stops_) {
+      if (stop != nullptr) stop->check();
+    }
   }
   template <class... Ops>
   void begin(const Ops&... ops) {
@@ -154,7 +157,7 @@ class Stream {
   }
 
   Part part_ = Part::projections;
-  const StopFlag* stop_ = nullptr;
+  std::array<const StopFlag*, 2> stops_{};
 };
 
 /// While it lives, matrix products of the stream count for `part`; outside of any they count for the projections.
