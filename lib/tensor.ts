@@ -104,13 +104,8 @@ export class Tensor<T extends TensorType = TensorType> {
 
 /**
  * The tensor that a caller gave as `name`: whatever has the type, data and dims of one, whether this or another copy of
-<<<<<<< HEAD
  * the package made it, in this or another realm, or structuredClone. Each is read once; the data is {@link plainData}.
- * @throws TypeError, RangeError when it is none.
-=======
- * the package made it, in this or another realm, or structuredClone. Each is read once; the data is not copied.
  * @throws TypeError, RangeError when it is no such tensor.
->>>>>>> w-read
  */
 export function readTensor<T extends TensorType>(
   name: string,
