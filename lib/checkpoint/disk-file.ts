@@ -31,6 +31,14 @@ export function unreadable(path: string, cause: unknown): MagnetsError {
   return new MagnetsError('ERR_CHECKPOINT', text, { cause });
 }
 
+/** False also where it cannot be told: opening it as a file then says why. */
+export async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
 /** Memory for bytes of a file. */
 function allocate(path: string, length: number): Uint8Array<ArrayBuffer> {
   try {
