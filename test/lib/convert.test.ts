@@ -971,11 +971,13 @@ t.test('moving averages and the rest of a training file', async (t) => {
         state: { 0: { exp_avg: Object.values(state)[0], step: 4 } },
         param_groups: [{ lr: 1e-4, betas: [0.9, 0.999], foreach: null }],
       },
+      'strange\n': { a: Object.values(state)[0] },
     })),
   );
   const [part] = await convert(file, { to: join(folder, 'to'), heads: 4 });
   t.same(part?.dropped, [
     'head.weight: the same as tok_emb.weight',
+    "strange\\u{a}: 1 tensors that are not the model's",
     "optimizer_state_dict: 1 tensors that are not the model's",
     "model_state_dict: 21 tensors that are not the model's",
   ]);

@@ -1,6 +1,7 @@
 /** Public models in files: opened, recognized, translated and checked, before anything is written. */
 
 import { basename } from 'node:path';
+import { cut, printable } from '../../errors.js';
 import {
   type GeneratorConfig,
   parseGeneratorConfig,
@@ -103,7 +104,9 @@ function droppedOf({ source, path, translation }: Translated): string[] {
   return [
     ...translation.dropped.map(({ name, why }) => `${name}: ${why}`),
     ...translation.same.map(([first, second]) => `${second}: the same as ${first}`),
-    ...[...counts].map(([name, count]) => `${name}: ${count} tensors that are not the model's`),
+    ...[...counts].map(
+      ([name, count]) => `${cut(printable(name))}: ${count} tensors that are not the model's`,
+    ),
   ];
 }
 
