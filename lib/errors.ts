@@ -23,6 +23,14 @@ export type ErrorCode = (typeof errorCodes)[number];
 /** A message has at most this many characters, whatever names and values of a file it quotes. */
 const longestMessage = 2000;
 
+/** A text, such as a name in a file, as a line that a terminal shows and does not obey: `\u{1b}` for an escape. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
+}
+
 /** Marks the errors of every copy of this package in a process, in every realm. */
 const brand = Symbol.for('magnets.MagnetsError');
 
@@ -32,10 +40,9 @@ export class MagnetsError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(
-      message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message,
-      options,
-    );
+    const short =
+      message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message;
+    super(printable(short), options);
     this.code = code;
   }
 

@@ -12,16 +12,28 @@ import {
 } from './config.js';
 import { DiskFile, unreadable } from './disk-file.js';
 import { readJson } from './json.js';
+import type { Origin } from './origin.js';
+import { Reader } from './reader.js';
 import { type FileTensors, readSafetensors } from './safetensors.js';
 import { parseSchedules } from './schedules.js';
 import { checkTensors, type ListedTensor, type TensorListing } from './schema.js';
 import { indexEnding, mergeShards } from './shards.js';
 
+export interface Identity {
+  readonly part: 'generator' | 'tokenizer';
+  readonly origin?: Origin;
+}
+
+export interface TokenizerCheckpoint {
+  readonly config: TokenizerConfig;
+  readonly tensors: FileTensors;
+}
+
 export interface Checkpoint {
   readonly folder: string;
   readonly config: GeneratorConfig;
   readonly tensors: FileTensors;
-  readonly tokenizer?: { readonly config: TokenizerConfig; readonly tensors: FileTensors };
+  readonly tokenizer?: TokenizerCheckpoint;
 }
 
 /** A config is at most this long: it has room for the names of tens of thousands of classes. */
@@ -117,6 +129,47 @@ function checkPair(file: string, config: GeneratorConfig, tokenizer: TokenizerCo
   }
 }
 
+/** Where a checkpoint folder has its tokenizer, if any. */
+export function tokenizerFolder(folder: string): string {
+  return join(folder, 'tokenizer');
+}
+
+/**
+ * Reads a tokenizer's folder, which fits the generator of this config where one is said; undefined where there is none.
+ * @throws MagnetsError ERR_CHECKPOINT, or the signal's reason.
+ */
+export async function readTokenizer(
+  folder: string,
+  listing: TensorListing,
+  signal?: AbortSignal,
+  generator?: GeneratorConfig,
+): Promise<TokenizerCheckpoint | undefined> {
+  const file = join(folder, 'config.json');
+  const json = await readJsonIfAny(file, longestConfig, signal);
+  if (json === undefined) return undefined;
+  const config = parseTokenizerConfig(file, json);
+  if (generator !== undefined) checkPair(file, generator, config);
+  return { config, tensors: await readTensors(folder, listing.tokenizer(config), signal) };
+}
+
+/**
+ * What the config.json of a folder says it is, unchecked but for what is returned: the part of a model of ours and, of a
+ * converted one, where its weights come from. Undefined where there is none, or that of something else.
+ * @throws MagnetsError ERR_CHECKPOINT
+ */
+export async function readIdentity(folder: string): Promise<Identity | undefined> {
+  const file = join(folder, 'config.json');
+  const json = await readJsonIfAny(file, longestConfig);
+  const type = (json as { model_type?: unknown } | null | undefined)?.model_type;
+  if (type !== 'magnets' && type !== 'magnets_tokenizer') return undefined;
+  const part = type === 'magnets' ? 'generator' : 'tokenizer';
+  const reader = Reader.of(file, json);
+  if (!reader.has('origin')) return { part };
+  const origin = reader.child('origin');
+  const text = (key: string) => origin.match(key, /^[^\p{Cc}]{1,400}$/u, 'a line of text');
+  return { part, origin: { name: text('name'), url: text('url'), licence: text('licence') } };
+}
+
 /**
  * Reads the generator and, where there is one, the tokenizer. `listing` says which tensors they need.
  * @throws MagnetsError ERR_CHECKPOINT, or the signal's reason.
@@ -129,19 +182,6 @@ export async function readCheckpoint(
   const config = await readConfig(folder, signal);
   const tensors = await readTensors(folder, listing.generator(config), signal);
 
-  const tokenizerConfigFile = join(folder, 'tokenizer', 'config.json');
-  const json = await readJsonIfAny(tokenizerConfigFile, longestConfig, signal);
-  if (json === undefined) return { folder, config, tensors };
-  const tokenizer = parseTokenizerConfig(tokenizerConfigFile, json);
-  checkPair(tokenizerConfigFile, config, tokenizer);
-  const listed = listing.tokenizer(tokenizer);
-  return {
-    folder,
-    config,
-    tensors,
-    tokenizer: {
-      config: tokenizer,
-      tensors: await readTensors(join(folder, 'tokenizer'), listed, signal),
-    },
-  };
+  const tokenizer = await readTokenizer(tokenizerFolder(folder), listing, signal, config);
+  return { folder, config, tensors, tokenizer };
 }

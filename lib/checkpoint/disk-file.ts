@@ -36,6 +36,14 @@ export function unreadable(
   return new MagnetsError(kind, text, { cause });
 }
 
+/** False also where it cannot be told: opening it as a file then says why. */
+export async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
 /** Memory for bytes of a file. */
 function allocate(path: string, length: number): Uint8Array<ArrayBuffer> {
   try {

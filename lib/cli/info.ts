@@ -1,12 +1,22 @@
 import { cpus } from 'node:os';
-import { info } from '../runtime/device.js';
-import { parse } from './arguments.js';
+import { type Info, info } from '../runtime/device.js';
+import { inspect } from '../runtime/inspect.js';
+import { parse, toNumber, UsageError } from './arguments.js';
+import { deviceArguments, deviceHelp, deviceOptions } from './device-options.js';
+import { describe } from './inspection.js';
 import { printJson } from './output.js';
 
 export const help = `magnets info [--json]
+magnets info PATH [--tokenizer PATH] [--count 1] [--json]
 
-Prints the devices, instruction sets and threads of this machine that magnets can use, and why it cannot use others.
+Without a PATH prints the devices, instruction sets and threads of this machine that magnets can use, and why it cannot
+use others. With one it tells what is there, without reading the weights: of a bundled model's name, a checkpoint folder,
+or the file or folder of a public model that convert takes. What convert would refuse is refused with the same reason.
 
+  --tokenizer PATH  the tokenizer that a public model is to be converted with
+  --heads N         attention heads of a public model of another size than the released ones
+  --count N         samples of the request whose memory is told; default 1
+${deviceHelp}
   --json            print JSON`;
 
 /** How kernels are chosen, by where the choice comes from. */
@@ -16,10 +26,7 @@ const ways = {
   formula: 'by formula',
 } as const;
 
-export async function run(args: string[]): Promise<void> {
-  const { values } = parse(args, { json: { type: 'boolean', default: false } });
-  const result = info();
-  if (values.json) return printJson(result);
+function describeMachine(result: Info): void {
   const [best, ...others] = result.cpu.instructionSets;
   console.log(
     `magnets ${result.version}, Node ${process.version}, ${process.platform}-${process.arch}`,
@@ -36,4 +43,35 @@ export async function run(args: string[]): Promise<void> {
       `cuda:${i}: kernels are chosen ${ways[tiles.source]}${tiles.file ? ` (${tiles.file})` : ''}`,
     );
   }
+}
+
+export async function run(args: string[]): Promise<void> {
+  const { values, positionals } = parse(
+    args,
+    {
+      tokenizer: { type: 'string' },
+      heads: { type: 'string' },
+      count: { type: 'string' },
+      ...deviceOptions,
+      json: { type: 'boolean', default: false },
+    },
+    true,
+  );
+  const { json, ...ofPath } = values;
+  const [path, ...more] = positionals;
+  if (more.length > 0) throw new UsageError('Expected one PATH');
+  if (path === undefined) {
+    const [option] = Object.keys(ofPath);
+    if (option !== undefined) throw new UsageError(`Expected a PATH with --${option}`);
+    const machine = info();
+    return json ? printJson(machine) : describeMachine(machine);
+  }
+  const inspection = await inspect(path, {
+    ...deviceArguments(values),
+    tokenizer: values.tokenizer,
+    heads: toNumber('heads', values.heads),
+    count: toNumber('count', values.count),
+  });
+  if (json) printJson(inspection);
+  else console.log(describe(inspection).join('\n'));
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import { controlGroups, textOf, wordsOf } from './control-groups.js';
 import type { NativeDevice } from './native.js';
+import type { Request } from './request.js';
 
 /** Bytes that a request takes. */
 export interface MemoryNeeds {
@@ -35,6 +36,16 @@ export interface MemorySources {
   readonly sampleResult: number;
   sessionBytes(samples: number, guided: boolean): number;
   tokenizerBytes(samples: number): number;
+}
+
+export function memoryRequest({ batches, labels, nullClassId }: Request): MemoryRequest {
+  const batch = batches.reduce((most, { samples }) => Math.max(most, samples.length), 0);
+  return { batch, guided: nullClassId >= 0, count: labels.length };
+}
+
+/** Of so many samples that are detokenized at once: on the device, and of their pixels on the way. */
+export function detokenizingBytes(device: number, samples: number, pixelBytes: number): number {
+  return device + 2 * samples * pixelBytes;
 }
 
 export function memoryNeeds(sources: MemorySources, request: MemoryRequest): MemoryNeeds {
@@ -108,13 +119,14 @@ export function memoryLimits(devices: readonly Pick<NativeDevice, 'memory'>[]): 
   return { device, host: Math.max(0, Math.min(limits.machine - nodeMemory(), limits.process)) };
 }
 
-function inWords(bytes: number): string {
+/** 278400000 -> '278.4 MB' */
+export function inMegabytes(bytes: number): string {
   const megabytes = bytes / 1e6;
   return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
 }
 
 function thereIs({ device, host }: MemoryLimits): string {
-  return device === 0 ? inWords(host) : `${inWords(device)} of the device`;
+  return device === 0 ? inMegabytes(host) : `${inMegabytes(device)} of the device`;
 }
 
 /**
@@ -124,7 +136,7 @@ function thereIs({ device, host }: MemoryLimits): string {
 export function checkWeights(values: number, bytesOfValue: number, limits: MemoryLimits): void {
   const bytes = values * bytesOfValue;
   if (bytes <= (limits.device || limits.host)) return;
-  const message = `${values} weights take ${inWords(bytes)} at least but there are ${thereIs(limits)}`;
+  const message = `${values} weights take ${inMegabytes(bytes)} at least but there are ${thereIs(limits)}`;
   throw new MagnetsError('ERR_OUT_OF_MEMORY', message);
 }
 
@@ -167,8 +179,8 @@ export function checkMemory(
         : 'a single one does not fit either';
   throw new MagnetsError(
     'ERR_OUT_OF_MEMORY',
-    `${request.count} samples, ${request.batch} at once, take ${inWords(needs.total)} (weights ${inWords(needs.weights)}, ` +
-      `batch ${inWords(needs.session)}, tokenizer ${inWords(needs.tokenizer)}, result ${inWords(needs.result)}) ` +
+    `${request.count} samples, ${request.batch} at once, take ${inMegabytes(needs.total)} (weights ${inMegabytes(needs.weights)}, ` +
+      `batch ${inMegabytes(needs.session)}, tokenizer ${inMegabytes(needs.tokenizer)}, result ${inMegabytes(needs.result)}) ` +
       `but there are ${thereIs(limits)}: ${advice}`,
   );
 }

@@ -14,10 +14,10 @@ import { type Label, labelIds, readLabels, tokenIds } from './ids.js';
 import {
   checkMemory,
   type MemoryNeeds,
-  type MemoryRequest,
   type MemorySources,
   memoryLimits,
   memoryNeeds,
+  memoryRequest,
 } from './memory.js';
 import { Counters, type Metrics } from './metrics.js';
 import type { NativeCompute, NativeFormat, NativeGenerator } from './native.js';
@@ -46,11 +46,6 @@ const forwardOptionNames = [
   'labels',
   'width',
 ] as const satisfies readonly (keyof ForwardOptions)[];
-
-function memoryRequest({ batches, labels, nullClassId }: Request): MemoryRequest {
-  const batch = batches.reduce((most, { samples }) => Math.max(most, samples.length), 0);
-  return { batch, guided: nullClassId >= 0, count: labels.length };
-}
 
 export class Model {
   readonly config: GeneratorConfig;

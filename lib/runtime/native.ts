@@ -220,6 +220,22 @@ export interface NativeDevice {
     format: NativeFormat,
   ): Promise<NativeTokenizer>;
   /**
+   * Bytes that such a generator's weights take, but for what the device pads, and at most that a session of so many
+   * samples takes.
+   */
+  generatorMemory(
+    config: NativeGeneratorConfig,
+    format: NativeFormat,
+    samples: number,
+    guided: boolean,
+  ): { weights: number; work: number };
+  /** The same of a tokenizer, and of detokenizing so many samples. */
+  tokenizerMemory(
+    config: NativeTokenizerConfig,
+    format: NativeFormat,
+    samples: number,
+  ): { weights: number; work: number };
+  /**
    * The measured rate that bench compares with, in FLOP/s: on the CPU multiply-adds on registers by all threads, on a
    * CUDA device a large matrix product.
    */

@@ -5,6 +5,7 @@ import { wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { elementCount, readTensor, Tensor } from '../tensor.js';
 import { Detokenizing } from './detokenizing.js';
+import { detokenizingBytes } from './memory.js';
 import type { NativeTokenizer } from './native.js';
 
 /** Pixels [count, height, width, channels], or [count, frames, height, width, channels] of videos, in [0, 1]. */
@@ -111,7 +112,7 @@ export class Tokenizer {
       device = this.#native.detokenizeBytes(atOnce);
       this.#deviceBytes.set(atOnce, device);
     }
-    return device + 2 * atOnce * this.pixelBytes;
+    return detokenizingBytes(device, atOnce, this.pixelBytes);
   }
 
   /** Bytes of one sample's pixels. */

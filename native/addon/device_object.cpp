@@ -41,6 +41,14 @@ Napi::Value load(const Napi::CallbackInfo& info, const std::shared_ptr<DeviceSta
   });
 }
 
+/// { weights, work } in bytes.
+Napi::Value memory_object(Napi::Env env, size_t weights, size_t work) {
+  auto object = Napi::Object::New(env);
+  object.Set("weights", static_cast<double>(weights));
+  object.Set("work", static_cast<double>(work));
+  return object;
+}
+
 }  // namespace
 
 Napi::Function DeviceObject::define(Napi::Env env) {
@@ -49,6 +57,8 @@ Napi::Function DeviceObject::define(Napi::Env env) {
       {InstanceAccessor<&DeviceObject::backend>("backend"), InstanceAccessor<&DeviceObject::threads>("threads"),
        InstanceMethod<&DeviceObject::load_generator>("loadGenerator"),
        InstanceMethod<&DeviceObject::load_tokenizer>("loadTokenizer"),
+       InstanceMethod<&DeviceObject::generator_memory>("generatorMemory"),
+       InstanceMethod<&DeviceObject::tokenizer_memory>("tokenizerMemory"),
        InstanceMethod<&DeviceObject::measure_peak>("measurePeak"),
        InstanceMethod<&DeviceObject::time_tiles>("timeTiles"), InstanceAccessor<&DeviceObject::memory>("memory"),
        InstanceMethod<&DeviceObject::stop>("stop"), disposer()});
@@ -79,6 +89,25 @@ Napi::Value DeviceObject::load_tokenizer(const Napi::CallbackInfo& info) {
     return load<TokenizerObject>(info, device(info.Env()),
                                  [config](const std::shared_ptr<Backend>& backend, WeightSource& source,
                                           WeightFormat format) { return make_codec(backend, config, source, format); });
+  });
+}
+
+Napi::Value DeviceObject::generator_memory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    ListingLoader listing(to_weight_format(info[1]));
+    const auto generator =
+        std::make_shared<const Generator>(value(env)->backend, to_generator_config(info[0]), listing);
+    const int samples = info[2].ToNumber().Int32Value();
+    return memory_object(env, generator->bytes(), Session::bytes_of(generator, samples, info[3].ToBoolean()));
+  });
+}
+
+Napi::Value DeviceObject::tokenizer_memory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    const auto codec = codec_without_weights(value(env)->backend, to_codec_config(info[0]), to_weight_format(info[1]));
+    return memory_object(env, codec->bytes(), codec->detokenize_bytes(info[2].ToNumber().Int32Value()));
   });
 }
 

@@ -137,6 +137,8 @@ class DeviceObject : public Wrap<DeviceObject, DeviceState> {
   Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value load_generator(const Napi::CallbackInfo& info);
   Napi::Value load_tokenizer(const Napi::CallbackInfo& info);
+  Napi::Value generator_memory(const Napi::CallbackInfo& info);
+  Napi::Value tokenizer_memory(const Napi::CallbackInfo& info);
   Napi::Value measure_peak(const Napi::CallbackInfo& info);
   Napi::Value time_tiles(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);

@@ -7,7 +7,7 @@ void CpuStream::do_run(const Rescale& op) {
   over_rows(op.grid.rows(), [&](int first, int last) {
     for (int row = first; row < last; ++row) {
       const float* scale = cpu(op.scale_shift).row<float>(row / pixels);
-      kernels_.rescale(cpu(op.x).row<float>(row), scale, scale + op.channels, op.channels, op.swish,
+      kernels_.rescale(cpu(op.x).row<float>(row), scale, scale + op.channels, op.channels, op.silu,
                        cpu(op.y).row<float>(row));
     }
   });

@@ -12,9 +12,15 @@ Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& co
   bytes_ = loader.bytes();
 }
 
+Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, ListingLoader& listing)
+    : backend_(std::move(backend)), config_(config) {
+  load(listing);
+  bytes_ = listing.bytes();
+}
+
 std::vector<TensorShape> Generator::tensors(const GeneratorConfig& config) {
   ListingLoader listing;
-  Generator(config).load(listing);
+  Generator(nullptr, config, listing);
   return listing.take();
 }
 

@@ -21,6 +21,8 @@ struct LmHeadWorkspace {
 class Generator {
  public:
   Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source, WeightFormat format);
+  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
+  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, ListingLoader& listing);
 
   /// Every tensor of such a generator.
   static std::vector<TensorShape> tensors(const GeneratorConfig& config);
@@ -43,7 +45,6 @@ class Generator {
 
  private:
   void load(Loader& loader);
-  explicit Generator(const GeneratorConfig& config) : config_(config) {}
 
   std::shared_ptr<Backend> backend_;
   size_t bytes_ = 0;

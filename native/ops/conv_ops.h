@@ -24,13 +24,13 @@ struct GroupStatistics {
   Buffer& scale_shift;  // f32 [samples, >= 2 * channels]: every channel's scale, then every channel's shift
 };
 
-/// y = scale * x + shift, with `swish` v / (1 + e^-v) of that.
+/// y = scale * x + shift, with `silu` v / (1 + e^-v) of that.
 struct Rescale {
   const Buffer& x;
   const Buffer& scale_shift;  // of GroupStatistics
   Grid grid;
   int channels;
-  bool swish;
+  bool silu;
   Buffer& y;  // may be x
 };
 
@@ -40,7 +40,7 @@ enum class Resampling {
   down,  // every second line and column of the convolution: the first output reads the pixels 0, 1 and 2
 };
 
-/// y = 3x3 convolution of x + bias, zeros around the picture. With `scale_shift` it reads Rescale of x with swish,
+/// y = 3x3 convolution of x + bias, zeros around the picture. With `scale_shift` it reads Rescale of x with SiLU,
 /// whose border is zeros too.
 ///
 /// The layer is [out, 3, 3, in], taps by line and column. For `up` it is [out, 2, 2, 2, 2, in]: output (2 i + p, 2 j +

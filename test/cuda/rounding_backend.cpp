@@ -110,12 +110,8 @@ class RoundingStream : public Stream {
     std::unique_ptr<Buffer> rescaled;
     if (op.scale_shift != nullptr) {
       rescaled = backend_.allocate(ElementType::activation, op.grid.rows(), op.in);
-      run(Rescale{.x = op.x,
-                  .scale_shift = *op.scale_shift,
-                  .grid = op.grid,
-                  .channels = op.in,
-                  .swish = true,
-                  .y = *rescaled});
+      run(Rescale{
+          .x = op.x, .scale_shift = *op.scale_shift, .grid = op.grid, .channels = op.in, .silu = true, .y = *rescaled});
     }
     cpu_->run(Convolution{.layer = op.layer,
                           .out = op.out,

@@ -9,11 +9,17 @@ import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource } from '../../lib/checkpoint/convert/source.js';
 import type { TensorEntry } from '../../lib/checkpoint/schema.js';
-import { convert, info, load } from '../../lib/index.js';
+import { convert, info, load, type MemoryNeeds } from '../../lib/index.js';
 import { engineTensors, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
 import { publicFixture } from './fixtures.js';
-import { sparseFlaxFile, sparseTorchFile, temporaryFolder, writePieces } from './public-files.js';
+import {
+  fillWithNoise,
+  sparseFlaxFile,
+  sparseTorchFile,
+  temporaryFolder,
+  writePieces,
+} from './public-files.js';
 
 const configOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
@@ -42,20 +48,30 @@ function releasedShapes(entry: unknown): Record<string, number[]> {
   );
 }
 
-/** Converts in a process of its own, from the build, and says how much memory in bytes that took at most. */
-function convertAlone(t: Test, path: string, options: object): number {
+/**
+ * What `code` leaves in `result`, run in a process of its own with `magnets` from the build, and how much memory in bytes
+ * that took at most.
+ */
+function alone(t: Test, code: string): { result: unknown; memory: number } {
   const script = `
     import { readFileSync } from 'node:fs';
-    import { convert } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
-    await convert(...${JSON.stringify([path, options])});
+    import * as magnets from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
+    let result;
+    ${code}
     // The maxRSS of resourceUsage begins with that of the process which started this one.
     const status = readFileSync('/proc/self/status', 'utf8');
-    console.log(1024 * Number(/VmHWM:\\s+(\\d+) kB/.exec(status)[1]));
+    const memory = 1024 * Number(/VmHWM:\\s+(\\d+) kB/.exec(status)[1]);
+    console.log(JSON.stringify({ result, memory }));
   `;
   const args = ['--input-type=module', '--eval', script];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   t.equal(status, 0, stderr);
-  return Number(stdout);
+  return JSON.parse(stdout);
+}
+
+/** The memory that a conversion takes. */
+function convertAlone(t: Test, path: string, options: object): number {
+  return alone(t, `await magnets.convert(...${JSON.stringify([path, options])});`).memory;
 }
 
 /** The tensors of a folder have the names and shapes that the engine lists for its config. */
@@ -126,6 +142,59 @@ for (const [name, model, tokenizer, largest] of [
     }
   });
 }
+
+t.test('MaskGIT 512 with its tokenizer: a step over 1025 rows, and 512 x 512 pixels', async (t) => {
+  const folder = temporaryFolder(t);
+  const fileOf = (name: string, key: string) => {
+    const pieces = sparseFlaxFile(releasedShapes(maskgit[key]));
+    const path = writePieces(join(folder, name), pieces);
+    fillWithNoise(path, pieces);
+    return path;
+  };
+  const path = fileOf('model', 'maskgit_imagenet512_checkpoint');
+  const tokenizerPath = fileOf(
+    'tokenizer',
+    'tokenizer_imagenet256_checkpoint, tokenizer_imagenet512_checkpoint',
+  );
+  const to = join(folder, 'to');
+  const started = performance.now();
+  const converting = convertAlone(t, path, { to, tokenizer: tokenizerPath, weights: 'bf16' });
+  t.comment(`converting: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  t.ok(converting < 1.2 * 3072 * 768 * 4 + 200e6, `${(converting / 1e6).toFixed()} MB`);
+
+  const { result, memory } = alone(
+    t,
+    `
+    const seconds = (since) => (performance.now() - since) / 1000;
+    const started = performance.now();
+    const model = await magnets.load(${JSON.stringify(to)}, { weights: 'bf16', device: 'cpu' });
+    const needs = model.memory({ labels: [207] });
+    const loading = seconds(started);
+    const stepped = performance.now();
+    let step;
+    for await (step of model.generate({ labels: [207], seed: 1 })) break;
+    const stepping = seconds(stepped);
+    const tokens = new magnets.Tensor('int32', step.tokens.data.map((token) => Math.max(0, token)), [1, 1024]);
+    const detokenized = performance.now();
+    const { data, dims } = await model.detokenize(tokens);
+    const sum = data.reduce((sum, value) => sum + value, 0);
+    const differing = new Set(data.subarray(0, 3000)).size;
+    result = { needs, loading, stepping, detokenizing: seconds(detokenized), dims, sum, differing,
+      activeRows: step.activeRows, masked: step.masked };
+    `,
+  ) as { result: Record<string, number> & { needs: MemoryNeeds; dims: number[] }; memory: number };
+  t.comment(JSON.stringify({ ...result, memory }));
+  t.same(result.dims, [1, 512, 512, 3]);
+  t.equal(result.activeRows, 1025);
+  t.ok(Number.isFinite(result.sum) && result.differing! > 100, 'a picture');
+  const { total, tokenizer } = result.needs;
+  t.ok(tokenizer < 300e6, `${(tokenizer / 1e6).toFixed()} MB for pixels`);
+  const node = 150e6;
+  t.ok(
+    memory < total + node,
+    `${(memory / 1e6).toFixed()} of ${((total + node) / 1e6).toFixed()} MB`,
+  );
+});
 
 t.test('Halton-MaskGIT in the other sizes: what the engine needs is what they have', async (t) => {
   const folder = temporaryFolder(t);

@@ -6,6 +6,7 @@ import { ExtData } from '@msgpack/msgpack';
 import t, { type Test } from 'tap';
 import { openSource } from '../../lib/checkpoint/convert/open.js';
 import { closeSource, type Group, type Source } from '../../lib/checkpoint/convert/source.js';
+import { convert } from '../../lib/index.js';
 import { publicFixture } from './fixtures.js';
 import {
   assemble,
@@ -440,7 +441,7 @@ t.test('flax: hostile files', async (t) => {
     new ExtData(1, Buffer.concat([flaxFile([[2], 'float32', floats(1, 2)]), Buffer.alloc(4)])),
     /its bytes up to/,
   );
-  await damaged('a list', [one], /not a array|a map, an array of flax/);
+  await damaged('a list', [one], /a map, an array of flax or a number, not msgpack's array/);
   await damaged('bytes', floats(1), /a map, an array of flax/);
   await damaged('a slash', { 'a/b': one }, /a\/b: .* without a slash/);
   await damaged(
@@ -576,6 +577,51 @@ t.test('safetensors: one file, shards, a folder', async (t) => {
   for (const length of [0, 7, 8, 9, 100, 3000, bytes.byteLength - 1]) {
     await refused(t, `cut off at ${length}`, bytes.subarray(0, length), /./);
   }
+});
+
+t.test('names in files: as a line that a terminal shows and does not obey', async (t) => {
+  const folder = temporaryFolder(t);
+  const name = '\u001b]0;title\u0007\nfake: line\u202e';
+  const shown = '\\u{1b}]0;title\\u{7}\\u{a}fake: line\\u{202e}';
+  const tensor = { storage: 'FloatStorage', key: '0', count: 1, shape: [1] };
+  const header = JSON.stringify({ [name]: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
+  for (const [format, bytes] of [
+    ['torch', assemble(torchFile({ [name]: tensor }, { 0: floats(1) }))],
+    ['flax', flaxFile({ params: { [name]: flaxArray('float32', [1], floats(1)) } })],
+    ['safetensors', Buffer.concat([length, Buffer.from(header), floats(1)])],
+  ] as const) {
+    const file = join(folder, format);
+    writeFileSync(file, bytes);
+    const { message } = await convert(file, { to: join(folder, 'to') }).catch((error) => error);
+    t.ok(message.includes(shown), message);
+    t.notMatch(message, /\p{Cc}|\p{Cf}/u, format);
+  }
+});
+
+t.test('torch: pickles that hold themselves, lie deep, or name one tensor often', async (t) => {
+  const tensor = { storage: 'FloatStorage', key: '0', count: 1, shape: [1] };
+  const data = (body: (string | Buffer)[]) =>
+    assemble(torchFile(new Raw(...body), { 0: floats(1) }));
+  const of = (value: unknown) => pickle(value).subarray(2, -1); // its opcodes alone
+  const known = async (name: string, body: (string | Buffer)[], message: RegExp) => {
+    const file = join(temporaryFolder(t), 'checkpoint');
+    writeFileSync(file, data(body));
+    const to = `${file}.to`;
+    await t.rejects(convert(file, { to }), { code: 'ERR_CHECKPOINT', message }, name);
+  };
+  await known('a dictionary in itself', ['}q\0', of('a'), 'h\0s'], /found no tensors/);
+  await known('a list in itself', ['}', of('a'), ']q\0h\0as'], /found no tensors/);
+  await known('a dictionary as a key', ['}', '}', of(tensor), 's'], /expected strings as names/);
+  const deep = Buffer.concat(Array<Buffer>(1e5).fill(Buffer.concat([Buffer.from('}'), of('a')])));
+  await known('1e5 dictionaries', [deep, of(1), 's'.repeat(1e5)], /at most 16 deep/);
+  await known('1e6 marks', ['('.repeat(1e6)], /expected a value before it/);
+  const names = Array.from({ length: 1e5 }, (_, i) =>
+    Buffer.concat([of(`k${i}`), Buffer.from('h\0')]),
+  );
+  const often = ['}(', of('a'), of(tensor), 'q\0', Buffer.concat(names), 'u'];
+  await known('one tensor, 100001 times', often, /found 100001 tensors such as a, k0, k1/);
 });
 
 t.test('what is no checkpoint', async (t) => {

@@ -2,7 +2,7 @@
  * The pictures inside the decoders of converted tokenizers are those of their own code. A decoder is cut off: levels are
  * left out, or have blocks that add nothing, and so has the middle. Its output becomes one of as many channels as the
  * picture has, each of them a share of that channel about 1/2, since pixels are cut off at 0 and 1. The norm and the
- * swish before the output cannot be taken out; their results are compared.
+ * SiLU before the output cannot be taken out; their results are compared.
  */
 
 import { join } from 'node:path';
@@ -90,7 +90,7 @@ function tensorsOf(config: ConvTokenizerConfig, tensors: FileTensors, without: r
   };
 }
 
-/** The group norm, without weights, and the swish of pictures [count, channels, height, width], in f64. */
+/** The group norm, without weights, and the SiLU of pictures [count, channels, height, width], in f64. */
 function activated(pictures: Tensor<'float32'>, groups: number, epsilon: number) {
   const size = pictures.size / pictures.dims[0]! / groups;
   const result = new Float32Array(pictures.size);

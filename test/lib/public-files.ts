@@ -294,8 +294,32 @@ function head(first: number, bytes: 1 | 2 | 4, value: number): Buffer {
   return result;
 }
 
+/** Where the values of arrays lie in a file. */
+export interface Holes {
+  readonly holes: readonly { readonly at: number; readonly bytes: number }[];
+}
+
+/** Small numbers, positive and negative, where a file has f32 values: the same ones again and again. */
+export function fillWithNoise(file: string, { holes }: Holes): void {
+  let state = 1;
+  const noise = Float32Array.from({ length: 2 ** 18 }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (0.05 * state) / 2 ** 31;
+  });
+  const block = new Uint8Array(noise.buffer);
+  const handle = openSync(file, 'r+');
+  for (const { at, bytes } of holes) {
+    for (let done = 0; done < bytes; ) {
+      done += writeSync(handle, block, 0, Math.min(block.length, bytes - done), at + done);
+    }
+  }
+  closeSync(handle);
+}
+
 /** A flax file of arrays of zeros, by their paths below `params`. */
-export function sparseFlaxFile(shapes: Readonly<Record<string, readonly number[]>>): Pieces {
+export function sparseFlaxFile(
+  shapes: Readonly<Record<string, readonly number[]>>,
+): Pieces & Holes {
   type Tree = { [name: string]: Tree | readonly number[] };
   const root: Tree = {};
   for (const [path, shape] of Object.entries(shapes)) {
@@ -308,6 +332,7 @@ export function sparseFlaxFile(shapes: Readonly<Record<string, readonly number[]
     tree[names.at(-1)!] = shape;
   }
   const pieces: { at: number; bytes: Uint8Array }[] = [];
+  const holes: { at: number; bytes: number }[] = [];
   let at = 0;
   const push = (bytes: Uint8Array) => {
     pieces.push({ at, bytes });
@@ -331,10 +356,11 @@ export function sparseFlaxFile(shapes: Readonly<Record<string, readonly number[]
       head(0xc6, 4, bytes),
     ]);
     push(Buffer.concat([head(0xc9, 4, inside.byteLength + bytes), Buffer.from([1]), inside]));
+    holes.push({ at, bytes });
     at += bytes;
   };
   walk(root);
-  return { size: at, pieces };
+  return { size: at, pieces, holes };
 }
 
 export function assemble({ size, pieces }: Pieces): Buffer {

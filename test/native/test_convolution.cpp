@@ -28,7 +28,7 @@ const char* name_of(Resampling resampling) {
 }
 
 /// How far Rescale may be from the reference, before it is rounded to an activation: two roundings of a line, through
-/// swish, whose slope is below 1.1 and whose exponential errs by 2e-7 and a few roundings (kernels.inl).
+/// silu, whose slope is below 1.1 and whose exponential errs by 2e-7 and a few roundings (kernels.inl).
 double rescale_bound(double x, double scale, double shift) {
   const double magnitude = std::abs(x * scale) + std::abs(shift);
   return (1.1 * 2 + 6) * kUnit * magnitude + 2e-7 * magnitude;
@@ -157,7 +157,7 @@ void statistics(const Subject& subject, Backend& backend, const Grid& grid, int 
   }
 }
 
-void rescales(const Subject& subject, Backend& backend, const Grid& grid, int channels, bool swish, bool in_place) {
+void rescales(const Subject& subject, Backend& backend, const Grid& grid, int channels, bool silu, bool in_place) {
   Random random(channels);
   const auto x = random.matrix(grid.rows(), channels), lines = random_lines(random, grid.samples, channels);
   auto stream = backend.stream();
@@ -168,10 +168,10 @@ void rescales(const Subject& subject, Backend& backend, const Grid& grid, int ch
                       .scale_shift = *scale_shift.buffer,
                       .grid = grid,
                       .channels = channels,
-                      .swish = swish,
+                      .silu = silu,
                       .y = *target.buffer});
   const auto actual = target.read(*stream, grid.rows(), channels, "Rescale");
-  const auto expected = reference::rescale(x, lines, grid, swish);
+  const auto expected = reference::rescale(x, lines, grid, silu);
   for (int row = 0; row < x.rows; ++row) {
     const int sample = row / (grid.height * grid.width);
     for (int i = 0; i < channels; ++i) {
@@ -265,10 +265,10 @@ int main() {
       statistics(*subject, *backend, {3, 31, 17}, 96, 32, offset);
       statistics(*subject, *backend, {1, 40, 60}, 33, 3, offset);
     }
-    for (const bool swish : {false, true}) {
+    for (const bool silu : {false, true}) {
       for (const bool in_place : {false, true}) {
-        rescales(*subject, *backend, {2, 5, 7}, 40, swish, in_place);
-        rescales(*subject, *backend, {3, 1, 9}, 13, swish, in_place);
+        rescales(*subject, *backend, {2, 5, 7}, 40, silu, in_place);
+        rescales(*subject, *backend, {3, 1, 9}, 13, silu, in_place);
       }
     }
     pools(*subject, *backend, {2, 6, 10}, 40);

@@ -249,7 +249,7 @@ struct Pass {
                        .scale_shift = *scale_shift,
                        .grid = large(),
                        .channels = kColumns,
-                       .swish = true,
+                       .silu = true,
                        .y = *picture});
     stream.run(MeanPool{.x = *picture, .grid = large(), .channels = kColumns, .y = *halved});
 

@@ -5,31 +5,19 @@ import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
-import { parseGeneratorConfig, parseTokenizerConfig } from '../config.js';
 import type { DiskFile } from '../disk-file.js';
-import { checkTensors, type ListedTensor, type TensorListing } from '../schema.js';
+import type { Origin } from '../origin.js';
+import type { ListedTensor, TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
+import { type Beside, closeModels, openModels, type PublicModel } from './models.js';
 import type { WeightFormat } from './numbers.js';
-import { openSource } from './open.js';
-import { others, peers } from './peers/index.js';
-import { closeSource, readTensor, type Source } from './source.js';
-import {
-  checkTranslation,
-  type Hints,
-  type Origin,
-  type Peer,
-  type Recognized,
-  recognize,
-  type Translation,
-  Weights,
-} from './translation.js';
+import { readTensor } from './source.js';
+import type { Peer } from './translation.js';
 import { type FormatOf, Scratch, writeModel } from './write.js';
 
-export interface ConversionSettings {
+export interface ConversionSettings extends Beside {
   readonly to: string;
-  readonly tokenizer?: string;
   readonly weights: WeightFormat;
-  readonly heads?: number;
   readonly version: string;
   /** Weights of more bytes go into several files. */
   readonly mostFileBytes: number;
@@ -49,74 +37,6 @@ export interface Part {
   readonly dropped: readonly string[];
 }
 
-/** A source that is open, and the model in it. */
-interface Opened extends Recognized {
-  readonly source: Source;
-  readonly weights: Weights;
-}
-
-interface Translated extends Opened {
-  readonly translation: Translation;
-}
-
-async function openModel(path: string): Promise<Opened> {
-  const source = await openSource(path);
-  try {
-    const found = recognize(source, peers, others);
-    return { ...found, source, weights: new Weights(source.path, found.group) };
-  } catch (error) {
-    await closeSource(source);
-    throw error;
-  }
-}
-
-function checkPart(opened: Opened, part: Peer['part']): void {
-  const found = opened.peer.part;
-  if (found !== part) opened.weights.refuse(`expected a ${part} but it is a ${found}`);
-}
-
-function translate(opened: Opened, hints: Hints): Translated {
-  return { ...opened, translation: opened.peer.translate(opened.weights, hints) };
-}
-
-/** Each tells the other something: which ids are codes, and how many tokens a picture has. */
-function translatePair(first: Opened, second: Opened, heads: number | undefined): Translated[] {
-  checkPart(first, 'generator');
-  checkPart(second, 'tokenizer');
-  const { codebook_size: codes } = translate(second, {}).translation.config;
-  const generator = translate(first, { codebookSize: codes as number, heads });
-  const { codebook_size: expected, latent_shape: shape } = generator.translation.config;
-  if (codes !== expected) {
-    second.weights.refuse(`expected ${expected} codes, as the generator has, but it has ${codes}`);
-  }
-  const [, height, width] = shape as [number, number, number];
-  const tokenizer = translate(second, { grid: [height, width] });
-  const [wanted, received] = [generator.translation.tokens, tokenizer.translation.tokens];
-  if (wanted !== received) {
-    second.weights.refuse(
-      `expected a tokenizer for tokens of ${wanted}, which the released generators make, but it is for those of ${received}: if yours was trained on them, convert the tokenizer by itself`,
-    );
-  }
-  return [generator, tokenizer];
-}
-
-/** Checks that the source has what is needed and that the engine can run what comes out: these tensors. */
-function checkModel(
-  { source, group, peer, translation }: Translated,
-  listing: TensorListing,
-): readonly ListedTensor[] {
-  const { path } = source;
-  checkTranslation(path, group, translation);
-  const { config, tensors } = translation;
-  const expected =
-    peer.part === 'generator'
-      ? listing.generator(parseGeneratorConfig(path, basename(path), config))
-      : listing.tokenizer(parseTokenizerConfig(path, config));
-  const made = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
-  checkTensors(path, made, expected);
-  return expected;
-}
-
 /** Tensors that do not bear bytes stay f32. */
 function formatOf(weights: WeightFormat, listed: readonly ListedTensor[]): FormatOf {
   if (weights !== 'int8') return () => weights;
@@ -126,7 +46,7 @@ function formatOf(weights: WeightFormat, listed: readonly ListedTensor[]): Forma
 
 /** A tensor is made of the first of each pair alone, so there is room for both. */
 async function checkSame(
-  { weights, group, translation }: Translated,
+  { weights, group, translation }: PublicModel,
   scratch: Scratch,
 ): Promise<void> {
   for (const pair of translation.same) {
@@ -138,21 +58,6 @@ async function checkSame(
       weights.refuse(`${pair[1]}: expected the same values as ${pair[0]}`);
     }
   }
-}
-
-/** What of a file nothing is made of. */
-function droppedOf({ source, path, translation }: Translated): string[] {
-  const counts = new Map<string, number>();
-  for (const [other, group] of source.groups) {
-    if (other === path) continue;
-    const top = other.split('/')[0]!;
-    counts.set(top, (counts.get(top) ?? 0) + group.size);
-  }
-  return [
-    ...translation.dropped.map(({ name, why }) => `${name}: ${why}`),
-    ...translation.same.map(([first, second]) => `${second}: the same as ${first}`),
-    ...[...counts].map(([name, count]) => `${name}: ${count} tensors that are not the model's`),
-  ];
 }
 
 async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<string> {
@@ -169,7 +74,7 @@ async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<st
 
 /** Writes config.json and the weights. */
 async function write(
-  model: Translated,
+  model: PublicModel,
   folder: string,
   formatOf: FormatOf,
   { signal, mostFileBytes }: ConversionSettings,
@@ -182,7 +87,8 @@ async function write(
   await checkSame(model, scratch);
   const from = { path: source.path, group: model.group };
   await writeModel(folder, from, tensors, formatOf, scratch, mostFileBytes, onStep);
-  await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  const json = JSON.stringify({ ...config, origin }, null, 2);
+  await writeFile(join(folder, 'config.json'), `${json}\n`);
   const files: { name: string; sha256: string }[] = [];
   for (const disk of source.files) {
     files.push({ name: basename(disk.path), sha256: await hash(disk, signal) });
@@ -195,7 +101,7 @@ async function write(
     tensors: tensors.length,
     values: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     notes,
-    dropped: droppedOf(model),
+    dropped: model.dropped,
   };
 }
 
@@ -222,17 +128,11 @@ export async function convertCheckpoint(
 ): Promise<Part[]> {
   const { to, weights, signal } = settings;
   if (await exists(to)) throw wrongValue('to', 'a folder that does not exist yet', to);
-  const opened: Opened[] = [];
+  signal?.throwIfAborted();
   const partial = `${resolve(to)}.${randomUUID()}.partial`;
+  const models = await openModels(path, settings, listing);
   try {
-    opened.push(await openModel(path));
-    if (settings.tokenizer !== undefined) opened.push(await openModel(settings.tokenizer));
-    const [first, second] = opened as [Opened, Opened?];
-    const models = second
-      ? translatePair(first, second, settings.heads)
-      : [translate(first, { heads: settings.heads })];
-    const formats = models.map((model) => formatOf(weights, checkModel(model, listing)));
-
+    const formats = models.map(({ listed }) => formatOf(weights, listed));
     const total = models.reduce(
       (sum, { source, translation }) => sum + translation.tensors.length + source.files.length,
       0,
@@ -257,6 +157,6 @@ export async function convertCheckpoint(
     signal?.throwIfAborted();
     throw error;
   } finally {
-    for (const { source } of opened) await closeSource(source);
+    await closeModels(models);
   }
 }

@@ -130,8 +130,9 @@ class Walker {
 
   async #expect(kind: Kind, path: string, what: string): Promise<number> {
     const head = await this.#head();
-    if (head.kind !== kind)
-      this.disk.refuse(`${path}: expected ${what} but received a ${head.kind}`);
+    if (head.kind !== kind) {
+      this.disk.refuse(`${path}: expected ${what} but received msgpack's ${head.kind}`);
+    }
     return head.length;
   }
 
@@ -205,7 +206,7 @@ class Walker {
     }
     if (kind !== 'map') {
       return this.disk.refuse(
-        `${path}: expected a map, an array of flax or a number, not a ${kind}`,
+        `${path}: expected a map, an array of flax or a number, not msgpack's ${kind}`,
       );
     }
     if (depth === mostDepth) this.disk.refuse(`${path}: expected maps at most ${mostDepth} deep`);

@@ -1,10 +1,10 @@
 /** Opens what the user named, by its contents. */
 
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MagnetsError } from '../../errors.js';
 import { strangeContents } from '../contents.js';
-import { DiskFile } from '../disk-file.js';
+import { DiskFile, isFolder } from '../disk-file.js';
 import { indexEnding } from '../shards.js';
 import { isFlax, openFlax } from './flax.js';
 import { isSafetensors, openSafetensors, openShards } from './shards.js';
@@ -24,14 +24,6 @@ async function fileIn(folder: string): Promise<string> {
   const what = found.length === 0 ? 'none' : found.slice(0, 4).join(', ');
   const message = `${folder}: expected one file of weights but found ${what}: name the file`;
   throw new MagnetsError('ERR_CHECKPOINT', message);
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch {
-    return false; // opening it as a file says why
-  }
 }
 
 async function openByContents(disk: DiskFile): Promise<Source> {

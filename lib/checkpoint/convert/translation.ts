@@ -1,6 +1,7 @@
 /** How a public model becomes one of ours: every tensor with what it is made of, as data, before anything is read. */
 
 import { MagnetsError } from '../../errors.js';
+import type { Origin } from '../origin.js';
 import type { TensorEntry } from '../schema.js';
 import type { Group, Source } from './source.js';
 
@@ -10,13 +11,6 @@ export interface MadeTensor extends TensorEntry {
   readonly from: readonly TensorEntry[];
   /** Fills `target`, of the tensor's size, whatever was in it. */
   make(target: Float32Array, ...values: Float32Array[]): void;
-}
-
-/** Where a public model comes from, for the model card. */
-export interface Origin {
-  readonly name: string;
-  readonly url: string;
-  readonly licence: string;
 }
 
 /** Whose tokens a generator makes and a tokenizer shows: two of as many codes need not be of the same. */

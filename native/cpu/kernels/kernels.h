@@ -42,8 +42,8 @@ struct Kernels {
   void (*add_scaled)(float* x, const float* scale, const float* y, int n);    // x += scale * y
   void (*add_squares)(float* x, const float* y, const float* center, int n);  // x += (y - center)²
   void (*multiply)(float* x, const float* y, int n);                          // x *= y
-  /// y = scale * x + shift, with `swish` v / (1 + e^-v) of that; y may be x
-  void (*rescale)(const float* x, const float* scale, const float* shift, int n, bool swish, float* y);
+  /// y = scale * x + shift, with `with_silu` v / (1 + e^-v) of that; y may be x
+  void (*rescale)(const float* x, const float* scale, const float* shift, int n, bool with_silu, float* y);
   void (*gelu)(float* x, int n);
   void (*gelu_tanh)(float* x, int n);
   void (*silu)(float* x, int n);

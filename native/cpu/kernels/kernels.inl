@@ -185,8 +185,8 @@ inline void map_lines(const float* x, const float* scale, const float* shift, in
   }
 }
 
-void rescale(const float* x, const float* scale, const float* shift, int n, bool swish, float* y) {
-  if (!swish) return map_lines(x, scale, shift, n, y, [](V v) { return v; });
+void rescale(const float* x, const float* scale, const float* shift, int n, bool with_silu, float* y) {
+  if (!with_silu) return map_lines(x, scale, shift, n, y, [](V v) { return v; });
   map_lines(x, scale, shift, n, y, silu_of);
 }
 

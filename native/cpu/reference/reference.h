@@ -55,7 +55,7 @@ Matrix convolution(const Matrix& kernel, const std::vector<double>& bias, const 
 /// [samples, 2 * channels]: scales, then shifts.
 Matrix group_statistics(const Matrix& x, const Grid& grid, int groups, const NormValues& norm);
 
-Matrix rescale(const Matrix& x, const Matrix& scale_shift, const Grid& grid, bool swish);
+Matrix rescale(const Matrix& x, const Matrix& scale_shift, const Grid& grid, bool silu);
 
 Matrix mean_pool(const Matrix& x, const Grid& grid);
 

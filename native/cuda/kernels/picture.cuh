@@ -2,14 +2,10 @@
 // inputs are several rows of x (MatmulProblem::taps).
 #pragma once
 
+#include "../silu.cuh"
 #include "rows.cuh"
 
 namespace magnets::cuda {
-
-/// v / (1 + e^-v)
-__device__ __forceinline__ float swish(float v) {
-  return v * reciprocal_approximate(1.0f + exp2_approximate(-1.44269504f * v));
-}
 
 /// Pictures as rows, and what GroupStatistics made of them.
 struct Pictures {
@@ -32,7 +28,7 @@ __device__ __forceinline__ void load_pixel(const Pictures& p, int sample, int li
   load8(lines, 8, scale);
   load8(lines + p.channels, 8, shift);
 #pragma unroll
-  for (int i = 0; i < 8; ++i) v[i] = swish(fmaf(v[i], scale[i], shift[i]));
+  for (int i = 0; i < 8; ++i) v[i] = silu(fmaf(v[i], scale[i], shift[i]));
 }
 
 constexpr int kPictureThreads = 256;
@@ -107,7 +103,7 @@ __global__ void __launch_bounds__(kPictureThreads) unfold_kernel(const __grid_co
     value = low<T>((static_cast<const T*>(p.x) + row * p.x_stride)[channel].bits);
     if (p.scale_shift != nullptr) {
       const float* lines = p.scale_shift + static_cast<size_t>(sample) * p.scale_shift_stride + channel;
-      value = swish(fmaf(value, lines[0], lines[p.channels]));
+      value = silu(fmaf(value, lines[0], lines[p.channels]));
     }
   }
   (static_cast<T*>(u.y) + static_cast<size_t>(place) * u.y_stride)[input].bits =
@@ -117,7 +113,7 @@ __global__ void __launch_bounds__(kPictureThreads) unfold_kernel(const __grid_co
 /// A row a warp; y may be x.
 template <class T>
 __global__ void __launch_bounds__(kRowsOfBlock * 32)
-    rescale_kernel(const __grid_constant__ Pictures p, bool with_swish, T* y, int y_stride) {
+    rescale_kernel(const __grid_constant__ Pictures p, bool with_silu, T* y, int y_stride) {
   wait_for_previous_grid();
   let_next_grid_start();
   const int row = row_of_warp(), pixels = p.height * p.width;
@@ -133,7 +129,7 @@ __global__ void __launch_bounds__(kRowsOfBlock * 32)
     for (int i = 0; i < 8; ++i) {
       if (i >= count) continue;
       v[i] = fmaf(v[i], scale[first + i], scale[p.channels + first + i]);
-      if (with_swish) v[i] = swish(v[i]);
+      if (with_silu) v[i] = silu(v[i]);
     }
     store8(y + first, v, count);
   }

@@ -5,6 +5,7 @@
 
 #include <ptx.cuh>
 
+#include "../silu.cuh"
 #include "matmul.h"
 
 namespace magnets::cuda {
@@ -17,11 +18,6 @@ __device__ __forceinline__ float gelu_tanh(float x) {
   constexpr float kScale = 0.79788456f;
   const float half = 0.5f * x;
   return half + half * tanh_approximate(x * (kScale + kScale * 0.044715f * x * x));
-}
-
-/// x / (1 + e^-x)
-__device__ __forceinline__ float silu(float x) {
-  return x * reciprocal_approximate(1.0f + exp2_approximate(-1.44269504f * x));
 }
 
 template <int kCount>

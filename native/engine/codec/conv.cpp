@@ -13,9 +13,15 @@ Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, WeightSou
   bytes_ = loader.bytes();
 }
 
+Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, ListingLoader& listing)
+    : Codec(std::move(backend)), config_(config) {
+  load(listing);
+  bytes_ = listing.bytes();
+}
+
 std::vector<TensorShape> Conv::tensors(const ConvConfig& config) {
   ListingLoader listing;
-  Conv(config).load(listing);
+  Conv(nullptr, config, listing);
   return listing.take();
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "conv_blocks.h"
+#include "canvas.h"
 
 namespace magnets {
 

@@ -35,6 +35,16 @@ std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend,
       config);
 }
 
+std::shared_ptr<const Codec> codec_without_weights(const std::shared_ptr<Backend>& backend, const CodecConfig& config,
+                                                   WeightFormat format) {
+  ListingLoader listing(format);
+  return std::visit(
+      [&]<class Config>(const Config& known) -> std::shared_ptr<const Codec> {
+        return std::make_shared<const typename ClassOf<Config>::Type>(backend, known, listing);
+      },
+      config);
+}
+
 std::vector<TensorShape> codec_tensors(const CodecConfig& config) {
   return std::visit([]<class Config>(const Config& known) { return ClassOf<Config>::Type::tensors(known); }, config);
 }

@@ -50,9 +50,15 @@ Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, Weight
   bytes_ = loader.bytes();
 }
 
+Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, ListingLoader& listing)
+    : Codec(std::move(backend)), config_(config) {
+  load(listing);
+  bytes_ = listing.bytes();
+}
+
 std::vector<TensorShape> Titok::tensors(const TitokConfig& config) {
   ListingLoader listing;
-  Titok(config).load(listing);
+  Titok(nullptr, config, listing);
   return listing.take();
 }
 

@@ -15,9 +15,15 @@ Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource
   bytes_ = loader.bytes();
 }
 
+Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, ListingLoader& listing)
+    : Codec(std::move(backend)), config_(config) {
+  load(listing);
+  bytes_ = listing.bytes();
+}
+
 std::vector<TensorShape> Vit::tensors(const VitConfig& config) {
   ListingLoader listing;
-  Vit(config).load(listing);
+  Vit(nullptr, config, listing);
   return listing.take();
 }
 

@@ -14,6 +14,8 @@ namespace magnets {
 class Vit : public Codec {
  public:
   Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format);
+  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
+  Vit(std::shared_ptr<Backend> backend, const VitConfig& config, ListingLoader& listing);
 
   /// Every tensor of such a codec.
   static std::vector<TensorShape> tensors(const VitConfig& config);
@@ -25,7 +27,6 @@ class Vit : public Codec {
   int tokens_of_sample() const override { return config_.token_count(); }
 
  private:
-  explicit Vit(const VitConfig& config) : Codec(nullptr), config_(config) {}
   void load(Loader& loader);
 
   VitConfig config_;

@@ -1,5 +1,5 @@
 // How a model asks for its weights, by name and shape. Its constructor runs with either of two loaders: one puts
-// tensors on a device, the other only lists them. So every tensor is named once, where it is used.
+// tensors on a device, the other only lists and counts them. So every tensor is named once, where it is used.
 #pragma once
 
 #include <memory>
@@ -97,9 +97,11 @@ struct TensorShape {
   Grain grain = Grain::fine;
 };
 
-/// Lists the tensors that a model asks for, each once, in the order of asking.
+/// Lists the tensors that a model asks for, each once, in the order of asking, and counts what they would take on a
+/// device in `format`. What it gives the model holds nothing: memory can be measured with it, but nothing computed.
 class ListingLoader : public Loader {
  public:
+  explicit ListingLoader(WeightFormat format = {WeightFormat::Values::f32}) : format_(format) {}
   using Loader::linear;
   std::unique_ptr<Linear> linear(const std::string& weight, const std::string& bias, int out, int in, Grain grain,
                                  HeadDims heads) override;
@@ -113,9 +115,17 @@ class ListingLoader : public Loader {
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
 
   std::vector<TensorShape> take() { return std::move(tensors_); }
+  /// Device memory of all that was asked for, but for what a backend pads.
+  size_t bytes() const { return bytes_; }
 
  private:
   void add(const std::string& name, std::vector<int> shape, Grain grain = Grain::fine);
+  std::unique_ptr<Linear> counted_linear(int out, int in, Grain grain, bool has_bias);
+  std::unique_ptr<Table> counted_table(int entries, int columns);
+  std::unique_ptr<Buffer> counted_matrix(int rows, int columns);
+
+  WeightFormat format_;
+  size_t bytes_ = 0;
   std::vector<TensorShape> tensors_;
   std::unordered_set<std::string> names_;
 };

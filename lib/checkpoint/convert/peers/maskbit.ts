@@ -69,72 +69,80 @@ function positions(input: string, tokens: number, d: number): MadeTensor {
   };
 }
 
-function translate(weights: Weights, hints: Hints) {
+/** What the shapes of the weights say. */
+function sizesOf(weights: Weights, hints: Hints) {
   const input = weights.has('token_emb.weight') ? 'token_emb' : 'input_proj';
   const [hidden, inputs] = weights.shape(`${input}.weight`, 2);
   const [classRows] = weights.shape('class_emb.weight', 2);
   const [, rows] = weights.shape('pos_emb', 3);
   const [units] = weights.shape('transformer.layers.0.1.net.0.weight', 2);
   const layers = weights.count((i) => `transformer.layers.${i}.0.mha.in_proj_weight`);
-  const [d, bits, classes, f] = [hidden!, inputs!, classRows!, units!];
+  const [d, bits, f] = [hidden!, inputs!, units!];
   if (bits % halves !== 0 || bits > 24) {
     weights.refuse(
       `${input}.weight: expected an even number of at most 24 bits but received ${bits}`,
     );
   }
   const digits = 2 ** (bits / halves);
-  const tokens = rows! - 1;
   const heads = weights.heads('first_layer.0.weight', d, releasedHeads, hints.heads);
-  const side = weights.side('pos_emb', tokens);
-  const recipe = recipes[bits] ?? recipes[14]!;
+  const side = weights.side('pos_emb', rows! - 1);
+  return { input, d, f, heads, layers, side, bits, digits, classRows: classRows! };
+}
 
-  const block = (i: number): MadeTensor[] => {
-    const [to, from] = [`layers.${i}`, `transformer.layers.${i}`];
-    return [
-      ...projections(`${to}.attention`, d, `${from}.0.mha`),
-      ...copiedLayer(`${to}.attention.output`, [d, d], `${from}.0.mha.out_proj`),
-      ...copiedLayer(`${to}.attention.norm`, [d], `${from}.0.norm`),
-      ...copiedLayer(`${to}.mlp.up`, [f, d], `${from}.1.net.0`),
-      ...copiedLayer(`${to}.mlp.down`, [d, f], `${from}.1.net.2`),
-      ...copiedLayer(`${to}.mlp.norm`, [d], `${from}.1.norm`),
-    ];
-  };
+type Sizes = ReturnType<typeof sizesOf>;
+
+function configOf({ d, f, heads, layers, side, bits, classRows }: Sizes) {
+  const recipe = recipes[bits] ?? recipes[14]!;
   return {
-    config: {
-      model_type: 'magnets',
-      hidden_size: d,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      intermediate_size: f,
-      norm_position: 'post',
-      layer_norm_eps: 1e-12,
-      hidden_act: 'gelu',
-      tied: false,
-      codebook_size: 2 ** bits,
-      sub_tokens: halves,
-      num_classes: classes - 1,
-      latent_shape: [1, side, side],
-      widths: [{ name: '1', heads, hidden: f }],
-      sampling: {
-        steps: 64,
-        masking_schedule: 'arccos',
-        guidance: recipe.guidance,
-        guidance_schedule: 'cosine',
-        guidance_power: recipe.power,
-        choice_temperature: recipe.noise,
-      },
+    model_type: 'magnets',
+    hidden_size: d,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: f,
+    norm_position: 'post',
+    layer_norm_eps: 1e-12,
+    hidden_act: 'gelu',
+    tied: false,
+    codebook_size: 2 ** bits,
+    sub_tokens: halves,
+    num_classes: classRows - 1,
+    latent_shape: [1, side, side],
+    widths: [{ name: '1', heads, hidden: f }],
+    sampling: {
+      steps: 64,
+      masking_schedule: 'arccos',
+      guidance: recipe.guidance,
+      guidance_schedule: 'cosine',
+      guidance_power: recipe.power,
+      choice_temperature: recipe.noise,
     },
-    tensors: [
-      words(input, bits, digits, d, classes),
-      positions(input, tokens, d),
-      ...copiedLayer('embeddings.norm', [d], 'first_layer.0'),
-      ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
-      ...copiedLayer('head.dense', [d, d], 'last_layer.0'),
-      ...copiedLayer('head.norm', [d], 'last_layer.2'),
-      copied('head.output.weight', [halves * digits, d], 'prediction_layer.weight'),
-      copied('head.bias', [halves * digits], 'prediction_layer.bias'),
-    ] satisfies MadeTensor[],
   };
+}
+
+function blockOf(i: number, { d, f }: Sizes): MadeTensor[] {
+  const [to, from] = [`layers.${i}`, `transformer.layers.${i}`];
+  return [
+    ...projections(`${to}.attention`, d, `${from}.0.mha`),
+    ...copiedLayer(`${to}.attention.output`, [d, d], `${from}.0.mha.out_proj`),
+    ...copiedLayer(`${to}.attention.norm`, [d], `${from}.0.norm`),
+    ...copiedLayer(`${to}.mlp.up`, [f, d], `${from}.1.net.0`),
+    ...copiedLayer(`${to}.mlp.down`, [d, f], `${from}.1.net.2`),
+    ...copiedLayer(`${to}.mlp.norm`, [d], `${from}.1.norm`),
+  ];
+}
+
+function tensorsOf(sizes: Sizes): MadeTensor[] {
+  const { input, d, layers, side, bits, digits, classRows } = sizes;
+  return [
+    words(input, bits, digits, d, classRows),
+    positions(input, side ** 2, d),
+    ...copiedLayer('embeddings.norm', [d], 'first_layer.0'),
+    ...Array.from({ length: layers }, (_, i) => blockOf(i, sizes)).flat(),
+    ...copiedLayer('head.dense', [d, d], 'last_layer.0'),
+    ...copiedLayer('head.norm', [d], 'last_layer.2'),
+    copied('head.output.weight', [halves * digits, d], 'prediction_layer.weight'),
+    copied('head.bias', [halves * digits], 'prediction_layer.bias'),
+  ];
 }
 
 export const maskbit: Peer = {
@@ -144,20 +152,24 @@ export const maskbit: Peer = {
     names.has('first_layer.0.weight') &&
     names.has('prediction_layer.weight') &&
     names.has('pos_emb'),
-  translate: (weights, hints) => ({
-    origin: {
-      name: "MaskBit's generator",
-      url: 'https://github.com/markweberdev/maskbit',
-      licence: 'Apache-2.0; its authors ask that the weights be used for research only',
-    },
-    tokens: "MaskBit's VQGAN+",
-    ...translate(weights, hints),
-    dropped: weights.has('bits_to_indices')
-      ? [{ name: 'bits_to_indices', why: 'a table that follows from the number of bits' }]
-      : [],
-    same: [],
-    notes: [
-      'Bits times a matrix became rows of a table, one for each half of a token, and the bias of the matrix a part of the positions.',
-    ],
-  }),
+  translate: (weights, hints) => {
+    const sizes = sizesOf(weights, hints);
+    return {
+      origin: {
+        name: "MaskBit's generator",
+        url: 'https://github.com/markweberdev/maskbit',
+        licence: 'Apache-2.0; its authors ask that the weights be used for research only',
+      },
+      tokens: "MaskBit's VQGAN+",
+      config: configOf(sizes),
+      tensors: tensorsOf(sizes),
+      dropped: weights.has('bits_to_indices')
+        ? [{ name: 'bits_to_indices', why: 'a table that follows from the number of bits' }]
+        : [],
+      same: [],
+      notes: [
+        'Bits times a matrix became rows of a table, one for each half of a token, and the bias of the matrix a part of the positions.',
+      ],
+    };
+  },
 };

@@ -34,107 +34,121 @@ function codesOf(weights: Weights, vocabulary: number, { codebookSize }: Hints):
   return released.codes;
 }
 
-function transformer(weights: Weights, hints: Hints) {
+/** What the shapes of the weights say. */
+function sizesOf(weights: Weights, hints: Hints) {
   const [vocabulary, hidden] = weights.shape(words, 2);
   const [sequence] = weights.shape(positions, 2);
-  const layers = weights.count((i) => `${layer(i)}/Attention_0/self_attention/query/kernel`);
-  const [, heads, headDim] = weights.shape(
-    `${layer(0)}/Attention_0/self_attention/query/kernel`,
-    3,
-  );
+  const query = `${layer(0)}/Attention_0/self_attention/query/kernel`;
+  const [, heads, headDim] = weights.shape(query, 3);
   const [, units] = weights.shape(`${layer(0)}/Mlp_0/intermediate_output/kernel`, 2);
+  const layers = weights.count((i) => `${layer(i)}/Attention_0/self_attention/query/kernel`);
   const codes = codesOf(weights, vocabulary!, hints);
   const classes = vocabulary! - codes - 1;
   if (classes < 0) weights.refuse(`${words}: expected more rows than the ${codes} codes`);
   const side = weights.side(positions, sequence! - 1);
-  const inner = heads! * headDim!;
-  const d = hidden!;
+  return { d: hidden!, f: units!, heads: heads!, headDim: headDim!, layers, side, codes, classes };
+}
 
-  const norm = (to: string, from: string): MadeTensor[] => [
-    copied(`${to}.weight`, [d], `${from}/scale`),
-    copied(`${to}.bias`, [d], `${from}/bias`),
-  ];
-  const dense = (to: string, from: string, out: number, inputs: number): MadeTensor[] => [
+type Sizes = ReturnType<typeof sizesOf>;
+
+function configOf({ d, f, heads, headDim, layers, side, codes, classes }: Sizes) {
+  return {
+    model_type: 'magnets',
+    hidden_size: d,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    head_dim: headDim,
+    intermediate_size: f,
+    norm_position: 'post',
+    hidden_act: 'gelu_tanh',
+    layer_norm_eps: 1e-12,
+    codebook_size: codes,
+    num_classes: classes,
+    null_class: false,
+    latent_shape: [1, side, side],
+    widths: [{ name: '1', heads, hidden: f }],
+    sampling: {
+      steps: 12,
+      masking_schedule: 'cosine',
+      temperature: 1,
+      choice_temperature: 4.5,
+      guidance: 0,
+    },
+  };
+}
+
+function norm(to: string, from: string, d: number): MadeTensor[] {
+  return [copied(`${to}.weight`, [d], `${from}/scale`), copied(`${to}.bias`, [d], `${from}/bias`)];
+}
+
+function dense(to: string, from: string, out: number, inputs: number): MadeTensor[] {
+  return [
     transposed(`${to}.weight`, [out, inputs], `${from}/kernel`),
     copied(`${to}.bias`, [out], `${from}/bias`),
   ];
-  const block = (i: number): MadeTensor[] => {
-    const attention = `${layer(i)}/Attention_0/self_attention`;
-    const to = `layers.${i}`;
-    return [
-      ...['query', 'key', 'value'].flatMap((part): MadeTensor[] => {
-        const from = `${attention}/${part}`;
-        const bias = copied(`${to}.attention.${part}.bias`, [inner], `${from}/bias`);
-        return [
-          transposed(`${to}.attention.${part}.weight`, [inner, d], `${from}/kernel`, [
-            d,
-            heads!,
-            headDim!,
-          ]),
-          { ...bias, from: [{ name: `${from}/bias`, shape: [heads!, headDim!] }] },
-        ];
-      }),
-      transposed(`${to}.attention.output.weight`, [d, inner], `${attention}/out/kernel`, [
-        heads!,
-        headDim!,
-        d,
-      ]),
-      copied(`${to}.attention.output.bias`, [d], `${attention}/out/bias`),
-      ...norm(`${to}.attention.norm`, `${layer(i)}/Attention_0/attention_output_ln`),
-      ...dense(`${to}.mlp.up`, `${layer(i)}/Mlp_0/intermediate_output`, units!, d),
-      ...dense(`${to}.mlp.down`, `${layer(i)}/Mlp_0/layer_output`, d, units!),
-      ...norm(`${to}.mlp.norm`, `${layer(i)}/Mlp_0/layer_output_ln`),
-    ];
-  };
-  return {
-    config: {
-      model_type: 'magnets',
-      hidden_size: d,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      head_dim: headDim,
-      intermediate_size: units,
-      norm_position: 'post',
-      hidden_act: 'gelu_tanh',
-      layer_norm_eps: 1e-12,
-      codebook_size: codes,
-      num_classes: classes,
-      null_class: false,
-      latent_shape: [1, side, side],
-      widths: [{ name: '1', heads, hidden: units }],
-      sampling: {
-        steps: 12,
-        masking_schedule: 'cosine',
-        temperature: 1,
-        choice_temperature: 4.5,
-        guidance: 0,
-      },
-    },
-    tensors: [
-      // Its mask is id -1, the last row, as it is here.
-      copied('embeddings.word.weight', [vocabulary!, d], words),
-      copied('embeddings.position.weight', [sequence!, d], positions),
-      ...norm('embeddings.norm', 'Embed_0/embeddings_ln'),
-      ...Array.from({ length: layers }, (_, i) => block(i)).flat(),
-      ...dense('head.dense', 'MlmLayer_0/mlm_dense', d, d),
-      ...norm('head.norm', 'MlmLayer_0/mlm_ln'),
-      copied('head.bias', [vocabulary!], 'MlmLayer_0/mlm_bias/bias'),
-    ],
-  };
+}
+
+function blockOf(i: number, { d, f, heads, headDim }: Sizes): MadeTensor[] {
+  const inner = heads * headDim;
+  const attention = `${layer(i)}/Attention_0/self_attention`;
+  const to = `layers.${i}`;
+  return [
+    ...['query', 'key', 'value'].flatMap((part): MadeTensor[] => {
+      const from = `${attention}/${part}`;
+      const bias = copied(`${to}.attention.${part}.bias`, [inner], `${from}/bias`);
+      return [
+        transposed(`${to}.attention.${part}.weight`, [inner, d], `${from}/kernel`, [
+          d,
+          heads,
+          headDim,
+        ]),
+        { ...bias, from: [{ name: `${from}/bias`, shape: [heads, headDim] }] },
+      ];
+    }),
+    transposed(`${to}.attention.output.weight`, [d, inner], `${attention}/out/kernel`, [
+      heads,
+      headDim,
+      d,
+    ]),
+    copied(`${to}.attention.output.bias`, [d], `${attention}/out/bias`),
+    ...norm(`${to}.attention.norm`, `${layer(i)}/Attention_0/attention_output_ln`, d),
+    ...dense(`${to}.mlp.up`, `${layer(i)}/Mlp_0/intermediate_output`, f, d),
+    ...dense(`${to}.mlp.down`, `${layer(i)}/Mlp_0/layer_output`, d, f),
+    ...norm(`${to}.mlp.norm`, `${layer(i)}/Mlp_0/layer_output_ln`, d),
+  ];
+}
+
+function tensorsOf(sizes: Sizes): MadeTensor[] {
+  const { d, layers, side, codes, classes } = sizes;
+  const vocabulary = codes + classes + 1;
+  return [
+    // Its mask is id -1, the last row, as it is here.
+    copied('embeddings.word.weight', [vocabulary, d], words),
+    copied('embeddings.position.weight', [1 + side ** 2, d], positions),
+    ...norm('embeddings.norm', 'Embed_0/embeddings_ln', d),
+    ...Array.from({ length: layers }, (_, i) => blockOf(i, sizes)).flat(),
+    ...dense('head.dense', 'MlmLayer_0/mlm_dense', d, d),
+    ...norm('head.norm', 'MlmLayer_0/mlm_ln', d),
+    copied('head.bias', [vocabulary], 'MlmLayer_0/mlm_bias/bias'),
+  ];
 }
 
 export const maskgit: Peer = {
   part: 'generator',
   format: 'flax',
   recognizes: (names) => names.has(words) && names.has('MlmLayer_0/mlm_bias/bias'),
-  translate: (weights, hints) => ({
-    origin,
-    tokens: "MaskGIT's VQGAN",
-    ...transformer(weights, hints),
-    dropped: [],
-    same: [],
-    notes: ['It was trained without a class for "no class", so it has no guidance.'],
-  }),
+  translate: (weights, hints) => {
+    const sizes = sizesOf(weights, hints);
+    return {
+      origin,
+      tokens: "MaskGIT's VQGAN",
+      config: configOf(sizes),
+      tensors: tensorsOf(sizes),
+      dropped: [],
+      same: [],
+      notes: ['It was trained without a class for "no class", so it has no guidance.'],
+    };
+  },
 };
 
 /** Blocks are numbered through both halves' levels, in the order in which they run. */

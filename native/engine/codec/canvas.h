@@ -1,57 +1,12 @@
-// What a convolutional codec is made of: residual blocks, attention, and the pictures that they change.
+// The pictures of one pass of a convolutional codec, and what its layers do to them.
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "../config.h"
-#include "../weights/loader.h"
 #include "all_rows.h"
+#include "conv_layers.h"
 
 namespace magnets {
-
-/// A 3x3 convolution.
-struct ConvLayer {
-  ConvLayer() = default;
-  ConvLayer(Loader& loader, const std::string& name, int out, int in, Resampling resampling = Resampling::none);
-
-  std::unique_ptr<Linear> layer;
-  int out = 0, in = 0;
-  Resampling resampling = Resampling::none;
-};
-
-/// y = shortcut(x) + conv2(swish(norm2(conv1(swish(norm1(x)))))). The shortcut is x where the channels stay, else
-/// that of the levels.
-struct ResidualBlock {
-  ResidualBlock(Loader& loader, const Levels& levels, const std::string& prefix, int out, int in);
-
-  Norm norm1, norm2;
-  ConvLayer conv1, conv2;
-  std::unique_ptr<Linear> shortcut;  // null: none, or x
-};
-
-/// y = x + output(attention(norm(x))), one head over all pixels.
-struct AttentionBlock {
-  AttentionBlock(Loader& loader, const Levels& levels, const std::string& prefix, int channels);
-
-  Norm norm;
-  std::unique_ptr<Linear> query, key, value, output;
-};
-
-/// Residual blocks, perhaps with attention after each.
-struct Stage {
-  /// Asks for the tensors of a level, which begins with `in` channels.
-  static Stage level(Loader& loader, const Levels& levels, const std::string& prefix, int level, int blocks, int in);
-  /// Those of the coarsest level's middle: two blocks, or a block, an attention and a block.
-  static Stage middle(Loader& loader, const Levels& levels, const std::string& prefix);
-
-  std::vector<ResidualBlock> blocks;
-  std::vector<AttentionBlock> attentions;
-};
-
-/// "name.3."
-std::string numbered(const std::string& name, int number);
 
 /// The pictures of one pass, at the level that it has come to. Beside them lie a second set of the same size at most,
 /// the half-made ones of a block, and whatever attention needs: a picture of 512 x 512 x 128 is 134 MB.
@@ -72,9 +27,9 @@ class Canvas {
   void run(const Stage& stage);
   void run(const ConvLayer& layer);
   void pool();
-  /// y = layer(swish(norm(x))).
+  /// y = layer(silu(norm(x))).
   void finish(const Norm& norm, const ConvLayer& layer, Buffer& y);
-  /// swish(norm(x)), in the memory of the second set.
+  /// silu(norm(x)), in the memory of the second set.
   const Buffer& activate(const Norm& norm);
 
  private:

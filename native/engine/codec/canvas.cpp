@@ -1,4 +1,4 @@
-#include "conv_blocks.h"
+#include "canvas.h"
 
 #include <algorithm>
 #include <utility>
@@ -11,48 +11,6 @@ namespace {
 constexpr int64_t kValuesAtOnce = int64_t{1} << 25;
 
 }  // namespace
-
-std::string numbered(const std::string& name, int number) { return name + "." + std::to_string(number) + "."; }
-
-ConvLayer::ConvLayer(Loader& loader, const std::string& name, int out, int in, Resampling resampling)
-    : layer(loader.convolution(name, out, in, resampling)), out(out), in(in), resampling(resampling) {}
-
-ResidualBlock::ResidualBlock(Loader& loader, const Levels& levels, const std::string& prefix, int out, int in)
-    : norm1(loader.norm(prefix + "norm1", in, levels.norm_eps)),
-      norm2(loader.norm(prefix + "norm2", out, levels.norm_eps)),
-      conv1(loader, prefix + "conv1", out, in),
-      conv2(loader, prefix + "conv2", out, out) {
-  if (in != out && levels.shortcut == Shortcut::projection) shortcut = loader.linear(prefix + "shortcut", out, in);
-}
-
-AttentionBlock::AttentionBlock(Loader& loader, const Levels& levels, const std::string& prefix, int channels)
-    : norm(loader.norm(prefix + "norm", channels, levels.norm_eps)),
-      query(loader.linear(prefix + "query", channels, channels, true, Grain::fine, {.out = channels})),
-      key(loader.linear(prefix + "key", channels, channels, true, Grain::fine, {.out = channels})),
-      value(loader.linear(prefix + "value", channels, channels, true, Grain::fine, {.out = channels})),
-      output(loader.linear(prefix + "output", channels, channels, true, Grain::fine, {.in = channels})) {}
-
-Stage Stage::level(Loader& loader, const Levels& levels, const std::string& prefix, int level, int blocks, int in) {
-  Stage stage;
-  const int out = levels.channels_of(level);
-  for (int i = 0; i < blocks; ++i) {
-    stage.blocks.emplace_back(loader, levels, numbered(prefix + "blocks", i), out, i == 0 ? in : out);
-    if (levels.attention && level == levels.coarsest()) {
-      stage.attentions.emplace_back(loader, levels, numbered(prefix + "attentions", i), out);
-    }
-  }
-  return stage;
-}
-
-Stage Stage::middle(Loader& loader, const Levels& levels, const std::string& prefix) {
-  Stage stage;
-  const int channels = levels.channels_of(levels.coarsest());
-  int number = 0;
-  stage.blocks.emplace_back(loader, levels, numbered(prefix, number++), channels, channels);
-  if (levels.attention) stage.attentions.emplace_back(loader, levels, numbered(prefix, number++), channels);
-  stage.blocks.emplace_back(loader, levels, numbered(prefix, number++), channels, channels);
-  return stage;
-}
 
 int Canvas::samples_at_once(const Levels& levels, int count) {
   int64_t most = 1;
@@ -165,7 +123,7 @@ void Canvas::run(const AttentionBlock& block) {
   const Rows rows = attention_->rows.rows(grid_.samples);
   statistics(block.norm, *x_, channels_);
   stream_->run(Rescale{
-      .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = false, .y = normalized});
+      .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .silu = false, .y = normalized});
   stream_->run(ProjectQkv{.query = *block.query,
                           .key = *block.key,
                           .value = *block.value,
@@ -219,7 +177,7 @@ const Buffer& Canvas::activate(const Norm& norm) {
   Buffer& y = second(channels_);
   statistics(norm, *x_, channels_);
   stream_->run(
-      Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .swish = true, .y = y});
+      Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .silu = true, .y = y});
   return y;
 }
 
