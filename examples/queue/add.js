@@ -7,6 +7,9 @@ import { connection, jobOptions, name } from './queue.js';
 const labels = process.argv.slice(2);
 const queue = new Queue(name, { connection });
 const events = new QueueEvents(name, { connection });
+// Both try again until Redis is there.
+queue.on('error', ({ message }) => console.error(message));
+events.on('error', ({ message }) => console.error(message));
 await events.waitUntilReady();
 
 events.on('progress', ({ jobId, data }) => {

@@ -9,7 +9,7 @@ import { encodePng, load, Tensor } from 'magnets';
 import { connection, name } from './queue.js';
 
 const { MODEL = 'fashion', OUT = 'pictures', THREADS, JOBS = '1' } = process.env;
-const { LOCK_SECONDS = '30', CHECK_SECONDS = LOCK_SECONDS } = process.env;
+const { LOCK_SECONDS = '30', CHECK_SECONDS = LOCK_SECONDS, GRACE_SECONDS = '60' } = process.env;
 
 const model = await load(MODEL, { threads: THREADS ? Number(THREADS) : undefined });
 await mkdir(OUT, { recursive: true });
@@ -65,15 +65,16 @@ const worker = new Worker(name, generate, {
   stalledInterval: Number(CHECK_SECONDS) * 1000,
   maxStalledCount: 2, // workers that may die of one job before it is failed: it may be the job that kills them
 });
-worker.on('error', (error) => console.error(error));
+worker.on('error', ({ message }) => console.error(message)); // it connects again when Redis is back
 // This process stood still for longer than its lock lasts, so the job is another worker's.
 worker.on('lockRenewalFailed', (jobs) => {
   for (const id of jobs) worker.cancelJob(id, 'its lock was lost');
 });
 worker.on('failed', (job, error) => console.error(`job ${job?.id} failed: ${error.message}`));
 
-/** The job that runs is done, and no other is taken. */
+/** The job that runs is done, and no other is taken. What cannot be done in time, or told to Redis, another worker does. */
 async function stop() {
+  setTimeout(() => process.exit(1), Number(GRACE_SECONDS) * 1000).unref();
   await worker.close();
   model.dispose();
 }

@@ -8,7 +8,7 @@ import type { Model } from '../runtime/model.js';
 import type { GenerationResult, GenerationStep } from '../runtime/result.js';
 import type { Pixels } from '../runtime/tokenizer.js';
 import { Tensor } from '../tensor.js';
-import { UsageError } from './arguments.js';
+import { Interrupted, UsageError } from './arguments.js';
 import { deviceArguments, devicesOf } from './device-options.js';
 import { defaultScale, encoderOf, looksOf, pictureSize, Strip } from './looks.js';
 import { isNumbered, NumberedFiles } from './numbered-files.js';
@@ -72,7 +72,7 @@ export async function generateToFiles<R extends GenerationResult>(
     );
     const outcome =
       prepared instanceof NumberedFiles
-        ? await writeNumbered(prepared, model, generation, begin, first, (result) =>
+        ? await writeNumbered(prepared, model, generation, begin, first, values, (result) =>
             samplesOf(pixelsOf(result)).map(encode),
           )
         : await writeSheet(prepared, generation, first, (result) => encode(pixelsOf(result)));
@@ -105,28 +105,35 @@ async function writeSheet<R extends GenerationResult>(
   return result;
 }
 
-/** A file for each sample. A batch is written while the next one is computed, so memory holds but a few of them. */
+/**
+ * A file for each sample. A batch is written while the next one is computed, so memory holds but a few of them. Who presses
+ * Ctrl-C, or whose disk is full, is told how to go on from there.
+ */
 async function writeNumbered<R extends GenerationResult>(
   files: NumberedFiles,
   model: Model,
   whole: Generation<R>,
   begin: Begin<R>,
   strip: Strip,
+  values: SharedValues,
   encode: (result: R) => readonly Uint8Array[],
 ): Promise<Reported> {
   const { labels, seed, plans } = whole;
   const total = labels.length;
   const size = plans[0]!.samples;
+  const start = Number(values['first-sample'] ?? 0);
   const controller = new AbortController();
-  const run = async (firstSample: number) => {
-    const count = Math.min(size, total - firstSample);
+  const run = async (first: number) => {
+    const [firstSample, count] = [start + first, Math.min(size, total - first)];
     const generation = await begin(model, { firstSample, count, seed });
     const onStep = (step: GenerationStep) => {
       controller.signal.throwIfAborted();
-      if (firstSample === 0) strip.add(step);
+      if (first === 0) strip.add(step);
     };
     return { firstSample, result: await generation.result({ onStep }) };
   };
+  const interrupt = () => controller.abort(new Interrupted('interrupted'));
+  process.once('SIGINT', interrupt); // the second one ends the process as usual
   const left = timeLeft();
   const started = performance.now();
   const sums = { flops: 0, baselineFlops: 0, tokenizerFlops: 0 };
@@ -150,8 +157,15 @@ async function writeNumbered<R extends GenerationResult>(
       }
       done += result.labels.length;
       progress('generate', done, total, left(done / total));
+      if (done < total) controller.signal.throwIfAborted();
     }
+  } catch (cause) {
+    if (done === 0) throw cause;
+    const rest = `--seed ${seed} --first-sample ${start + done} --count ${total - done}`;
+    const message = `${(cause as Error).message}; ${done} of ${total} are written, the others by ${rest}`;
+    throw cause instanceof Interrupted ? new Interrupted(message) : new Error(message, { cause });
   } finally {
+    process.off('SIGINT', interrupt);
     controller.abort();
     await Promise.allSettled(running);
   }

@@ -35,13 +35,13 @@ export async function run(args: string[]): Promise<void> {
     values,
     (model, part) => {
       const labels = given.map((text) => toLabel(text, model));
-      const { firstSample = 0 } = part; // a part begins with the label of its own first sample
-      const turned = labels.map((_, i) => labels[(firstSample + i) % labels.length]!);
+      const shared = { ...sharedArguments(values), ...part };
+      const { firstSample = 0 } = shared; // sample N has the label that is N-th in turn
+      const turned = labels.map((_, i) => labels.at((firstSample + i) % labels.length)!);
       return model.generate({
-        ...sharedArguments(values),
+        ...shared,
         labels: labels.length > 0 ? turned : undefined,
         ...guidanceArguments(values),
-        ...part,
       });
     },
     (result) => result.pixels,

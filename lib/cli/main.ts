@@ -6,11 +6,12 @@
 
 import { quote } from '../errors.js';
 import { packageVersion } from '../runtime/native.js';
-import { UsageError } from './arguments.js';
+import { Interrupted, UsageError } from './arguments.js';
 import * as bench from './bench.js';
 import * as convert from './convert.js';
 import * as generate from './generate.js';
 import * as info from './info.js';
+import { endProgress } from './output.js';
 import * as plan from './plan.js';
 import * as predict from './predict.js';
 import * as tune from './tune.js';
@@ -64,6 +65,7 @@ async function main([name, ...args]: string[]): Promise<void> {
 process.stdout.on('error', endWithOutput);
 process.stderr.on('error', endWithOutput);
 main(process.argv.slice(2)).catch((error: Error) => {
+  endProgress();
   console.error(process.env.DEBUG ? error : `magnets: ${error.message}`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.exitCode = error instanceof UsageError ? 2 : error instanceof Interrupted ? 130 : 1;
 });

@@ -38,6 +38,15 @@ export function timeLeft(): (share: number) => number | undefined {
     share > 0 ? ((performance.now() - started) / 1000) * (1 / share - 1) : undefined;
 }
 
+/** A bar is on the line where the cursor is. */
+let unfinished = false;
+
+/** What is printed next is on a line of its own. */
+export function endProgress(): void {
+  if (unfinished) process.stderr.write('\n');
+  unfinished = false;
+}
+
 /** Draws a bar on stderr where that is a terminal, and nothing in a pipe. */
 export function progress(label: string, done: number, total: number, seconds?: number): void {
   if (!process.stderr.isTTY) return;
@@ -45,7 +54,8 @@ export function progress(label: string, done: number, total: number, seconds?: n
   const bar = `${label} [${'#'.repeat(filled)}${' '.repeat(24 - filled)}] ${done}/${total}`;
   const left = seconds === undefined || done === total ? '' : `, ${formatDuration(seconds)} left`;
   process.stderr.write(`\r${bar}${left}\x1b[K`); // and nothing of a longer line before
-  if (done === total) process.stderr.write('\n');
+  unfinished = true;
+  if (done === total) endProgress();
 }
 
 /** A value as a JSON document. */

@@ -8,6 +8,7 @@ import { samplingArguments, samplingHelp, samplingOptions } from './sampling-opt
 export const sharedOptions = {
   model: { type: 'string', default: 'fashion' },
   count: { type: 'string' },
+  'first-sample': { type: 'string' },
   'batch-size': { type: 'string' },
   steps: { type: 'string' },
   schedule: { type: 'string' },
@@ -27,6 +28,7 @@ export const sharedOptions = {
 } as const;
 
 export const sharedHelp = `\
+  --first-sample N  the number of the first sample; default 0; sample N is the same whatever comes before it
   --batch-size N    samples computed at once; default: what fills the device; a sample does not depend on it
   --steps N, --schedule S, --budget SHARE, --no-cache
                     as for plan; default: the model's steps, schedule paper
@@ -54,6 +56,7 @@ function toSeed(text: string | undefined): number | bigint | undefined {
 export function sharedArguments(values: SharedValues) {
   return {
     count: toNumber('count', values.count),
+    firstSample: toNumber('first-sample', values['first-sample']),
     batchSize: toNumber('batch-size', values['batch-size']),
     steps: toNumber('steps', values.steps),
     schedule: values.schedule,

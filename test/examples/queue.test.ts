@@ -77,10 +77,15 @@ t.test('a queue', { skip }, async (t) => {
 
   const env = { ...process.env, REDIS: socket };
   /** One that keeps its jobs however slow this machine is, unless its lock is to be short. */
-  const startWorker = async (lockSeconds = '600') => {
+  const startWorker = async (lockSeconds = '600', graceSeconds = '600') => {
     const child = spawn(process.execPath, ['worker.js'], {
       cwd: example.folder,
-      env: { ...env, LOCK_SECONDS: lockSeconds, CHECK_SECONDS: '0.5' },
+      env: {
+        ...env,
+        LOCK_SECONDS: lockSeconds,
+        CHECK_SECONDS: '0.5',
+        GRACE_SECONDS: graceSeconds,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     t.teardown(() => child.kill('SIGKILL'));
@@ -193,7 +198,7 @@ t.test('a queue', { skip }, async (t) => {
     paused.child.kill('SIGCONT');
     paused.child.kill('SIGTERM');
     t.same(await paused.ended, [0, null]);
-    t.match(await paused.errors, /^Error: could not renew lock for job slow\d\n/);
+    t.match(await paused.errors, /^could not renew lock for job slow\d\n/);
     t.same(written(), before, 'it has ended what it did not need to do');
   });
 
@@ -206,5 +211,13 @@ t.test('a queue', { skip }, async (t) => {
     t.equal(files.length, 2);
     t.same(await second.ended, [0, null]);
     t.equal(await queue.getWaitingCount(), 1);
+  });
+
+  await t.test('a worker is stopped though Redis does not answer', async (t) => {
+    const worker = await startWorker('600', '1');
+    redis.kill('SIGSTOP');
+    worker.child.kill('SIGTERM');
+    t.same(await worker.ended, [1, null]);
+    redis.kill('SIGCONT');
   });
 });

@@ -1,13 +1,17 @@
 /** The command line with a model of pictures. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
 import t from 'tap';
 import { formatDuration, progress, timeLeft } from '../../lib/cli/output.js';
 import { contactSheet, load, Tensor } from '../../lib/index.js';
 import { fixtureFolder } from './fixtures.js';
-import { magnets } from './magnets.js';
+import { cli, magnets } from './magnets.js';
 import { readPng } from './png.js';
 
 t.test('generate', async (t) => {
@@ -165,6 +169,37 @@ t.test('a file for each sample', async (t) => {
     readFileSync(join(folder, 'new', '006-a.png')),
     'on two devices',
   );
+});
+
+t.test('files that were interrupted, and the rest of them', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const args = [
+    ...['generate', 'a', '3', 'none', '--model', fixtureFolder('post'), '--steps', '4'],
+    ...['--batch-size', '1', '--threads', '1', '--out', join(folder, '%d.png')],
+  ];
+  const child = spawn(process.execPath, [cli, ...args, '--count', '60000']);
+  const output = text(child.stderr);
+  while (!existsSync(join(folder, '3.png'))) await wait(10);
+  child.kill('SIGINT');
+  const [status] = await once(child, 'exit');
+  const said = await output;
+  t.equal(status, 130);
+  t.match(
+    said,
+    /^magnets: interrupted; \d+ of 60000 are written, the others by --seed \d+ --first/,
+  );
+  const [, seed, first, count] = /--seed (\d+) --first-sample (\d+) --count (\d+)\n$/.exec(said)!;
+  t.equal(Number(first) + Number(count), 60000);
+  const { length } = readdirSync(folder);
+  t.equal(length, Number(first), 'what is written is whole, without a gap');
+
+  const next = join(folder, `${first}.png`);
+  t.equal(magnets(...args, '--seed', seed!, '--first-sample', first!, '--count', '1').status, 0);
+  const resumed = readFileSync(next);
+  rmSync(next);
+  t.equal(magnets(...args, '--seed', seed!, '--count', String(length + 1)).status, 0);
+  t.same(readFileSync(next), resumed, 'the sample, and its label, that a run without a break has');
 });
 
 t.test('the bar on a terminal', async (t) => {
