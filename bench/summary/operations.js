@@ -4,11 +4,14 @@ import { number } from './run.js';
 
 /** @typedef {import('./run.js').Row} Row */
 
+/** The sizes of L that the shape of an operation does not name. */
+const [headDim, hiddenSize] = [64, 1024];
+
 /** Our operation and its sizes, as `peerKeyOf` names the peer's. @param {Row} row */
 function keyOf({ name, heads, shape }) {
   const [a = 0, b = 0, c = 0] = shape.match(/\d+/g)?.map(Number) ?? [];
   if (name === 'attention') return `attention ${a} ${heads} ${b} ${c}`;
-  if (name === 'qkv') return `qkv ${[a * b, heads * 192, 1024]}`;
+  if (name === 'qkv') return `qkv ${[a * b, 3 * heads * headDim, hiddenSize]}`;
   return `${name} ${name === 'lm_head' ? [a, c] : [a, b, c]}`; // the peer pads the outputs of the LM head
 }
 
