@@ -1,7 +1,10 @@
 /**
- * FLOPs by formula; a multiply-add counts 2. For each layer, with n active rows, S rows of a sequence, inner size
- * a = heads · head_dim and f hidden units: 4·n·d·a + 2·n·d·f + 2·n·S·a multiply-adds; a gated MLP has 3·n·d·f. The LM
- * head on o rows: o·(d² + V·d), a plain one o·V·d, with a matrix of its own o·C·d. Modulation: (6·L + 2)·d² once for each branch.
+ * FLOPs by formula; a multiply-add counts 2. With n active rows, S rows of a sequence, o logits rows, hidden size d, inner
+ * size a = heads · head_dim and f hidden units, the multiply-adds are:
+ *
+ * - each layer: projections 4·n·d·a, attention 2·n·S·a, MLP 2·n·d·f (3·n·d·f where it has a gate);
+ * - LM head: o·(d² + V·d); a plain one has no d², and one with a matrix of its own C·d in place of V·d;
+ * - modulation: (6·L + 2)·d², once for each branch.
  */
 
 import { integer, number, wrongType } from '../errors.js';
