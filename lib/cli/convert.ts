@@ -5,8 +5,8 @@ import { progress } from './output.js';
 
 export const help = `magnets convert PATH --to FOLDER [--tokenizer PATH]
 
-Converts a public model into a checkpoint folder, which --model of the other commands takes. What PATH is, a file or a
-folder with one, is seen from its contents: MaskGIT (flax), Halton-MaskGIT, MaskBit, TiTok, or a tokenizer of theirs
+Converts a public model into a checkpoint folder, which --model of the other commands takes. PATH is a file, or a folder
+with one; its contents say which model it is: MaskGIT (flax), Halton-MaskGIT, MaskBit, TiTok, or a tokenizer of theirs
 alone.
 
   --to FOLDER       the folder to write; it must not exist yet

@@ -10,12 +10,12 @@ export const help = `magnets info [--json]
 magnets info PATH [--tokenizer PATH] [--count 1] [--json]
 
 Without a PATH prints the devices, instruction sets and threads of this machine that magnets can use, and why it cannot
-use others. With one it tells what is there, without reading the weights: of a bundled model's name, a checkpoint folder,
+use others. With one it says what is there, without reading the weights: the name of a bundled model, a checkpoint folder,
 or the file or folder of a public model that convert takes. What convert would refuse is refused with the same reason.
 
   --tokenizer PATH  the tokenizer that a public model is to be converted with
   --heads N         attention heads of a public model of another size than the released ones
-  --count N         samples of the request whose memory is told; default 1
+  --count N         samples of the request whose memory is estimated; default 1
 ${deviceHelp}
   --json            print JSON`;
 

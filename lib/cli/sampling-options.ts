@@ -26,8 +26,8 @@ export const samplingHelp = `\
                     list such as 0,3,8; default: the model's, or switch
   --order NAME      what is revealed first: confidence, halton or halton-rolled; default: the model's, or confidence
   --temperature T, --inverse-temperature T, --choice-temperature T
-                    what the logits are divided or multiplied by, and the noise on the confidence: one number (of the
-                    noise: that falls to 0) or FIRST,...,LAST of the steps; default: the model's`;
+                    what the logits are divided by, what they are multiplied by, and the scale of the noise on the
+                    confidence: one number (that of the noise falls to 0) or FIRST,...,LAST of the steps; default: the model's`;
 
 export const guidanceOptions = {
   guidance: { type: 'string' },
