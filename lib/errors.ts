@@ -42,7 +42,8 @@ export class MagnetsError extends Error {
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     const short =
       message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message;
-    super(printable(short), options);
+    // The others quote no file, and some have several lines.
+    super(code === 'ERR_CHECKPOINT' ? printable(short) : short, options);
     this.code = code;
   }
 
