@@ -8,7 +8,7 @@ namespace {
 
 Width to_width(const Napi::Object& object) { return {to_int(object, "heads"), to_int(object, "hidden")}; }
 
-/// What a step may be asked to tell besides its FLOPs.
+/// What a step returns besides its FLOPs, where the caller wants to read it.
 struct Tokens {
   std::vector<int32_t> ids;
   std::vector<uint8_t> masked;

@@ -49,8 +49,8 @@ class PieceProduct {
     const size_t step = static_cast<size_t>(shape_.step) * op_.in;
     const size_t band_line = static_cast<size_t>(shape_.reads(piece_.width)) * op_.in;
     const CpuBuffer& y = cpu(op_.y);
-    const int tiles = parts_of(piece_.width, kernels_.tile_rows);
     const PackedLinear& layer = cpu(op_.layer);
+    const int tiles = parts_of(piece_.width, layer.tile_rows(kernels_));
     const PanelRows block = layer.rows(panel, first_in);
     const float* bias = ends ? layer.bias() + panel * kPanel : nullptr;
     for (int line = 0; line < piece_.height; ++line) {
@@ -80,7 +80,7 @@ class PieceProduct {
 
 void CpuStream::do_run(const Convolution& op) {
   const KernelShape shape(op.resampling);
-  const Pieces pieces(shape, shape.places(op.grid), op.in, kernels_.tile_rows);
+  const Pieces pieces(shape, shape.places(op.grid), op.in, cpu(op.layer).tile_rows(kernels_));
   if (is_narrow(op)) return convolve_narrow(kernels_, *pool_, op, shape, pieces, bands_);
 
   const int panels = panels_of(op.out);

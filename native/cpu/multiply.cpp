@@ -75,10 +75,10 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
   int32_t* const all_sums = int8 != nullptr ? scratch.sums.get<int32_t>(pool.threads() * kSumsSize) : nullptr;
 
   pool.run(row_blocks * count * groups, [&](int task, int thread) {
-    // Row blocks that follow each other share weights: threads side by side bring them into a shared cache once.
-    const int row_block = task % row_blocks;
-    const MatrixProduct& product = products[task / row_blocks / groups];
-    const int first_panel = task / row_blocks % groups * group;
+    // The tasks of a row block follow each other: a thread comes to all of them, so its cache holds these rows.
+    const int row_block = task / (count * groups);
+    const MatrixProduct& product = products[task / groups % count];
+    const int first_panel = task % groups * group;
     const int last_panel = std::min(panels, first_panel + group);
     const int first_row = begin_of(rows, row_block, row_blocks);
     const int last_row = begin_of(rows, row_block + 1, row_blocks);
@@ -116,7 +116,7 @@ void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixPr
         const int next_in = !last ? first_in : last_block ? 0 : first_in + k;
         const PanelRows block = layer.rows(panel, first_in);
         const float* bias = last_block ? layer.bias() + panel * kPanel : nullptr;
-        over_tiles(panel, kernels.tile_rows, [&](int row, int tile_rows, float* c, int part, int parts) {
+        over_tiles(panel, layer.tile_rows(kernels), [&](int row, int tile_rows, float* c, int part, int parts) {
           tile_of(kernels, std::min(kPanel, out - panel * kPanel), tile_rows, x + row * x_stride + first_in, x_stride,
                   block, k, first_in > 0 || add, bias, c, stride, layer.ahead(next_panel, next_in, k, part, parts));
         });

@@ -43,6 +43,9 @@ class PackedLinear : public Linear {
                            : PanelRows{.bf16 = bf16_.get() + row * (kPanel / 2)};
   }
 
+  /// The most rows of a tile of these weights; of bytes their kernels say it.
+  int tile_rows(const Kernels& kernels) const { return bf16_ != nullptr ? kernels.bf16_tile_rows : kernels.tile_rows; }
+
   size_t bytes() const override;
 
   float weight(int out, int in) const;

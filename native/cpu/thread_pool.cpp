@@ -3,6 +3,8 @@
 #include <system_error>
 #include <utility>
 
+#include "parts.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -24,7 +26,7 @@ constexpr int kSpins = 2000;
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads, const StartThread& start) {
+ThreadPool::ThreadPool(int threads, const StartThread& start) : shares_(new Share[threads]) {
   try {
     workers_.reserve(threads - 1);
     for (int thread = 1; thread < threads; ++thread) workers_.push_back(start([this, thread] { work(thread); }));
@@ -48,8 +50,11 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::run(int tasks) {
-  tasks_ = tasks;
-  next_.store(0, std::memory_order_relaxed);
+  end_.store(tasks, std::memory_order_relaxed);
+  for (int thread = 0; thread < threads(); ++thread) {
+    shares_[thread].next.store(begin_of(tasks, thread, threads()), std::memory_order_relaxed);
+    shares_[thread].end = begin_of(tasks, thread + 1, threads());
+  }
   if (tasks > 1 && !workers_.empty()) {
     inside_.store(0, std::memory_order_release);
     job_.fetch_add(1);
@@ -70,17 +75,25 @@ void ThreadPool::run(int tasks) {
 }
 
 void ThreadPool::take_tasks(int thread) {
-  int task = 0;
-  try {
-    while ((task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_) call_(body_, task, thread);
-  } catch (...) {
-    next_.store(tasks_, std::memory_order_relaxed);
-    const std::lock_guard lock(mutex_);
-    // Every task before one that threw has begun, so the first that throws does not depend on who was faster.
-    if (!error_ || task < error_task_) {
-      error_ = std::current_exception();
-      error_task_ = task;
+  for (int i = 0; i < threads(); ++i) {
+    Share& share = shares_[(thread + i) % threads()];
+    // To look first leaves the line with whoever else still takes tasks from it.
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const int task = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (task < share.end && task < end_.load(std::memory_order_relaxed)) run_task(task, thread);
     }
+  }
+}
+
+void ThreadPool::run_task(int task, int thread) {
+  try {
+    call_(body_, task, thread);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    // Every task before one that threw begins, so which is the first does not depend on who was faster.
+    if (task >= end_.load(std::memory_order_relaxed)) return;
+    error_ = std::current_exception();
+    end_.store(task, std::memory_order_relaxed);
   }
 }
 

@@ -228,8 +228,9 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
     await page.mouse.down();
     await page.mouse.move(to.x + 5, to.y + 5);
     await page.mouse.up();
-    const levels = await columns.evaluateAll((all: Element[]) =>
-      all.map((each) => each.getAttribute('aria-valuenow')),
+    const levels = await columns.evaluateAll(
+      (all: { getAttribute(name: string): string | null }[]) =>
+        all.map((each) => each.getAttribute('aria-valuenow')),
     );
     t.same(levels, Array(12).fill('4'), 'the full width at every step');
   });
@@ -325,7 +326,7 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
         ['slider', 'Guidance'],
         ['textbox', 'Seed'],
         ['combobox', 'Fill in as'],
-      ]) {
+      ] as const) {
         t.equal(await page.getByRole(role, { name: named, exact: true }).count(), 1, named);
       }
       const { width } = settings[name as keyof typeof settings].viewport;

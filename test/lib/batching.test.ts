@@ -463,9 +463,13 @@ t.test('the device with the least to do', async (t) => {
 t.test('detokenizing is shared, too', async (t) => {
   const calls: number[] = [];
   let broken = -1;
-  const codec: Pick<NativeTokenizer, 'detokenize'> = {
+  let stopped = 0;
+  let paused: Promise<void> | undefined;
+  const codec: Pick<NativeTokenizer, 'detokenize' | 'newStop'> = {
+    newStop: () => ({ stop: () => ++stopped }),
     detokenize: async (tokens, count) => {
       calls.push(count);
+      await paused;
       if (tokens.includes(broken)) throw new Error('broken');
       return { pixels: Float32Array.from(tokens, (token) => token / 2), flops: 10 * count };
     },
@@ -498,6 +502,37 @@ t.test('detokenizing is shared, too', async (t) => {
   const aborted = run([1], controller.signal);
   controller.abort(new Error('enough'));
   await t.rejects(aborted, { message: 'enough' });
+  stopped = 0;
+  // While it is computed: only what nobody else waits for is stopped.
+  let go = () => {};
+  paused = new Promise((resolve) => {
+    go = resolve;
+  });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const both = [run([1], first.signal), run([2, 4], second.signal), run([6, 8, 10])] as const;
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  first.abort(null);
+  t.equal(await both[0].catch((reason) => reason), null, 'it does not wait for the device');
+  t.equal(stopped, 0);
+  second.abort(undefined);
+  await t.rejects(both[1], { name: 'AbortError' });
+  t.equal(stopped, 0, 'a part of the third is computed, too');
+  go();
+  t.same([...(await both[2]).pixels], [3, 4, 5]);
+  paused = new Promise((resolve) => {
+    go = resolve;
+  });
+  const third = new AbortController();
+  const alone = run([1, 2, 3, 4, 5, 6], third.signal);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  calls.length = 0;
+  third.abort();
+  await t.rejects(alone, { name: 'AbortError' });
+  t.equal(stopped, 1);
+  go();
+  t.same([...(await run([8])).pixels], [4]);
+  t.same(calls, [1], 'what is left of it is not computed');
+
   const tokens = Int32Array.of(8);
   const written = queue.run(tokens, undefined);
   tokens[0] = 0;

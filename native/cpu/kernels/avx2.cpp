@@ -1,4 +1,5 @@
-// AVX2 with FMA: 3 x 32 tiles, 12 of 16 registers accumulate.
+// AVX2 with FMA: 3 x 32 tiles, 12 of 16 registers accumulate. Of bf16 weights 6 x 16: each shift and mask that widens
+// them then serves six rows, and there is a register for the mask.
 #include <immintrin.h>
 
 #include "kernels.h"
@@ -10,6 +11,8 @@ namespace {
 constexpr const char* kName = "avx2";
 constexpr int kTileRows = 3;
 constexpr int kTileVectors = 4;
+constexpr int kBf16TileRows = 6;
+constexpr int kBf16TileVectors = 2;
 constexpr int kInputBlock = 1024;
 constexpr int kPrefetchBytes = 0;
 

@@ -10,6 +10,8 @@ namespace {
 constexpr const char* kName = "avx512";
 constexpr int kTileRows = 14;
 constexpr int kTileVectors = 2;
+constexpr int kBf16TileRows = kTileRows;
+constexpr int kBf16TileVectors = kTileVectors;
 constexpr int kInputBlock = 1024;
 constexpr int kPrefetchBytes = 1024;
 

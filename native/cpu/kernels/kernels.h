@@ -20,7 +20,8 @@ struct Ahead {
 
 struct Kernels {
   const char* name;
-  int tile_rows;    // the most rows of a tile
+  int tile_rows;       // the most rows of a tile
+  int bf16_tile_rows;  // of one of bf16 weights
   int input_block;  // the most inputs that many tiles should take at a time: a panel's rows then stay in a fast cache
 
   /// c[rows][32] (+)= a[rows][k] · panel[k][32], and then + bias[32] where there is one; strides in floats. A row's

@@ -258,79 +258,95 @@ int largest(const float* x, int n) {
   return static_cast<int>(places[best]);
 }
 
-/// V::kLanes weights of a packed row (packed_linear.h), from a column on.
-inline V weights_at(const float* row, int column) { return V::load(row + column); }
-inline V weights_at(const uint32_t* row, int column) {
-  return column < kPanel / 2 ? V::low_bf16(row + column) : V::high_bf16(row + column - kPanel / 2);
-}
-constexpr int row_size(const float*) { return kPanel; }
-constexpr int row_size(const uint32_t*) { return kPanel / 2; }
+// The formats of a packed row (packed_linear.h). A tile passes over it once for some of its columns, those of kVectors
+// vectors from weight kFirst on: where vector v of a pass lies, and V::kLanes weights from a column on.
+struct F32 {
+  using Weight = float;
+  static constexpr int kRow = kPanel, kRows = kTileRows, kVectors = kTileVectors, kStep = kVectors * V::kLanes;
+  static constexpr int column(int first, int v) { return first + v * V::kLanes; }
+  static V load(const float* row, int column) { return V::load(row + column); }
+};
+/// A pass takes both halves of its pairs, so each is loaded once.
+struct Bf16 {
+  using Weight = uint32_t;
+  static constexpr int kRow = kPanel / 2, kRows = kBf16TileRows, kVectors = kBf16TileVectors,
+                       kStep = kVectors / 2 * V::kLanes;
+  static constexpr int column(int first, int v) { return first + v / 2 * V::kLanes + v % 2 * kRow; }
+  static V load(const uint32_t* row, int column) {
+    return column < kRow ? V::low_bf16(row + column) : V::high_bf16(row + column - kRow);
+  }
+};
 
 // Accumulators stay in registers only where every loop over them is unrolled; GCC leaves long ones as they are.
 #define MAGNETS_UNROLL _Pragma("GCC unroll 32")
 
-template <int kRows, int kFirst, class Weight>
-inline void tile_columns(const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate,
+template <class Format, int kRows, int kFirst>
+inline void tile_columns(const float* a, size_t a_stride, const typename Format::Weight* panel, int k, bool accumulate,
                          const float* bias, float* c, size_t c_stride, Ahead ahead) {
-  V total[kRows][kTileVectors];
+  constexpr int kVectors = Format::kVectors;
+  V total[kRows][kVectors];
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
-    for (int v = 0; v < kTileVectors; ++v) {
-      total[row][v] = accumulate ? V::load(c + row * c_stride + kFirst + v * V::kLanes) : V::broadcast(0.0f);
+    for (int v = 0; v < kVectors; ++v) {
+      total[row][v] = accumulate ? V::load(c + row * c_stride + Format::column(kFirst, v)) : V::broadcast(0.0f);
     }
   }
   const char* next = static_cast<const char*>(ahead.first);
-  for (int i = 0; i < k; ++i, panel += row_size(panel), next += ahead.step) {
+  for (int i = 0; i < k; ++i, panel += Format::kRow, next += ahead.step) {
     if constexpr (kPrefetchBytes > 0) __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes);
     __builtin_prefetch(next, 0, 2);
     // The fewer wait in registers, the others come one by one.
-    if constexpr (kRows < kTileVectors) {
+    if constexpr (kRows < kVectors) {
       V x[kRows];
       MAGNETS_UNROLL
       for (int row = 0; row < kRows; ++row) x[row] = V::broadcast(a[row * a_stride + i]);
       MAGNETS_UNROLL
-      for (int v = 0; v < kTileVectors; ++v) {
-        const V b = weights_at(panel, kFirst + v * V::kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        const V b = Format::load(panel, Format::column(kFirst, v));
         for (int row = 0; row < kRows; ++row) total[row][v] = fma(x[row], b, total[row][v]);
       }
     } else {
-      V b[kTileVectors];
+      V b[kVectors];
       MAGNETS_UNROLL
-      for (int v = 0; v < kTileVectors; ++v) b[v] = weights_at(panel, kFirst + v * V::kLanes);
+      for (int v = 0; v < kVectors; ++v) b[v] = Format::load(panel, Format::column(kFirst, v));
       MAGNETS_UNROLL
       for (int row = 0; row < kRows; ++row) {
         const V x = V::broadcast(a[row * a_stride + i]);
-        for (int v = 0; v < kTileVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
+        for (int v = 0; v < kVectors; ++v) total[row][v] = fma(x, b[v], total[row][v]);
       }
     }
   }
   if (bias != nullptr) {
     MAGNETS_UNROLL
     for (int row = 0; row < kRows; ++row) {
-      for (int v = 0; v < kTileVectors; ++v) total[row][v] = total[row][v] + V::load(bias + kFirst + v * V::kLanes);
+      for (int v = 0; v < kVectors; ++v) total[row][v] = total[row][v] + V::load(bias + Format::column(kFirst, v));
     }
   }
   MAGNETS_UNROLL
   for (int row = 0; row < kRows; ++row) {
-    for (int v = 0; v < kTileVectors; ++v) total[row][v].store(c + row * c_stride + kFirst + v * V::kLanes);
+    for (int v = 0; v < kVectors; ++v) total[row][v].store(c + row * c_stride + Format::column(kFirst, v));
   }
 }
 
-template <int kRows, int kFirst = 0, class Weight>
-inline void tile_rows(const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate, const float* bias,
-                      float* c, size_t c_stride, Ahead ahead) {
-  tile_columns<kRows, kFirst>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
-  constexpr int next = kFirst + kTileVectors * V::kLanes;
-  if constexpr (next < kPanel) tile_rows<kRows, next>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+template <class Format, int kRows, int kFirst = 0>
+inline void tile_rows(const float* a, size_t a_stride, const typename Format::Weight* panel, int k, bool accumulate,
+                      const float* bias, float* c, size_t c_stride, Ahead ahead) {
+  tile_columns<Format, kRows, kFirst>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+  constexpr int next = kFirst + Format::kStep;
+  if constexpr (next < Format::kRow) {
+    tile_rows<Format, kRows, next>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+  }
 }
 
-template <class Weight, int kRows = kTileRows>
-void tile(int rows, const float* a, size_t a_stride, const Weight* panel, int k, bool accumulate, const float* bias,
-          float* c, size_t c_stride, Ahead ahead) {
+template <class Format, int kRows = Format::kRows>
+void tile(int rows, const float* a, size_t a_stride, const typename Format::Weight* panel, int k, bool accumulate,
+          const float* bias, float* c, size_t c_stride, Ahead ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile<Weight, kRows - 1>(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+    if (rows < kRows) {
+      return tile<Format, kRows - 1>(rows, a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+    }
   }
-  tile_rows<kRows>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
+  tile_rows<Format, kRows>(a, a_stride, panel, k, accumulate, bias, c, c_stride, ahead);
 }
 
 double burn(int iterations) {
@@ -350,6 +366,6 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName,     kTileRows, kInputBlock, tile<float>, tile<uint32_t>, layer_norm, rms_norm,
-                              softmax,   add,       add_scaled,  add_squares, multiply,       rescale,    gelu,
-                              gelu_tanh, silu,      tanh,        gumbel,      largest,        burn};
+constexpr Kernels kKernels = {kName,    kTileRows, kBf16TileRows, kInputBlock, tile<F32>,   tile<Bf16>, layer_norm,
+                              rms_norm, softmax,   add,           add_scaled,  add_squares, multiply,   rescale,
+                              gelu,     gelu_tanh, silu,          tanh,        gumbel,      largest,    burn};

@@ -10,6 +10,8 @@ namespace {
 constexpr const char* kName = "neon";
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = 4;
+constexpr int kBf16TileRows = kTileRows;
+constexpr int kBf16TileVectors = kTileVectors;
 constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 

@@ -11,6 +11,8 @@ namespace {
 constexpr const char* kName = "portable";
 constexpr int kTileRows = 4;
 constexpr int kTileVectors = 2;
+constexpr int kBf16TileRows = kTileRows;
+constexpr int kBf16TileVectors = kTileVectors;
 constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 
