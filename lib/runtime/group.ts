@@ -9,6 +9,7 @@ import type {
   NativeSession,
   NativeSessionOptions,
   NativeState,
+  NativeStep,
   NativeStepOptions,
 } from './native.js';
 
@@ -29,6 +30,14 @@ export interface WorkStep {
   readonly parts: FlopsByPart;
   /** Of the work's own samples; at the last step, and at others where somebody needs it. */
   readonly state: NativeState | undefined;
+}
+
+/** A step that the session has been asked for. */
+interface AskedStep {
+  /** As each work plans it. */
+  readonly planned: readonly StepPlan[];
+  readonly read: boolean;
+  readonly done: Promise<NativeStep>;
 }
 
 /** Works with the same key have equal steps, for the same model. */
@@ -130,6 +139,8 @@ export class Group {
   #next = 0;
   /** After the step before, where it was read. */
   #state: NativeState | undefined;
+  /** The next step, where it was asked for already. */
+  #ahead: AskedStep | undefined;
 
   private constructor(context: GroupContext, works: readonly Work[], session: NativeSession) {
     this.#context = context;
@@ -158,7 +169,10 @@ export class Group {
     if (this.#works.includes(work)) this.#gone.add(work);
   }
 
-  /** Runs the next step, for every work that is in the session. */
+  /**
+   * Runs the next step, for every work that is in the session. Where nobody looks at its tokens the one after it is asked
+   * for as well, so that the thread that computes goes on at once and its others do not fall asleep.
+   */
   async step(): Promise<ReadonlyMap<Work, WorkStep>> {
     const started = performance.now();
     const index = this.#next;
@@ -166,11 +180,10 @@ export class Group {
       await this.#withoutThoseGone(this.#state);
     }
     const works = this.#works;
-    const planned = works.map(({ plan }) => plan.steps[index]!);
-    const last = index === works[0]!.plan.steps.length - 1;
-    const read = last || this.#gone.size > 0 || works.some(({ observed }) => observed);
-    const stepOptions = this.#stepOptions(planned, read);
-    const { flops: launched, ...tokens } = await this.#session.step(stepOptions);
+    const { planned, read, done } = this.#ahead ?? this.#ask(index);
+    this.#ahead = read ? undefined : this.#ask(index + 1);
+    this.#ahead?.done.catch(() => {}); // who awaits it hears of it
+    const { flops: launched, ...tokens } = await done;
     ++this.#next;
     const seconds = (performance.now() - started) / 1000;
     this.#context.counters?.step(planned[0]!.width.name, launched, seconds);
@@ -195,6 +208,14 @@ export class Group {
       [first, sample] = [end, endSample];
     });
     return steps;
+  }
+
+  /** The last step is read, so there is one after each that is not. */
+  #ask(index: number): AskedStep {
+    const planned = this.#works.map(({ plan }) => plan.steps[index]!);
+    const last = index === this.#works[0]!.plan.steps.length - 1;
+    const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
+    return { planned, read, done: this.#session.step(this.#stepOptions(planned, read)) };
   }
 
   #stepOptions(planned: readonly StepPlan[], read: boolean): NativeStepOptions {

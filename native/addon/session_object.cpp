@@ -49,7 +49,8 @@ Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
                      .confidence = to_confidence(object.Get("confidence"))},
     };
     const bool read = to_bool(object, "read");
-    return queue(env).submit(env, [session = value(env), step, read]() -> Settle {
+    return queue(env).submit(env, [session = value(env), life = life(), step, read]() -> Settle {
+      if (life.expired()) throw Error("ERR_DISPOSED", "this session has been disposed");
       const Flops before = session->flops();
       const std::optional<Profile> profile_before = session->profile();
       session->step(step);
