@@ -146,10 +146,13 @@ export function within(name: string, value: unknown, least: number, most: number
   return value;
 }
 
-/** The elements of a list as they are now, its holes undefined, where there are at most `most`. */
+/**
+ * The elements of a list as they are now, its holes undefined, where there are at most `most`. They are read by their
+ * numbers, for an iterator or a method that a subclass brings along may say something else.
+ */
 export function elements<T>(name: string, value: readonly T[], most: number): T[] {
-  integer(`${name}.length`, value.length, 0, most);
-  return [...value];
+  const length = integer(`${name}.length`, value.length, 0, most);
+  return Array.from({ length }, (_, i) => value[i]!);
 }
 
 /** Checks that `value` is true or false. */
@@ -168,9 +171,9 @@ export function oneOf<T extends string>(name: string, value: unknown, choices: r
 }
 
 /**
- * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, or
- * has another option, for a misspelled one is not ignored; null stands for no default. Who needs the `required` ones
- * refuses them.
+ * The options of these names as they are now, so that each is read once. @throws TypeError when `value` is no object, has
+ * an option of another name (a misspelled one is not ignored), or has null for one that is not among the `required`:
+ * null stands for no default. The caller checks the `required` ones.
  */
 export function readOptions<T extends object>(
   value: unknown,

@@ -1,5 +1,6 @@
 /** A typed, dense, row-major array with dimensions, in the habits of onnxruntime. */
 
+import { types } from 'node:util';
 import { elements, MagnetsError, oneOf, wrongType, wrongValue } from './errors.js';
 
 export interface TensorData {
@@ -24,12 +25,26 @@ const tensorTypes = Object.keys(constructors) as TensorType[];
 /** The name of a typed array of any realm, where `instanceof` knows only those of its own; undefined of all else. */
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
 const { get: typedArrayName } = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)!;
-/** How many elements there are, whatever a subclass or a property of the array's own says. */
+/** How many elements there are and where, whatever a subclass or a property of the array's own says. */
 const { get: typedArrayLength } = Object.getOwnPropertyDescriptor(typedArray, 'length')!;
+const { get: typedArrayBuffer } = Object.getOwnPropertyDescriptor(typedArray, 'buffer')!;
+const { get: typedArrayOffset } = Object.getOwnPropertyDescriptor(typedArray, 'byteOffset')!;
 
 /** Whether `value` is the typed array that a tensor of this type has, whichever realm made it. */
 export function isDataOf<T extends TensorType>(type: T, value: unknown): value is TensorData[T] {
   return typedArrayName!.call(value) === constructors[type].name;
+}
+
+/**
+ * The same elements as a plain array of this realm, so that its methods are JavaScript's own and find what there is. It is
+ * no copy, unless other threads may write to the memory: what has been checked stays as it is.
+ */
+export function plainData<T extends TensorType>(type: T, data: TensorData[T]): TensorData[T] {
+  const length: number = typedArrayLength!.call(data);
+  if (length === 0) return new constructors[type](0) as TensorData[T]; // also where the buffer was detached
+  const buffer: ArrayBuffer = typedArrayBuffer!.call(data);
+  const plain = new constructors[type](buffer, typedArrayOffset!.call(data), length);
+  return (types.isSharedArrayBuffer(buffer) ? plain.slice() : plain) as TensorData[T];
 }
 
 export class Tensor<T extends TensorType = TensorType> {
@@ -89,8 +104,13 @@ export class Tensor<T extends TensorType = TensorType> {
 
 /**
  * The tensor that a caller gave as `name`: whatever has the type, data and dims of one, whether this or another copy of
- * the package made it, in this or another realm, or structuredClone. Each is read once; the data is not copied.
+<<<<<<< HEAD
+ * the package made it, in this or another realm, or structuredClone. Each is read once; the data is {@link plainData}.
  * @throws TypeError, RangeError when it is none.
+=======
+ * the package made it, in this or another realm, or structuredClone. Each is read once; the data is not copied.
+ * @throws TypeError, RangeError when it is no such tensor.
+>>>>>>> w-read
  */
 export function readTensor<T extends TensorType>(
   name: string,
@@ -102,5 +122,6 @@ export function readTensor<T extends TensorType>(
   if (given.type !== type) throw wrongType(name, expected, value);
   const { data, dims } = given;
   if (!isDataOf(type, data) || !Array.isArray(dims)) throw wrongType(name, expected, value);
-  return new Tensor(type, data, dims);
+  const tensor = new Tensor(type, data, dims);
+  return new Tensor(type, plainData(type, data), tensor.dims);
 }

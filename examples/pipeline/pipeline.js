@@ -4,13 +4,15 @@
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { load } from 'magnets';
-import { batches, files, lines, pictures, wishes } from './stages.js';
+import { Pool } from './pool.js';
+import { batches, files, jsonLines, lines, pictures, samples, wishes } from './stages.js';
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'fashion' },
     out: { type: 'string', default: 'pictures' },
     batch: { type: 'string', default: '32' },
+    workers: { type: 'string', default: '1' },
     seed: { type: 'string', default: '0' },
     steps: { type: 'string' },
     schedule: { type: 'string' },
@@ -25,7 +27,6 @@ process.once('SIGINT', () => controller.abort());
 process.once('SIGTERM', () => controller.abort());
 const { signal } = controller;
 
-const model = await load(values.model);
 const options = {
   seed: Number(values.seed),
   steps: number(values.steps),
@@ -34,20 +35,30 @@ const options = {
   signal,
 };
 
+async function run() {
+  const model = await load(values.model);
+  const pool = new Pool(Number(values.workers));
+  try {
+    model.generate({ ...options, count: Number(values.batch) }); // refuses wrong options before the first line is read
+    await pipeline(
+      process.stdin,
+      async function* (chunks) {
+        const wanted = batches(wishes(lines(chunks), model), Number(values.batch));
+        const drawn = pictures(samples(wanted, model, options), pool);
+        yield* jsonLines(files(drawn, values.out));
+      },
+      process.stdout,
+      { signal, end: false }, // stdout stays open
+    );
+  } finally {
+    await pool.close();
+    model.dispose();
+  }
+}
+
 try {
-  model.generate({ ...options, count: Number(values.batch) }); // refuses wrong options before the first line is read
-  await pipeline(
-    process.stdin,
-    lines,
-    (source) => wishes(source, model),
-    (source) => batches(source, Number(values.batch)),
-    (source) => pictures(source, model, options),
-    files(values.out, (written) => process.stdout.write(`${JSON.stringify(written)}\n`)),
-    { signal },
-  );
+  await run();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = signal.aborted ? 130 : 1;
-} finally {
-  model.dispose();
 }

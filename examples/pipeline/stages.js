@@ -1,18 +1,18 @@
-// The stages of the pipeline: bytes -> lines -> labels -> batches -> pictures -> files.
-// All but the last are async generators. A generator runs only while the stage after it asks for more, so nothing piles
-// up: the slowest stage sets the pace of all.
+// The stages of the pipeline: bytes -> lines -> wishes -> batches -> samples -> pictures -> files.
+// All are async generators. A generator runs only while the stage after it asks for more, so nothing piles up: the slowest
+// stage sets the pace of all.
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
-import { encodePng, Tensor } from 'magnets';
 
 /**
  * @typedef {import('magnets').Model} Model
  * @typedef {import('magnets').GenerateOptions} GenerateOptions
  * @typedef {{ text: string, number: number }} Line number: from 1
  * @typedef {{ number: number, label: string | number | null }} Wish one picture that is wanted; number: from 0
- * @typedef {{ number: number, label: string | number | null, png: Uint8Array }} Picture
+ * @typedef {Wish & { pixels: import('./pool.js').Pixels }} Sample
+ * @typedef {Wish & { png: Uint8Array }} Picture
+ * @typedef {Wish & { file: string }} Written
  */
 
 /** A line of more characters than this is refused: it would be kept in memory until its end comes. */
@@ -99,48 +99,88 @@ export async function* batches(source, size) {
 }
 
 /**
- * Wishes to pictures. A picture depends on the seed, its number and its label, so the size of the batches changes the
- * time and the memory and no pixel.
+ * Wishes to samples. One depends on the seed, its number and its label, so the size of the batches changes the time and the
+ * memory and no pixel.
  * @param {AsyncIterable<Wish[]>} source
  * @param {Model} model
  * @param {GenerateOptions} options
- * @returns {AsyncGenerator<Picture>}
+ * @returns {AsyncGenerator<Sample>}
  */
-export async function* pictures(source, model, options) {
-  for await (const batch of source) {
+export async function* samples(source, model, options) {
+  // The model computes a batch while the stages after this one have the batch before.
+  for await (const { batch, pixels } of inOrder(source, 2, generate)) {
+    const shape = pixels.dims.slice(1);
+    const size = shape.reduce((product, extent) => product * extent, 1);
+    for (const [i, wish] of batch.entries()) {
+      const data = pixels.data.slice(i * size, (i + 1) * size);
+      yield { ...wish, pixels: { data, shape } };
+    }
+  }
+
+  /** @param {Wish[]} batch */
+  async function generate(batch) {
     const labels = batch.map(({ label }) => label);
     const firstSample = batch[0]?.number ?? 0;
     const { pixels } = await model.generate({ ...options, labels, firstSample }).result();
-    const shape = pixels.dims.slice(1);
-    const size = shape.reduce((product, extent) => product * extent, 1);
-    for (const [i, { number, label }] of batch.entries()) {
-      const own = pixels.data.subarray(i * size, (i + 1) * size);
-      yield { number, label, png: encodePng(new Tensor('float32', own, shape)) };
-    }
+    return { batch, pixels };
   }
 }
 
 /**
- * Writes every picture to a file of its own. While files are written the next batch is generated; at most `waiting`
- * pictures wait for the disk.
- * @param {string} folder
- * @param {(written: { file: string, number: number, label: Wish['label'] }) => void} onWritten
+ * Samples to PNGs, as many at once as the pool has threads.
+ * @param {AsyncIterable<Sample>} source
+ * @param {import('./pool.js').Pool} pool
+ * @returns {AsyncGenerator<Picture>}
  */
-export function files(folder, onWritten, waiting = 64) {
-  return new Writable({
-    objectMode: true,
-    highWaterMark: waiting,
-    construct(done) {
-      mkdir(folder, { recursive: true }).then(() => done(), done);
-    },
-    /** @param {Picture} picture */
-    write({ number, label, png }, _, done) {
-      const name = String(label ?? 'none').replaceAll(/[^\w-]+/g, '-'); // a label may be any text
-      const file = join(folder, `${String(number).padStart(6, '0')}-${name}.png`);
-      writeFile(file, png).then(() => {
-        onWritten({ file, number, label });
-        done();
-      }, done);
-    },
-  });
+export function pictures(source, pool) {
+  return inOrder(source, pool.size, async ({ pixels, ...wish }) => ({
+    ...wish,
+    png: await pool.encode(pixels),
+  }));
+}
+
+/**
+ * What `work` makes of each item, in the order of the items, of which at most so many are under way.
+ * @template T, R
+ * @param {AsyncIterable<T>} source
+ * @param {number} most
+ * @param {(item: T) => Promise<R>} work
+ * @returns {AsyncGenerator<R>}
+ */
+async function* inOrder(source, most, work) {
+  /** @type {Promise<R>[]} */
+  const running = [];
+  for await (const item of source) {
+    const result = work(item);
+    result.catch(() => {}); // one that fails early is looked at when its turn comes
+    running.push(result);
+    if (running.length === most) yield/** @type {Promise<R>} */ (running.shift());
+  }
+  yield* running;
+}
+
+/**
+ * Writes every picture to a file of its own, which gets its name when all of it is written.
+ * @param {AsyncIterable<Picture>} source
+ * @param {string} folder
+ * @returns {AsyncGenerator<Written>}
+ */
+export async function* files(source, folder) {
+  await mkdir(folder, { recursive: true });
+  for await (const { png, ...wish } of source) {
+    const name = String(wish.label ?? 'none').replaceAll(/[^\w-]+/g, '-'); // a label may be any text
+    const file = join(folder, `${String(wish.number).padStart(6, '0')}-${name}.png`);
+    await writeFile(`${file}.part`, png);
+    await rename(`${file}.part`, file);
+    yield { file, ...wish };
+  }
+}
+
+/**
+ * A line of JSON for each item.
+ * @param {AsyncIterable<object>} source
+ * @returns {AsyncGenerator<string>}
+ */
+export async function* jsonLines(source) {
+  for await (const item of source) yield `${JSON.stringify(item)}\n`;
 }

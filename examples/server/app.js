@@ -17,16 +17,14 @@ import { errorBody, statusOf } from './refusal.js';
 export async function makeApp(models, limits) {
   const gate = new Gate(limits.maxRunning, limits.maxWaiting);
   const service = { models, gate, limits, metrics: makeMetrics(models, gate) };
-  const app = fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } });
+  const app = fastify({
+    logger: { level: process.env.LOG_LEVEL ?? 'warn' },
+    requestTimeout: 30_000, // who is slower to ask only holds a connection
+    frameworkErrors: answerError, // a URL that cannot be decoded
+  });
   app.addHook('preClose', async () => gate.close());
   app.addHook('onResponse', async (_, reply) => service.metrics.answered(reply.statusCode));
-
-  app.setErrorHandler((error, request, reply) => {
-    const status = statusOf(error);
-    if (status === 500 && !reply.raw.destroyed) request.log.error(error); // nobody is there whose client has left
-    if (status === 429) reply.header('retry-after', '1');
-    return reply.code(status).send(errorBody(error));
-  });
+  app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) => {
     const message = `${request.method} ${request.url} is not served here`;
     const error = { message, type: 'invalid_request_error', param: null, code: null };
@@ -58,6 +56,18 @@ export async function makeApp(models, limits) {
     await app.register(serveStatic, { root, prefix, decorateReply: false, allowedPath: allowed });
   }
   return { app, gate };
+}
+
+/**
+ * @param {unknown} error
+ * @param {import('fastify').FastifyRequest} request
+ * @param {import('fastify').FastifyReply} reply
+ */
+function answerError(error, request, reply) {
+  const status = statusOf(error);
+  if (status === 500 && !reply.raw.destroyed) request.log.error(error); // nobody is there whose client has left
+  if (status === 429) reply.header('retry-after', '1');
+  return reply.code(status).send(errorBody(error));
 }
 
 /**

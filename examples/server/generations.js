@@ -16,7 +16,7 @@ import { bodyOf, checked, errorBody } from './refusal.js';
  */
 export function addGenerations(app, service) {
   app.post('/v1/generations', async (request, reply) => {
-    const { model: name, previews = false, ...options } = bodyOf(request);
+    const { model: name, previews = false, ...options } = bodyOf(request, ['signal']);
     const model = findModel(service, name);
     checked(() => {
       if (typeof previews === 'boolean') return;

@@ -17,7 +17,7 @@ const ignored = ['user', 'quality', 'style', 'background', 'moderation', 'output
  */
 export function addImages(app, service) {
   app.post('/v1/images/generations', async (request, reply) => {
-    const body = bodyOf(request);
+    const body = bodyOf(request, ['labels', 'count', 'signal']); // the first two are prompt and n
     const { model: name, prompt, n, size, response_format: format, output_format, ...rest } = body;
     const model = findModel(service, name);
     for (const key of ignored) delete rest[key];

@@ -50,11 +50,16 @@ export function checked(check) {
 /**
  * The options that a client sends, as an object.
  * @param {import('fastify').FastifyRequest} request
+ * @param {readonly string[]} ours options that the server sets itself
  * @returns {Record<string, unknown>}
  */
-export function bodyOf({ body }) {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body };
-  throw new Refusal(400, `Expected an object for body but received ${JSON.stringify(body)}`);
+export function bodyOf({ body }, ours) {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new Refusal(400, `Expected an object for body but received ${JSON.stringify(body)}`);
+  }
+  const set = ours.find((name) => Object.hasOwn(body, name));
+  if (set === undefined) return { ...body };
+  throw new Refusal(400, `Expected options without ${ours.join(', ')} but received "${set}"`);
 }
 
 /**

@@ -32,14 +32,17 @@ const { app, gate } = await makeApp(models, limits);
 let stopping = false;
 /**
  * What runs may end, and what waits for a batch; who waits for a turn is refused. After the grace period what still runs
- * is stopped between two steps.
+ * is stopped between two steps, and a second later, when that has been told, who still sends or reads is hung up on.
  */
 async function stop() {
   if (stopping) return;
   stopping = true;
-  const timer = setTimeout(() => gate.abort(), grace);
+  const timers = [
+    setTimeout(() => gate.abort(), grace),
+    setTimeout(() => app.server.closeAllConnections(), grace + 1000),
+  ];
   await app.close();
-  clearTimeout(timer);
+  for (const timer of timers) clearTimeout(timer);
   for (const model of models.values()) model.dispose();
 }
 process.on('SIGTERM', stop);

@@ -11,6 +11,7 @@ const readBytes = 2 ** 30;
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is none',
+  EISDIR: 'it is a folder',
   ENOTDIR: 'a part of its path is no folder',
   EACCES: 'this user may not read it',
   EPERM: 'this user may not read it',
@@ -19,8 +20,12 @@ const reasons: Readonly<Record<string, string>> = {
   ENFILE: 'this system has too many files open',
 };
 
-/** Why a file could not be opened or read. */
-export function unreadable(path: string, cause: unknown): MagnetsError {
+/** Why a file could not be opened or read. `kind` is what it belongs to. */
+export function unreadable(
+  path: string,
+  cause: unknown,
+  kind: 'ERR_CHECKPOINT' | 'ERR_MEDIA' = 'ERR_CHECKPOINT',
+): MagnetsError {
   const { code = '', message } = cause as NodeJS.ErrnoException;
   if (code === 'ENOMEM') {
     const text = `${path}: the system has no memory to read it (ENOMEM)`;
@@ -28,7 +33,7 @@ export function unreadable(path: string, cause: unknown): MagnetsError {
   }
   const reason = Object.hasOwn(reasons, code) ? `${reasons[code]} (${code})` : message;
   const text = `${path}: expected a readable file but ${reason}`;
-  return new MagnetsError('ERR_CHECKPOINT', text, { cause });
+  return new MagnetsError(kind, text, { cause });
 }
 
 /** Memory for bytes of a file. */

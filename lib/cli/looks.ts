@@ -14,7 +14,7 @@ import { toNumber, UsageError } from './arguments.js';
 import type { OutputFile } from './output-file.js';
 import type { SharedValues } from './shared-options.js';
 
-/** Small samples are enlarged, for they are looked at. */
+/** Small samples are enlarged, because people look at these files. */
 export function defaultScale(height: number): number {
   return height <= 64 ? 3 : 1;
 }

@@ -28,7 +28,7 @@ const commands: Record<string, { help: string; run(args: string[]): Promise<void
 const help = `magnets: masked generative transformers with nested widths
 
   magnets generate   generate pictures or videos with a model
-  magnets predict    predict how given frames of a video go on
+  magnets predict    predict how given frames of a video continue
   magnets plan       print what a schedule costs, by formula
   magnets bench      measure FLOPs and time, compared with the full-size baseline
   magnets tune       measure which kernels are fastest on a CUDA device
@@ -37,7 +37,7 @@ const help = `magnets: masked generative transformers with nested widths
 
 magnets COMMAND --help (or -h) prints the options of a command, magnets --version the version.`;
 
-/** Who reads the output may have enough, as in `magnets plan | head`; a disk that it goes to may be full. */
+/** The reader of the output may stop early, as in `magnets plan | head`, and the disk may be full. */
 function endWithOutput(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit();
   if (this === process.stdout) console.error(`magnets: cannot write the output: ${error.message}`);

@@ -39,11 +39,17 @@ export function replaceFile(path: string, bytes: Uint8Array | string): Promise<v
   return writeBeside(path, bytes, (partial) => rename(partial, path));
 }
 
+function cannotWrite(what: string, cause: unknown): Error {
+  return new Error(`cannot write ${what}: ${(cause as Error).message}`, { cause });
+}
+
 export class OutputFile {
   private constructor(
     private readonly path: string,
     /** A device or a pipe, such as /dev/stdout: there is no file beside it to rename. */
     private readonly isStream: boolean,
+    /** What messages call it. */
+    private readonly what: string,
   ) {}
 
   /**
@@ -51,6 +57,7 @@ export class OutputFile {
    * @throws UsageError for a folder; Error that says why it cannot be written.
    */
   static async prepare(name: string, path: string): Promise<OutputFile> {
+    const what = `${quote(path)} for --${name}`;
     try {
       await mkdir(dirname(path), { recursive: true });
       const facts = await statIfAny(path);
@@ -58,21 +65,24 @@ export class OutputFile {
         throw new UsageError(`Expected a file for --${name} but ${quote(path)} is a folder`);
       }
       if (facts !== undefined) await access(path, constants.W_OK);
-      if (facts !== undefined && !facts.isFile()) return new OutputFile(path, true);
+      if (facts !== undefined && !facts.isFile()) return new OutputFile(path, true, what);
       // A link stays one: what it leads to is replaced.
-      const file = new OutputFile(facts ? await realpath(path) : resolve(path), false);
+      const file = new OutputFile(facts ? await realpath(path) : resolve(path), false, what);
       await writeBeside(file.path, new Uint8Array(probeBytes), async () => {});
       return file;
     } catch (cause) {
       if (cause instanceof UsageError) throw cause;
-      const message = `cannot write ${quote(path)} for --${name}: ${(cause as Error).message}`;
-      throw new Error(message, { cause });
+      throw cannotWrite(what, cause);
     }
   }
 
-  /** Writes the file whole, or leaves what was there. */
+  /** Writes the file whole, or leaves what was there. @throws Error that says why it cannot be written. */
   async write(bytes: Uint8Array | string): Promise<void> {
-    if (this.isStream) await writeFile(this.path, bytes);
-    else await replaceFile(this.path, bytes);
+    try {
+      if (this.isStream) await writeFile(this.path, bytes);
+      else await replaceFile(this.path, bytes);
+    } catch (cause) {
+      throw cannotWrite(this.what, cause);
+    }
   }
 }

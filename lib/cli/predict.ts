@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { unreadable } from '../checkpoint/disk-file.js';
 import { MagnetsError, wrongValue } from '../errors.js';
 import { decodePng } from '../media/decode.js';
 import type { Model } from '../runtime/model.js';
@@ -18,6 +19,22 @@ Predicts how given frames go on, and writes the frames after them.
   --count N         different continuations; default 1
 ${sharedHelp}`;
 
+/** A file of frames has at most this many bytes. */
+const mostBytes = 2 ** 26;
+
+/** What a file holds, or what comes out of a pipe, which may be endless. @throws MagnetsError ERR_MEDIA */
+async function readBytes(file: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  try {
+    for await (const piece of createReadStream(file, { end: mostBytes })) pieces.push(piece);
+  } catch (cause) {
+    throw unreadable(file, cause, 'ERR_MEDIA');
+  }
+  const bytes = Buffer.concat(pieces);
+  if (bytes.length <= mostBytes) return bytes;
+  throw new MagnetsError('ERR_MEDIA', `${file}: expected frames of at most ${mostBytes} bytes`);
+}
+
 /** The last frames of the files, as many as the model is given: [1, given, height, width, channels] in [0, 1]. */
 async function readFrames(model: Model, files: string[]): Promise<Tensor<'float32'>> {
   const shape = givenShape(model.config, model.tokenizerConfig);
@@ -26,13 +43,17 @@ async function readFrames(model: Model, files: string[]): Promise<Tensor<'float3
     const message = `expected a model of 1 or 3 channels, for PNG, but it has ${channels}`;
     throw new MagnetsError('ERR_UNSUPPORTED', message);
   }
-  const read = async (file: string) =>
-    decodePng(await readFile(file), { height, width, channels, name: file });
-  const frames: Tensor<'float32'>[] = await Promise.all(files.map(read));
-  const count = frames.reduce((sum, { dims }) => sum + dims[0]!, 0);
+  const size = given * height * width * channels;
+  const last = new Float32Array(size);
+  let count = 0;
+  for (const name of files) {
+    const { data, dims } = decodePng(await readBytes(name), { height, width, channels, name });
+    const own = data.subarray(-size);
+    last.copyWithin(0, own.length);
+    last.set(own, size - own.length);
+    count += dims[0]!;
+  }
   if (count < given) throw wrongValue('frames', `at least ${given} frames`, count);
-  const values = frames.flatMap(({ data }) => [...data]);
-  const last = Float32Array.from(values.slice(-given * height * width * channels));
   return new Tensor('float32', last, [1, ...shape]);
 }
 

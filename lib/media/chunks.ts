@@ -18,7 +18,7 @@ export function integers(...values: number[]): Buffer {
   return bytes;
 }
 
-/** One chunk: length of the data, type, data, check sum. */
+/** One chunk: length of the data, type, data, checksum. */
 export function chunk(type: string, ...data: Uint8Array[]): Buffer {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), ...data]);
   return Buffer.concat([integers(body.length - 4), body, integers(crc32(body))]);
@@ -33,7 +33,7 @@ export function headerData({ width, height, channels }: PictureSize, interlace =
 }
 
 /**
- * Type and data of each chunk of a file, checked as far as it is read: length, type and check sum.
+ * Type and data of each chunk of a file, checked as far as it is read: length, type and checksum.
  * @throws Error that says what is wrong.
  */
 export function* chunksOf(file: Buffer): Generator<{ type: string; data: Buffer }> {
@@ -46,7 +46,7 @@ export function* chunksOf(file: Buffer): Generator<{ type: string; data: Buffer 
     const type = file.toString('latin1', at + 4, start);
     if (!/^[A-Za-z]{4}$/.test(type)) throw new Error(`its chunk at byte ${at} has no sound type`);
     if (crc32(file.subarray(at + 4, end)) !== file.readUInt32BE(end)) {
-      throw new Error(`its chunk ${type} at byte ${at} has a wrong check sum`);
+      throw new Error(`its chunk ${type} at byte ${at} has a wrong checksum`);
     }
     yield { type, data: file.subarray(start, end) };
     at = end + 4;

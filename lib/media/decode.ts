@@ -1,10 +1,10 @@
 /**
- * Reads PNG and APNG files, which may be damaged or made to do harm: every check sum, the order of the chunks and the
- * number of frames are checked, and what is unpacked is bounded beforehand.
+ * Reads PNG and APNG files, which may be damaged or malicious: every checksum, the order of the chunks and the number of
+ * frames are checked, and a bound on what is unpacked is known beforehand.
  */
 
 import { integer, MagnetsError, readOptions, wrongType, wrongValue } from '../errors.js';
-import { isDataOf, Tensor } from '../tensor.js';
+import { isDataOf, plainData, Tensor } from '../tensor.js';
 import { chunksOf, headerData } from './chunks.js';
 import { pixelsIn } from './inflate.js';
 import type { Picture, PictureSize } from './pixels.js';
@@ -67,7 +67,7 @@ function readControl(data: Buffer, { width, height }: PictureSize): StoredFrame 
 
 /** What is read of a file's chunks, in their order. */
 class Chunks {
-  /** The only picture of a PNG. Of an APNG the first frame, or one that is not shown. */
+  /** The only picture of a PNG; in an APNG the first frame, or a picture that is not shown. */
   readonly still: StoredFrame;
   /** Those of an APNG. */
   readonly frames: StoredFrame[] = [];
@@ -75,7 +75,7 @@ class Chunks {
   interlace = 0;
   /** How many frames there are to be, in an APNG. */
   #promised: number | undefined;
-  /** Of fcTL and fdAT, which are counted together. */
+  /** The number of the next fcTL or fdAT, which are counted together. */
   #sequence = 0;
   #before = '';
   readonly #seen = new Set<string>();
@@ -178,7 +178,7 @@ function readFrames(file: Buffer, size: PictureSize): Uint8Array[] {
   check(values <= mostValues, `it has ${frames.length} frames, more than ${mostValues} values`);
   const pixelsOf = (frame: StoredFrame) =>
     pixelsIn(Buffer.concat(frame.data), { ...frame, channels }, interlace);
-  const shown = pixelsOf(still); // checked, too, where it is none of the frames
+  const shown = pixelsOf(still); // checked even where it is none of the frames
   if (frames.length === 0) return [shown];
 
   const canvas = { ...size, data: new Uint8Array(width * height * channels) };
@@ -215,7 +215,7 @@ export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<
     throw wrongValue('height', `a picture of at most ${mostValues} values`, height);
   }
   try {
-    const frames = readFrames(Buffer.from(bytes), { height, width, channels });
+    const frames = readFrames(Buffer.from(plainData('uint8', bytes)), { height, width, channels });
     const values = Float32Array.from(Buffer.concat(frames), (value) => value / 255);
     return new Tensor('float32', values, [frames.length, height, width, channels]);
   } catch (cause) {

@@ -9,7 +9,7 @@ interface Pass {
   readonly step: readonly [x: number, y: number];
 }
 
-/** All rows in turn, or Adam7, by the header's number for the interlace method. */
+/** One row after the other, or Adam7, by the header's number for the interlace method. */
 const passes: readonly (readonly Pass[])[] = [
   [{ start: [0, 0], step: [1, 1] }],
   [
@@ -23,7 +23,7 @@ const passes: readonly (readonly Pass[])[] = [
   ],
 ];
 
-/** Inflates exactly `length` bytes; more are never unpacked. The stream's own check sum is checked on the way. */
+/** Inflates exactly `length` bytes; more are never unpacked. The stream's own checksum is checked on the way. */
 function inflate(stream: Buffer, length: number): Buffer {
   let bytes: Buffer;
   let taken: number;
@@ -43,7 +43,7 @@ function inflate(stream: Buffer, length: number): Buffer {
   return bytes;
 }
 
-/** Of the bytes to the left, above, and above to the left, the one nearest to left + above - aboveLeft. */
+/** The byte nearest to left + above - aboveLeft; of equally near ones the first of left, above and aboveLeft. */
 function paeth(left: number, above: number, aboveLeft: number): number {
   const p = left + above - aboveLeft;
   const [a, b, c] = [Math.abs(p - left), Math.abs(p - above), Math.abs(p - aboveLeft)];
@@ -66,7 +66,7 @@ function unfilter(filter: number, row: Buffer, above: Uint8Array, channels: numb
   }
 }
 
-/** How many bytes the pixels of a picture are before they are compressed: each row has one more, for its filter. */
+/** The size of a picture's pixels in bytes before they are compressed: each row has one more byte, for its filter. */
 function rawLength({ width, height, channels }: PictureSize, interlace: number): number {
   return passes[interlace]!.reduce((sum, { start, step }) => {
     const columns = Math.ceil(Math.max(0, width - start[0]) / step[0]);

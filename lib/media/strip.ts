@@ -3,7 +3,7 @@
 import { encode } from 'fast-png';
 import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
-import { isDataOf, type Tensor } from '../tensor.js';
+import { isDataOf, plainData, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
 import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
 
@@ -38,11 +38,12 @@ export function stepStrip(
     integer('extent of latentShape', extent, 1, 4096),
   ) as [number, number, number];
   if (!isDataOf('uint8', masked)) throw wrongType('masked', 'a Uint8Array', masked);
-  if (masked.length !== steps * slices * rows * columns) {
+  const flags = plainData('uint8', masked);
+  if (flags.length !== steps * slices * rows * columns) {
     const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
-    throw wrongValue('masked', expected, masked.length);
+    throw wrongValue('masked', expected, flags.length);
   }
-  const wrong = masked.find((flag) => flag > 1);
+  const wrong = flags.find((flag) => flag > 1);
   if (wrong !== undefined) throw wrongValue('masked', '0 or 1', wrong);
   const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, sheetOptions);
   for (let step = 0; step < steps; ++step) {
@@ -50,7 +51,7 @@ export function stepStrip(
       const picture = all.picture(step, frame);
       const slice = step * slices + sliceOfFrame(frame, frames, slices);
       const first = slice * rows * columns;
-      paintMasked(picture, rows, columns, (patch) => masked[first + patch] === 1, maskedGray);
+      paintMasked(picture, rows, columns, (patch) => flags[first + patch] === 1, maskedGray);
       sheet.draw(step * frames + frame, picture);
     }
   }

@@ -37,7 +37,7 @@ class Beginnings {
     return widths.reverse();
   }
 
-  /** Of two with as many steps the one whose first steps are wider. */
+  /** Whether the first steps of `a` are wider than those of `b`, which has as many steps. */
   comesFirst(a: number, b: number): boolean {
     let wider = false;
     let own = a;
@@ -97,7 +97,7 @@ class Search {
     for (let at = this.steps.length - 1; at >= 0; --at) {
       const step = this.steps[at]!;
       const before: Ends = { value: new Float64Array(count), flops: new Float64Array(count) };
-      // The best that goes on with a wider one than `width`.
+      // The best end that begins with a width wider than `width`.
       const wider = { value: Number.NEGATIVE_INFINITY, flops: 0 };
       for (let width = count - 1; width >= 0; --width) {
         const gain = worth * this.#score(step, width) + after.value[width]!;
@@ -149,7 +149,7 @@ class Search {
     costB: number,
     canWin: (flops: number, score: number) => boolean,
   ): Front {
-    // A plain loop, for it runs a hundred thousand times before anything is compiled.
+    // A plain loop, because it runs a hundred thousand times before anything is compiled.
     const result = emptyFront();
     let i = 0;
     let j = 0;

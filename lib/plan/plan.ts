@@ -117,7 +117,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** The masked sub-tokens of every sample before the first of so many steps, then after each of them. */
+/** [1 + steps][samples] masked sub-tokens before the first step, then after each. */
 function maskedCounts(
   masked: readonly number[],
   steps: number,
@@ -132,9 +132,9 @@ function maskedCounts(
   return [masked, ...Array.from({ length: steps }, (_, step) => after(step))];
 }
 
-/** What every step of a batch is made of. */
+/** What the steps of a batch are computed from. */
 interface Course extends Settings {
-  /** Of every step. */
+  /** One for each step. */
   readonly widths: readonly Width[];
   /** [1 + steps][samples] masked sub-tokens before the first step, then after each. */
   readonly counts: readonly (readonly number[])[];
@@ -152,7 +152,7 @@ function rowsOf(course: Course, step: number): { activeRows: number; logitsRows:
   const after = counts[step + 1]!;
   const length = tokenCount(model);
   const branchesOfSample = branches / before.length;
-  /** Where of each sample this many sub-tokens want a row: no more than it has positions. */
+  /** The rows for this many sub-tokens of each sample: no more than it has positions. */
   const rows = (wanted: readonly number[]) =>
     sum(wanted.map((count) => Math.min(length, count))) * branchesOfSample;
   const allRows = sequenceLength(model) * branches;
@@ -188,7 +188,7 @@ function planStep(course: Course, step: number): StepPlan {
   };
 }
 
-/** So many steps of the full width over every row. The class modulates once, as in a plan. */
+/** The FLOPs of `steps` steps of the full width over every row. The class modulates once, as in a plan. */
 function baselineFlopsOf(model: ModelShape, steps: number, branches: number): number {
   if (steps === 0) return 0;
   const rows = sequenceLength(model) * branches;

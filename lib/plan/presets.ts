@@ -1,5 +1,5 @@
 /**
- * Sizes of the literature, for plans and benchmarks. Images: MaskGIT's vocabulary of 1024 codes, 1000 classes and
+ * Sizes from the literature, for plans and benchmarks. Images: MaskGIT's vocabulary of 1024 codes, 1000 classes and
  * [MASK], 16 x 16 tokens. Videos: MAGVIT's 4 x 16 x 16 tokens with 1024 codes, 102 classes (UCF101 and none) and [MASK].
  */
 

@@ -1,4 +1,4 @@
-/** What a step does besides its width: the options for it, and how a model says its own defaults of them. */
+/** How steps draw and reveal: the options, and a model's own defaults for them. */
 
 import { elements, integer, number, oneOf, within, wrongType, wrongValue } from '../errors.js';
 import { type MaskingSchedule, maskingScheduleNames, mostSteps } from './masking.js';
@@ -12,7 +12,7 @@ const share =
   (progress: number, power = 1): number =>
     of(within('progress', progress, 0, 1), number('power', power, leastPositive));
 
-/** How guidance goes on from step to step: w times this, t of T steps being done. */
+/** How guidance changes from step to step: the share of w at progress t / T. */
 export const guidanceSchedules = {
   constant: share(() => 1),
   linear: share((progress) => progress),
@@ -133,7 +133,7 @@ export interface Sampling {
 
 type Curve = (t: number, steps: number) => number;
 
-/** A number as it is, in steps that `alone` scales, or the points of a list. */
+/** The value at each step: a number, scaled by `alone`, or the line through the points of a list. */
 function checkRange(name: string, value: Range, least: number, alone: Curve = () => 1): Curve {
   if (!Array.isArray(value)) {
     const constant = number(name, value, least);
@@ -164,7 +164,8 @@ function checkRefresh(value: Refresh, steps: number): (t: number) => boolean {
 }
 
 /**
- * What `options` say and `recipe` where they do not, for a plan of at most `steps` steps on a grid of `frames` frames.
+ * The sampling that `options` ask for, with the defaults of `recipe`, for a plan of at most `steps` steps on a grid of
+ * `frames` frames.
  * @throws TypeError, RangeError when an option is not what it should be.
  */
 export function samplingOf(

@@ -71,16 +71,17 @@ function readSchedule(
   const { schedules = {} } = shape;
   const named = typeof input === 'string' && Object.hasOwn(schedules, input);
   const schedule = named ? schedules[input]! : input;
-  let pairs: unknown[];
+  let pairs: unknown[]; // each has a step at least
   if (typeof schedule === 'string') {
-    pairs = schedule.split(',').map((part) => {
+    const parts = elements('schedule', schedule.split(',', mostSteps + 1), mostSteps);
+    pairs = parts.map((part) => {
       const match = /^\s*([^x\s]+)\s*x\s*(\d+)\s*$/.exec(part);
       if (match === null) throw wrongValue('schedule', forms(shape), schedule);
       return [match[1]!, Number(match[2])];
     });
   } else {
     if (!Array.isArray(schedule)) throw wrongType('schedule', forms(shape), schedule);
-    pairs = elements('schedule', schedule, mostSteps); // each has a step at least
+    pairs = elements('schedule', schedule, mostSteps);
   }
   if (pairs.length === 0) throw wrongValue('schedule', forms(shape), schedule);
   return pairs.map((pair) => {

@@ -11,7 +11,7 @@ export interface Width {
   readonly hidden: number;
 }
 
-/** Of an MLP: none, or act(gate(x)) · up(x) in place of act(up(x)). */
+/** The gate of an MLP: none, or act(gate(x)) · up(x) in place of act(up(x)). */
 export const mlpGates = ['none', 'multiply'] as const;
 export type MlpGate = (typeof mlpGates)[number];
 

@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers';
 import { MagnetsError } from '../errors.js';
-import type { NativeTokenizer } from './native.js';
+import type { NativeStop, NativeTokenizer } from './native.js';
 
 /** A call: tokens [count, N] to pixels. */
 interface Call {
@@ -15,6 +15,8 @@ interface Call {
   /** Once the first of them has begun. */
   pixels: Float32Array | undefined;
   flops: number;
+  /** It is done, has failed or was aborted: nobody waits for what is still computed of it. */
+  ended: boolean;
   resolve(result: { pixels: Float32Array; flops: number }): void;
   reject(reason: unknown): void;
 }
@@ -26,6 +28,14 @@ interface Part {
   readonly count: number;
 }
 
+/** What is computed together. */
+interface Computation {
+  readonly parts: readonly Part[];
+  readonly stop: NativeStop;
+}
+
+type Codec = Pick<NativeTokenizer, 'detokenize' | 'newStop'>;
+
 function allocate(samples: number, size: number): Float32Array {
   try {
     return new Float32Array(samples * size);
@@ -36,20 +46,20 @@ function allocate(samples: number, size: number): Float32Array {
 }
 
 export class Detokenizing {
-  readonly #native: Pick<NativeTokenizer, 'detokenize'>;
+  readonly #native: Codec;
   /** Samples that are computed at once. */
   readonly #batchSize: number;
   /** Of a sample: tokens, and pixels times channels. */
   readonly #length: number;
   readonly #size: number;
-  /** Native calls at the same time. */
+  /** Computations at the same time. */
   readonly #lanes: number;
   #waiting: Call[] = [];
-  #running = 0;
+  readonly #running = new Set<Computation>();
   #scheduled = false;
 
   constructor(
-    native: Pick<NativeTokenizer, 'detokenize'>,
+    native: Codec,
     batchSize: number,
     sample: { readonly tokens: number; readonly size: number },
     lanes: number,
@@ -61,7 +71,10 @@ export class Detokenizing {
     this.#lanes = lanes;
   }
 
-  /** Tokens [count, N] are read at the call. `signal` stops between the samples that are computed at once. */
+  /**
+   * Tokens [count, N] are read at the call. Where `signal` aborts it rejects at once, and what is computed for nobody else
+   * ends after the native operation that runs.
+   */
   run(
     tokens: Int32Array,
     signal: AbortSignal | undefined,
@@ -69,8 +82,20 @@ export class Detokenizing {
     const count = tokens.length / this.#length;
     if (count === 0) return Promise.resolve({ pixels: new Float32Array(), flops: 0 });
     return new Promise((resolve, reject) => {
-      const call = { tokens: tokens.slice(), count, signal, resolve, reject };
-      this.#waiting.push({ ...call, begun: 0, done: 0, pixels: undefined, flops: 0 });
+      const given = { tokens: tokens.slice(), count, signal, pixels: undefined };
+      const end = { ended: false, resolve, reject };
+      const call: Call = { ...given, begun: 0, done: 0, flops: 0, ...end };
+      const abort = () => this.#drop(call, signal?.reason);
+      signal?.addEventListener?.('abort', abort);
+      call.resolve = (result) => {
+        signal?.removeEventListener?.('abort', abort);
+        resolve(result);
+      };
+      call.reject = (reason) => {
+        signal?.removeEventListener?.('abort', abort);
+        reject(reason);
+      };
+      this.#waiting.push(call);
       this.#schedule();
     });
   }
@@ -81,12 +106,13 @@ export class Detokenizing {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      while (this.#running < this.#lanes) {
+      while (this.#running.size < this.#lanes) {
         const parts = this.#take();
         if (parts.length === 0) return;
-        ++this.#running;
-        void this.#compute(parts).finally(() => {
-          --this.#running;
+        const computation = { parts, stop: this.#native.newStop() };
+        this.#running.add(computation);
+        void this.#compute(computation).finally(() => {
+          this.#running.delete(computation);
           this.#schedule();
         });
       }
@@ -104,7 +130,7 @@ export class Detokenizing {
         call.signal?.throwIfAborted();
         call.pixels ??= allocate(call.count, this.#size);
       } catch (error) {
-        call.reject(error);
+        this.#drop(call, error);
         continue;
       }
       const count = Math.min(room, call.count - call.begun);
@@ -118,7 +144,9 @@ export class Detokenizing {
   }
 
   /** Where it fails the parts are computed apart: one call shall not fail for what others ask. */
-  async #compute(parts: readonly Part[]): Promise<void> {
+  async #compute({ parts: all, stop }: Computation): Promise<void> {
+    const parts = all.filter(({ call }) => !call.ended);
+    if (parts.length === 0) return;
     const length = this.#length;
     const samples = parts.reduce((sum, { count }) => sum + count, 0);
     const tokens = new Int32Array(samples * length);
@@ -129,7 +157,7 @@ export class Detokenizing {
       first += part.count;
     }
     try {
-      const { pixels, flops } = await this.#native.detokenize(tokens, samples);
+      const { pixels, flops } = await this.#native.detokenize(tokens, samples, stop);
       let from = 0;
       for (const part of parts) {
         const end = from + part.count * this.#size;
@@ -137,21 +165,28 @@ export class Detokenizing {
         from = end;
       }
     } catch (error) {
-      if (parts.length > 1) for (const part of parts) await this.#compute([part]);
+      if (parts.length > 1) for (const part of parts) await this.#compute({ parts: [part], stop });
       else this.#drop(parts[0]!.call, error);
     }
   }
 
   #finish({ call, first, count }: Part, pixels: Float32Array, flops: number): void {
+    if (call.ended) return;
     call.pixels!.set(pixels, first * this.#size);
     call.flops += flops;
     call.done += count;
-    if (call.done === call.count) call.resolve({ pixels: call.pixels!, flops: call.flops });
+    if (call.done < call.count) return;
+    call.ended = true;
+    call.resolve({ pixels: call.pixels!, flops: call.flops });
   }
 
-  /** What of the call has not begun is not computed any more. */
+  /** What of the call has not begun is not computed any more, and what has is stopped unless others wait for it. */
   #drop(call: Call, error: unknown): void {
+    call.ended = true;
     this.#waiting = this.#waiting.filter((other) => other !== call);
     call.reject(error);
+    for (const { parts, stop } of this.#running) {
+      if (parts.every((part) => part.call.ended)) stop.stop();
+    }
   }
 }

@@ -34,8 +34,8 @@ export interface WorkStep {
 
 /** A step that the session has been asked for. */
 interface AskedStep {
-  /** As each work plans it. */
-  readonly planned: readonly StepPlan[];
+  /** The works that it is run for. */
+  readonly present: readonly Work[];
   readonly read: boolean;
   readonly done: Promise<NativeStep>;
 }
@@ -134,7 +134,10 @@ export class Group {
   readonly #context: GroupContext;
   /** Those whose samples are in the session, in their order there. */
   #works: readonly Work[];
+  /** Those of them that want no more. */
   readonly #gone = new Set<Work>();
+  /** Those of these that the session computes nothing for any more. */
+  readonly #abandoned = new Set<Work>();
   #session: NativeSession;
   #next = 0;
   /** After the step before, where it was read. */
@@ -164,63 +167,100 @@ export class Group {
     );
   }
 
-  /** This work wants no more steps. Its samples leave the session at the next refresh, which needs nothing of the cache. */
+  /**
+   * This work wants no more steps. The next one computes nothing for it; its samples leave the session at the next refresh,
+   * which needs nothing of the cache.
+   */
   leave(work: Work): void {
     if (this.#works.includes(work)) this.#gone.add(work);
   }
 
   /**
-   * Runs the next step, for every work that is in the session. Where nobody looks at its tokens the one after it is asked
-   * for as well, so that the thread that computes goes on at once and its others do not fall asleep.
+   * Runs the next step, for every work that has not left. Where nobody looks at its tokens the one after it is asked for as
+   * well, so that the thread that computes goes on at once and its others do not fall asleep.
    */
   async step(): Promise<ReadonlyMap<Work, WorkStep>> {
     const started = performance.now();
     const index = this.#next;
-    if (this.#gone.size > 0 && this.#state && this.#works[0]!.plan.steps[index]!.refresh) {
-      await this.#withoutThoseGone(this.#state);
-    }
-    const works = this.#works;
-    const { planned, read, done } = this.#ahead ?? this.#ask(index);
+    const { refresh, width } = this.#works[0]!.plan.steps[index]!;
+    if (this.#gone.size > 0 && this.#state && refresh) await this.#withoutThoseGone(this.#state);
+    const { present, read, done } = this.#ahead ?? this.#ask(index);
     this.#ahead = read ? undefined : this.#ask(index + 1);
     this.#ahead?.done.catch(() => {}); // who awaits it hears of it
     const { flops: launched, ...tokens } = await done;
     ++this.#next;
     const seconds = (performance.now() - started) / 1000;
-    this.#context.counters?.step(planned[0]!.width.name, launched, seconds);
-    const state = read ? (tokens as NativeState) : undefined;
-    this.#state = state;
-    const all = planned.map(({ parts }) => parts);
+    this.#context.counters?.step(width.name, launched, seconds);
+    this.#state = read ? (tokens as NativeState) : undefined;
+    return this.#stepsOfAll(index, present, launched);
+  }
+
+  /** What a step that has run is to each work that it was run for. */
+  #stepsOfAll(
+    index: number,
+    present: readonly Work[],
+    launched: FlopsByPart,
+  ): ReadonlyMap<Work, WorkStep> {
+    const state = this.#state;
+    const all = present.map(({ plan }) => plan.steps[index]!.parts);
     const steps = new Map<Work, WorkStep>();
     let [first, sample] = [0, 0];
-    works.forEach((work, i) => {
-      const step = planned[i]!;
+    for (const work of this.#works) {
       const end = first + work.session.ids.length;
       const endSample = sample + work.session.classIds.length;
-      steps.set(work, {
-        step,
-        parts: works.length === 1 ? launched : shareOf(launched, step.parts, all),
-        state: state && {
-          ids: state.ids.subarray(first, end),
-          masked: state.masked.subarray(first, end),
-          faults: state.faults.subarray(sample, endSample),
-        },
-      });
+      const step = work.plan.steps[index]!;
+      if (present.includes(work)) {
+        steps.set(work, {
+          step,
+          parts: present.length === 1 ? launched : shareOf(launched, step.parts, all),
+          state: state && {
+            ids: state.ids.subarray(first, end),
+            masked: state.masked.subarray(first, end),
+            faults: state.faults.subarray(sample, endSample),
+          },
+        });
+      }
       [first, sample] = [end, endSample];
-    });
+    }
     return steps;
   }
 
   /** The last step is read, so there is one after each that is not. */
   #ask(index: number): AskedStep {
-    const planned = this.#works.map(({ plan }) => plan.steps[index]!);
+    const { refresh } = this.#works[0]!.plan.steps[index]!;
     const last = index === this.#works[0]!.plan.steps.length - 1;
     const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
-    return { planned, read, done: this.#session.step(this.#stepOptions(planned, read)) };
+    const abandoned = refresh ? [] : this.#abandon();
+    const present = this.#works.filter((work) => !this.#abandoned.has(work));
+    const done = this.#session.step(this.#stepOptions(index, abandoned, read));
+    return { present, read, done };
   }
 
-  #stepOptions(planned: readonly StepPlan[], read: boolean): NativeStepOptions {
+  /** The samples of those who have gone since the step before: from now on they cost nothing. */
+  #abandon(): number[] {
+    const samples: number[] = [];
+    let sample = 0;
+    for (const work of this.#works) {
+      const count = work.session.classIds.length;
+      if (this.#gone.has(work) && !this.#abandoned.has(work)) {
+        for (let i = 0; i < count; ++i) samples.push(sample + i);
+        this.#abandoned.add(work);
+      }
+      sample += count;
+    }
+    return samples;
+  }
+
+  #stepOptions(index: number, abandoned: readonly number[], read: boolean): NativeStepOptions {
     const { plan, confidence, topK } = this.#works[0]!;
-    const [step] = planned as [StepPlan];
+    const step = plan.steps[index]!;
+    const planned = this.#works
+      .filter((work) => !this.#abandoned.has(work))
+      .map((work) => work.plan.steps[index]!);
+    const maskedAfter = this.#works.flatMap((work) => {
+      const { maskedAfter } = work.plan.steps[index]!;
+      return this.#abandoned.has(work) ? maskedAfter.map(() => 0) : maskedAfter;
+    });
     return {
       heads: step.width.heads,
       hidden: step.width.hidden,
@@ -228,7 +268,8 @@ export class Group {
       allLogits: !plan.cache,
       activeRows: sum(planned.map(({ activeRows }) => activeRows)),
       logitsRows: sum(planned.map(({ logitsRows }) => logitsRows)),
-      maskedAfter: Int32Array.from(planned.flatMap(({ maskedAfter }) => maskedAfter)),
+      maskedAfter: Int32Array.from(maskedAfter),
+      abandoned: Int32Array.from(abandoned),
       guidance: step.guidance,
       temperature: step.temperature,
       topK,
@@ -258,6 +299,7 @@ export class Group {
     this.#context.sessions?.add(this.#session);
     this.#works = staying;
     this.#gone.clear();
+    this.#abandoned.clear();
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 /** Labels and tokens as callers give them, and the ids that the engine knows them by. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { integer, listed, wrongType, wrongValue } from '../errors.js';
+import { elements, listed, wrongType, wrongValue } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
 import { tokenCount } from '../plan/shape.js';
 import { classId, codeId, maskId } from '../plan/vocabulary.js';
@@ -18,8 +18,7 @@ export function readLabels(labels: unknown): readonly Label[] {
   if (!Array.isArray(labels) || labels.length === 0) {
     throw wrongType('labels', 'a list of at least one label', labels);
   }
-  integer('labels.length', labels.length, 1, mostSamples);
-  return [...labels];
+  return elements<Label>('labels', labels, mostSamples);
 }
 
 /** [labels] what the engine knows them by: ids of the vocabulary, or rows of the class table. @throws TypeError, RangeError */
@@ -45,12 +44,14 @@ export function readTokens(config: GeneratorConfig, tokens: GivenTokens): Tensor
     return new Tensor('int32', tokens, [tokens.length / length, length]);
   }
   if (!Array.isArray(tokens)) return readTensor('tokens', expected, 'int32', tokens);
-  for (const list of tokens as unknown[]) {
-    const fits = Array.isArray(list) && list.length === length;
-    const ids = fits && list.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
-    if (!ids) throw wrongValue('tokens', expected, list);
-  }
-  return new Tensor('int32', Int32Array.from(tokens.flat()), [tokens.length, length]);
+  const lists = elements<unknown>('tokens', tokens, mostSamples).map((list) => {
+    const ids =
+      Array.isArray(list) && list.length === length ? elements<number>('tokens', list, length) : [];
+    const sound = ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
+    if (ids.length !== length || !sound) throw wrongValue('tokens', expected, list);
+    return ids;
+  });
+  return new Tensor('int32', Int32Array.from(lists.flat()), [lists.length, length]);
 }
 
 /**

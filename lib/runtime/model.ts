@@ -137,7 +137,7 @@ export class Model {
       context,
       request,
       (outcome) => new PredictionResult(outcome, frames.dims[1]!),
-      (tokenizer) => conditionOf(tokenizer, config, frames, request.labels.length),
+      (tokenizer) => conditionOf(tokenizer, config, frames, request.labels.length, request.signal),
     );
   }
 
@@ -190,8 +190,9 @@ export class Model {
   }
 
   /**
-   * Frees the weights, and the memory of every generation, as soon as nothing runs on them: a generation that is under way
-   * ends with ERR_DISPOSED after the step that runs, one that waits ends with it at once, and every other call is refused.
+   * Frees the weights, and the memory of every generation. What is under way ends with ERR_DISPOSED after the native
+   * operation that runs (a part of a step or of a picture), what waits ends with it at once, and every other call is
+   * refused.
    */
   dispose(): void {
     if (this.#disposed) return;
@@ -200,7 +201,10 @@ export class Model {
     this.#sessions.end();
     this.#generator.dispose();
     this.#tokenizer?.dispose();
-    for (const device of this.#devices) device.dispose();
+    for (const device of this.#devices) {
+      device.stop();
+      device.dispose();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -81,8 +81,10 @@ export interface NativeStepOptions extends NativePass {
   /** The plan's totals over all branches; the session refuses others. */
   activeRows: number;
   logitsRows: number;
-  /** [samples] how many positions stay masked after this step. */
+  /** [samples] how many positions stay masked after this step; 0 of a sample that is abandoned. */
   maskedAfter: Int32Array;
+  /** Samples that nobody waits for any more. From this step on, which is no refresh, no row of theirs is computed. */
+  abandoned: Int32Array;
   guidance: number;
   temperature: number;
   topK: number;
@@ -164,13 +166,28 @@ export interface NativeGenerator {
   dispose(): void;
 }
 
+/** Ends the calls that it was given to, before they are done: they reject with ERR_DISPOSED. */
+export interface NativeStop {
+  stop(): void;
+}
+
 export interface NativeTokenizer {
   /** pixels [count, frames, height, width, channels] in [0, 1] -> latents [count, N, codebookDim] */
-  encode(pixels: Float32Array, count: number): Promise<{ latents: Float32Array; flops: number }>;
+  encode(
+    pixels: Float32Array,
+    count: number,
+    stop?: NativeStop,
+  ): Promise<{ latents: Float32Array; flops: number }>;
   /** latents [count, N, codebookDim] -> tokens [count, N] */
   quantize(latents: Float32Array, count: number): Promise<{ tokens: Int32Array; flops: number }>;
   /** tokens [count, N] -> pixels [count, frames, height, width, channels] in [0, 1] */
-  detokenize(tokens: Int32Array, count: number): Promise<{ pixels: Float32Array; flops: number }>;
+  detokenize(
+    tokens: Int32Array,
+    count: number,
+    stop?: NativeStop,
+  ): Promise<{ pixels: Float32Array; flops: number }>;
+  /** For calls of tokenizers of this kind, whichever device they are on. */
+  newStop(): NativeStop;
   /** Device memory of the weights. */
   readonly bytes: number;
   /** Device memory that detokenizing so many samples takes at most. */

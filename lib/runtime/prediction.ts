@@ -146,10 +146,11 @@ export async function conditionOf(
   { latentShape }: GeneratorConfig,
   frames: Pixels,
   count: number,
+  signal: AbortSignal | undefined,
 ): Promise<Condition> {
   const { sampleShape } = tokenizer.config;
   const [, rows, columns] = latentShape;
   const positions = Math.ceil(frames.dims[1]! / patchShapeOf(tokenizer.config)[0]) * rows * columns;
-  const { tokens, flops } = await tokenizer.tokenize(padded(frames, sampleShape[0]));
+  const { tokens, flops } = await tokenizer.tokenize(padded(frames, sampleShape[0]), signal);
   return { tokens: firstTokens(tokens, positions, count), flops };
 }

@@ -28,8 +28,10 @@ export async function previewOf(
     const message = `the tokens of ${config.name} lie on no grid, so none is a patch of its own`;
     throw new MagnetsError('ERR_UNSUPPORTED', message);
   }
-  const { data, dims } = readTensor('step', "one of this generation's steps", 'int32', tokens);
-  tokenIds(config, tokens, count);
+  const given = readTensor('step', "one of this generation's steps", 'int32', tokens);
+  tokenIds(config, given, count);
+  const { dims } = given;
+  const data = given.data.slice(); // what is written to it in the meantime changes nothing
   // The decoder wants a token everywhere. What it makes of one that is masked is painted over.
   const shown = data.map((token) => Math.max(token, 0));
   const { pixels } = await tokenizer.detokenize(new Tensor('int32', shown, dims));

@@ -61,9 +61,10 @@ export function spreadTokenizer(all: readonly NativeTokenizer[]): NativeTokenize
   if (all.length === 1) return all[0]!;
   const devices = new Devices(all);
   return {
-    encode: (pixels, count) => devices.use((one) => one.encode(pixels, count)),
-    quantize: (latents, count) => devices.use((one) => one.quantize(latents, count)),
-    detokenize: (tokens, count) => devices.use((one) => one.detokenize(tokens, count)),
+    encode: (...call) => devices.use((one) => one.encode(...call)),
+    quantize: (...call) => devices.use((one) => one.quantize(...call)),
+    detokenize: (...call) => devices.use((one) => one.detokenize(...call)),
+    newStop: () => all[0]!.newStop(),
     get bytes() {
       return bytesOf(all);
     },

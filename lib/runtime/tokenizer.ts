@@ -34,8 +34,14 @@ export class Tokenizer {
     this.#detokenizing = new Detokenizing(native, batchSize, sample, devices);
   }
 
-  /** Pixels to tokens [count, N], and the FLOPs that it took. @throws TypeError, RangeError, also for NaN and infinity. */
-  async tokenize(pixels: Pixels): Promise<{ tokens: Tensor<'int32'>; flops: number }> {
+  /**
+   * Pixels to tokens [count, N], and the FLOPs that it took. Where `signal` aborts it ends after the native operation that
+   * runs. @throws TypeError, RangeError, also for NaN and infinity; the signal's reason.
+   */
+  async tokenize(
+    pixels: Pixels,
+    signal?: AbortSignal,
+  ): Promise<{ tokens: Tensor<'int32'>; flops: number }> {
     const expected = `a float32 tensor [count, ${this.pixelShape.join(', ')}]`;
     const { data, dims } = readTensor('pixels', expected, 'float32', pixels);
     if (dims.slice(1).join() !== this.pixelShape.join()) {
@@ -48,20 +54,31 @@ export class Tokenizer {
     const own = count > this.#batchSize ? data.slice() : data;
     const tokens = new Int32Array(count * this.#tokenCount);
     let flops = 0;
-    for (let first = 0; first < count; first += this.#batchSize) {
-      const end = Math.min(count, first + this.#batchSize);
-      const part = own.subarray(first * size, end * size);
-      const encoded = await this.#native.encode(part, end - first);
-      const quantized = await this.#native.quantize(encoded.latents, end - first);
-      tokens.set(quantized.tokens, first * this.#tokenCount);
-      flops += encoded.flops + quantized.flops;
+    const stop = this.#native.newStop();
+    const abort = () => stop.stop();
+    signal?.addEventListener?.('abort', abort);
+    try {
+      for (let first = 0; first < count; first += this.#batchSize) {
+        const end = Math.min(count, first + this.#batchSize);
+        const part = own.subarray(first * size, end * size);
+        signal?.throwIfAborted();
+        const encoded = await this.#native.encode(part, end - first, stop);
+        const quantized = await this.#native.quantize(encoded.latents, end - first);
+        tokens.set(quantized.tokens, first * this.#tokenCount);
+        flops += encoded.flops + quantized.flops;
+      }
+    } catch (error) {
+      signal?.throwIfAborted(); // instead of what stopping made of it
+      throw error;
+    } finally {
+      signal?.removeEventListener?.('abort', abort);
     }
     return { tokens: new Tensor('int32', tokens, [count, this.#tokenCount]), flops };
   }
 
   /**
    * Tokens [count, N] to pixels, and the FLOPs that it took. Both are read at the call: what the caller writes to a tensor
-   * while it is computed changes nothing. `signal` stops between the samples that are computed at once.
+   * while it is computed changes nothing. Where `signal` aborts it rejects with the reason at once.
    */
   async detokenize(
     tokens: Tensor<'int32'>,

@@ -6,7 +6,8 @@ namespace magnets::addon {
 
 namespace {
 
-/// The device as a session sees it: where sessions can run side by side, each has a thread that waits for it alone.
+/// The device as a session sees it: where sessions can run at the same time, each has a thread of its own that waits
+/// for it.
 std::shared_ptr<DeviceState> device_of_session(Napi::Env env, const std::shared_ptr<DeviceState>& device) {
   if (!device->backend->concurrent()) return device;
   auto own = std::make_shared<DeviceState>(*device);

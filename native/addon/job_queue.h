@@ -1,4 +1,4 @@
-// One thread of our own for native work, and the way back to JavaScript. Jobs run one after another; libuv's pool and
+// A thread for native work, and the way back to JavaScript. Jobs run one after another; libuv's pool and
 // the event loop stay free.
 #pragma once
 
@@ -16,13 +16,13 @@
 
 namespace magnets::addon {
 
-/// Makes the JavaScript value of what a task has found; runs on the JavaScript thread.
+/// Turns what a task has found into a JavaScript value; runs on the JavaScript thread.
 using Settle = std::function<Napi::Value(Napi::Env)>;
 /// What a job does; runs on the queue's thread and may throw.
 using Task = std::function<Settle()>;
 
 /// A JavaScript error with a stable `code` (docs/errors.md): that of a magnets::Error, or what fits the exception. It
-/// takes no memory of ours, for it is what says that there is none.
+/// allocates nothing itself, because it is what reports that there is no memory.
 Napi::Error to_js_error(Napi::Env env, const std::exception_ptr& error);
 Napi::Error to_js_error(Napi::Env env, const char* code, const char* message);
 
@@ -35,9 +35,9 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
   /// The jobs of this queue compute on `backend`.
   void stop_at_end(std::weak_ptr<Backend> backend) { backend_ = std::move(backend); }
 
-  /// A promise of what `task` makes. A job and all that it holds is destroyed on the JavaScript thread. While jobs are
-  /// pending the process stays alive. When the environment ends (a worker is terminated), the operation that runs is
-  /// waited for, its job ends and the others are dropped.
+  /// Returns a promise of the result of `task`. A job and all that it holds are destroyed on the JavaScript thread.
+  /// While jobs are pending the process stays alive. When the environment ends (a worker is terminated), it waits for
+  /// the operation that runs, whose job then ends, and drops the other jobs.
   Napi::Promise submit(Napi::Env env, Task task);
 
  private:

@@ -18,14 +18,15 @@ struct DeviceState {
   std::shared_ptr<JobQueue> queue;
 };
 
-/// Memory of the host that V8 cannot see behind a value: it collects objects that nobody has disposed of sooner.
+/// Host memory behind a value. V8 cannot see it and is told, so that it collects objects sooner that nobody disposed
+/// of.
 inline size_t host_bytes(const Session& session) { return session.bytes(); }
 inline size_t host_bytes(const SessionPool& sessions) { return sessions.generator()->bytes(); }
 inline size_t host_bytes(const Codec& codec) { return codec.bytes(); }
 inline size_t host_bytes(const DeviceState&) { return 0; }
 
 /// A JavaScript class around a T that JavaScript code cannot construct by itself. `dispose()` lets go of it at once; a
-/// job that still runs holds its own share.
+/// job that still runs keeps it alive.
 template <class Self, class T>
 class Wrap : public Napi::ObjectWrap<Self> {
  public:
@@ -102,6 +103,20 @@ class GeneratorObject : public Wrap<GeneratorObject, SessionPool> {
   Napi::Value trim(const Napi::CallbackInfo& info);
 };
 
+/// Ends the calls that it was given to before they are done.
+class StopObject : public Napi::ObjectWrap<StopObject> {
+ public:
+  using ObjectWrap::ObjectWrap;
+  static Napi::Function define(Napi::Env env);
+  /// That of an argument; null where it is undefined.
+  static std::shared_ptr<const StopFlag> flag_of(const Napi::Value& value);
+
+ private:
+  void stop(const Napi::CallbackInfo&) { flag_->stop(); }
+
+  const std::shared_ptr<StopFlag> flag_ = std::make_shared<StopFlag>();
+};
+
 class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
  public:
   using Wrap::Wrap;
@@ -113,6 +128,7 @@ class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
   Napi::Value detokenize(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value detokenize_bytes(const Napi::CallbackInfo& info);
+  Napi::Value new_stop(const Napi::CallbackInfo& info);
 };
 
 class DeviceObject : public Wrap<DeviceObject, DeviceState> {
@@ -131,11 +147,12 @@ class DeviceObject : public Wrap<DeviceObject, DeviceState> {
   void stop(const Napi::CallbackInfo& info);
 };
 
-/// The classes' constructors, of each environment (main thread or worker) its own.
+/// The constructors of the classes. Each environment (main thread or worker) has its own.
 struct Constructors {
   explicit Constructors(Napi::Env env)
       : session(Napi::Persistent(SessionObject::define(env))),
         generator(Napi::Persistent(GeneratorObject::define(env))),
+        stop(Napi::Persistent(StopObject::define(env))),
         tokenizer(Napi::Persistent(TokenizerObject::define(env))),
         device(Napi::Persistent(DeviceObject::define(env))) {}
 
@@ -147,7 +164,7 @@ struct Constructors {
     if constexpr (std::is_same_v<Self, DeviceObject>) return device;
   }
 
-  Napi::FunctionReference session, generator, tokenizer, device;
+  Napi::FunctionReference session, generator, stop, tokenizer, device;
 };
 
 /// Those of the environment (addon.cpp).

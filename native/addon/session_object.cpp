@@ -8,7 +8,7 @@ namespace {
 
 Width to_width(const Napi::Object& object) { return {to_int(object, "heads"), to_int(object, "hidden")}; }
 
-/// What a step may be asked to tell besides its FLOPs.
+/// What a step returns besides its FLOPs, where the caller wants to read it.
 struct Tokens {
   std::vector<int32_t> ids;
   std::vector<uint8_t> masked;
@@ -47,6 +47,7 @@ Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
                      .choice_temperature = to_float(object, "choiceTemperature"),
                      .step = static_cast<uint32_t>(to_int(object, "step")),
                      .confidence = to_confidence(object.Get("confidence"))},
+        .abandoned = to_vector<int32_t>(object.Get("abandoned")),
     };
     const bool read = to_bool(object, "read");
     return queue(env).submit(env, [session = value(env), life = life(), step, read]() -> Settle {

@@ -20,12 +20,25 @@ Settle settle_with(const char* name, Result result) {
 
 }  // namespace
 
+Napi::Function StopObject::define(Napi::Env env) {
+  return DefineClass(env, "NativeStop", {InstanceMethod<&StopObject::stop>("stop")});
+}
+
+std::shared_ptr<const StopFlag> StopObject::flag_of(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(constructors(value.Env()).stop.Value())) {
+    throw Napi::TypeError::New(value.Env(), "expected a stop");
+  }
+  return Unwrap(value.As<Napi::Object>())->flag_;
+}
+
 Napi::Function TokenizerObject::define(Napi::Env env) {
   return DefineClass(
       env, "NativeTokenizer",
       {InstanceMethod<&TokenizerObject::encode>("encode"), InstanceMethod<&TokenizerObject::quantize>("quantize"),
        InstanceMethod<&TokenizerObject::detokenize>("detokenize"), InstanceAccessor<&TokenizerObject::bytes>("bytes"),
-       InstanceMethod<&TokenizerObject::detokenize_bytes>("detokenizeBytes"), disposer()});
+       InstanceMethod<&TokenizerObject::detokenize_bytes>("detokenizeBytes"),
+       InstanceMethod<&TokenizerObject::new_stop>("newStop"), disposer()});
 }
 
 Napi::Value TokenizerObject::encode(const Napi::CallbackInfo& info) {
@@ -33,8 +46,8 @@ Napi::Value TokenizerObject::encode(const Napi::CallbackInfo& info) {
   return coded(env, [&] {
     const auto pixels = std::make_shared<const std::vector<float>>(to_vector<float>(info[0]));
     const int count = info[1].ToNumber().Int32Value();
-    return queue(env).submit(env, [codec = value(env), pixels, count]() -> Settle {
-      return settle_with("latents", codec->encode(*pixels, count));
+    return queue(env).submit(env, [codec = value(env), pixels, count, stop = StopObject::flag_of(info[2])]() -> Settle {
+      return settle_with("latents", codec->encode(*pixels, count, stop.get()));
     });
   });
 }
@@ -55,8 +68,8 @@ Napi::Value TokenizerObject::detokenize(const Napi::CallbackInfo& info) {
   return coded(env, [&] {
     const auto tokens = to_vector<int32_t>(info[0]);
     const int count = info[1].ToNumber().Int32Value();
-    return queue(env).submit(env, [codec = value(env), tokens, count]() -> Settle {
-      return settle_with("pixels", codec->detokenize(tokens, count));
+    return queue(env).submit(env, [codec = value(env), tokens, count, stop = StopObject::flag_of(info[2])]() -> Settle {
+      return settle_with("pixels", codec->detokenize(tokens, count, stop.get()));
     });
   });
 }
@@ -72,5 +85,7 @@ Napi::Value TokenizerObject::detokenize_bytes(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, static_cast<double>(bytes));
   });
 }
+
+Napi::Value TokenizerObject::new_stop(const Napi::CallbackInfo& info) { return constructors(info.Env()).stop.New({}); }
 
 }  // namespace magnets::addon

@@ -40,7 +40,7 @@ std::vector<T> to_vector(const Napi::Value& value) {
 /// A new typed array of `size` elements. Throws ERR_OUT_OF_MEMORY where there is no memory for it.
 Napi::TypedArray new_array(Napi::Env env, napi_typedarray_type type, size_t size);
 
-/// A typed array with a copy of `values`: memory of V8's own, for some programs take no other (Electron).
+/// A typed array with a copy of `values`, in V8's own memory, because some programs accept no other (Electron).
 template <class T>
 Napi::TypedArrayOf<T> to_array(Napi::Env env, const std::vector<T>& values) {
   auto array = new_array(env, kArrayType<T>, values.size()).template As<Napi::TypedArrayOf<T>>();

@@ -72,11 +72,11 @@ class CudaStream : public Stream {
     Flops flops;
   };
 
-  /// Chooses a kernel for the problem, whose weights lie in matrices like `weight`, and launches it. Whether that has
-  /// done the problem's norm.
+  /// Chooses a kernel for the problem, whose weights are in matrices like `weight`, and launches it. Returns whether
+  /// that kernel applies the problem's norm.
   bool multiply(MatmulProblem& problem, const WeightMatrix& weight);
   bool multiply_by(const MatmulChoice& choice, MatmulProblem& problem, int weight_rows);
-  /// `norm`: of the rows of y, or none. Whether it is done.
+  /// `norm`: of the rows of y, or none. Returns whether it is applied.
   bool multiply(const Matmul& op, const Norm* norm);
   /// The queries and keys of a projection under QK norm, in place.
   void normalize_qk(const ProjectQkv& op);
@@ -90,7 +90,7 @@ class CudaStream : public Stream {
   void convolve_unfolded(const Convolution& op);
   /// Scratch memory of the stream, whose operations run one after the other and so can share it.
   void* scratch(size_t bytes);
-  /// So many zeros, by which the blocks of a kernel learn which of them comes last; it leaves zeros.
+  /// So many counters, 0 before and after a kernel, by which its blocks find out which of them is the last.
   unsigned* tickets(int count);
 
   /// kernel<<<grid, threads, shared>>>(arguments...), which may start before the grid before it has ended: every kernel
@@ -149,8 +149,8 @@ class CudaStream : public Stream {
     }
   }
 
-  /// Replays that may be under way: one that runs and one that is there when it ends. Whoever asks for more waits, so
-  /// that a generation which is aborted does not leave all its steps to the device.
+  /// Replays that may be under way: one that runs and one that is ready when it ends. A further one waits, so that an
+  /// aborted generation does not leave all its steps to the device.
   static constexpr int kMostUnderWay = 2;
 
   std::shared_ptr<Device> device_;
@@ -160,7 +160,7 @@ class CudaStream : public Stream {
   std::map<StepShape, Recording> recordings_;
   cudaEvent_t ended_[kMostUnderWay] = {};  // of the last replays, in turn
   int next_ended_ = 0;
-  /// The last is in use; those before it are too small, but recordings name them.
+  /// The last is in use; those before it are too small, but recordings refer to them.
   std::vector<std::unique_ptr<DeviceMemory>> scratch_;
   size_t scratch_bytes_ = 0;   // of the last
   DeviceMemory partial_sums_;  // f32, of matrix products that are split along their inputs

@@ -17,7 +17,7 @@ struct DeviceInfo {
   int driver;      // the CUDA version of the driver, 13000 for 13.0
 };
 
-/// What is found under the name "magnets_cuda_library".
+/// The object that the library exports as "magnets_cuda_library".
 struct Library {
   /// MAGNETS_ABI: a hash of this header and those of native/ops (CMakeLists.txt). It stays the first member.
   const char* abi;

@@ -16,8 +16,8 @@ constexpr int kRowAlignment = 16;
 /// between them is zeros, which add nothing to a score or a product.
 constexpr int head_stride(int head_dim) { return static_cast<int>(round_up(head_dim, kRowAlignment / 2)); }
 
-/// Where element `index` of heads one after the other lies, or how many elements the first `index` take with the zeros;
-/// index itself where they are no heads (head_dim 0).
+/// The place of element `index` in a row of heads, which is also how many elements the first `index` take with the
+/// zeros; `index` itself where there are no heads (head_dim 0).
 constexpr int spread(int index, int head_dim) {
   return head_dim % (kRowAlignment / 2) == 0 ? index : index / head_dim * head_stride(head_dim) + index % head_dim;
 }

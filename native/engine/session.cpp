@@ -200,6 +200,18 @@ void Session::modulate() {
   class_vectors_known_ = true;
 }
 
+/// All of these samples counts as known, and as known for long: then no row of theirs is active.
+void Session::abandon(const std::vector<int>& samples) {
+  if (samples.empty()) return;
+  std::vector<uint8_t> state(static_cast<size_t>(samples_) * sub_token_count_);
+  stream_->download(*state_, samples_, sub_token_count_, state.data());
+  for (const int sample : samples) {
+    std::fill_n(state.begin() + static_cast<ptrdiff_t>(sample) * sub_token_count_, sub_token_count_, kKnown);
+    masked_count_[sample] = revealed_count_[sample] = 0;
+  }
+  stream_->upload(state.data(), samples_, sub_token_count_, *state_);
+}
+
 /// The shape of the next pass; says where each branch's rows begin, whose turn has come and how to sample, and makes
 /// room for the logits.
 StepShape Session::select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
@@ -322,6 +334,10 @@ void Session::step(const Step& step) {
   const WorkScope scope(profile_ ? &*profile_ : nullptr, Work::session);
   check_pass(step.width, step.refresh);
   check_size(step.masked_after.size(), samples_, "masked counts");
+  check(step.abandoned.empty() || !step.refresh, "expected no refresh of samples that are abandoned");
+  check(std::all_of(step.abandoned.begin(), step.abandoned.end(), [&](int i) { return i >= 0 && i < samples_; }),
+        "expected samples below " + std::to_string(samples_));
+  usable_again_after([&] { abandon(step.abandoned); });
   for (int sample = 0; sample < samples_; ++sample) {
     check(step.masked_after[sample] >= 0 && step.masked_after[sample] <= masked_count_[sample],
           "expected at most " + std::to_string(masked_count_[sample]) + " positions to stay masked but received " +

@@ -30,8 +30,10 @@ struct Step {
   bool refresh;                   // compute every row and rewrite the cache
   bool all_logits;                // run the LM head on every row, not only on the masked ones
   int active_rows, logits_rows;   // of all branches; what the session finds must be the same
-  std::vector<int> masked_after;  // [samples]
+  std::vector<int> masked_after;  // [samples]; 0 of one that is abandoned
   SampleSettings settings;
+  /// Samples that nobody waits for any more: no row of theirs is active from this step on, which is no refresh.
+  std::vector<int> abandoned = {};
 };
 
 class Session {
@@ -84,6 +86,7 @@ class Session {
   Beginning beginning_of(const SessionOptions& options) const;
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
+  void abandon(const std::vector<int>& samples);
   StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
                    const SampleSettings& settings);
   void reserve_logits(int rows);

@@ -44,8 +44,8 @@ enum class Resampling {
 /// whose border is zeros too.
 ///
 /// The layer is [out, 3, 3, in], taps by line and column. For `up` it is [out, 2, 2, 2, 2, in]: output (2 i + p, 2 j +
-/// q) is the 2x2 convolution, with kernel (p, q), of the pixels from (i + p - 1, j + q - 1) on, for of three neighbours
-/// in the larger picture two are the same pixel.
+/// q) is the 2x2 convolution, with kernel (p, q), of the pixels from (i + p - 1, j + q - 1) on, because two of three
+/// neighbours in the larger picture are the same pixel.
 struct Convolution {
   const Linear& layer;
   int out, in;  // the layer's own
@@ -65,7 +65,7 @@ struct MeanPool {
   Buffer& y;
 };
 
-/// The grid of what comes out.
+/// The grid of the output.
 inline Grid resampled(const Grid& grid, Resampling resampling) {
   switch (resampling) {
     case Resampling::up:
@@ -77,7 +77,7 @@ inline Grid resampled(const Grid& grid, Resampling resampling) {
   }
 }
 
-/// How kernels lie on x. An output is a place or, for `up`, one of the 2 x 2 of a place, each of a kernel of its own.
+/// Which pixels of x kernels read. A place has one output or, for `up`, 2 x 2 outputs, each with a kernel of its own.
 struct KernelShape {
   explicit KernelShape(Resampling resampling)
       : taps(resampling == Resampling::up ? 2 : 3),

@@ -20,8 +20,8 @@ enum State : uint8_t { kKnown = 0, kMasked = 1, kRevealed = 2 };  // revealed: k
 /// 1. Where positions take turns, confidence is the turn from the start, and stays.
 enum class Confidence : int32_t { log_probability, probability, logit, turn };
 
-/// What one step's sampling is told. It lies in device memory, like everything about a step that is not a shape: a
-/// recorded step is repeated with other settings as it is.
+/// The settings of one step's sampling. They are in device memory, like everything about a step that is not a shape,
+/// so that a recorded step can be repeated with other settings.
 struct SampleSettings {
   float guidance;            // w in (1 + w) * conditional - w * unconditional
   float temperature;         // 0: the most likely token
@@ -40,8 +40,9 @@ constexpr int32_t kNoFault = -1;
 /// logits_rows: with `all_logits` every row, else those with a sub-token that is masked and whose turn has come: turn
 /// >= masked_after[sample]. A masked sub-token's turn is how many stay masked when it is revealed; kAnyTurn has always
 /// come.
-/// How many rows there are must not depend on what was drawn: a branch has as many as it has such sub-tokens, as far as
-/// it has positions. Where several of them share a position, other positions (other rows) fill up, from the front.
+/// The number of rows must not depend on what was drawn: a branch has one for each such sub-token, but no more than it
+/// has positions. Where several of them share a position, other positions (other rows) make up the number, from the
+/// front.
 struct SelectRows {
   const Buffer& state;           // u8 [samples, tokens * sub_tokens]
   const Buffer& turns;           // i32 [samples, tokens * sub_tokens]

@@ -34,8 +34,9 @@ struct BranchScale {
 /// x Φ(x), exact or by the tanh approximation; x / (1 + e^-x); tanh x.
 enum class Activation { none, gelu, gelu_tanh, silu, tanh };
 
-/// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual residual + that, or residual +
-/// scale * that; where it multiplies y * that. Where the layer reads heads, x is what Attention wrote.
+/// y[:rows, :out] = activation(x[:rows, :in] · W[:out, :in]ᵀ + b[:out]). With a residual y is residual + that, or
+/// residual + scale * that; where the product multiplies, y is y * that. Where the layer reads heads, x is what
+/// Attention wrote.
 struct Matmul {
   const Linear& layer;
   int out, in;
@@ -124,7 +125,7 @@ struct Softmax {
   Buffer& y;  // activations
 };
 
-// FLOPs of an operation: its multiply-adds, twice. What an operation does besides counts nothing.
+// FLOPs of an operation: two for each multiply-add. Nothing else counts.
 
 inline uint64_t flops_of(const Matmul& op) { return uint64_t{2} * op.rows * op.out * op.in; }
 inline uint64_t flops_of(const ProjectQkv& op) {

@@ -8,8 +8,8 @@
 
 namespace magnets {
 
-/// Kinds of work. Products include what a device does to their rows on the way: bias, activation, residual, rounding to
-/// bytes, and of queries, keys and values the way into the cache.
+/// Kinds of work. Products include what a device does to their rows at the same time: bias, activation, residual,
+/// rounding to bytes, and writing keys and values to the cache.
 enum class Work {
   projections,  // products: as Part says
   attention,
@@ -36,7 +36,7 @@ class Profile {
   friend class WorkScope;
   using Clock = std::chrono::steady_clock;
 
-  /// From now on time is `work`'s; count_: nobody's.
+  /// From now on time counts for `work`; for nothing where that is count_.
   Work belongs_to(Work work) {
     const Clock::time_point now = Clock::now();
     if (work_ != Work::count_) {
@@ -51,7 +51,7 @@ class Profile {
   Clock::time_point since_;
 };
 
-/// While it lives, time is `work`'s, unless another scope opens inside. Without a profile it does nothing.
+/// While it lives, time counts for `work`, unless another scope opens inside. Without a profile it does nothing.
 class WorkScope {
  public:
   WorkScope(Profile* profile, Work work)

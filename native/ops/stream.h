@@ -1,7 +1,8 @@
-// A Stream is the order in which one session's operations run. It counts their FLOPs once, for every device, then lets
-// the device run them. Where it has a profile, it says what each of them is.
+// A Stream runs one session's operations in order. It counts their FLOPs, in one place for every device, then lets the
+// device run them. With a profile it also says which kind of work each of them is.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
@@ -13,11 +14,11 @@
 
 namespace magnets {
 
-/// Says that nothing more is wanted. It stays so. Thread-safe.
+/// Says, once and for good, that nothing more is wanted. Thread-safe.
 class StopFlag {
  public:
   void stop() { stopped_ = true; }
-  /// Throws ERR_DISPOSED once it is so.
+  /// Throws ERR_DISPOSED after `stop`.
   void check() const {
     if (stopped_) throw Error("ERR_DISPOSED", "what was being computed was stopped");
   }
@@ -30,15 +31,15 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  /// Operations that have not begun when `flag` says stop throw; it outlives the stream.
-  void stop_when(const StopFlag& flag) { stop_ = &flag; }
+  /// Operations that begin after one of the flags has stopped throw. The flags outlive the stream. Null: there is none.
+  void stop_when(const StopFlag* all, const StopFlag* own) { stops_ = {all, own}; }
 
   /// Summed from the arguments of what ran.
   const Flops& flops() const { return flops_; }
   void clear_flops() { flops_ = {}; }
 
-  /// Where the time of the operations to come is measured; null: nowhere. It must outlive them. The times of a device
-  /// that runs by itself are those of asking alone.
+  /// Where the time of the following operations is measured; null: nowhere. It must outlive them. On a device that
+  /// runs asynchronously only the time to queue them is measured.
   void set_profile(Profile* profile) { profile_ = profile; }
 
   void run(const Matmul& op) { count(part_, op); }
@@ -76,20 +77,20 @@ class Stream {
   void run(const Sample& op, const Reveal& then) { timed(Work::sampling, op, then); }
   void run(const RevealGiven& op) { timed(Work::sampling, op); }
 
-  /// Waits until everything asked of this stream is done. An operation may be under way after it was asked for: what it
-  /// reads and writes must outlive it, so a stream goes before its buffers.
+  /// Waits until all operations of this stream are done. `run` may return while its operation is under way: what that
+  /// reads and writes must outlive it, so destroy a stream before its buffers.
   virtual void synchronize() = 0;
 
-  /// Runs `body`, which asks for operations of this stream alone and depends on nothing but `shape`: a device may
-  /// record them the first time and repeat them without asking.
+  /// Runs `body`, which runs operations on this stream alone and depends on nothing but `shape`: a device may record
+  /// them the first time and then repeat them without calling `body`.
   virtual void replay(const StepShape& shape, const std::function<void(const StepShape&)>& body) { body(shape); }
 
   /// Dense rows of host memory (activations as f32) to the first rows of a buffer, and back; done on return.
   virtual void upload(const void* source, int rows, int columns, Buffer& target) = 0;
   virtual void download(const Buffer& source, int rows, int columns, void* target) = 0;
 
-  /// A few numbers to the first row of i32 buffers, in the order of the stream: what was asked for before sees the old
-  /// ones. The values are copied before it returns; nothing is waited for.
+  /// Writes a few numbers to the first row of i32 buffers, in the order of the stream: earlier operations see the old
+  /// ones. It copies the values before it returns and does not wait.
   struct Put {
     const std::vector<int32_t>& values;
     Buffer& target;
@@ -135,7 +136,9 @@ class Stream {
   }
 
   void check_stop() const {
-    if (stop_ != nullptr) stop_->check();
+    for (const StopFlag* stop : stops_) {
+      if (stop != nullptr) stop->check();
+    }
   }
   template <class... Ops>
   void begin(const Ops&... ops) {
@@ -154,7 +157,7 @@ class Stream {
   }
 
   Part part_ = Part::projections;
-  const StopFlag* stop_ = nullptr;
+  std::array<const StopFlag*, 2> stops_{};
 };
 
 /// While it lives, matrix products of the stream count for `part`; outside of any they count for the projections.

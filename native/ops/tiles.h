@@ -1,5 +1,5 @@
-// In which tiles a device multiplies matrices, where that can be chosen: what is measured when somebody asks for it,
-// and what is chosen by such measurements later.
+// The tiles in which a device multiplies matrices, where these can be chosen: measurements that somebody asked for,
+// and the choices that follow from them.
 #pragma once
 
 #include <compare>
@@ -7,10 +7,10 @@
 
 namespace magnets {
 
-/// What becomes of the sums of a product, as far as its time depends on it.
+/// What happens to the sums of a product, as far as its time depends on that.
 enum class ProductEnd { stores, adds, activates, f32 };
 
-/// A matrix product to who chooses its tiles.
+/// A matrix product, as far as the choice of its tiles depends on it.
 struct ProductShape {
   int rows;  // rounded up to a multiple of kRowsOfShape, for so many rows more or less take the same time
   int out, in;

@@ -21,7 +21,7 @@ class Error : public std::runtime_error {
   const std::string code;
 };
 
-// Three things that are often called "dtype", and differ here.
+// Three different things that are often called "dtype".
 
 /// The type of a tensor's elements in a file. i8: with a scale for each row.
 enum class DType { f32, f16, bf16, i8 };
@@ -29,7 +29,7 @@ enum class DType { f32, f16, bf16, i8 };
 constexpr size_t element_size(DType dtype) { return dtype == DType::f32 ? 4 : dtype == DType::i8 ? 1 : 2; }
 
 /// How a device keeps weights. int8: whole multiples, -128 .. 127, of a scale that each output has for all its inputs,
-/// so that it holds for every prefix of them. Everybody but the device passes it on unread.
+/// so that it holds for every prefix of them. Only the device looks inside.
 struct WeightFormat {
   enum class Values { f32, f16, bf16, int8 } values;
   bool operator==(const WeightFormat&) const = default;
@@ -67,8 +67,8 @@ class Linear {
   virtual size_t bytes() const = 0;
 };
 
-/// The size of the attention heads that a linear layer makes, or reads, one after the other; 0 where that side is
-/// something else.
+/// The size of the attention heads that a linear layer writes or reads, one after the other; 0 on a side that has no
+/// heads.
 struct HeadDims {
   int out = 0, in = 0;
 };
@@ -98,8 +98,8 @@ struct Norm {
   NormKind kind = NormKind::layer_norm;
 };
 
-/// Rows of activations as an operation reads them: with a norm, the operation applies it to them first. Whether it does
-/// so on the way (and never writes normalized rows) or beforehand is the device's affair.
+/// Rows of activations as an operation reads them: with a norm, the operation applies it to them first. Whether it
+/// does so while it computes (and never writes normalized rows) or beforehand is up to the device.
 struct Input {
   std::reference_wrapper<const Buffer> x;
   const Norm* norm = nullptr;

@@ -370,11 +370,11 @@ export const mutants = [
     to: 'uint64_t{512 >> 4} << 32',
   },
   { ...wgmma, from: '!first || k > 0', to: 'true' },
-  { ...wgmma, from: 'slot.left + group * 64 * kWgmmaStep', to: 'slot.left' },
+  { ...wgmma, from: 'slot.left + group * 64 * kMatmulStep', to: 'slot.left' },
   {
     ...wgmma,
-    from: 'step / of_tap * m.in + step % of_tap * kWgmmaStep',
-    to: 'step * kWgmmaStep',
+    from: 'step / of_tap * m.in + step % of_tap * kMatmulStep',
+    to: 'step * kMatmulStep',
   },
   // The way out by slots of the ring and TMA
   { ...wgmma, from: '      tma_store_wait_read<0>();\n', to: '' },

@@ -25,8 +25,27 @@ const settings = {
     colorScheme: 'dark',
     isMobile: true,
     hasTouch: true,
+    reducedMotion: 'reduce',
   },
 } as const;
+
+interface ServedModel {
+  id: string;
+  config: { classLabels: string[] };
+}
+
+/** A request to the server, as a test may answer it instead. */
+interface Route {
+  abort(): Promise<void>;
+  continue(): Promise<void>;
+  fetch(): Promise<{ json(): Promise<{ data: ServedModel[] }> }>;
+  fulfill(answer: {
+    status?: number;
+    contentType?: string;
+    body?: string;
+    json?: object;
+  }): Promise<void>;
+}
 
 export async function checkPage(t: Test, example: Installed, url: string, model: Model) {
   // biome-ignore lint/suspicious/noExplicitAny: its types are in the folder of the example
@@ -40,7 +59,7 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
 
   /** A page that is open, with the mistakes that it reports. */
   const open = async (name: keyof typeof settings) => {
-    const context = await browser.newContext({ ...settings[name], reducedMotion: 'reduce' });
+    const context = await browser.newContext(settings[name]);
     const page = await context.newPage();
     const mistakes: string[] = [];
     page.on('pageerror', (error: Error) => mistakes.push(error.message));
@@ -128,7 +147,7 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
       { schedule: '1/2x3,1x9', steps: 12, seed: 5, count: 1 },
       { schedule: 'baseline', steps: 12, seed: 5, count: 1 },
     ]);
-    t.equal(await text('#nested .what'), '1/2x3,1x9');
+    t.equal(await text('#nested .what'), '1/2x3, 1x9');
 
     await page.locator('#seed').fill('x');
     t.notOk(await page.locator('#request').evaluate('(form) => form.checkValidity()'));
@@ -188,10 +207,128 @@ export async function checkPage(t: Test, example: Installed, url: string, model:
     t.ok(await page.locator('#undo').isDisabled());
   });
 
+  await t.test('one quick stroke', async (t) => {
+    const { page } = phone;
+    // Two events, far from each other: what lies between is drawn, too.
+    await page.locator('.cells').scrollIntoViewIfNeeded();
+    const board = await page.locator('.cells').boundingBox();
+    await page.mouse.move(board.x + 5, board.y + 5);
+    await page.mouse.down();
+    await page.mouse.move(board.x + board.width - 5, board.y + board.height - 5);
+    await page.mouse.up();
+    const masked = page.locator('.cells [aria-pressed=true]');
+    t.equal(await masked.count(), 7, 'a diagonal');
+    await page.locator('#clear').click();
+    t.equal(await masked.count(), 0);
+
+    await page.locator('#schedule').scrollIntoViewIfNeeded();
+    const columns = page.locator('.schedule [role=slider]');
+    const [from, to] = [await columns.nth(0).boundingBox(), await columns.nth(11).boundingBox()];
+    await page.mouse.move(from.x + 5, from.y + 5);
+    await page.mouse.down();
+    await page.mouse.move(to.x + 5, to.y + 5);
+    await page.mouse.up();
+    const levels = await columns.evaluateAll(
+      (all: { getAttribute(name: string): string | null }[]) =>
+        all.map((each) => each.getAttribute('aria-valuenow')),
+    );
+    t.same(levels, Array(12).fill('4'), 'the full width at every step');
+  });
+
+  await t.test('a server that fails, and comes back', async (t) => {
+    const { page, text, ended } = phone;
+    const fail = async (answer: (route: Route) => Promise<void>, words: string) => {
+      await page.route('**/v1/generations', answer);
+      await page.locator('#generate').click();
+      await page.waitForFunction(
+        `document.querySelector('#verdict').textContent === ${JSON.stringify(words)} &&
+         document.querySelector('#generate').textContent === 'Generate'`,
+      );
+      await page.unroute('**/v1/generations');
+    };
+    await fail((route) => route.abort(), 'The server cannot be reached.');
+    const proxy = { status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' };
+    await fail((route) => route.fulfill(proxy), 'The server answered with status 502.');
+    const busy = { status: 429, json: { error: { message: '16 requests are waiting already' } } };
+    await fail((route) => route.fulfill(busy), '16 requests are waiting already');
+    const cut = { contentType: 'text/event-stream', body: 'event: step\ndata: {"seco' };
+    await fail((route) => route.fulfill(cut), 'The server ended its answer before the result.');
+    t.ok(await page.locator('#slow').isHidden(), 'there is nothing to watch again');
+
+    await page.locator('#generate').click();
+    await ended();
+    t.match(await text('#verdict'), /as|fewer FLOPs/);
+
+    // A fill that fails keeps the mask, to be tried again.
+    await page.locator('#baseline .pictures button').first().click();
+    t.equal(await page.locator('.pictures [aria-current]').count(), 1, 'the edited one is marked');
+    await page.locator('#mask-all').click();
+    await page.route('**/v1/generations', (route: Route) => route.abort());
+    await page.locator('#fill').click();
+    await page.waitForFunction(`document.querySelector('#fill-note').textContent !== ''`);
+    t.equal(await text('#fill-note'), 'The server cannot be reached.');
+    t.equal(await page.locator('.cells [aria-pressed=true]').count(), 49);
+    await page.unroute('**/v1/generations');
+    await page.locator('#fill').click();
+    await page.locator('#undo:enabled').waitFor();
+    t.match(await text('#fill-note'), /^49 tokens drawn anew/);
+    phone.mistakes.length = 0; // Chromium reports each failed request
+  });
+
+  await t.test('long names on a narrow screen', async (t) => {
+    const context = await browser.newContext({ viewport: { width: 320, height: 640 } });
+    const page = await context.newPage();
+    let asked = 0;
+    await page.route('**/v1/models', async (route: Route) => {
+      if (++asked === 1) return route.abort(); // the server is not there yet: the page tries again
+      const answer = await (await route.fetch()).json();
+      const [own] = answer.data as [ServedModel];
+      const longest = 'electric_locomotive'.repeat(5);
+      const config = { ...own.config, classLabels: [longest, ...own.config.classLabels.slice(1)] };
+      const ids = [own.id, '/srv/models/halton-384-large-of-a-long-name', 'c', 'd', 'e'];
+      return route.fulfill({ json: { data: ids.map((id) => ({ ...own, id, config })) } });
+    });
+    await page.goto(url);
+    await page.waitForFunction(
+      `/Trying again/.test(document.querySelector('#verdict').textContent)`,
+    );
+    await page.locator('#models label').first().waitFor();
+    // Wide and narrow in turn: the longest text that a schedule can have.
+    await page.locator('#steps').fill('24');
+    for (let i = 0; i < 24; i += 2) {
+      await page.locator('.schedule [role=slider]').nth(i).focus();
+      await page.keyboard.press('End');
+      await page
+        .locator('.schedule [role=slider]')
+        .nth(i + 1)
+        .focus();
+      await page.keyboard.press('Home');
+    }
+    await page.locator('#generate').click();
+    await page.locator('#generate').click();
+    const outside = await page.evaluate(`[...document.querySelectorAll('body *')]
+      .filter((each) => each.getBoundingClientRect().right > 320).map((each) => each.outerHTML)`);
+    t.same(outside, [], 'nothing is cut off');
+    const [left, right] = await page.evaluate(`['nested', 'baseline'].map((id) =>
+      document.querySelector('#' + id + ' .pictures').getBoundingClientRect().top)`);
+    t.equal(left, right, 'the lanes stay side by side');
+    await context.close();
+  });
+
   for (const [name, { page, mistakes, violations }] of Object.entries({ desk, phone })) {
     await t.test(`for everybody, on a ${name}`, async (t) => {
       if (name === 'desk') await page.locator('#nested .pictures button').first().click();
       t.same(await violations(), [], 'accessible');
+      for (const [role, named] of [
+        ['slider', 'Steps'],
+        ['slider', 'Step 12'],
+        ['slider', 'Pictures'],
+        ['slider', 'Guidance'],
+        ['textbox', 'Seed'],
+        ['combobox', 'Fill in as'],
+      ] as const) {
+        t.equal(await page.getByRole(role, { name: named, exact: true }).count(), 1, named);
+      }
       const { width } = settings[name as keyof typeof settings].viewport;
       t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, 'fits');
       const screen = await page.screenshot({ path: example.path(`${name}.png`) });

@@ -14,16 +14,26 @@ import { install } from './install.js';
 const example = install('pipeline', t);
 
 type Wish = { number: number; label: string };
+type Pixels = { data: Float32Array; shape: number[] };
+type Sample = Wish & { pixels: Pixels };
+interface Pool {
+  encode(pixels: Pixels): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
 type Batches<T> = (source: AsyncIterable<T>, size: number) => AsyncIterable<T[]>;
 const stages = (await example.load('./stages.js')) as {
   lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<object>;
   wishes(lines: AsyncIterable<object>, model: Model): AsyncGenerator<Wish>;
   batches: Batches<Wish>;
-  pictures(source: AsyncIterable<Wish[]>, model: Model, options: object): AsyncIterable<unknown>;
-  files(folder: string, onWritten: () => void): Writable;
+  samples(source: AsyncIterable<Wish[]>, model: Model, options: object): AsyncIterable<Sample>;
+  pictures(source: AsyncIterable<Sample>, pool: Pool): AsyncGenerator<Wish & { png: Uint8Array }>;
+  files(source: AsyncIterable<Wish & { png: Uint8Array }>, folder: string): AsyncIterable<unknown>;
 };
+const { Pool } = (await example.load('./pool.js')) as { Pool: new (size: number) => Pool };
 const model = await load('fashion');
 t.teardown(() => model.dispose());
+const pool = new Pool(2);
+t.teardown(() => pool.close());
 
 /** Two steps of the narrowest sub-model: what is generated does not matter here. */
 const cheapOptions = { steps: 2, schedule: '1/8x2', guidance: 0, seed: 1 };
@@ -67,7 +77,7 @@ t.test('labels become files', async (t) => {
   t.same(readdirSync(example.path('one')).sort(), names);
 
   // A picture is that of its seed, number and label, whatever the batches are.
-  await run(input, 'other', '--seed', '7', '--batch', '1');
+  await run(input, 'other', '--seed', '7', '--batch', '1', '--workers', '3');
   const { pixels } = await model.generate({ labels: ['bag', 'bag', 9, null], seed: 7 }).result();
   for (const [i, name] of names.entries()) {
     const bytes = readFileSync(example.path('one', name));
@@ -140,15 +150,16 @@ t.test('back-pressure: a slow reader of an endless source', async (t) => {
     pipeline(
       source.labels,
       (wishes) => stages.batches(wishes, 8),
-      (batches) => stages.pictures(batches, model, cheapOptions),
+      (batches) => stages.samples(batches, model, cheapOptions),
+      (samples) => stages.pictures(samples, pool),
       slow,
       { signal: controller.signal },
     ),
     { name: 'AbortError' },
   );
-  // What waits for the writer, the batch that is generated, and the one that is gathered.
+  // What waits for the writer, two pictures that are encoded, and the batches that are taken apart and generated.
   const { read } = source;
-  t.ok(read >= taken && read <= taken + 4 + 8 + 8, `${read} read when ${taken} were taken`);
+  t.ok(read >= taken && read <= taken + 4 + 2 + 8 + 8, `${read} read when ${taken} were taken`);
 });
 
 t.test('memory is flat', async (t) => {
@@ -157,22 +168,28 @@ t.test('memory is flat', async (t) => {
   let written = 0;
   /** MiB of buffers, and of everything that stays but what V8 keeps in reserve. */
   const memory: { buffers: number; resident: number }[] = [];
-  const sink = stages.files(example.path('many'), () => {
-    if (++written % 500 !== 0) return;
-    globalThis.gc!();
-    const { arrayBuffers, rss, heapTotal, heapUsed } = process.memoryUsage();
-    memory.push({
-      buffers: arrayBuffers / 2 ** 20,
-      resident: (rss - heapTotal + heapUsed) / 2 ** 20,
-    });
-    if (written === 1500) controller.abort();
+  const measure = new Writable({
+    objectMode: true,
+    write(_, __, done) {
+      done();
+      if (++written % 500 !== 0) return;
+      globalThis.gc!();
+      const { arrayBuffers, rss, heapTotal, heapUsed } = process.memoryUsage();
+      memory.push({
+        buffers: arrayBuffers / 2 ** 20,
+        resident: (rss - heapTotal + heapUsed) / 2 ** 20,
+      });
+      if (written === 1500) controller.abort();
+    },
   });
   await t.rejects(
     pipeline(
       source.labels,
       (wishes) => stages.batches(wishes, 32),
-      (batches) => stages.pictures(batches, model, cheapOptions),
-      sink,
+      (batches) => stages.samples(batches, model, cheapOptions),
+      (samples) => stages.pictures(samples, pool),
+      (pictures) => stages.files(pictures, example.path('many')),
+      measure,
       { signal: controller.signal },
     ),
     { name: 'AbortError' },
@@ -194,4 +211,48 @@ t.test('an interrupted pipeline stops between steps', async (t) => {
   const { status } = await ended;
   t.equal(status, 130);
   t.ok(readdirSync(example.path('interrupted')).length < 65536);
+});
+
+t.test('nobody waits for a worker that has died', async (t) => {
+  const pool = new Pool(1);
+  const pixels = () => ({ data: new Float32Array(28 * 28), shape: [28, 28, 1] });
+  t.equal((await pool.encode(pixels()))[1], 0x50, 'a PNG');
+  // What it cannot encode ends it, and with it all that wait.
+  const all = [{ data: new Float32Array(3), shape: [3] }, pixels(), pixels()];
+  const results = await Promise.allSettled(all.map((each) => pool.encode(each)));
+  t.same(
+    results.map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  );
+  const later = { message: /\[height, width, 1 or 3\]/ };
+  await t.rejects(pool.encode(pixels()), later, 'nor for one that comes later');
+  await pool.close();
+
+  const killed = new Pool(2);
+  const many = Promise.allSettled(Array.from({ length: 50 }, () => killed.encode(pixels())));
+  await killed.close();
+  t.ok((await many).some(({ status }) => status === 'rejected'));
+  for (const size of [0, 1.5]) t.throws(() => new Pool(size), { message: /for workers but/ });
+});
+
+t.test('an error in the middle ends all stages', async (t) => {
+  const input = '{"label":"bag","count":40}\n{"label":"boot"}\n{"label":"horse"}\n';
+  const { stdout, stderr, status } = await run(input, 'middle', '--batch', '8', ...cheap);
+  t.match({ stderr, status }, { stderr: /^line 3: /, status: 1 });
+  const lines = stdout.trim().split('\n').filter(Boolean);
+  const names = readdirSync(example.path('middle')).filter((name) => name.endsWith('.png'));
+  t.ok(lines.length <= names.length && names.length <= 41, 'a line says that its file is written');
+});
+
+t.test('who stops reading its lines ends it', async (t) => {
+  const { child, ended } = start('unread', ...cheap);
+  child.stdin.on('error', () => undefined);
+  child.stdin.write('{"label":"bag","count":65536}\n');
+  await once(child.stdout, 'data');
+  child.stdout.destroy();
+  const { stderr, status } = await ended.catch(async () => {
+    const [code] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode];
+    return { stderr: 'write EPIPE\n', status: code };
+  });
+  t.match({ stderr, status }, { stderr: 'write EPIPE\n', status: 1 });
 });

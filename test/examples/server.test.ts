@@ -142,7 +142,14 @@ t.test("bad input is refused in the library's words", async (t) => {
     [generations, '{', 400, /./],
     [generations, '[]', 400, 'Expected an object for body but received []'],
     [generations, '"bag"', 400, /./],
+    [generations, { signal: 1 }, 400, 'Expected options without signal but received "signal"'],
     [images, {}, 400, /for label but received undefined/],
+    [
+      images,
+      { prompt: 'bag', count: 2 },
+      400,
+      /^Expected options without labels, count, .*"count"$/,
+    ],
     [images, { prompt: 'bag', n: 0 }, 400, /for count but received 0/],
     [images, { prompt: 'bag', size: '30x30' }, 400, /^Expected auto or a multiple of 28x28/],
     [
@@ -158,6 +165,7 @@ t.test("bad input is refused in the library's words", async (t) => {
       /^Expected one of png for output_format/,
     ],
     [`${url}/v1/other`, {}, 404, /is not served here/],
+    [`${url}/%ff`, {}, 400, /^'\/%ff' is not a valid url/],
   ] as const) {
     const response = await post(path, body);
     const { error } = (await response.json()) as { error: { message: string; type: string } };
@@ -291,5 +299,30 @@ t.test('SIGTERM: what takes longer than the grace period is stopped', async (t) 
   let last: ServerEvent | undefined;
   for await (const each of events) last = each;
   t.match(last, { event: 'error', data: { error: { message: 'the server is shutting down' } } });
+  t.equal(await server.ended, 0);
+});
+
+t.test('SIGTERM: nobody can keep it by asking or reading slowly', async (t) => {
+  const server = await startServer(example, t, { GRACE_SECONDS: '0.2' });
+  const head = (length: number) =>
+    `POST /v1/images/generations HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+  const { port } = new URL(server.url);
+  const open = () => {
+    const socket = connect(Number(port)).on('error', () => {}); // it is hung up on
+    t.teardown(() => socket.destroy());
+    return socket;
+  };
+  open().write(`${head(50)}{`);
+  const large = JSON.stringify({ prompt: 'bag', n: 64, size: '1008x1008', steps: 1 });
+  open()
+    .pause()
+    .write(`${head(large.length)}${large}`);
+  t.ok(
+    await until(async () => {
+      const text = await (await fetch(`${server.url}/metrics`)).text();
+      return /magnets_samples_total\{model="fashion"\} 64\n/.test(text);
+    }),
+  );
+  server.child.kill('SIGTERM');
   t.equal(await server.ended, 0);
 });

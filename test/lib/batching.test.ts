@@ -175,7 +175,6 @@ t.test('more than may wait', async (t) => {
 t.test('who leaves a batch', async (t) => {
   const one = { ...base, schedule: '1/8x2,1/4x2,1/2x2,1x2', labels: ['a'], count: 2, seed: 1 };
   const two = { ...one, labels: [3], count: 3, seed: 2 };
-  const expected = (await alone.generate(two).result()).tokens.data;
   const flops = (options: GenerateOptions, first: number, end: number) =>
     sum(
       alone
@@ -183,10 +182,14 @@ t.test('who leaves a batch', async (t) => {
         .plans[0]!.steps.slice(first, end)
         .map((step) => step.flops),
     );
-  // Somebody looks at every step, so tokens are there at every refresh.
-  for (const [after, without] of [
-    [1, 2],
-    [2, 4],
+  // Before a refresh, in the middle of a width, at the last step, and where there is no refresh but the first.
+  for (const [after, own] of [
+    [1, {}],
+    [2, {}],
+    [6, {}],
+    [2, { schedule: '1x8' }],
+    [2, { schedule: '1x8', guidance: 1.5, order: 'halton', seed: 5 }],
+    [2, { schedule: '1x8', cache: false }],
   ] as const) {
     const model = await modelOf(t);
     const controller = new AbortController();
@@ -195,23 +198,31 @@ t.test('who leaves a batch', async (t) => {
       ++steps;
       if (step === after) controller.abort(new Error('enough'));
     };
-    const leaving = model.generate({ ...one, signal: controller.signal }).result({ onStep });
-    const staying = model.generate(two).result();
+    const [leaver, stayer] = [
+      { ...one, ...own },
+      { ...two, ...own },
+    ];
+    const before = model.generate(stayer).result(); // on both sides of it
+    const leaving = model.generate({ ...leaver, signal: controller.signal }).result({ onStep });
+    const behind = model.generate(stayer).result();
     await t.rejects(leaving, { message: 'enough' });
-    const result = await staying;
-    t.same(result.tokens.data, expected, `after step ${after}`);
-    t.equal(result.flops, flops(two, 0, 8), 'the other pays for its own');
+    const expected = (await alone.generate(stayer).result()).tokens.data;
+    for (const result of [await before, await behind]) {
+      t.same(result.tokens.data, expected, `after step ${after}`);
+      t.equal(result.flops, flops(stayer, 0, 8), 'the others pay for their own');
+    }
     t.equal(steps, after + 1, 'it hears of no further step');
     const metrics = model.metrics();
-    t.equal(metrics.flops, flops(one, 0, without) + flops(two, 0, 8), 'nor is it computed');
-    t.match(metrics.requests, { aborted: 1, done: 1, failed: 0 });
-    t.same(metrics.batches, { 5: 1 });
+    const all = flops(leaver, 0, after + 1) + 2 * flops(stayer, 0, 8);
+    t.equal(metrics.flops, all, 'nor is it computed');
+    t.match(metrics.requests, { aborted: 1, done: 2, failed: 0 });
+    t.same(metrics.batches, { 8: 1 });
   }
 
-  // Nobody looks: from the next step on tokens are read, so that they are there at the refresh after it.
+  // Nobody looks, so tokens are read from the next step on: where that is a refresh it computes all once more.
   for (const [during, without] of [
-    [2, 4],
-    [3, 6],
+    [2, 3],
+    [3, 5],
   ] as const) {
     const controller = new AbortController();
     const context = await failing(t, (_, step) => {
@@ -268,6 +279,7 @@ t.test('who leaves a batch', async (t) => {
       model.generate(two).result(),
     ]);
     t.match(results, [{ reason: { message: 'mine' } }, { status: 'fulfilled' }]);
+    const expected = (await alone.generate(two).result()).tokens.data;
     t.same((results[1] as PromiseFulfilledResult<GenerationResult>).value.tokens.data, expected);
   });
 });
@@ -466,9 +478,13 @@ t.test('the device with the least to do', async (t) => {
 t.test('detokenizing is shared, too', async (t) => {
   const calls: number[] = [];
   let broken = -1;
-  const codec: Pick<NativeTokenizer, 'detokenize'> = {
+  let stopped = 0;
+  let paused: Promise<void> | undefined;
+  const codec: Pick<NativeTokenizer, 'detokenize' | 'newStop'> = {
+    newStop: () => ({ stop: () => ++stopped }),
     detokenize: async (tokens, count) => {
       calls.push(count);
+      await paused;
       if (tokens.includes(broken)) throw new Error('broken');
       return { pixels: Float32Array.from(tokens, (token) => token / 2), flops: 10 * count };
     },
@@ -501,6 +517,37 @@ t.test('detokenizing is shared, too', async (t) => {
   const aborted = run([1], controller.signal);
   controller.abort(new Error('enough'));
   await t.rejects(aborted, { message: 'enough' });
+  stopped = 0;
+  // While it is computed: only what nobody else waits for is stopped.
+  let go = () => {};
+  paused = new Promise((resolve) => {
+    go = resolve;
+  });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const both = [run([1], first.signal), run([2, 4], second.signal), run([6, 8, 10])] as const;
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  first.abort(null);
+  t.equal(await both[0].catch((reason) => reason), null, 'it does not wait for the device');
+  t.equal(stopped, 0);
+  second.abort(undefined);
+  await t.rejects(both[1], { name: 'AbortError' });
+  t.equal(stopped, 0, 'a part of the third is computed, too');
+  go();
+  t.same([...(await both[2]).pixels], [3, 4, 5]);
+  paused = new Promise((resolve) => {
+    go = resolve;
+  });
+  const third = new AbortController();
+  const alone = run([1, 2, 3, 4, 5, 6], third.signal);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  calls.length = 0;
+  third.abort();
+  await t.rejects(alone, { name: 'AbortError' });
+  t.equal(stopped, 1);
+  go();
+  t.same([...(await run([8])).pixels], [4]);
+  t.same(calls, [1], 'what is left of it is not computed');
+
   const tokens = Int32Array.of(8);
   const written = queue.run(tokens, undefined);
   tokens[0] = 0;

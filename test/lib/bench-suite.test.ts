@@ -1,7 +1,7 @@
 /** The benchmarks of bench/ run, on the smallest sizes that there are, and write what bench/README.md says. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { load, Tensor } from '../../lib/index.js';
@@ -36,6 +36,30 @@ t.test('npm run bench', async (t) => {
   t.equal(command, `npm run bench -- ${args.join(' ')}`);
   t.equal(device.threads, 1);
   t.equal(rows.length, 4);
+});
+
+t.test('summary.js says which goals a run on a GPU reached', async (t) => {
+  const results = join(folder, 'summary');
+  mkdirSync(results);
+  const row = (name: string, median: number) => ({
+    name,
+    model: 'L',
+    batch: 1,
+    median,
+    flops: 1e12,
+  });
+  const write = (name: string, rows: unknown[]) =>
+    writeFileSync(join(results, `${name}.json`), JSON.stringify({ device: {}, rows }));
+  write('ours-1', [row('paper', 5e-3), row('baseline', 0.02)]);
+  write('pytorch-1', [row('paper', 0.01), row('baseline', 0.02)]);
+  writeFileSync(join(results, 'ours-8.json'), '{"device": {}, "ro'); // a run that was cut
+  const { status, stdout, stderr } = run(process.execPath, 'bench/summary.js', results);
+  t.equal(status, 0, stderr);
+  t.match(stdout, /^ +L +1 +paper +5\.00 +- +10\.00 +- +2\.00 +-$/m);
+  t.match(stdout, /^holds {2}batch 1, paper, at least 1\.8 times PyTorch: 2\.00$/m);
+  t.match(stdout, /^holds {2}batch 1, paper, at most 7\.2 ms: 5\.00$/m);
+  t.match(stdout, /^fails {2}batch 1, baseline, at least 1\.45 times PyTorch: 1\.00$/m);
+  t.match(stdout, /^open {3}batch 8, paper, at least 1\.4 times PyTorch: -$/m);
 });
 
 t.test('random weights, and the same networks as ONNX files', async (t) => {

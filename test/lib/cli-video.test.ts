@@ -99,7 +99,15 @@ t.test('predict', async (t) => {
     stderr:
       /large\.png: expected a PNG or APNG of 6 x 4 gray pixels of 8 bits: it has 8 x 4 pixels/,
   });
-  t.match(predict('--frames', join(folder, 'none.png')), { status: 1, stderr: /none\.png/ });
+  t.match(predict('--frames', join(folder, 'none.png')), {
+    status: 1,
+    stderr: /none\.png: expected a readable file but there is none/,
+  });
+  t.match(predict('--frames', folder), { status: 1, stderr: /expected a readable file but it is/ });
+  t.match(predict('--frames', '/dev/zero'), {
+    status: 1,
+    stderr: /zero: expected frames of at most 67108864 bytes/,
+  });
   t.match(predict('--frames', first, '--model', fixtureFolder('post')), {
     status: 2,
     stderr: /ends in \.png/,

@@ -664,6 +664,7 @@ t.test('native errors are MagnetsErrors, whoever called', async (t) => {
     ...step!,
     ...step!.width,
     maskedAfter: Int32Array.from(step!.maskedAfter),
+    abandoned: new Int32Array(),
     allLogits: false,
     confidence: 'log-probability' as const,
     topK: 0,

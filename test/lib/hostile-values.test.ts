@@ -8,6 +8,7 @@ import {
   load,
   plan,
   presets,
+  stepStrip,
   Tensor,
 } from '../../lib/index.js';
 import { fixtureFolder } from './fixtures.js';
@@ -41,6 +42,50 @@ t.test('arrays that are shorter than they say', async (t) => {
   }
 });
 
+t.test('arrays and lists whose methods say something else than they hold', async (t) => {
+  const tokens = { name: 'RangeError', message: /for tokens but received 1000000000$/ };
+  for (const data of [
+    lies(new Int32Array(N).fill(1e9)),
+    lies(new Int32Array(new SharedArrayBuffer(4 * N)).fill(1e9)),
+  ]) {
+    const tensor = { type: 'int32', data, dims: [1, N] } as unknown as Tensor<'int32'>;
+    await t.rejects(model.detokenize(tensor), tokens);
+    await t.rejects(model.forward({ tokens: tensor, labels: ['a'] }), tokens);
+    await t.rejects(model.generate().preview({ tokens: tensor }), tokens);
+    t.throws(() => model.generate({ tokens: tensor }), tokens);
+    t.throws(() => model.generate({ tokens: data }), tokens);
+  }
+  t.throws(() => model.generate({ tokens: [lies(Array<number>(N).fill(1e9))] }), tokens);
+  t.throws(() => model.generate({ tokens: lies([Array<number>(N).fill(1e9)]) }), tokens);
+  t.throws(() => model.generate({ labels: lies([99]) }), { message: /for label but received 99$/ });
+  t.throws(() => plan({ model: presets.L, temperature: lies([-1, 1]) }), { name: 'RangeError' });
+
+  const nan = lies(new Float32Array(144).fill(Number.NaN));
+  const pixels = { type: 'float32', data: nan, dims: pixelDims } as unknown as Tensor<'float32'>;
+  const numbers = { name: 'RangeError', message: /for pixels but received NaN$/ };
+  await t.rejects(model.tokenize(pixels), numbers);
+  t.throws(() => contactSheet(pixels), numbers);
+  const picture = new Tensor('float32', new Float32Array(144), pixelDims);
+  t.throws(() => stepStrip(picture, lies(Uint8Array.of(0, 7)), [1, 1, 2]), {
+    message: /^Expected 0 or 1 for masked/,
+  });
+
+  /** Finds nothing wrong in itself, gives no copies of itself, and has nothing in it for whoever iterates. */
+  function lies<T extends object>(list: T): T {
+    return Object.assign(list, {
+      every: () => true,
+      some: () => false,
+      find: () => undefined,
+      findIndex: () => -1,
+      flat: () => [],
+      map: () => list,
+      slice: () => list,
+      subarray: () => list,
+      [Symbol.iterator]: () => [][Symbol.iterator](),
+    });
+  }
+});
+
 t.test('lists that are endless or have holes', async (t) => {
   const endless = <T>() => Object.assign([] as T[], { length: 2 ** 32 - 1 });
   const holes = (values: number[]) => {
@@ -51,6 +96,8 @@ t.test('lists that are endless or have holes', async (t) => {
   for (const name of ['schedule', 'refresh', 'temperature', 'choiceTemperature'] as const) {
     t.throws(() => plan({ model: presets.L, [name]: endless() }), refused(`${name}.length`));
   }
+  const phases = Array<string>(1e6).fill('1x1').join();
+  t.throws(() => plan({ model: presets.L, schedule: phases }), refused('schedule.length'));
   t.throws(() => plan({ model: presets.L, masked: endless() }), refused('masked.length'));
   t.throws(() => plan({ model: { ...presets.L, widths: endless() } }), refused('widths.length'));
   t.throws(() => new Tensor('int32', new Int32Array(1), endless()), refused('dims.length'));

@@ -66,6 +66,18 @@ t.test('contact sheets', async (t) => {
   t.match(rows, { width: 4 * 4 + 1, height: 2 * 3 + 1, channels: 1 }, 'a sample a row');
   t.same(cellOf(rows, [2, 3], 1, 2), [...bytesOf(videos).subarray(6 * 6, 7 * 6)]);
   t.match(readPng(contactSheet(videos, { scale: 2, columns: 2 })), { width: 18, height: 26 });
+  const dark = new Tensor('float32', Float32Array.of(0.2, 0.4, 0.6), [3, 1, 1, 1]);
+  t.same(
+    [...readPng(contactSheet(dark)).data],
+    [
+      [255, 255, 255, 255, 255],
+      [255, 51, 255, 102, 255],
+      [255, 255, 255, 255, 255],
+      [255, 153, 255, 255, 255],
+      [255, 255, 255, 255, 255],
+    ].flat(),
+    'gaps and the place of a cell that is missing are white',
+  );
   const one = readPng(contactSheet(pixelsOf(1, 2, 3, 1)));
   t.match(one, { width: 3, height: 2 }, 'one has no gap, and nothing is enlarged');
   const [first = 0, second = 0] = bytesOf(pixelsOf(1, 1, 2, 1));

@@ -19,7 +19,7 @@ export function readPng(bytes: Uint8Array): Png {
   for (let at = 8; at < file.length; ) {
     const length = file.readUInt32BE(at);
     const body = file.subarray(at + 4, at + 8 + length);
-    if (file.readUInt32BE(at + 8 + length) !== crc32(body)) throw new Error('wrong check sum');
+    if (file.readUInt32BE(at + 8 + length) !== crc32(body)) throw new Error('wrong checksum');
     last = body.toString('latin1', 0, 4);
     if (last === 'IHDR') header = body.subarray(4);
     if (last === 'IDAT') compressed.push(body.subarray(4));

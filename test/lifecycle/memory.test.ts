@@ -14,8 +14,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { parseGeneratorConfig } from '../../lib/checkpoint/config.js';
-import { engineTensors } from '../../lib/runtime/listing.js';
+import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
+import { Tensor } from '../../lib/index.js';
+import { engineTensors, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
+import { native } from '../../lib/runtime/native.js';
+import { Tokenizer } from '../../lib/runtime/tokenizer.js';
 import { fixtureFolder } from '../lib/fixtures.js';
 
 const dist = (file: string) => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href);
@@ -183,27 +186,29 @@ t.test('models that nobody disposes of are collected', (t) => {
   t.end();
 });
 
+/** Of pictures of 256 x 256, which take a second each on one thread. */
+const slowTokenizer = {
+  model_type: 'magnets_tokenizer',
+  kind: 'conv',
+  sample_shape: [1, 256, 256],
+  channels: 3,
+  base_channels: 64,
+  multipliers: [1, 1, 2],
+  encoder_blocks: 1,
+  decoder_blocks: 8,
+  shortcut: 'none',
+  downsample: 'mean',
+  codebook_size: 64,
+  codebook_dim: 16,
+  code_channels: 16,
+};
+
 t.test('a worker that is terminated waits for an operation and not for a picture', async (t) => {
-  const tokenizer = {
-    model_type: 'magnets_tokenizer',
-    kind: 'conv',
-    sample_shape: [1, 256, 256],
-    channels: 3,
-    base_channels: 64,
-    multipliers: [1, 1, 2],
-    encoder_blocks: 1,
-    decoder_blocks: 8,
-    shortcut: 'none',
-    downsample: 'mean',
-    codebook_size: 64,
-    codebook_dim: 16,
-    code_channels: 16,
-  };
   const source = `
     import { parentPort } from 'node:worker_threads';
     import { parseTokenizerConfig } from ${dist('checkpoint/config.js')};
     import { native } from ${dist('runtime/native.js')};
-    const config = parseTokenizerConfig('config.json', ${JSON.stringify(tokenizer)});
+    const config = parseTokenizerConfig('config.json', ${JSON.stringify(slowTokenizer)});
     const codec = await native().openCpu(1, '').loadTokenizer(config, { seed: 3 }, 'f32');
     const tokens = new Int32Array(${16 * 64 ** 2}).fill(1);
     const done = codec.detokenize(tokens, 16);
@@ -218,6 +223,40 @@ t.test('a worker that is terminated waits for an operation and not for a picture
   const seconds = (performance.now() - started) / 1000;
   // All sixteen pictures are 2 * 9 * 64^2 * 2^16 * 16 * 20 = 1.5e12 FLOPs and more: 15 s of one thread.
   t.ok(seconds < 3, `${seconds.toFixed(2)} s`);
+});
+
+t.test('an abort and a disposal wait for an operation and not for a picture', async (t) => {
+  const config = parseTokenizerConfig('config.json', slowTokenizer);
+  const device = native().openCpu(1, '');
+  const codec = await device.loadTokenizer(nativeTokenizerConfig(config), { seed: 3 }, 'f32');
+  const tokenizer = new Tokenizer(config, codec, 16);
+  const tokens = new Tensor('int32', new Int32Array(16 * 64 ** 2).fill(1), [16, 64 ** 2]);
+  const pixels = new Tensor('float32', new Float32Array(16 * 3 * 2 ** 16), [16, 256, 256, 3]);
+  const soon = () => new Promise((resolve) => setTimeout(resolve, 50));
+  const begin = async (call: (signal: AbortSignal) => Promise<unknown>) => {
+    const controller = new AbortController();
+    const result = call(controller.signal).catch((error) => error);
+    await soon();
+    return { controller, result, started: performance.now() };
+  };
+  for (const call of [
+    (signal: AbortSignal) => tokenizer.detokenize(tokens, signal),
+    (signal: AbortSignal) => tokenizer.tokenize(pixels, signal),
+  ]) {
+    const { controller, result, started } = await begin(call);
+    controller.abort(null);
+    t.equal(await result, null);
+    await codec.quantize(new Float32Array(64 ** 2 * 16), 1); // when the device is free again
+    const seconds = (performance.now() - started) / 1000;
+    t.ok(seconds < 3, `${seconds.toFixed(2)} s`);
+  }
+  const { result, started } = await begin(() => tokenizer.detokenize(tokens));
+  device.stop();
+  t.match(await result, { code: 'ERR_DISPOSED' });
+  const seconds = (performance.now() - started) / 1000;
+  t.ok(seconds < 3, `${seconds.toFixed(2)} s`);
+  tokenizer.dispose();
+  device.dispose();
 });
 
 t.test('a load stops when its signal aborts', async (t) => {

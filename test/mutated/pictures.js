@@ -1,4 +1,4 @@
-// Mutated PNG and APNG files: damaged as bytes, or changed with sound check sums, so that what lies behind them is reached.
+// Mutated PNG and APNG files: damaged as bytes, or changed with sound checksums, so that what lies behind them is reached.
 
 import { crc32, deflateSync } from 'node:zlib';
 import { damaged } from './random.js';
@@ -8,7 +8,7 @@ import { damaged } from './random.js';
  * @typedef {{ type: string, data: Buffer, crc?: number }} Chunk
  * @typedef {{ width: number, height: number, channels: 1 | 3 }} Size
  * @typedef {{ bytes: Buffer, size: Size, frames: number, repaired: boolean, original: Buffer }} Picture
- *   `repaired` is false where nobody took care that the check sums are right
+ *   `repaired` is false where nobody took care that the checksums are right
  */
 
 const signature = Buffer.from('89504e470d0a1a0a', 'hex');
@@ -118,7 +118,7 @@ const types = [
 ];
 const oddIntegers = [0, 1, 2, 255, 65535, 65536, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
 
-/** One change that keeps check sums right. @param {Chunk[]} chunks @param {Random} random */
+/** One change that keeps checksums right. @param {Chunk[]} chunks @param {Random} random */
 function change(chunks, random) {
   const at = random.below(chunks.length);
   const chunk = /** @type {Chunk} */ (chunks[at]);

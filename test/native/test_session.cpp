@@ -455,6 +455,35 @@ void a_sample_does_not_depend_on_its_batch(Style style, WeightFormat format) {
   }
 }
 
+void who_is_abandoned_costs_nothing() {
+  constexpr int kFrom = 5;  // the second step at its width: no refresh
+  for (const bool guided : {false, true}) {
+    const auto generator = generator_of(config_of(4, 40, Style::post));
+    const auto options = options_of(3, 0, guided);
+    const auto whole = decode(generator, options, Caching::cached);
+    Session session(generator, options);
+    History left;
+    for (int step = 0; step < static_cast<int>(kWidths.size()); ++step) {
+      Step one = step_of(step, std::vector<int>(step < kFrom ? 3 : 2, kTokens), guided, Caching::cached);
+      if (step == kFrom) one.abandoned = {1};
+      if (step >= kFrom) one.masked_after.insert(one.masked_after.begin() + 1, 0);
+      session.step(one);  // refuses rows that are not those of the two who stay
+      left.push_back(session.ids());
+    }
+    for (const int sample : {0, 2}) {
+      check(of_sample(left, sample).back() == of_sample(whole, sample).back(), "the others do not notice");
+    }
+    check(of_sample(left, 1)[kFrom - 1] == of_sample(left, 1).back(), "it is left as it was");
+    Step wrong = step_of(0, {kTokens}, guided, Caching::cached);
+    wrong.abandoned = {0};
+    Session other(generator, options_of(1, 0, guided));
+    check(error_of([&] { other.step(wrong); }).starts_with("ERR_INTERNAL"), "not at a refresh");
+    check(other.usable(), "what is refused leaves a session usable");
+    session.start(options);
+    check(decode(session, Caching::cached) == whole, "a session used again has all of its samples");
+  }
+}
+
 void known_tokens_stay_and_counts_hold() {
   const auto generator = generator_of(config_of(4, 40, Style::post));
   SessionOptions options = options_of(2, 0, true);
@@ -963,6 +992,7 @@ int main() {
   for (const Style style : {Style::post, Style::modulated}) {
     for (const WeightFormat format : {kF32, kInt8}) a_sample_does_not_depend_on_its_batch(style, format);
   }
+  who_is_abandoned_costs_nothing();
   known_tokens_stay_and_counts_hold();
   masked_is_a_state_and_not_an_id();
   positions_take_turns();

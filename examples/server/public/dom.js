@@ -11,9 +11,11 @@ export const input = (id) => get(id);
 /** @param {string} id @returns {HTMLButtonElement} */
 export const button = (id) => get(id);
 
+/** Whether the reader has asked for nothing to move by itself. */
+export const wantsStillness = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
 /** How to scroll, as the reader wants it. */
-export const scrolling = () =>
-  matchMedia('(prefers-reduced-motion: reduce)').matches ? 'instant' : 'smooth';
+export const scrolling = () => (wantsStillness() ? 'instant' : 'smooth');
 
 /** @param {number} flops */
 export const gigaflops = (flops) => (flops / 1e9).toFixed(flops < 1e11 ? 1 : 0);

@@ -52,6 +52,7 @@ export class Editor {
     get('fill-note').textContent = '';
     this.#showNewest();
     get('editor').scrollIntoView({ block: 'nearest', behavior: scrolling() });
+    get('editor').focus({ preventScroll: true }); // the next Tab is the first part of the picture
   }
 
   /** What is being drawn belongs to a picture that nobody sees any more: it ends. */
@@ -85,8 +86,10 @@ export class Editor {
     const request = { model, labels: [label], tokens, guidance, schedule, steps, previews: true };
     const controller = new AbortController();
     const signal = AbortSignal.any([controller.signal, AbortSignal.timeout(patience)]);
+    const { mask } = this.#painter;
     this.#filling = controller;
     this.#painter.fill(false);
+    get('fill-note').textContent = '';
     try {
       for await (const { event, data } of generate(request, signal)) {
         if (controller.signal.aborted) return; // events may have come before
@@ -100,7 +103,9 @@ export class Editor {
         get('fill-note').textContent = `${masked} tokens drawn anew: ${cost}.`;
       }
     } catch (error) {
-      if (!controller.signal.aborted) get('fill-note').textContent = messageOf(error);
+      if (controller.signal.aborted) return;
+      get('fill-note').textContent = messageOf(error);
+      this.#painter.mask = mask; // to try again
     } finally {
       if (this.#filling === controller) {
         this.#filling = undefined;

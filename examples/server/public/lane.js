@@ -42,7 +42,7 @@ export class Lane {
     this.plan = undefined;
     this.moments = [];
     this.result = undefined;
-    this.#part('.what').textContent = what;
+    this.#part('.what').textContent = this.#part('.what').title = what; // it may be too long to be shown whole
     const pictures = this.#part('.pictures');
     pictures.style.setProperty('--columns', String(Math.ceil(Math.sqrt(count))));
     pictures.replaceChildren(
@@ -117,6 +117,14 @@ export class Lane {
       for (const button of this.#buttons()) button.disabled = false;
     }
     return done;
+  }
+
+  /** Marks the picture that is edited. @param {number | undefined} number */
+  mark(number) {
+    this.#buttons().forEach((button, i) => {
+      if (i === number) button.setAttribute('aria-current', 'true');
+      else button.removeAttribute('aria-current');
+    });
   }
 
   /** @param {readonly string[]} pictures */

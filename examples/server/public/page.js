@@ -7,7 +7,7 @@ import { anySeed, RequestForm } from './form.js';
 import { Lane } from './lane.js';
 import { Race } from './race.js';
 
-const [first, ...others] = await fetchModels();
+const [first, ...others] = await models();
 if (first === undefined) throw new Error('the server has no models');
 
 /** What runs now. @type {AbortController | undefined} */
@@ -23,19 +23,33 @@ const race = new Race(lanes, (slower) => {
   if (running !== undefined) get('verdict').textContent = '';
   get('pace').textContent =
     slower === undefined
-      ? 'Shown as they ran, one after the other.'
+      ? 'Both ran one after the other.'
       : slower === 1
         ? 'Both ran one after the other; shown side by side.'
         : `Both ran one after the other; shown side by side, ${slower} times slower.`;
 });
 
-/** @param {Lane} lane @param {number} number of the picture */
-function edit({ result, plan }, number) {
-  const tokens = result?.tokens[number];
-  const picture = result?.pictures[number];
-  if (tokens !== undefined && picture !== undefined) {
-    editor.open({ tokens, picture }, plan?.labels[number]);
+/** The server may be starting: it is asked until it answers. */
+async function models() {
+  for (;;) {
+    try {
+      const list = await fetchModels();
+      get('verdict').textContent = '';
+      return list;
+    } catch (error) {
+      get('verdict').textContent = `${messageOf(error)} Trying again…`;
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
   }
+}
+
+/** @param {Lane} lane @param {number} number of the picture */
+function edit(lane, number) {
+  const tokens = lane.result?.tokens[number];
+  const picture = lane.result?.pictures[number];
+  if (tokens === undefined || picture === undefined) return;
+  for (const each of lanes) each.mark(each === lane ? number : undefined);
+  editor.open({ tokens, picture }, lane.plan?.labels[number]);
 }
 
 /** Runs what the form asks for, instead of what runs. */
@@ -46,14 +60,14 @@ async function run() {
   const nested = form.request();
   nested.seed ??= anySeed(); // the same for both
   const baseline = { ...nested, schedule: 'baseline' };
-  const what = [nested.schedule, 'full width, every row, no cache'];
+  const what = [nested.schedule.replaceAll(',', ', '), 'full width, every row, no cache'];
   lanes.forEach((lane, i) => {
     lane.reset(nested.count, form.model.sample, what[i] ?? '');
   });
   editor.close();
   showReplay(false);
   get('pace').textContent = '';
-  get('verdict').textContent = 'The server runs both, one after the other…';
+  get('verdict').textContent = 'Waiting for the server to run both, one after the other…';
   button('generate').textContent = 'Stop';
   try {
     await race.run([nested, baseline], controller.signal);
@@ -83,10 +97,22 @@ function showVerdict() {
     seconds,
   }));
   if (nested === undefined || baseline === undefined) return;
-  const flops = (baseline.flops / nested.flops).toFixed(2);
-  const time = (baseline.seconds / nested.seconds).toFixed(2);
-  get('verdict').textContent =
-    `${flops}× fewer FLOPs, ${time}× less time. Choose a picture to edit it.`;
+  const flops = compared(baseline.flops / nested.flops, 'fewer', 'more', 'as many', 'FLOPs');
+  const time = compared(baseline.seconds / nested.seconds, 'less', 'more', 'as much', 'time');
+  get('verdict').textContent = `${flops}, ${time}. Choose a picture to edit it.`;
+}
+
+/**
+ * @param {number} ratio of the baseline's to ours
+ * @param {string} below a word for less
+ * @param {string} above a word for more
+ * @param {string} equal a word for the same
+ * @param {string} what
+ */
+function compared(ratio, below, above, equal, what) {
+  const times = Math.max(ratio, 1 / ratio).toFixed(2);
+  if (times === '1.00') return `${equal} ${what}`;
+  return `${times}× ${ratio > 1 ? below : above} ${what}`;
 }
 
 get('request').addEventListener('submit', (event) => {

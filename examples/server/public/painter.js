@@ -9,6 +9,8 @@ export class Painter {
   #masked = [];
   /** What the stroke that is being painted makes of the cells under it. */
   #stroke = true;
+  /** Where the stroke is, in columns and rows. */
+  #at = { x: 0, y: 0 };
 
   /**
    * @param {HTMLElement} root with an image and the cells over it
@@ -26,6 +28,16 @@ export class Painter {
   /** How many cells are masked. */
   get count() {
     return this.#masked.filter(Boolean).length;
+  }
+
+  /** For each cell whether it is masked. */
+  get mask() {
+    return [...this.#masked];
+  }
+
+  set mask(mask) {
+    this.#masked = mask;
+    this.#refresh();
   }
 
   /**
@@ -80,17 +92,27 @@ export class Painter {
    * @param {boolean} begins
    */
   #paint(event, begins) {
+    if (!event.isPrimary || (begins && event.button !== 0)) return;
     if (begins) this.#cells.setPointerCapture(event.pointerId);
     else if (!this.#cells.hasPointerCapture(event.pointerId)) return;
     const box = this.#cells.getBoundingClientRect();
     const rows = this.#masked.length / this.#columns;
-    const x = Math.floor(((event.clientX - box.left) / box.width) * this.#columns);
-    const y = Math.floor(((event.clientY - box.top) / box.height) * rows);
-    if (x < 0 || x >= this.#columns || y < 0 || y >= rows) return;
-    const cell = y * this.#columns + x;
-    if (begins) this.#stroke = !this.#masked[cell];
-    if (this.#masked[cell] === this.#stroke) return;
-    this.#masked[cell] = this.#stroke;
+    const x = ((event.clientX - box.left) / box.width) * this.#columns;
+    const y = ((event.clientY - box.top) / box.height) * rows;
+    if (begins) {
+      this.#at = { x, y };
+      this.#stroke = !this.#masked[Math.floor(y) * this.#columns + Math.floor(x)];
+    }
+    // A quick hand is further than one cell when the next event comes: all between is painted, four points a cell.
+    const { x: fromX, y: fromY } = this.#at;
+    const points = Math.ceil(4 * Math.max(Math.abs(x - fromX), Math.abs(y - fromY))) || 1;
+    for (let i = 1; i <= points; ++i) {
+      const column = Math.floor(fromX + ((x - fromX) * i) / points);
+      const row = Math.floor(fromY + ((y - fromY) * i) / points);
+      if (column < 0 || column >= this.#columns || row < 0 || row >= rows) continue;
+      this.#masked[row * this.#columns + column] = this.#stroke;
+    }
+    this.#at = { x, y };
     this.#refresh();
   }
 

@@ -1,8 +1,9 @@
 // Two runs of one request, one after the other on the server, shown side by side.
 // A small model is done in milliseconds, so both are shown again in slow motion, from a common start. What takes long
-// is shown as it comes.
+// is shown as it comes, and who wants nothing to move sees the end at once.
 
 import { generate } from './api.js';
+import { wantsStillness } from './dom.js';
 
 /** @typedef {import('./lane.js').Lane} Lane */
 
@@ -21,7 +22,7 @@ export class Race {
 
   /**
    * @param {readonly Lane[]} lanes
-   * @param {(slower: number | undefined) => void} onPace told how many times slower it is shown, or that it is live
+   * @param {(slower: number | undefined) => void} onPace told how many times slower it is shown, if it is
    */
   constructor(lanes, onPace) {
     this.#lanes = lanes;
@@ -44,12 +45,17 @@ export class Race {
         else if (event === 'step') lane.add(data);
         else if (event === 'result') lane.result = data;
         live ||= performance.now() - begun > patience;
-        if (!live) continue;
-        this.#onPace(undefined);
-        for (const other of this.#lanes) other.show(Number.POSITIVE_INFINITY, this.#longest);
+        if (live) this.#showAll();
       }
     }
-    if (!live) await this.replay();
+    if (wantsStillness()) this.#showAll();
+    else if (!live) await this.replay();
+  }
+
+  /** Shows all that is known. */
+  #showAll() {
+    this.#onPace(undefined);
+    for (const lane of this.#lanes) lane.show(Number.POSITIVE_INFINITY, this.#longest);
   }
 
   get #longest() {

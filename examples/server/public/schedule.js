@@ -11,6 +11,8 @@ export class ScheduleEditor {
   #model;
   /** @type {number[]} for each step the number of its width, from 0 */
   #levels = [];
+  /** Where the stroke that is being drawn is. */
+  #at = { step: 0, level: 0 };
 
   /**
    * @param {HTMLElement} root
@@ -22,6 +24,8 @@ export class ScheduleEditor {
     root.className = 'schedule';
     root.setAttribute('role', 'group');
     root.setAttribute('aria-label', 'Width of each step');
+    const keys = 'Up and down change the width of a step, left and right go to another step.';
+    root.setAttribute('aria-description', keys);
     root.addEventListener('pointerdown', (event) => this.#draw(event, true));
     root.addEventListener('pointermove', (event) => this.#draw(event, false));
     root.addEventListener('keydown', (event) => this.#key(event));
@@ -148,16 +152,34 @@ export class ScheduleEditor {
    * @param {boolean} begins
    */
   #draw(event, begins) {
+    if (!event.isPrimary || (begins && event.button !== 0)) return;
     if (begins) this.#root.setPointerCapture(event.pointerId);
     else if (!this.#root.hasPointerCapture(event.pointerId)) return;
     event.preventDefault();
+    const to = this.#under(event);
+    if (begins) this.#at = to;
+    // A quick hand passes several columns before the next event: those between get the widths between.
+    const { step, level } = this.#at;
+    const columns = Math.abs(to.step - step) || 1;
+    for (let i = 1; i <= columns; ++i) {
+      const between = (/** @type {number} */ from, /** @type {number} */ until) =>
+        Math.round(from + ((until - from) * i) / columns);
+      this.#setLevel(between(step, to.step), between(level, to.level));
+    }
+    this.#at = to;
+  }
+
+  /**
+   * The step and the width under a pointer.
+   * @param {PointerEvent} event
+   */
+  #under({ clientX, clientY }) {
     const columns = this.#columns();
-    const boxes = columns.map((column) => column.getBoundingClientRect());
-    const under = boxes.findIndex(({ right }) => event.clientX < right);
+    const under = columns.findIndex((column) => clientX < column.getBoundingClientRect().right);
     const step = under < 0 ? columns.length - 1 : under;
     const cells = [...(columns[step]?.querySelectorAll('i') ?? [])];
-    const above = cells.filter((cell) => cell.getBoundingClientRect().bottom < event.clientY);
-    this.#setLevel(step, cells.length - 1 - above.length);
+    const above = cells.filter((cell) => cell.getBoundingClientRect().bottom < clientY);
+    return { step, level: Math.max(0, cells.length - 1 - above.length) };
   }
 
   /** @param {KeyboardEvent} event */

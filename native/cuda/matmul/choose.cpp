@@ -76,7 +76,7 @@ double wgmma_time(const WgmmaShape& shape, const MatmulProblem& m, int multiproc
   const int tiles = tiles_of(m, shape.rows(), shape.columns()), busy = std::min(tiles, at_once);
   const double outputs = shape.rows() * shape.columns(), bytes = shape.stage_bytes();
   const double step =
-      std::max({outputs * kWgmmaStep * 2 / kTensorCores / kClocks, bytes / kPort / kClocks, bytes * busy / kAllPorts});
+      std::max({outputs * kMatmulStep * 2 / kTensorCores / kClocks, bytes / kPort / kClocks, bytes * busy / kAllPorts});
   const bool gelu = m.epilogue == Epilogue::gelu || m.epilogue == Epilogue::gelu_tanh || m.epilogue == Epilogue::silu;
   const double end =
       kEnd + outputs / (128 * 256) * (kEndOfTile + (gelu ? kGelu : 0) + (m.f32_out ? kF32 : 0) + (norm ? kNorm : 0)) +

@@ -1,6 +1,6 @@
-// What happens to sums once they are complete: activations, and where rows go, which wgmma_epilogue.cuh has from here
-// too; and the way out of mma.sync's, by which a warp puts them into shared memory first: from there it takes whole
-// lines of the output.
+// What happens to sums once they are complete: activations and the places of rows, which wgmma_epilogue.cuh uses too,
+// and the epilogue of mma.sync, in which a warp puts its sums into shared memory first, to write whole lines of the
+// output from there.
 #pragma once
 
 #include <ptx.cuh>
@@ -79,7 +79,7 @@ __device__ __forceinline__ void store_columns(T* y, int columns, const uint4& ei
   }
 }
 
-/// A warp's way out for 16 x 32 sums at a time of one product of a problem.
+/// A warp's epilogue for 16 x 32 sums at a time, of one product of a problem.
 template <class T>
 struct MatmulOutput {
   static constexpr int kColumns = 32;

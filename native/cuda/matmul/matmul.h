@@ -1,12 +1,12 @@
-// A matrix product y = epilogue(x Wᵀ + b) as its kernels get it.
+// A matrix product y = epilogue(x Wᵀ + b), as kernels receive it.
 #pragma once
 
 #include "../norm.h"
 
 namespace magnets::cuda {
 
-/// What becomes of a sum h: y = h; y += h; y += scale * h; y *= h; y = gelu(h), exact or by the tanh approximation;
-/// y = silu(h).
+/// What the epilogue does with a sum h: y = h; y += h; y += scale * h; y *= h; y = gelu(h), exact or by the tanh
+/// approximation; y = silu(h).
 enum class Epilogue { store, add, add_scaled, multiply, gelu, gelu_tanh, silu, tanh };
 
 /// Where keys and values of the rows go: [branch, head, position, head_dim].
@@ -52,7 +52,7 @@ struct MatmulProblem {
   bool f32_out;
   NormArguments norm;  // of the rows of y once they are whole, by wgmma's kernels in clusters; or none
 
-  // A product of few tiles is split along its inputs: several blocks share a tile and add up what they found.
+  // A product of few tiles is split along its inputs: several blocks share a tile and add up their partial sums.
   int splits;
   float* partial_sums;  // [tiles, splits, a tile's size]
   unsigned* tickets;    // [tiles], zeros before and after

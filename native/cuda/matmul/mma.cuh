@@ -8,20 +8,20 @@
 
 namespace magnets::cuda {
 
-constexpr int kMmaStep = kMatmulStep;
-
 template <class T, int kRows, int kColumns, int kStages>
 struct MmaShared {
-  T x[kStages][kRows * kMmaStep];          // [stage][rows, 64 inputs], chunks swizzled
-  T weight[kStages][kColumns * kMmaStep];  // [stage][columns, 64 inputs], chunks swizzled
+  T x[kStages][kRows * kMatmulStep];          // [stage][rows, 64 inputs], chunks swizzled
+  T weight[kStages][kColumns * kMatmulStep];  // [stage][columns, 64 inputs], chunks swizzled
   alignas(16) float bias[kColumns];
   bool last;  // this block's ticket was the last of its tile
 };
 
 /// Element 8 * chunk of a row of a tile.
-__device__ __forceinline__ int mma_swizzled(int row, int chunk) { return row * kMmaStep + ((chunk ^ (row & 7)) << 3); }
+__device__ __forceinline__ int mma_swizzled(int row, int chunk) {
+  return row * kMatmulStep + ((chunk ^ (row & 7)) << 3);
+}
 
-/// Rows first_row .. + kRows and inputs first_in .. + kMmaStep of a matrix [rows, in]; zeros outside.
+/// Rows first_row .. + kRows and inputs first_in .. + kMatmulStep of a matrix [rows, in]; zeros outside.
 template <class T, int kRows, int kThreads>
 __device__ __forceinline__ void load_mma_tile(T* tile, const T* matrix, int stride, int first_row, int rows,
                                               int first_in, int in) {
@@ -40,9 +40,9 @@ __device__ __forceinline__ void load_mma_tile(T* tile, const T* matrix, int stri
 struct MmaCursor {
   int tap, first_in;
   __device__ __forceinline__ MmaCursor(const MatmulProblem& m, int step)
-      : tap(step / tap_steps(m)), first_in(step % tap_steps(m) * kMmaStep) {}
+      : tap(step / tap_steps(m)), first_in(step % tap_steps(m) * kMatmulStep) {}
   __device__ __forceinline__ void advance(const MatmulProblem& m) {
-    first_in += kMmaStep;
+    first_in += kMatmulStep;
     if (first_in >= m.in) ++tap, first_in = 0;
   }
 };
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kWarpRows* kWarpColumns * 32)
     const T* x_tile = shared.x[(step - first_step) % kStages];
     const T* weight_tile = shared.weight[(step - first_step) % kStages];
 #pragma unroll
-    for (int k = 0; k < kMmaStep / 16; ++k) {
+    for (int k = 0; k < kMatmulStep / 16; ++k) {
       uint32_t a[kRowFragments][4];         // [rows, 16 inputs]: fragments of 16 x 16
       uint32_t b[kColumnFragments / 2][4];  // [columns, 16 inputs]: two fragments of 8 x 16 each
 #pragma unroll

@@ -1,4 +1,4 @@
-// Who chooses which kernel multiplies: what was measured, else the formula of choose.h.
+// Chooses which kernel multiplies: by measurements, else by the formula of choose.h.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@ MatmulProblem problem_of(const ProductShape& shape);
 Tile tile_of(const MatmulChoice& choice);
 
 /// The formula's choice first, then all others that add up an output's inputs in the same order, so that they give the
-/// same bits. What is split over several blocks has no others.
+/// same bits. A product that is split over several blocks has no others.
 std::vector<MatmulChoice> same_bits_as(const MatmulChoice& by_formula);
 
 class Registry {
@@ -32,7 +32,7 @@ class Registry {
   MatmulChoice choose(const MatmulProblem& problem);
   MatmulChoice by_formula(const MatmulProblem& problem) const;
 
-  /// The shapes of the products that were chosen for.
+  /// The shapes of the products for which a kernel was chosen.
   std::vector<ProductShape> met();
 
  private:

@@ -1,6 +1,7 @@
-// Matrix products on sm_90a: groups of four warps multiply by wgmma what one more warp brings in by TMA; blocks
-// stay and take one tile of outputs after the other, so that the next tile's operands come in while this one's sums go
-// out. All shapes add up the inputs of an output in the same order, so a sum does not depend on the shape.
+// Matrix products on sm_90a: groups of four warps multiply by wgmma what one more warp loads by TMA. Blocks are
+// persistent and take one tile of outputs after the other, so that the next tile's operands are loaded while this
+// one's sums are written. All shapes add up the inputs of an output in the same order, so a sum does not depend on the
+// shape.
 #pragma once
 
 #include "../ptx/operand.cuh"
@@ -14,8 +15,8 @@ template <class T, int kGroups, int kRight, bool kSwapped>
 struct WgmmaShared {
   static constexpr WgmmaShape kShape = wgmma_shape(kGroups, kRight, kSwapped);
   struct Slot {
-    T left[64 * kGroups * kWgmmaStep];  // rows of 64 inputs, swizzled by TMA
-    T right[kRight * kWgmmaStep];
+    T left[64 * kGroups * kMatmulStep];  // rows of 64 inputs, swizzled by TMA
+    T right[kRight * kMatmulStep];
   } ring[kShape.stages];
   float bias[kGroups][WgmmaStaging<T, kRight, kSwapped>::kColumns];
   uint64_t full[kShape.stages], empty[kShape.stages];
@@ -57,11 +58,11 @@ __device__ __forceinline__ void load_wgmma_tiles(WgmmaShared<T, kGroups, kRight,
   const auto load_weight = [&](const WgmmaTile& tile, int step, int stage) {
     mbarrier_arrive_expecting(&shared.full[stage], kShape.stage_bytes());
     tma_load(kSwapped ? shared.ring[stage].left : shared.ring[stage].right, &maps.weight[tile.product],
-             &shared.full[stage], step / of_tap * m.in + step % of_tap * kWgmmaStep, tile.column);
+             &shared.full[stage], step / of_tap * m.in + step % of_tap * kMatmulStep, tile.column);
   };
   const auto load_x = [&](const WgmmaTile& tile, int step, int stage) {
     tma_load(kSwapped ? shared.ring[stage].right : shared.ring[stage].left, &maps.x, &shared.full[stage],
-             step % of_tap * kWgmmaStep, tile.row + m.tap_rows[step / of_tap]);
+             step % of_tap * kMatmulStep, tile.row + m.tap_rows[step / of_tap]);
   };
   const auto load_old = [&](const WgmmaTile& tile, int group, int stage) {
     using Staging = WgmmaStaging<T, kRight, kSwapped>;
@@ -121,8 +122,8 @@ __device__ __forceinline__ void multiply_wgmma_tiles(WgmmaShared<T, kGroups, kRi
       wgmma_fence();
       const auto& slot = shared.ring[place.stage];
 #pragma unroll
-      for (int k = 0; k < kWgmmaStep / 16; ++k) {
-        wgmma<T, kRight>(sums, k_major_operand(slot.left + group * 64 * kWgmmaStep, k), k_major_operand(slot.right, k),
+      for (int k = 0; k < kMatmulStep / 16; ++k) {
+        wgmma<T, kRight>(sums, k_major_operand(slot.left + group * 64 * kMatmulStep, k), k_major_operand(slot.right, k),
                          !first || k > 0);
       }
       wgmma_commit();

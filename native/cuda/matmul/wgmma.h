@@ -10,8 +10,6 @@
 
 namespace magnets::cuda {
 
-constexpr int kWgmmaStep = kMatmulStep;
-
 /// A tile of outputs. wgmma's left operand has 64 rows for each group of four warps, its right one any multiple of 8.
 /// Plain: rows of x are left, weights right. Swapped: weights are left, so that rows of x go by eights and few of a
 /// tile's are empty.
@@ -24,7 +22,7 @@ struct WgmmaShape {
   constexpr int left() const { return 64 * groups; }
   constexpr int rows() const { return swapped ? right : left(); }
   constexpr int columns() const { return swapped ? left() : right; }
-  constexpr int stage_bytes() const { return (left() + right) * kWgmmaStep * 2; }
+  constexpr int stage_bytes() const { return (left() + right) * kMatmulStep * 2; }
 };
 
 /// The first six are together within half a percent of the best of all shapes, by a model of the products of size L;
@@ -65,7 +63,8 @@ WgmmaKernel wgmma_kernel(int shape);
 /// x, the weights and y, for the boxes that the kernel moves. weight_rows: the full model's.
 WgmmaMaps wgmma_maps(const WgmmaShape& shape, const MatmulProblem& problem, int weight_rows, ComputeType compute);
 
-/// Sums go out as whole rows of y, in TMA's boxes, or else to rows that the problem scatters, or as f32.
+/// Whether sums are written as whole rows of y, in TMA's boxes; else they go to rows that the problem scatters, or are
+/// f32.
 constexpr bool goes_by_boxes(const MatmulProblem& m, int product) {
   return product == 0 && m.picture.lines == 0 && !m.f32_out;
 }

@@ -1,6 +1,6 @@
-// The way out of sums that wgmma made: bias and activation in registers, then, rounded, into boxes of shared memory,
-// from where TMA writes them while the next tile is multiplied. Rows that a problem scatters are written from there by
-// the threads, and f32 goes out from the registers.
+// The epilogue of wgmma's sums: bias and activation in registers, then the rounded sums go into boxes of shared
+// memory, from which TMA writes them while the next tile is multiplied. Rows that a problem scatters are written from
+// there by the threads; f32 sums are written straight from the registers.
 #pragma once
 
 #include <utility>

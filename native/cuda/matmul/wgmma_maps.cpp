@@ -4,7 +4,7 @@
 
 namespace magnets::cuda {
 
-static_assert(kWgmmaStep == kBoxColumns);
+static_assert(kMatmulStep == kBoxColumns);
 
 WgmmaMaps wgmma_maps(const WgmmaShape& shape, const MatmulProblem& m, int weight_rows, ComputeType compute) {
   WgmmaMaps maps{};

@@ -1,10 +1,11 @@
-// A norm of rows whose columns lie with several blocks, those of a cluster: in the staged outputs, before TMA takes
-// them. A block leaves the moments of each row in each of its boxes of 64 columns; all blocks merge those of all boxes,
-// in the order of the columns, so a row gets the same bits whatever the tile. Moments are around means and are merged
-// by their means: a common offset of a row cancels nowhere.
+// A norm of rows whose columns are spread over the blocks of a cluster, applied to the staged outputs before TMA
+// writes them. A block computes the moments of each row in each of its boxes of 64 columns; all blocks merge those of
+// all boxes, in the order of the columns, so a row gets the same bits whatever the tile. Moments are taken around
+// means and are merged by their means, so a common offset of a row cancels nowhere.
 #pragma once
 
 #include "../kernels/rows.cuh"
+#include "../tensor_map.h"
 #include "wgmma_epilogue.cuh"
 
 namespace magnets::cuda {
@@ -13,8 +14,8 @@ template <class T, int kGroups, int kRight, bool kSwapped>
 struct WgmmaMoments {
   using Staging = WgmmaStaging<T, kRight, kSwapped>;
   static constexpr int kRows = kSwapped ? kRight : 64 * kGroups, kBoxes = kSwapped ? kGroups : kRight / 64;  // a tile's
-  /// Mean, and squared distances from it, of the tiles of even and of odd turns: who writes one turn's has heard from
-  /// all blocks that they have read those of the turn before the last.
+  /// Mean, and sum of squared distances from it, for the tiles of even and of odd turns: before a block writes those
+  /// of a turn, all blocks have told it that they have read those of the turn before the last.
   float2 of_boxes[2][kRows][kBoxes];
   float2 of_rows[kGroups][Staging::kRows];  // mean, 1 / deviation
   uint64_t here[2];                         // of_boxes of all blocks
@@ -27,8 +28,8 @@ __device__ __forceinline__ float sum_of_eight(float value) {
   return value;
 }
 
-/// The group's outputs in `slot`, which its threads have staged, of the rows from `tile_row` on. `turn` counts the
-/// tiles of the block, and is the same in all blocks of the cluster.
+/// Normalizes the group's outputs in `slot`, which its threads have staged, of the tile whose first column is
+/// `tile_column`. `turn` counts the tiles of the block, and is the same in all blocks of the cluster.
 template <class T, int kGroups, int kRight, bool kSwapped>
 __device__ __forceinline__ void normalize_staged(WgmmaMoments<T, kGroups, kRight, kSwapped>& moments,
                                                  const MatmulProblem& m, int tile_column, int group, void* slot,
@@ -36,7 +37,6 @@ __device__ __forceinline__ void normalize_staged(WgmmaMoments<T, kGroups, kRight
   using Moments = WgmmaMoments<T, kGroups, kRight, kSwapped>;
   using Staging = typename Moments::Staging;
   using Output = WgmmaOutput<T, kRight, kSwapped>;
-  constexpr int kBoxColumns = 64;
   const int thread = threadIdx.x % 128, chunk = thread % 8;  // eight threads have a row of a box
   auto& of_boxes = moments.of_boxes[turn % 2];
   const int row_of_tile = Staging::first_row(group);

@@ -5,8 +5,8 @@
 
 namespace magnets {
 
-Codec::Latents Codec::encode(const std::vector<float>& pixels, int count) const {
-  Latents latents = do_encode(pixels, count);
+Codec::Latents Codec::encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const {
+  Latents latents = do_encode(pixels, count, stop);
   check_latents(latents.values, codebook_->dim());
   return latents;
 }
@@ -20,7 +20,7 @@ Codec::Tokens Codec::quantize(const std::vector<float>& latents, int count) cons
 
 size_t Codec::detokenize_bytes(int count) const {
   MeasuringBackend measuring(*backend_);
-  do_detokenize(measuring, std::vector<int32_t>(static_cast<size_t>(count) * tokens_of_sample()), count);
+  do_detokenize(measuring, std::vector<int32_t>(static_cast<size_t>(count) * tokens_of_sample()), count, nullptr);
   return measuring.most();
 }
 

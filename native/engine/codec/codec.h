@@ -19,8 +19,8 @@ class Codec {
     uint64_t flops;
   };
   /// What chooses the tokens of pixels [count, frames, height, width, channels] in [0, 1]. Throws ERR_NUMERIC where it
-  /// is not finite.
-  Latents encode(const std::vector<float>& pixels, int count) const;
+  /// is not finite, ERR_DISPOSED once `stop` says so.
+  Latents encode(const std::vector<float>& pixels, int count, const StopFlag* stop = nullptr) const;
 
   struct Tokens {
     std::vector<int32_t> values;  // [count, N]
@@ -33,9 +33,10 @@ class Codec {
     std::vector<float> values;  // [count, frames, height, width, channels] in [0, 1]
     uint64_t flops;
   };
-  /// tokens: [count, N] of the codebook. Throws ERR_NUMERIC for pixels that are not finite.
-  Pixels detokenize(const std::vector<int32_t>& tokens, int count) const {
-    return do_detokenize(*backend_, tokens, count);
+  /// tokens: [count, N] of the codebook. Throws ERR_NUMERIC for pixels that are not finite, ERR_DISPOSED once `stop`
+  /// says so.
+  Pixels detokenize(const std::vector<int32_t>& tokens, int count, const StopFlag* stop = nullptr) const {
+    return do_detokenize(*backend_, tokens, count, stop);
   }
 
   /// Device memory of the weights.
@@ -46,9 +47,10 @@ class Codec {
  protected:
   explicit Codec(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
-  virtual Latents do_encode(const std::vector<float>& pixels, int count) const = 0;
+  virtual Latents do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const = 0;
   /// `backend` is the codec's own, or one that measures.
-  virtual Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const = 0;
+  virtual Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+                               const StopFlag* stop) const = 0;
   /// N.
   virtual int tokens_of_sample() const = 0;
 

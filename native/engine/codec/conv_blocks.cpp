@@ -64,10 +64,11 @@ int Canvas::samples_at_once(const Levels& levels, int count) {
   return static_cast<int>(std::clamp<int64_t>(kValuesAtOnce / most, 1, count));
 }
 
-Canvas::Canvas(Backend& backend, const Levels& levels, int samples) : backend_(backend), levels_(levels) {
+Canvas::Canvas(Backend& backend, const Levels& levels, int samples, const StopFlag* stop)
+    : backend_(backend), levels_(levels) {
   const int most = levels.base_channels * *std::max_element(levels.multipliers.begin(), levels.multipliers.end());
   scale_shift_ = backend.allocate(ElementType::f32, samples, 2 * most);
-  stream_ = backend.stream();
+  stream_ = backend.stream(stop);
 }
 
 std::unique_ptr<Buffer> Canvas::pictures(const Grid& grid, int channels) {

@@ -58,7 +58,7 @@ std::string numbered(const std::string& name, int number);
 class Canvas {
  public:
   /// Without pictures yet.
-  Canvas(Backend& backend, const Levels& levels, int samples);
+  Canvas(Backend& backend, const Levels& levels, int samples, const StopFlag* stop);
 
   /// Pictures that one pass takes at most, of `count`.
   static int samples_at_once(const Levels& levels, int count);

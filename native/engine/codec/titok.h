@@ -21,8 +21,9 @@ class Titok : public Codec {
   static std::vector<TensorShape> tensors(const TitokConfig& config);
 
  protected:
-  Latents do_encode(const std::vector<float>& pixels, int count) const override;
-  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const override;
+  Latents do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const override;
+  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+                       const StopFlag* stop) const override;
   int tokens_of_sample() const override { return config_.latents; }
 
  private:

@@ -39,7 +39,7 @@ void Vit::load(Loader& loader) {
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 
-Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count) const {
+Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const {
   check_size(pixels.size(), count, config_.sample_size());
   const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
   const int dim = config_.codebook_dim;
@@ -49,7 +49,7 @@ Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count) const
   const auto latents = backend_->allocate(ElementType::activation, capacity, dim);
   const auto cache = encoder_->cache(*backend_, at_once, positions);
   const AllRows all(*backend_, at_once, positions);
-  const auto stream = backend_->stream();
+  const auto stream = backend_->stream(stop);
   Buffer& x = *workspace.x;
   std::vector<float> values(static_cast<size_t>(count) * positions * dim);
 
@@ -77,7 +77,8 @@ Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count) const
   return {std::move(values), stream->flops().total()};
 }
 
-Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count) const {
+Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+                                 const StopFlag* stop) const {
   const int positions = config_.token_count(), d = config_.decoder.block.hidden_size, patch = config_.patch_size();
   check_tokens(tokens, count, positions, config_.codebook_size);
   const int at_once = std::min(count, sequences_at_once(positions)), capacity = at_once * positions;
@@ -86,7 +87,7 @@ Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& t
   const auto patches = backend.allocate(ElementType::f32, capacity, patch);
   const auto cache = decoder_->cache(backend, at_once, positions);
   const AllRows all(backend, at_once, positions);
-  const auto stream = backend.stream();
+  const auto stream = backend.stream(stop);
   std::vector<float> pixels(count * config_.sample_size());
 
   for (int first = 0; first < count; first += at_once) {
