@@ -9,6 +9,7 @@ import type {
   NativeSession,
   NativeSessionOptions,
   NativeState,
+  NativeStep,
   NativeStepOptions,
 } from './native.js';
 
@@ -29,6 +30,14 @@ export interface WorkStep {
   readonly parts: FlopsByPart;
   /** Of the work's own samples; at the last step, and at others where somebody needs it. */
   readonly state: NativeState | undefined;
+}
+
+/** A step that the session has been asked for. */
+interface AskedStep {
+  /** The works that it is run for. */
+  readonly present: readonly Work[];
+  readonly read: boolean;
+  readonly done: Promise<NativeStep>;
 }
 
 /** Works with the same key have equal steps, for the same model. */
@@ -133,6 +142,8 @@ export class Group {
   #next = 0;
   /** After the step before, where it was read. */
   #state: NativeState | undefined;
+  /** The next step, where it was asked for already. */
+  #ahead: AskedStep | undefined;
 
   private constructor(context: GroupContext, works: readonly Work[], session: NativeSession) {
     this.#context = context;
@@ -164,28 +175,33 @@ export class Group {
     if (this.#works.includes(work)) this.#gone.add(work);
   }
 
-  /** Runs the next step, for every work that has not left. */
+  /**
+   * Runs the next step, for every work that has not left. Where nobody looks at its tokens the one after it is asked for as
+   * well, so that the thread that computes goes on at once and its others do not fall asleep.
+   */
   async step(): Promise<ReadonlyMap<Work, WorkStep>> {
     const started = performance.now();
     const index = this.#next;
     const { refresh, width } = this.#works[0]!.plan.steps[index]!;
     if (this.#gone.size > 0 && this.#state && refresh) await this.#withoutThoseGone(this.#state);
-    const last = index === this.#works[0]!.plan.steps.length - 1;
-    const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
-    const abandoned = refresh ? [] : this.#abandon();
-    const stepOptions = this.#stepOptions(index, abandoned, read);
-    const { flops: launched, ...tokens } = await this.#session.step(stepOptions);
+    const { present, read, done } = this.#ahead ?? this.#ask(index);
+    this.#ahead = read ? undefined : this.#ask(index + 1);
+    this.#ahead?.done.catch(() => {}); // who awaits it hears of it
+    const { flops: launched, ...tokens } = await done;
     ++this.#next;
     const seconds = (performance.now() - started) / 1000;
     this.#context.counters?.step(width.name, launched, seconds);
     this.#state = read ? (tokens as NativeState) : undefined;
-    return this.#stepsOfAll(index, launched);
+    return this.#stepsOfAll(index, present, launched);
   }
 
   /** What a step that has run is to each work that it was run for. */
-  #stepsOfAll(index: number, launched: FlopsByPart): ReadonlyMap<Work, WorkStep> {
+  #stepsOfAll(
+    index: number,
+    present: readonly Work[],
+    launched: FlopsByPart,
+  ): ReadonlyMap<Work, WorkStep> {
     const state = this.#state;
-    const present = this.#works.filter((work) => !this.#abandoned.has(work));
     const all = present.map(({ plan }) => plan.steps[index]!.parts);
     const steps = new Map<Work, WorkStep>();
     let [first, sample] = [0, 0];
@@ -193,7 +209,7 @@ export class Group {
       const end = first + work.session.ids.length;
       const endSample = sample + work.session.classIds.length;
       const step = work.plan.steps[index]!;
-      if (!this.#abandoned.has(work)) {
+      if (present.includes(work)) {
         steps.set(work, {
           step,
           parts: present.length === 1 ? launched : shareOf(launched, step.parts, all),
@@ -207,6 +223,17 @@ export class Group {
       [first, sample] = [end, endSample];
     }
     return steps;
+  }
+
+  /** The last step is read, so there is one after each that is not. */
+  #ask(index: number): AskedStep {
+    const { refresh } = this.#works[0]!.plan.steps[index]!;
+    const last = index === this.#works[0]!.plan.steps.length - 1;
+    const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
+    const abandoned = refresh ? [] : this.#abandon();
+    const present = this.#works.filter((work) => !this.#abandoned.has(work));
+    const done = this.#session.step(this.#stepOptions(index, abandoned, read));
+    return { present, read, done };
   }
 
   /** The samples of those who have gone since the step before: from now on they cost nothing. */

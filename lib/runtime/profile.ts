@@ -30,15 +30,21 @@ export const kindsOfWork = [
 export const emptyProfile = (): Profile =>
   Object.fromEntries(kindsOfWork.map((kind) => [kind, 0])) as unknown as Profile;
 
-/** What `work` gives, and the seconds that it took. */
-async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
-  const started = performance.now();
-  const result = await work();
-  return [result, (performance.now() - started) / 1000];
+/** A stopwatch: what `work` gives, and the seconds that it took, or since the work before ended, where that is later. */
+function stopwatch(): <T>(work: () => Promise<T>) => Promise<[T, number]> {
+  let ended = 0;
+  return async (work) => {
+    const started = performance.now();
+    const result = await work();
+    const before = Math.max(started, ended);
+    ended = performance.now();
+    return [result, (ended - before) / 1000];
+  };
 }
 
 /** The generator with a stopwatch: its sessions add the time that is not JavaScript's to `profile`. */
 export function profiledGenerator(generator: NativeGenerator, profile: Profile): NativeGenerator {
+  const timed = stopwatch();
   const stepOf = (session: NativeSession): NativeSession['step'] => {
     return async (options) => {
       const [step, seconds] = await timed(() => session.step(options));

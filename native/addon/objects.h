@@ -46,6 +46,8 @@ class Wrap : public Napi::ObjectWrap<Self> {
   const std::shared_ptr<T>& value(Napi::Env env) const { return alive(env, value_); }
   const std::shared_ptr<DeviceState>& device(Napi::Env env) const { return alive(env, device_); }
   JobQueue& queue(Napi::Env env) const { return *device(env)->queue; }
+  /// Expires when the object is disposed of: a job that has not begun by then need not.
+  std::weak_ptr<const void> life() const { return life_; }
   static auto disposer() {
     return Self::InstanceMethod("dispose", static_cast<void (Self::*)(const Napi::CallbackInfo&)>(&Wrap::dispose));
   }
@@ -55,6 +57,7 @@ class Wrap : public Napi::ObjectWrap<Self> {
     tell(info.Env(), -told_);
     value_.reset();
     device_.reset();
+    life_.reset();
   }
 
   template <class P>
@@ -71,6 +74,7 @@ class Wrap : public Napi::ObjectWrap<Self> {
   }
 
   std::shared_ptr<T> value_;
+  std::shared_ptr<const void> life_ = std::make_shared<char>();
   std::shared_ptr<DeviceState> device_;
   int64_t told_ = 0;
 };

@@ -50,7 +50,8 @@ Napi::Value SessionObject::step(const Napi::CallbackInfo& info) {
         .abandoned = to_vector<int32_t>(object.Get("abandoned")),
     };
     const bool read = to_bool(object, "read");
-    return queue(env).submit(env, [session = value(env), step, read]() -> Settle {
+    return queue(env).submit(env, [session = value(env), life = life(), step, read]() -> Settle {
+      if (life.expired()) throw Error("ERR_DISPOSED", "this session has been disposed");
       const Flops before = session->flops();
       const std::optional<Profile> profile_before = session->profile();
       session->step(step);

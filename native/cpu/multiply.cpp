@@ -56,8 +56,12 @@ void combine(const Kernels& kernels, const Finish& finish, int row, int column, 
 void multiply(const Kernels& kernels, ThreadPool& pool, std::span<const MatrixProduct> products, int out, int in,
               const float* x, size_t x_stride, int rows, const Finish& finish, MultiplyScratch& scratch) {
   const int panels = panels_of(out);
-  const int row_blocks = parts_of(rows, kRowBlock);
   const int count = static_cast<int>(products.size());
+  int row_blocks = parts_of(rows, kRowBlock);
+  // Panels so few that some threads would have one more than others: the rows are divided as well, in whole tiles.
+  if (count * panels < 4 * pool.threads()) {
+    row_blocks = std::max(row_blocks, std::min(pool.threads(), rows / kernels.tile_rows));
+  }
   // Enough tasks for every thread, but no more panels apart than there must be: a task reads its rows anew.
   int group = kPanelGroup;
   while (group > 1 && row_blocks * count * (panels / group) < 4 * pool.threads()) group /= 2;

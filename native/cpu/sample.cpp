@@ -15,7 +15,6 @@ namespace {
 struct NoiseKey {
   uint64_t seed;
   uint32_t sub_token, step, sample;
-  PhiloxBlock block(uint32_t number) const { return philox({number, sub_token, step, sample}, seed); }
 };
 
 struct Choice {
@@ -45,10 +44,7 @@ Choice choose(const Kernels& kernels, const SampleSettings& settings, const Nois
 
   int token = most_likely;
   if (settings.temperature != 0) {
-    for (int first = 0; first < n; first += 4) {
-      const PhiloxBlock block = key.block(first / 4);
-      std::copy(block.begin(), block.end(), bits + first);
-    }
+    kernels.philox(key.seed, key.sub_token, key.step, key.sample, n, bits);
     kernels.gumbel(bits, n, scores);
     const float temperature = settings.temperature;
     for (int i = 0; i < n; ++i) scores[i] = logits[i] / temperature + scores[i];
@@ -59,7 +55,7 @@ Choice choose(const Kernels& kernels, const SampleSettings& settings, const Nois
   float confidence = confidence_of(settings.confidence, logits[token], log_sum);
   if (settings.choice_temperature != 0) {
     float noise;
-    kernels.gumbel(key.block(kChoiceBlock).data(), 1, &noise);
+    kernels.gumbel(philox({kChoiceBlock, key.sub_token, key.step, key.sample}, key.seed).data(), 1, &noise);
     confidence += settings.choice_temperature * noise;
   }
   return {token, confidence};

@@ -327,6 +327,7 @@ async function failing(
     real.dispose();
     device.dispose();
   });
+  let [asked, mostAsked] = [0, 0];
   const openSession: NativeGenerator['openSession'] = async (options) => {
     const error = fails(options, -1);
     if (error) throw error;
@@ -334,7 +335,8 @@ async function failing(
     const step: NativeSession['step'] = async (stepOptions) => {
       const failure = fails(options, stepOptions.step);
       if (failure) throw failure;
-      return session.step(stepOptions);
+      mostAsked = Math.max(mostAsked, ++asked);
+      return session.step(stepOptions).finally(() => --asked);
     };
     return wrapped(session, { step });
   };
@@ -350,11 +352,24 @@ async function failing(
     );
   return {
     counters,
+    /** Steps that have been asked for and have not ended, at most. */
+    mostAsked: () => mostAsked,
     shared: (options: GenerateOptions) => start({ ...own, batcher }, options),
     alone: (options: GenerateOptions) =>
       start({ config, generator: real, tokenizer: undefined }, options),
   };
 }
+
+t.test('the step after one that nobody looks at is asked for with it', async (t) => {
+  for (const [onStep, most] of [
+    [undefined, 2],
+    [() => {}, 1],
+  ] as const) {
+    const context = await failing(t, () => undefined);
+    await context.shared({ ...base, labels: [1] }).result({ onStep });
+    t.equal(context.mostAsked(), most);
+  }
+});
 
 t.test('a batch that fails is run apart', async (t) => {
   const outOfMemory = new MagnetsError('ERR_OUT_OF_MEMORY', 'no memory');

@@ -57,6 +57,18 @@ inline V select_greater(V a, V b, V yes, V no) {
   return {_mm256_blendv_ps(no.v, yes.v, _mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ))};
 }
 
+struct W {
+  static constexpr int kLanes = 4;
+  __m256i v;
+  static W broadcast(uint32_t x) { return {_mm256_set1_epi64x(x)}; }
+  static W count_from(int n) { return {_mm256_add_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3))}; }
+  void store(uint64_t* x) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(x), v); }
+};
+
+inline W operator^(W a, W b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline W times(W a, W b) { return {_mm256_mul_epu32(a.v, b.v)}; }
+inline W high(W a) { return {_mm256_srli_epi64(a.v, 32)}; }
+
 #include "kernels.inl"
 
 }  // namespace

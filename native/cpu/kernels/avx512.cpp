@@ -56,6 +56,20 @@ inline V select_greater(V a, V b, V yes, V no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ), no.v, yes.v)};
 }
 
+struct W {
+  static constexpr int kLanes = 8;
+  __m512i v;
+  static W broadcast(uint32_t x) { return {_mm512_set1_epi64(x)}; }
+  static W count_from(int n) {
+    return {_mm512_add_epi64(_mm512_set1_epi64(n), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7))};
+  }
+  void store(uint64_t* x) const { _mm512_storeu_si512(x, v); }
+};
+
+inline W operator^(W a, W b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline W times(W a, W b) { return {_mm512_mul_epu32(a.v, b.v)}; }
+inline W high(W a) { return {_mm512_srli_epi64(a.v, 32)}; }
+
 #include "kernels.inl"
 
 }  // namespace

@@ -48,6 +48,8 @@ struct Kernels {
   void (*gelu_tanh)(float* x, int n);
   void (*silu)(float* x, int n);
   void (*tanh)(float* x, int n);
+  /// The noise of the n entries of a sub-token (philox.h), in whole blocks: bits has room for n + 3.
+  void (*philox)(uint64_t seed, uint32_t sub_token, uint32_t step, uint32_t sample, int n, uint32_t* bits);
   /// x = -log(-log(u)), u uniform from the bits (philox.h)
   void (*gumbel)(const uint32_t* bits, int n, float* x);
   /// Where the largest is, the first of several; no number but NaN: 0. Places are exact up to 2^24.

@@ -5,6 +5,9 @@
 // V: kLanes, load, store, broadcast, fma(a, b, c) = a * b + c, + - * /, max, min, round,
 //    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, high_bits(x) = x >> 9,
 //    select_greater
+// W, numbers of 64 bits: kLanes, broadcast, count_from(n): n, n + 1, ..., store, ^, times: the product of the low
+// halves,
+//    high(x) = x >> 32
 
 /// exp(x), relative error below 2e-7 (Cephes' polynomial); x is clamped to [-87, 88].
 inline V exp(V x) {
@@ -221,6 +224,30 @@ void tanh(float* x, int n) {
   map(x, n, [&](V v) { return one - two / (one + exp(two * v)); });
 }
 
+/// As many blocks of Philox (philox.h) at a time as a W has lanes. Only the low half of a lane counts until the end.
+void philox(uint64_t seed, uint32_t sub_token, uint32_t step, uint32_t sample, int n, uint32_t* bits) {
+  const W factor0 = W::broadcast(0xd2511f53), factor1 = W::broadcast(0xcd9e8d57);
+  for (int first = 0; first * 4 < n; first += W::kLanes) {
+    W counter[] = {W::count_from(first), W::broadcast(sub_token), W::broadcast(step), W::broadcast(sample)};
+    uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const W product0 = times(counter[0], factor0), product1 = times(counter[2], factor1);
+      counter[0] = high(product1) ^ counter[1] ^ W::broadcast(key0);
+      counter[1] = product1;
+      counter[2] = high(product0) ^ counter[3] ^ W::broadcast(key1);
+      counter[3] = product0;
+      key0 += 0x9e3779b9;
+      key1 += 0xbb67ae85;
+    }
+    alignas(64) uint64_t lanes[4][W::kLanes];
+    for (int i = 0; i < 4; ++i) counter[i].store(lanes[i]);
+    const int blocks = (n + 3) / 4 - first < W::kLanes ? (n + 3) / 4 - first : W::kLanes;
+    for (int block = 0; block < blocks; ++block) {
+      for (int i = 0; i < 4; ++i) bits[(first + block) * 4 + i] = static_cast<uint32_t>(lanes[i][block]);
+    }
+  }
+}
+
 void gumbel(const uint32_t* bits, int n, float* x) {
   const auto transform = [](V counts) {
     const V uniform = (counts + V::broadcast(0.5f)) * V::broadcast(0x1p-23f);
@@ -366,6 +393,7 @@ double burn(int iterations) {
   return 2.0 * iterations * kChains * V::kLanes;
 }
 
-constexpr Kernels kKernels = {kName,    kTileRows, kBf16TileRows, kInputBlock, tile<F32>,   tile<Bf16>, layer_norm,
-                              rms_norm, softmax,   add,           add_scaled,  add_squares, multiply,   rescale,
-                              gelu,     gelu_tanh, silu,          tanh,        gumbel,      largest,    burn};
+constexpr Kernels kKernels = {kName,      kTileRows, kBf16TileRows, kInputBlock, tile<F32>,  tile<Bf16>,
+                              layer_norm, rms_norm,  softmax,       add,         add_scaled, add_squares,
+                              multiply,   rescale,   gelu,          gelu_tanh,   silu,       tanh,
+                              philox,     gumbel,    largest,       burn};

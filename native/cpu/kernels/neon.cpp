@@ -50,6 +50,18 @@ inline V mantissa(V x) {
 /// a > b ? yes : no, lane by lane
 inline V select_greater(V a, V b, V yes, V no) { return {vbslq_f32(vcgtq_f32(a.v, b.v), yes.v, no.v)}; }
 
+struct W {
+  static constexpr int kLanes = 1;
+  uint64_t v;
+  static W broadcast(uint32_t x) { return {x}; }
+  static W count_from(int n) { return {static_cast<uint64_t>(n)}; }
+  void store(uint64_t* x) const { *x = v; }
+};
+
+inline W operator^(W a, W b) { return {a.v ^ b.v}; }
+inline W times(W a, W b) { return {(a.v & 0xffffffff) * (b.v & 0xffffffff)}; }
+inline W high(W a) { return {a.v >> 32}; }
+
 #include "kernels.inl"
 
 }  // namespace
