@@ -3,6 +3,8 @@
 #include <system_error>
 #include <utility>
 
+#include "../ops/exceptions.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -85,6 +87,7 @@ void ThreadPool::take_tasks(int thread) {
 }
 
 void ThreadPool::work(int thread) {
+  if (!prepare_exceptions()) return;  // the others do without it
   for (unsigned seen = 0;;) {
     for (int spin = 0; job_.load(std::memory_order_acquire) == seen; ++spin) {
       if (spin < kSpins) {

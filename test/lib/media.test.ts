@@ -305,6 +305,8 @@ t.test('other files are refused', async (t) => {
   refused(file(control(0, [3, 2], [0, 0], 0), pixels), /: it has frames but no acTL/);
   refused(file(animated(1), control(0, [2, 2], [0, 0], 0), pixels), /not the whole picture$/);
   refused(file(animated(1), pixels), /: it has 0 frames instead of 1$/);
+  refused(file(animated(0), pixels), /: it has 0 frames, which is not 1 \.\. 4096$/);
+  refused(file(chunk('acTL', [0, 0, 16, 1, 0, 0, 0, 0]), pixels), /: it has 4097 frames, which/);
   refused(file(pixels, animated(1), control(0, [3, 2], [0, 0], 0)), /: its acTL is out of order$/);
   refused(file(pixels, chunk('tEXt'), pixels), /: its IDAT are apart$/);
   refused(file(header, pixels), /: it has no IHDR at its start, or another$/);
