@@ -27,6 +27,9 @@ const optionNames = [
   'name',
 ] as const satisfies readonly (keyof DecodePngOptions)[];
 
+/** A file has at most this many frames: each takes time, however small its region is. */
+const mostFrames = 4096;
+
 /** All frames of a file have at most this many values. */
 const mostValues = 2 ** 28;
 
@@ -118,6 +121,8 @@ class Chunks {
     if (type === 'acTL') {
       check(data.length === 8, 'it has an acTL without its 8 bytes');
       this.#promised = data.readUInt32BE(0);
+      const some = this.#promised >= 1 && this.#promised <= mostFrames;
+      check(some, `it has ${this.#promised} frames, which is not 1 .. ${mostFrames}`);
     }
     if (type === 'fcTL' || type === 'fdAT') {
       check(

@@ -13,6 +13,19 @@ function rgbaOf({ data }: Picture): Uint8Array {
   return rgba;
 }
 
+/** The time of quantizing is the square of the colors, so that 65,536 of them would take half a minute. */
+const mostColors = 4096;
+
+/** How finely colors are told apart: no more of them than there may be. */
+function formatFor({ data }: Picture): 'rgb565' | 'rgb444' {
+  const colors = new Set<number>();
+  for (let i = 0; i < data.length; i += 3) {
+    colors.add(((data[i]! >> 3) << 11) | ((data[i + 1]! >> 2) << 5) | (data[i + 2]! >> 3));
+    if (colors.size > mostColors) return 'rgb444';
+  }
+  return 'rgb565';
+}
+
 /** Encodes frames of one size, at least one, as a GIF that repeats for ever, with delays in 1/100 s. */
 export function encodeGif(frames: readonly Picture[], fps: number): Uint8Array {
   const gif = gifenc.GIFEncoder();
@@ -23,7 +36,7 @@ export function encodeGif(frames: readonly Picture[], fps: number): Uint8Array {
       gif.writeFrame(data, width, height, { palette: i === 0 ? grays : undefined, delay });
     } else {
       const rgba = rgbaOf(frame);
-      const palette = gifenc.quantize(rgba, 256);
+      const palette = gifenc.quantize(rgba, 256, { format: formatFor(frame) });
       gif.writeFrame(gifenc.applyPalette(rgba, palette), width, height, { palette, delay });
     }
   });

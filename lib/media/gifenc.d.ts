@@ -14,7 +14,12 @@ declare module 'gifenc' {
   }
   const gifenc: {
     GIFEncoder(): GifEncoder;
-    quantize(rgba: Uint8Array, maxColors: number): Palette;
+    /** The format is the bits of red, green and blue by which it tells colors apart. */
+    quantize(
+      rgba: Uint8Array,
+      maxColors: number,
+      options: { format: 'rgb565' | 'rgb444' },
+    ): Palette;
     applyPalette(rgba: Uint8Array, palette: Palette): Uint8Array;
   };
   export default gifenc;

@@ -3,6 +3,7 @@
 
 #include "../cpu/cpu_backend.h"
 #include "../engine/codec/make_codec.h"
+#include "../ops/exceptions.h"
 #include "configs.h"
 #include "cuda_library.h"
 #include "objects.h"
@@ -14,6 +15,7 @@ namespace {
 
 struct Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports) : constructors(env) {
+    prepare_exceptions();  // of the thread that JavaScript runs on
     DefineAddon(exports, {InstanceMethod<&Addon::info>("info"), InstanceMethod<&Addon::open_cpu>("openCpu"),
                           InstanceMethod<&Addon::open_cuda>("openCuda"),
                           InstanceMethod<&Addon::generator_tensors>("generatorTensors"),

@@ -3,6 +3,8 @@
 #include <new>
 #include <system_error>
 
+#include "../ops/exceptions.h"
+
 namespace magnets::addon {
 
 Napi::Error to_js_error(Napi::Env env, const char* code, const char* message) {
@@ -42,6 +44,7 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
     throw;
   }
   queue->closed_ = false;
+  queue->await_thread();
   // Hooks run last in, first out: ours stops the thread before the thread-safe function's own ends it.
   napi_add_env_cleanup_hook(env, on_environment_end, queue.get());
   return queue;
@@ -85,8 +88,21 @@ Napi::Promise JobQueue::submit(Napi::Env env, Task task) {
   return deferred.Promise();
 }
 
-void JobQueue::run() {
+void JobQueue::await_thread() {
   std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return begun_; });
+  if (!stop_) return;
+  lock.unlock();
+  close();
+  throw std::bad_alloc();
+}
+
+void JobQueue::run() {
+  const bool prepared = prepare_exceptions();
+  std::unique_lock lock(mutex_);
+  begun_ = true;
+  stop_ = !prepared;
+  changed_.notify_one();
   for (;;) {
     changed_.wait(lock, [&] { return stop_ || !pending_.empty(); });
     if (stop_) return;

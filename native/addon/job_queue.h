@@ -28,7 +28,7 @@ Napi::Error to_js_error(Napi::Env env, const char* code, const char* message);
 
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
-  /// Throws ERR_THREAD where the system gives no thread.
+  /// Throws ERR_THREAD where the system gives no thread, std::bad_alloc where it has no memory for one.
   static std::shared_ptr<JobQueue> create(Napi::Env env);
   ~JobQueue();
 
@@ -55,6 +55,7 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
 
   explicit JobQueue(Napi::Env env) : env_(env) {}
   static void on_environment_end(void* self);
+  void await_thread();
   void run();
   void settle_finished(Napi::Env env);
   void close();
@@ -67,6 +68,7 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  bool begun_ = false;
   bool stop_ = false;
   Jobs pending_;
   Jobs finished_;

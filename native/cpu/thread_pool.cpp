@@ -3,6 +3,7 @@
 #include <system_error>
 #include <utility>
 
+#include "../ops/exceptions.h"
 #include "parts.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -98,6 +99,7 @@ void ThreadPool::run_task(int task, int thread) {
 }
 
 void ThreadPool::work(int thread) {
+  if (!prepare_exceptions()) return;  // the others do without it
   for (unsigned seen = 0;;) {
     for (int spin = 0; job_.load(std::memory_order_acquire) == seen; ++spin) {
       if (spin < kSpins) {

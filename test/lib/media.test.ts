@@ -189,6 +189,28 @@ t.test('pixels out of range become the nearest end, and numbers between are roun
   t.throws(() => encodePng(new Tensor('float32', wrong.data, [1, 2, 1])), refused);
 });
 
+t.test('a GIF of as many colors as pixels takes no longer than one of few', async (t) => {
+  const [side, count] = [256, 256 * 256 * 3];
+  let state = 1;
+  const noise = Float32Array.from({ length: count }, () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  });
+  const before = process.cpuUsage();
+  const bytes = animation(new Tensor('float32', noise, [1, 1, side, side, 3]), 'gif');
+  const seconds = process.cpuUsage(before).user / 1e6;
+  t.ok(seconds < 4, `${seconds} s, where its time is not the square of the colors`);
+  const rgba = new Uint8Array(side * side * 4);
+  new GifReader(Buffer.from(bytes)).decodeAndBlitFrameRGBA(0, rgba);
+  const errors = noise.map((value, i) =>
+    Math.abs(rgba[4 * Math.floor(i / 3) + (i % 3)]! - 255 * value),
+  );
+  const mean = errors.reduce((sum, error) => sum + error) / count;
+  t.ok(mean < 16, `256 colors lie ${mean} from noise`); // a sixth of its range, and half of that, and half
+});
+
 t.test('wrong arguments', async (t) => {
   const video = pixelsOf(1, 2, 2, 2, 1);
   const wrong = { name: 'RangeError' };
@@ -317,6 +339,8 @@ t.test('other files are refused', async (t) => {
   refused(file(control(0, [3, 2], [0, 0], 0), pixels), /: it has frames but no acTL/);
   refused(file(animated(1), control(0, [2, 2], [0, 0], 0), pixels), /not the whole picture$/);
   refused(file(animated(1), pixels), /: it has 0 frames instead of 1$/);
+  refused(file(animated(0), pixels), /: it has 0 frames, which is not 1 \.\. 4096$/);
+  refused(file(chunk('acTL', [0, 0, 16, 1, 0, 0, 0, 0]), pixels), /: it has 4097 frames, which/);
   refused(file(pixels, animated(1), control(0, [3, 2], [0, 0], 0)), /: its acTL is out of order$/);
   refused(file(pixels, chunk('tEXt'), pixels), /: its IDAT are apart$/);
   refused(file(header, pixels), /: it has no IHDR at its start, or another$/);

@@ -15,7 +15,8 @@ const index = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 /** Between the allocations that are tried: a prime, so that those of a loop fail at each of its places. */
 const stride = 47;
 
-// ALLOCATIONS: "5" fails the sixth allocation that magnets.node makes from then on, "5+" all later ones, too.
+// ALLOCATIONS: "5" fails the sixth allocation that magnets.node makes from then on, "5+" all later ones, too, and those of
+// the dynamic linker for variables of a thread.
 const library = `
   #include <dlfcn.h>
   #include <errno.h>
@@ -24,35 +25,47 @@ const library = `
   #include <string.h>
   #include <sys/mman.h>
   #include <atomic>
+  #include <initializer_list>
 
   namespace {
 
-  uintptr_t code = 0, code_end = 0;
+  struct Code {
+    const char* file;
+    uintptr_t first = 0, end = 0;
+    bool has(void* address) const {
+      const auto at = reinterpret_cast<uintptr_t>(address);
+      return at >= first && at < end;
+    }
+  };
+  Code addon{"/magnets.node"}, linker{"/ld-linux-x86-64.so.2"};
   std::atomic<long> left{0};
   std::atomic<bool> counting{false};
 
   int find(dl_phdr_info* info, size_t, void*) {
     const char* name = strrchr(info->dlpi_name, '/');
-    if (name == nullptr || strcmp(name, "/magnets.node") != 0) return 0;
-    for (int i = 0; i < info->dlpi_phnum; ++i) {
-      const auto& part = info->dlpi_phdr[i];
-      if (part.p_type != PT_LOAD || !(part.p_flags & PF_X)) continue;
-      code = info->dlpi_addr + part.p_vaddr;
-      code_end = code + part.p_memsz;
+    for (Code* code : {&addon, &linker}) {
+      if (name == nullptr || strcmp(name, code->file) != 0) continue;
+      for (int i = 0; i < info->dlpi_phnum; ++i) {
+        const auto& part = info->dlpi_phdr[i];
+        if (part.p_type != PT_LOAD || !(part.p_flags & PF_X)) continue;
+        code->first = info->dlpi_addr + part.p_vaddr;
+        code->end = code->first + part.p_memsz;
+      }
     }
-    return 1;
+    return 0;
   }
 
   bool fails(void* caller) {
     const char* allocations = getenv("ALLOCATIONS");
     if (allocations == nullptr) return counting = false;
-    if (code == 0) dl_iterate_phdr(find, nullptr);
-    const auto from = reinterpret_cast<uintptr_t>(caller);
-    if (from < code || from >= code_end) return false;
+    if (addon.first == 0) dl_iterate_phdr(find, nullptr);
+    const bool all = strchr(allocations, '+') != nullptr;
+    if (linker.has(caller)) return all && counting && left < 0;
+    if (!addon.has(caller)) return false;
     if (!counting.exchange(true)) left = atol(allocations);
     const long before = left.fetch_sub(1);
     if (before == 0) setenv("FAILED", "1", 1);
-    return before == 0 || (before < 0 && strchr(allocations, '+') != nullptr);
+    return before == 0 || (before < 0 && all);
   }
 
   }  // namespace

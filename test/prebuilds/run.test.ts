@@ -13,7 +13,7 @@ import t from 'tap';
 import { type Golden, readGolden, writeGolden } from '../lib/golden.js';
 import { type Platform, platforms, programOf } from './platforms.js';
 
-// QEMU and Wine take minutes, and all that is recorded of NEON tens of them.
+// QEMU and Wine take minutes.
 t.setTimeout(7_200_000);
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
