@@ -245,6 +245,29 @@ void repeats(const Subject& subject, Style style) {
   check(one->ids() == looked.back() && two->ids() == other.back(), "sessions beside each other");
 }
 
+/// Between two steps a sample is abandoned: no row of it is computed any more, and the others do not notice.
+void who_is_abandoned_costs_nothing(const Subject& subject) {
+  constexpr int kFrom = 5;  // the second step at its width: no refresh
+  const auto generator = generator_of(subject.open(), Style::post, subject.formats()[0]);
+  const SessionOptions options = options_of(3, 0, true);
+  Session whole(generator, options), left(generator, options);
+  const History expected = decode(whole, options);
+  MaskedCounts counts(options);
+  for (int i = 0; i < kSteps; ++i) {
+    std::vector<int> masked_after(3, kMaskedAfter[i]);
+    if (i == kFrom) counts.masked[1] = counts.revealed[1] = 0;
+    if (i >= kFrom) masked_after[1] = 0;
+    Step step = step_of(i, counts, true, std::move(masked_after));
+    if (i == kFrom) step.abandoned = {1};
+    left.step(step);  // refuses rows that are not those of the two who stay
+  }
+  const std::vector<int32_t> ids = left.ids();
+  for (int i = 0; i < 3 * kTokens; ++i) {
+    const bool abandoned = i / kTokens == 1;
+    check(ids[i] == expected[abandoned ? kFrom - 1 : kSteps - 1][i], "token " + std::to_string(i));
+  }
+}
+
 template <class AnyCodec, class Config>
 void tokenizes_like_the_cpu(const Subject& subject, const Config& config, size_t sample_size) {
   const WeightFormat format = subject.formats()[0];
@@ -396,6 +419,7 @@ int main() {
   decodes_like_the_cpu(*all[1], Style::pre, false, false, true);
   decodes_like_the_cpu(*all.back(), Style::post, true, true);
   for (const Style style : {Style::post, Style::modulated}) repeats(*all[0], style);
+  for (const auto* subject : {all[0].get(), all.back().get()}) who_is_abandoned_costs_nothing(*subject);
   for (const Subject* subject : types) {
     // The kernels of both types touch the same memory in the same order.
     if (subject->watched() && subject != all[0].get()) continue;
