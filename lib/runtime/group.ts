@@ -232,7 +232,9 @@ export class Group {
     const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
     const abandoned = refresh ? [] : this.#abandon();
     const present = this.#works.filter((work) => !this.#abandoned.has(work));
-    const done = this.#session.step(this.#stepOptions(index, abandoned, read));
+    const options = this.#stepOptions(index, abandoned, read);
+    // What the addon throws at once is thrown where this step is awaited, which is after the one before has ended.
+    const done = (async () => this.#session.step(options))();
     return { present, read, done };
   }
 

@@ -677,11 +677,11 @@ t.test('native errors are MagnetsErrors, whoever called', async (t) => {
       'rows that are not those of the plan',
     );
   }
-  const before = generator.forward(new Int32Array(12), new Int32Array(1), 8, 80);
+  const before = Array.from({ length: 10 }, () => device.measurePeak()); // 0.3 s
   const waiting = session.step(options);
   session.dispose();
   await t.rejects(waiting, disposed, 'a step that has not begun');
-  await before;
+  await Promise.all(before);
   generator.dispose();
   device.dispose();
   await t.rejects(async () => generator.forward(new Int32Array(12), new Int32Array(1), 8, 80), {
