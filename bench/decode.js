@@ -5,29 +5,21 @@
 // random weights, on the CPU: time, and the share of the best rate of multiply-adds, measured in the same run.
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { formatFlops, table } from '../dist/cli/output.js';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
 import { timing } from '../dist/runtime/bench.js';
 import { openDevice } from '../dist/runtime/device.js';
 import { deviceFacts } from '../dist/runtime/machine.js';
+import { choices, integer, readOptions } from './options.js';
 
 /** @typedef {import('../dist/checkpoint/conv-tokenizer.js').ConvTokenizerConfig} Config */
 
-const { values } = parseArgs({
-  options: {
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '5' },
-    weights: { type: 'string', default: 'f32' },
-    out: { type: 'string' },
-  },
+const { values } = readOptions({
+  threads: { type: 'string', default: '2' },
+  repeats: { type: 'string', default: '5' },
+  weights: { type: 'string', default: 'f32' },
+  out: { type: 'string' },
 });
-if (values.out !== undefined) checkResultName(values.out);
 
 /** @type {Config} */
 const maskgit = {
@@ -67,10 +59,11 @@ const configs = {
   },
 };
 
+const repeats = integer('repeats', values.repeats);
 const { device, weights } = openDevice({
   device: 'cpu',
-  threads: Number(values.threads),
-  weights: /** @type {'f32' | 'bf16'} */ (values.weights),
+  threads: integer('threads', values.threads),
+  weights: choices('weights', values.weights, ['f32', 'bf16'])[0],
 });
 const decoders = [];
 for (const [name, config] of Object.entries(configs)) {
@@ -79,7 +72,7 @@ for (const [name, config] of Object.entries(configs)) {
   decoders.push({ name, tokenizer, tokens, flops: 0, samples: /** @type {number[]} */ ([]) });
 }
 let peakFlopsPerSecond = 0;
-for (let i = -1; i < Number(values.repeats); ++i) {
+for (let i = -1; i < repeats; ++i) {
   for (const decoder of decoders) {
     const started = performance.now();
     const { flops } = await decoder.tokenizer.detokenize(decoder.tokens, 1);

@@ -9,29 +9,21 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { formatFlops, table } from '../dist/cli/output.js';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
 import { timing } from '../dist/runtime/bench.js';
+import { integer, readOptions } from './options.js';
 
 /** @typedef {{ name: string, batch: number, heads: number, shape: string, flops?: number, bytes: number, samples: readonly number[] }} Row */
 /** @typedef {{ backend: string, threads?: number, peakFlopsPerSecond: number, bytesPerSecond?: number, compute: string, rows: Row[] }} Printed */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    threads: { type: 'string', default: '2' },
-    quick: { type: 'boolean', default: false },
-    from: { type: 'string' },
-    out: { type: 'string' },
-  },
+const { values } = readOptions({
+  threads: { type: 'string', default: '2' },
+  quick: { type: 'boolean', default: false },
+  from: { type: 'string' },
+  out: { type: 'string' },
 });
-if (values.out !== undefined) checkResultName(values.out);
 
 /** @returns {string} */
 function measure() {
@@ -41,7 +33,8 @@ function measure() {
   const options = ['TESTS=ON', 'CUDA=OFF', 'EMULATION=OFF'].map((one) => `-DMAGNETS_${one}`);
   cmake('-S', '.', '-B', build, ...options);
   cmake('--build', build, '--parallel', '2', '--target', 'bench_operations_cpu');
-  const args = ['cpu', '--threads', values.threads, ...(values.quick ? ['--quick'] : [])];
+  const threads = String(integer('threads', values.threads));
+  const args = ['cpu', '--threads', threads, ...(values.quick ? ['--quick'] : [])];
   return execFileSync(`${build}/test/native/bench_operations_cpu`, args, {
     cwd: root,
     encoding: 'utf8',

@@ -7,32 +7,25 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { shapeOf } from '../dist/cli/arguments.js';
 import { formatFlops, formatRatio, progress, table } from '../dist/cli/output.js';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
 import { bench } from '../dist/runtime/bench.js';
+import { integer, integers, readOptions } from './options.js';
 
 /** @typedef {import('../dist/runtime/bench.js').BenchRow} BenchRow */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    threads: { type: 'string', default: '2' },
-    repeats: { type: 'string', default: '3' },
-    models: { type: 'string', default: 'fashion,moving-digits,B' },
-    batch: { type: 'string' },
-    out: { type: 'string' },
-  },
+const { values } = readOptions({
+  threads: { type: 'string', default: '2' },
+  repeats: { type: 'string', default: '3' },
+  models: { type: 'string', default: 'fashion,moving-digits,B' },
+  batch: { type: 'string' },
+  out: { type: 'string' },
 });
-if (values.out !== undefined) checkResultName(values.out);
-const threads = Number(values.threads);
-const repeats = Number(values.repeats);
+const threads = integer('threads', values.threads);
+const repeats = integer('repeats', values.repeats);
+const chosen = values.batch === undefined ? undefined : integers('batch', values.batch);
 /** How many samples at once where --batch does not say it. @type {Record<string, number[]>} */
 const bundled = { fashion: [1, 8, 40], 'moving-digits': [1, 8] };
 const formats = /** @type {const} */ (['f32', 'int8']);
@@ -48,7 +41,7 @@ for (const name of values.models.split(',')) {
     const result = await bench({
       device: 'cpu',
       ...{ threads, weights, model, repeats },
-      batches: values.batch?.split(',').map(Number) ?? batches ?? [1],
+      batches: chosen ?? batches ?? [1],
       steps: 12,
       schedules: ['paper'],
       guidance: 0,

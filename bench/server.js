@@ -8,13 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
 import { load } from '../dist/index.js';
 import { presets } from '../dist/plan/index.js';
 import { readBatching } from '../dist/runtime/batching.js';
@@ -22,24 +16,24 @@ import { configOf, timing } from '../dist/runtime/bench.js';
 import { openDevices } from '../dist/runtime/device.js';
 import { nativeGeneratorConfig } from '../dist/runtime/listing.js';
 import { Model } from '../dist/runtime/model.js';
+import { integer, number, readOptions } from './options.js';
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: 'fashion' },
-    seconds: { type: 'string', default: '20' },
-    load: { type: 'string', default: '0.7' }, // 0: no requests at random
-    'max-batch': { type: 'string' },
-    steps: { type: 'string' },
-    schedule: { type: 'string' },
-    out: { type: 'string' },
-  },
+const { values } = readOptions({
+  model: { type: 'string', default: 'fashion' },
+  seconds: { type: 'string', default: '20' },
+  load: { type: 'string', default: '0.7' }, // 0: no requests at random
+  'max-batch': { type: 'string' },
+  steps: { type: 'string' },
+  schedule: { type: 'string' },
+  out: { type: 'string' },
 });
-if (values.out !== undefined) checkResultName(values.out);
-const seconds = Number(values.seconds);
-const maxBatch = values['max-batch'] === undefined ? undefined : Number(values['max-batch']);
+const seconds = number('seconds', values.seconds);
+const share = number('load', values.load);
+const maxBatch =
+  values['max-batch'] === undefined ? undefined : integer('max-batch', values['max-batch']);
 const batching = maxBatch === undefined ? true : { maxBatch };
 const how = {
-  steps: values.steps === undefined ? undefined : Number(values.steps),
+  steps: values.steps === undefined ? undefined : integer('steps', values.steps),
   schedule: values.schedule,
 };
 
@@ -137,7 +131,7 @@ function idealQueue(arrivals, most, time) {
   return latencies;
 }
 
-const rate = (Number(values.load) * 8) / eight.median;
+const rate = (share * 8) / eight.median;
 const arrivals = rate > 0 ? arrivalsAt(rate) : [];
 /** @type {number[]} */
 const latencies = [];

@@ -12,17 +12,12 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../../dist/cli/result-file.js';
 import { load, Tensor } from '../../dist/index.js';
 import { timing } from '../../dist/runtime/bench.js';
 import { openDevice } from '../../dist/runtime/device.js';
 import { deviceFacts } from '../../dist/runtime/machine.js';
+import { integer, number, readOptions } from '../options.js';
 import {
   answer,
   difference,
@@ -34,8 +29,8 @@ import {
   question,
 } from './networks.js';
 
-const { values, positionals } = parseArgs({
-  options: {
+const { values, positionals } = readOptions(
+  {
     steps: { type: 'string' },
     guidance: { type: 'string' },
     batch: { type: 'string', default: '1' },
@@ -43,23 +38,23 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: '2' },
     out: { type: 'string' },
   },
-  allowPositionals: true,
-});
+  true,
+);
 const [folder, networks] = positionals;
-if (values.out !== undefined) checkResultName(values.out);
 if (folder === undefined || networks === undefined) {
   throw new TypeError('Expected a checkpoint and a folder with its ONNX files');
 }
-const [batch = 1, repeats = 1, threads = 1] = [values.batch, values.repeats, values.threads].map(
-  Number,
-);
+const batch = integer('batch', values.batch);
+const repeats = integer('repeats', values.repeats);
+const threads = integer('threads', values.threads);
 // Before onnxruntime has threads: they wait by spinning.
 const { device } = openDevice({ device: 'cpu', threads });
 const facts = { ...deviceFacts(device), peakFlopsPerSecond: await device.measurePeak() };
 device.dispose();
 const model = await load(folder, { device: 'cpu', threads });
-const steps = Number(values.steps ?? model.config.sampling.steps);
-const guidance = Number(values.guidance ?? model.config.sampling.guidance);
+const { sampling } = model.config;
+const steps = integer('steps', values.steps ?? String(sampling.steps));
+const guidance = number('guidance', values.guidance ?? String(sampling.guidance));
 const branches = guidance > 0 ? 2 : 1;
 const { tokenCount, config } = model;
 

@@ -11,19 +11,14 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
 import { shapeOf } from '../../dist/cli/arguments.js';
 import { formatDuration, formatRatio, progress, table } from '../../dist/cli/output.js';
-import {
-  checkResultName,
-  commandLine,
-  formatResults,
-  resultFile,
-} from '../../dist/cli/result-file.js';
+import { commandLine, formatResults, resultFile } from '../../dist/cli/result-file.js';
 import { plan } from '../../dist/plan/index.js';
 import { timing } from '../../dist/runtime/bench.js';
 import { info, openDevice } from '../../dist/runtime/device.js';
 import { deviceFacts } from '../../dist/runtime/machine.js';
+import { choices, integer, integers, readOptions } from '../options.js';
 import { inTurns, onnxruntimeVersion } from './networks.js';
 import { compare, openMagnets, openOnnxruntime, openPytorch, prepare, steps } from './subjects.js';
 
@@ -36,57 +31,38 @@ import { compare, openMagnets, openOnnxruntime, openPytorch, prepare, steps } fr
  * @typedef {Row & { run: () => Promise<number | undefined | void> }} Run
  */
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string', default: 'B,L' },
-    batch: { type: 'string', default: '1,2,8' },
-    threads: { type: 'string', default: '1,2' },
-    what: { type: 'string', default: 'forward,generation' },
-    weights: { type: 'string', default: 'f32,int8' },
-    peers: { type: 'string', default: 'onnxruntime,pytorch,avx2' },
-    repeats: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '40' },
-    json: { type: 'boolean', default: false },
-    out: { type: 'string' },
-    resume: { type: 'boolean', default: false },
-  },
+const { values } = readOptions({
+  only: { type: 'string', default: 'B,L' },
+  batch: { type: 'string', default: '1,2,8' },
+  threads: { type: 'string', default: '1,2' },
+  what: { type: 'string', default: 'forward,generation' },
+  weights: { type: 'string', default: 'f32,int8' },
+  peers: { type: 'string', default: 'onnxruntime,pytorch,avx2' },
+  repeats: { type: 'string', default: '3' },
+  seconds: { type: 'string', default: '40' },
+  json: { type: 'boolean', default: false },
+  out: { type: 'string' },
+  resume: { type: 'boolean', default: false },
 });
 
-/** The numbers of a list. @param {'batch' | 'threads' | 'repeats' | 'seconds'} name */
-function numbers(name) {
-  return values[name].split(',').map((text) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value > 0) return value;
-    throw new RangeError(`Expected positive integers for --${name} but received ${values[name]}`);
-  });
-}
-
-/** The members of a list. @template {string} T @param {'what' | 'weights' | 'peers'} name @param {readonly T[]} known */
-function choices(name, known) {
-  const chosen = values[name].split(',').filter((text) => text !== '');
-  const wrong = chosen.find((text) => !known.includes(/** @type {T} */ (text)));
-  if (wrong === undefined) return /** @type {T[]} */ (chosen);
-  throw new RangeError(`Expected ${known.join(', ')} for --${name} but received ${wrong}`);
-}
-
-const batches = numbers('batch');
+const batches = integers('batch', values.batch);
 const [firstBatch = 1] = batches;
-const [repeats = 1] = numbers('repeats');
-const [seconds = 1] = numbers('seconds');
-const formats = choices('weights', ['f32', 'int8']);
-const peers = choices('peers', ['onnxruntime', 'pytorch', 'avx2']);
-const kinds = choices('what', ['forward', 'generation']);
-if (values.out !== undefined) checkResultName(values.out);
+const allThreads = integers('threads', values.threads);
+const repeats = integer('repeats', values.repeats);
+const seconds = integer('seconds', values.seconds);
+const formats = choices('weights', values.weights, ['f32', 'int8']);
+const peers = choices('peers', values.peers, ['onnxruntime', 'pytorch', 'avx2']);
+const kinds = choices('what', values.what, ['forward', 'generation']);
 const log = values.json ? console.error : console.log;
 
-const { device } = openDevice({ device: 'cpu', threads: Math.max(...numbers('threads')) });
+const { device } = openDevice({ device: 'cpu', threads: Math.max(...allThreads) });
 /** @type {Record<string, unknown>} */
 const facts = { ...deviceFacts(device), onnxruntime: onnxruntimeVersion };
 device.dispose();
 
 /** @type {Part[]} */
 const parts = values.only.split(',').flatMap((model) =>
-  numbers('threads').flatMap((threads) =>
+  allThreads.flatMap((threads) =>
     kinds.flatMap((what) =>
       (what === 'forward' ? batches : [firstBatch]).map((batch) => ({
         ...{ what, model, threads, batch },
@@ -211,7 +187,7 @@ async function openAll(folder, threads) {
 }
 
 for (const model of values.only.split(',')) {
-  for (const threads of numbers('threads')) {
+  for (const threads of allThreads) {
     const own = parts.filter(
       (part) => part.model === model && part.threads === threads && rowsOf(part).length === 0,
     );
