@@ -74,8 +74,8 @@ const spinning = 50;
 
 /**
  * Times all runs in turn, so that what else the machine does falls on all of them, and backwards in every second round, so
- * that none always follows the same. The first round is not counted unless it is alone. A run may answer the seconds that it
- * took by itself. No round begins after so many seconds.
+ * that none always follows the same. The first round is not counted: memory is new to it. At least one is counted; no other
+ * begins after so many seconds. A run may answer the seconds that it took by itself.
  * @template {{ run: () => Promise<number | undefined | void> }} Run
  * @param {readonly Run[]} runs
  * @param {{ repeats: number, seconds?: number, warmUp?: boolean, onProgress?: (done: number, total: number) => void }} options
@@ -83,20 +83,20 @@ const spinning = 50;
  */
 export async function inTurns(runs, { repeats, seconds = Infinity, warmUp = true, onProgress }) {
   const results = runs.map((run) => ({ run, samples: /** @type {number[]} */ ([]) }));
-  const rounds = repeats + (warmUp ? 1 : 0);
+  const unmeasured = warmUp ? 1 : 0;
+  const rounds = unmeasured + repeats;
   const end = performance.now() + 1000 * seconds;
   let done = 0;
   for (let round = 0; round < rounds; ++round) {
-    if (round > 0 && performance.now() > end) break;
+    if (round > unmeasured && performance.now() > end) break;
     for (const { run, samples } of round % 2 === 0 ? results : results.toReversed()) {
       await setTimeout(spinning);
       const started = performance.now();
       const own = await run.run();
       const elapsed = (performance.now() - started) / 1000;
-      samples.push(own ?? elapsed);
+      if (round >= unmeasured) samples.push(own ?? elapsed);
       onProgress?.(++done, rounds * runs.length);
     }
   }
-  for (const { samples } of results) if (warmUp && samples.length > 1) samples.shift();
   return results;
 }
