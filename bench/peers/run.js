@@ -7,7 +7,8 @@
 // random weights. First the answers are compared. Then they take turns at full-size passes (forward) and at whole
 // generations of one sample in 12 steps (generation): ours by `paper` and by the baseline, theirs the loop of full-size
 // passes, without the sampling that would be the caller's. --only takes presets or folders with a config. Of a part of the
-// matrix no round but the first that counts begins after so many seconds. FILE is written after each part; --resume keeps the parts that it has.
+// matrix no round but the first that counts begins after so many seconds. FILE is written after each part; --resume keeps
+// the parts that it has.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';

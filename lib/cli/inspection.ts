@@ -95,8 +95,11 @@ function partLines(part: InspectedPart): string[] {
 export function describe({ parts, memory }: Inspection): string[] {
   const { backend, format, count, total, weights, session, tokenizer, result } = memory;
   const samples = count === 1 ? '1 sample' : `${count} samples`;
+  const shares = Object.entries({ weights, batch: session, tokenizer, result })
+    .map(([name, bytes]) => `${name} ${inMegabytes(bytes)}`)
+    .join(', ');
   return [
     ...parts.flatMap((part) => [...partLines(part), '']),
-    `memory for ${samples} on ${backend}, weights in ${format}: ${inMegabytes(total)} (weights ${inMegabytes(weights)}, batch ${inMegabytes(session)}, tokenizer ${inMegabytes(tokenizer)}, result ${inMegabytes(result)})`,
+    `memory for ${samples} on ${backend}, weights in ${format}: ${inMegabytes(total)} (${shares})`,
   ];
 }
