@@ -54,7 +54,11 @@ export function number(name, text) {
   return refuse(`Expected a number of at least 0 for --${name} but received ${text}`);
 }
 
-/** Those of `known` in a list. @template {string} T @param {string} name of the option @param {string} text @param {readonly T[]} known */
+/**
+ * Those of `known` in a list.
+ * @template {string} T
+ * @param {string} name of the option @param {string} text @param {readonly T[]} known
+ */
 export function choices(name, text, known) {
   return text.split(',').map((one) => {
     const choice = known.find((each) => each === one);

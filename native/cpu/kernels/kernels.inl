@@ -5,9 +5,8 @@
 // V: kLanes, load, store, broadcast, fma(a, b, c) = a * b + c, + - * /, max, min, round,
 //    exp2i(n) = 2^n for whole n, exponent(x), mantissa(x) in [1, 2), low_bf16, high_bf16, high_bits(x) = x >> 9,
 //    select_greater
-// W, numbers of 64 bits: kLanes, broadcast, count_from(n): n, n + 1, ..., store, ^, times: the product of the low
-// halves,
-//    high(x) = x >> 32
+// W, numbers of 64 bits: kLanes, broadcast, count_from(n): n, n + 1, ..., store, ^,
+//    times(a, b): the product of the low halves, high(x) = x >> 32
 
 /// exp(x), relative error below 2e-7 (Cephes' polynomial); x is clamped to [-87, 88].
 inline V exp(V x) {

@@ -15,6 +15,8 @@ constexpr int kBf16TileVectors = kTileVectors;
 constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 
+#include "one_number.inl"
+
 struct V {
   static constexpr int kLanes = 4;
   float32x4_t v;
@@ -49,18 +51,6 @@ inline V mantissa(V x) {
 }
 /// a > b ? yes : no, lane by lane
 inline V select_greater(V a, V b, V yes, V no) { return {vbslq_f32(vcgtq_f32(a.v, b.v), yes.v, no.v)}; }
-
-struct W {
-  static constexpr int kLanes = 1;
-  uint64_t v;
-  static W broadcast(uint32_t x) { return {x}; }
-  static W count_from(int n) { return {static_cast<uint64_t>(n)}; }
-  void store(uint64_t* x) const { *x = v; }
-};
-
-inline W operator^(W a, W b) { return {a.v ^ b.v}; }
-inline W times(W a, W b) { return {(a.v & 0xffffffff) * (b.v & 0xffffffff)}; }
-inline W high(W a) { return {a.v >> 32}; }
 
 #include "kernels.inl"
 

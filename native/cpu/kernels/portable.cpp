@@ -16,6 +16,8 @@ constexpr int kBf16TileVectors = kTileVectors;
 constexpr int kInputBlock = 256;
 constexpr int kPrefetchBytes = 1024;
 
+#include "one_number.inl"
+
 struct V {
   static constexpr int kLanes = 4;
   float v[kLanes];
@@ -95,18 +97,6 @@ inline V mantissa(V x) {
 inline V select_greater(V a, V b, V yes, V no) {
   return each([&](int i) { return a.v[i] > b.v[i] ? yes.v[i] : no.v[i]; });
 }
-
-struct W {
-  static constexpr int kLanes = 1;
-  uint64_t v;
-  static W broadcast(uint32_t x) { return {x}; }
-  static W count_from(int n) { return {static_cast<uint64_t>(n)}; }
-  void store(uint64_t* x) const { *x = v; }
-};
-
-inline W operator^(W a, W b) { return {a.v ^ b.v}; }
-inline W times(W a, W b) { return {(a.v & 0xffffffff) * (b.v & 0xffffffff)}; }
-inline W high(W a) { return {a.v >> 32}; }
 
 #include "kernels.inl"
 
