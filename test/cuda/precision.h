@@ -20,5 +20,9 @@ inline const char* name_of(ComputeType type) { return type == ComputeType::f16 ?
 inline WeightFormat format_of(ComputeType type) {
   return {type == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};
 }
+/// The type in which a CUDA device computes with weights that are kept so.
+inline ComputeType compute_of(WeightFormat format) {
+  return format.values == WeightFormat::Values::f16 ? ComputeType::f16 : ComputeType::bf16;
+}
 
 }  // namespace magnets::test
