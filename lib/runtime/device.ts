@@ -2,13 +2,8 @@
 
 import { elements, integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
 import { cudaPackageProblem } from './cuda-package.js';
-import {
-  type NativeCompute,
-  type NativeDevice,
-  type NativeFormat,
-  native,
-  packageVersion,
-} from './native.js';
+import { type NativeCompute, type NativeDevice, type NativeFormat, native } from './native.js';
+import { packageVersion } from './package.js';
 import { usableThreads } from './threads.js';
 import { type Tiles, tilesOf } from './tiles.js';
 

@@ -18,7 +18,8 @@ import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
-import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
+import type { NativeGenerator, NativeTokenizer } from './native.js';
+import { packageRoot } from './package.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 

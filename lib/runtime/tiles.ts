@@ -9,7 +9,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseJson } from '../checkpoint/json.js';
 import type { NativeCudaDevice, NativeTile, NativeTileTiming } from './native.js';
-import { packageRoot, packageVersion } from './native.js';
+import { packageRoot, packageVersion } from './package.js';
 
 /** What is known of the tiles of a device. */
 export interface Tiles {
