@@ -1,4 +1,3 @@
-// @ts-check
 // FLOPs and time of one picture for each schedule and width.
 
 import { card, color, rectangle, short, text } from './style.js';

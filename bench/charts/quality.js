@@ -1,4 +1,3 @@
-// @ts-check
 // Quality against time for every way to generate samples with a bundled model.
 
 import { card, color, text } from './style.js';
