@@ -1,4 +1,5 @@
-// A generation in seven steps of three widths, on the engine and the CPU backend, for tests of what must hold meanwhile.
+// A generation in seven steps of three widths, on the engine and the CPU backend, for tests of what must hold
+// meanwhile.
 #pragma once
 
 #include <algorithm>
@@ -68,11 +69,9 @@ class NamedBytes : public WeightSource {
 
 /// A model whose full width is `width`.
 inline GeneratorConfig config_of(Style style, const Width& width = kFull) {
-  return config_of(style, {.tokens = kTokens,
-                           .hidden_size = 40,
-                           .heads = width.heads,
-                           .head_dim = 16,
-                           .intermediate_size = width.hidden});
+  return config_of(
+      style,
+      {.tokens = kTokens, .hidden_size = 40, .heads = width.heads, .head_dim = 16, .intermediate_size = width.hidden});
 }
 
 inline std::shared_ptr<const Generator> generator_of(const GeneratorConfig& config, WeightFormat format = kF32,

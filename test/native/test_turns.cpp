@@ -89,7 +89,8 @@ void wrong_turns_are_refused() {
   check(refused(0, -1) && refused(0, kTokens), "a turn out of range");
   check(refused(0, options.turns[1]), "a turn twice");
   Session session(generator, options);
-  check(error_of([&] { session.step(first_step_of(without)); }).starts_with("ERR_INTERNAL"), "confidence of another order");
+  check(error_of([&] { session.step(first_step_of(without)); }).starts_with("ERR_INTERNAL"),
+        "confidence of another order");
   check(error_of([&] { session.reveal(std::vector<int32_t>(2 * kTokens, -1)); }).starts_with("ERR_INTERNAL"),
         "given tokens out of turn");
   session.step(first_step_of(options));
