@@ -171,6 +171,29 @@ t.test('a batch that was large is not kept, and its estimate is near', (t) => {
   t.end();
 });
 
+t.test('a request that is aborted gives its part of a shared batch back at the next step', (t) => {
+  const { session, batches, before, after } = run(
+    `const model = await load('fashion', { device: 'cpu', threads: 2, batching: { maxBatch: 101 } });
+    const controller = new AbortController();
+    const options = { steps: 4, schedule: '1x4', seed: 1 };
+    const seen = [];
+    const onStep = () => {
+      seen.push(held());
+      if (seen.length === 2) controller.abort();
+    };
+    await Promise.all([
+      model.generate({ ...options, count: 100, batchSize: 100, signal: controller.signal }).result().catch(() => {}),
+      model.generate(options).result({ onStep }),
+    ]);
+    const { session } = model.memory({ ...options, count: 101, batchSize: 101 });
+    console.log(JSON.stringify({ session, batches: model.metrics().batches, before: seen[1], after: seen[2] }));`,
+  );
+  t.same(batches, { 101: 1 });
+  const share = (before - after) / session;
+  t.ok(share > 0.75, `${(share * 100).toFixed()} % of ${(session / 1e6).toFixed()} MB went back`);
+  t.end();
+});
+
 t.test('models that nobody disposes of are collected', (t) => {
   const { taken, weights } = run(
     `const before = status('VmRSS');
