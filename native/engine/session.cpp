@@ -200,9 +200,9 @@ void Session::modulate() {
   class_vectors_known_ = true;
 }
 
-/// All of these samples counts as known, and as known for long: then no row of theirs is active. Their memory goes, where
-/// it can: until the next refresh, before which nothing is read of a row that is not active, no pass has more rows than
-/// the next one.
+/// All of these samples counts as known, and as known for long: then no row of theirs is active. Their memory goes,
+/// where it can: until the next refresh, before which nothing is read of a row that is not active, no pass has more
+/// rows than the next one.
 void Session::abandon(const std::vector<int>& samples) {
   if (samples.empty()) return;
   std::vector<uint8_t> state(static_cast<size_t>(samples_) * sub_token_count_);
