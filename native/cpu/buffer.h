@@ -20,6 +20,11 @@ class CpuBuffer : public Buffer {
     return rows * stride_of(type, columns) * size_of(type);
   }
 
+  void discard_rows(int first) override {
+    const size_t kept = first * stride_ * element_size_;
+    give_back_pages(bytes_.get() + kept, cpu::bytes_of(bytes_) - kept);
+  }
+
   int columns() const { return columns_; }
   size_t stride() const { return stride_; }  // elements
   size_t element_size() const { return element_size_; }
