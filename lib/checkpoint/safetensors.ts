@@ -53,7 +53,7 @@ export interface HeaderTensor<D extends Dtype = Dtype> {
 }
 
 /** The format allows 100 MB; that of a model of thirty thousand tensors has 4. */
-export const longestHeader = 2 ** 22;
+const longestHeader = 2 ** 22;
 /** A tensor's entry in a header has fewer bytes than this, besides its name, and all the metadata together. */
 const longestEntry = 512;
 const longestMetadata = 2 ** 20;
