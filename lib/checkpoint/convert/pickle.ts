@@ -4,6 +4,8 @@
  * a pickle may name is a fixed list, each entry of which is a function of this file; everything else is refused.
  */
 
+import { setImmediate as immediate } from 'node:timers/promises';
+
 /** A string, a number, true, false, null, a list or tuple, a dictionary, or one of the classes below. */
 export type Value = unknown;
 export type Dictionary = Map<Value, Value>;
@@ -94,6 +96,9 @@ const refusedOpcodes: Readonly<Record<string, string>> = {
   '\x94': 'MEMOIZE',
   '\x95': 'FRAME',
 };
+
+/** After so many, whatever waits for the event loop has its turn: a few milliseconds. */
+const opcodesAtOnce = 2 ** 14;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -216,9 +221,10 @@ class Machine {
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : new Ignored();
   }
 
-  run(): Value {
+  async run(): Promise<Value> {
     const stack = this.#stack;
-    for (;;) {
+    for (let count = 1; ; ++count) {
+      if (count % opcodesAtOnce === 0) await immediate();
       const opcode = String.fromCharCode(this.#take(1)[0]!);
       switch (opcode) {
         case '\x80': {
@@ -336,7 +342,7 @@ class Machine {
   }
 }
 
-/** @throws PickleError for anything but data. */
-export function readPickle(bytes: Uint8Array): Value {
+/** Rejects with a PickleError for anything but data. */
+export function readPickle(bytes: Uint8Array): Promise<Value> {
   return new Machine(bytes).run();
 }
