@@ -37,7 +37,7 @@ export interface Checkpoint {
 }
 
 /** A config is at most this long: it has room for the names of tens of thousands of classes. */
-const longestConfig = 2 ** 21;
+const longestConfig = 2 ** 20;
 const longestSchedules = 2 ** 18;
 
 /** Undefined where there is no such file. */
