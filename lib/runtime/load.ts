@@ -14,7 +14,7 @@ import {
   openDevices,
   samplesThatFill,
 } from './device.js';
-import { freeingWhenIdle } from './idle.js';
+import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
@@ -118,7 +118,8 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
       signal?.throwIfAborted();
       if (checkpoint.tokenizer === undefined) continue;
       const { config: own, tensors } = checkpoint.tokenizer;
-      tokenizers.push(await device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights));
+      const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
+      tokenizers.push(tokenizerFreeingWhenIdle(await loading));
       signal?.throwIfAborted();
     }
     const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
