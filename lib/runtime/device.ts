@@ -20,7 +20,7 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 /** More devices than a machine has. */
 const mostDevices = 64;
 
-export const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
+const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
 /** A type to compute in. */
 export type ComputeType = (typeof computeTypes)[number];
 

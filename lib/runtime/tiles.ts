@@ -154,7 +154,7 @@ export function tunedFile({ name, driver }: NativeCudaDevice): string {
 }
 
 /** Where tables ship. */
-export const tableFolder = join(packageRoot, 'native', 'cuda', 'tables');
+const tableFolder = join(packageRoot, 'native', 'cuda', 'tables');
 
 export function tilesOf(device: NativeCudaDevice, tables = tableFolder): Tiles {
   const { name, driver } = device;
