@@ -1,6 +1,14 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
-import { elements, integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
+import {
+  elements,
+  integer,
+  isList,
+  MagnetsError,
+  oneOf,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { cudaPackageProblem } from './cuda-package.js';
 import { type NativeCompute, type NativeDevice, type NativeFormat, native } from './native.js';
 import { packageVersion } from './package.js';
@@ -177,7 +185,7 @@ export function openDevices(
   },
 ): OpenDevices {
   const { device: given, ...rest } = options;
-  const names: readonly (Device | undefined)[] = Array.isArray(given)
+  const names: readonly (Device | undefined)[] = isList(given)
     ? elements('device', given, mostDevices)
     : [given as Device];
   integer('devices in device', names.length, 1, mostDevices);

@@ -12,7 +12,8 @@ function fromNative(error: unknown): MagnetsError {
 
 /** A promise of any realm: the addon makes those of the one that loaded it. */
 function isPromise(result: unknown): result is Promise<unknown> {
-  return typeof result === 'object' && result !== null && 'then' in result;
+  const { then } = (result ?? {}) as { then?: unknown };
+  return typeof then === 'function';
 }
 
 /** Calls native code: what it throws or rejects with becomes a MagnetsError, and the objects that it makes are guarded. */

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import { absolute } from '../checkpoint/disk-file.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { elementCount } from '../tensor.js';
@@ -14,7 +15,7 @@ import {
   openDevices,
   samplesThatFill,
 } from './device.js';
-import { freeingWhenIdle } from './idle.js';
+import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
@@ -64,14 +65,14 @@ function valuesOf({ tensors, tokenizer }: Checkpoint): number {
   );
 }
 
-/** The folder of a bundled model's name, or the folder that was given. */
+/** The whole path of a bundled model's name, or of the folder that was given. */
 export function modelFolder(nameOrFolder: string): string {
   if (typeof nameOrFolder !== 'string')
     throw wrongType('model', 'a name or a folder', nameOrFolder);
   if (nameOrFolder === '') throw wrongValue('model', 'a name or a folder', nameOrFolder);
   const bundled = join(packageRoot, 'models', nameOrFolder);
   const isName = /^[\w-]+$/.test(nameOrFolder) && exists(join(bundled, 'config.json'));
-  return isName ? bundled : nameOrFolder;
+  return isName ? bundled : absolute(nameOrFolder);
 }
 
 /** Also where this process may not look: whoever reads the file then says so. */
@@ -118,7 +119,8 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
       signal?.throwIfAborted();
       if (checkpoint.tokenizer === undefined) continue;
       const { config: own, tensors } = checkpoint.tokenizer;
-      tokenizers.push(await device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights));
+      const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
+      tokenizers.push(tokenizerFreeingWhenIdle(await loading));
       signal?.throwIfAborted();
     }
     const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));

@@ -188,6 +188,8 @@ export interface NativeTokenizer {
   readonly bytes: number;
   /** Device memory that detokenizing so many samples takes at most. */
   detokenizeBytes(count: number): number;
+  /** Frees the memory that is kept for calls to come, and what the system's allocator keeps. */
+  trim(): Promise<void>;
   dispose(): void;
 }
 

@@ -25,6 +25,12 @@ class CpuBuffer : public Buffer {
     give_back_pages(bytes_.get() + kept, cpu::bytes_of(bytes_) - kept);
   }
 
+  /// Rows of so many columns, as many as fit.
+  void reshape(int columns) {
+    columns_ = columns;
+    stride_ = stride_of(type_, columns);
+  }
+
   int columns() const { return columns_; }
   size_t stride() const { return stride_; }  // elements
   size_t element_size() const { return element_size_; }
@@ -40,6 +46,7 @@ class CpuBuffer : public Buffer {
     return type == ElementType::activation ? activation_stride(columns) : columns;
   }
 
+  ElementType type_;
   int columns_;
   size_t element_size_;
   size_t stride_;

@@ -4,6 +4,7 @@
  * a pickle may name is listed in pickle-objects.ts; everything else is refused.
  */
 
+import { setImmediate as immediate } from 'node:timers/promises';
 import {
   fail,
   functions,
@@ -35,6 +36,9 @@ const refusedOpcodes: Readonly<Record<string, string>> = {
   '\x94': 'MEMOIZE',
   '\x95': 'FRAME',
 };
+
+/** After so many, whatever waits for the event loop has its turn: a few milliseconds. */
+const opcodesAtOnce = 2 ** 14;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -166,9 +170,10 @@ class Machine {
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : new Ignored();
   }
 
-  run(): Value {
+  async run(): Promise<Value> {
     const stack = this.#stack;
-    for (;;) {
+    for (let count = 1; ; ++count) {
+      if (count % opcodesAtOnce === 0) await immediate();
       const opcode = String.fromCharCode(this.#take(1)[0]!);
       switch (opcode) {
         case '\x80': {
@@ -274,7 +279,7 @@ class Machine {
   }
 }
 
-/** @throws PickleError for anything but data. */
-export function readPickle(bytes: Uint8Array): Value {
+/** Rejects with a PickleError for anything but data. */
+export function readPickle(bytes: Uint8Array): Promise<Value> {
   return new Machine(bytes).run();
 }
