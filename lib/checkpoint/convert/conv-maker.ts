@@ -2,7 +2,8 @@
 
 import type { TensorEntry } from '../schema.js';
 import type { BlockDetails, Dialect } from './conv-names.js';
-import { copied, type MadeTensor, transposed, zeros } from './translation.js';
+import { copied, transposed, zeros } from './made-tensors.js';
+import type { MadeTensor } from './translation.js';
 
 /** [out, height, width, in] of a stored convolution. */
 export function reorder(

@@ -2,7 +2,8 @@
 
 import { Maker } from './conv-maker.js';
 import type { BlockDetails, ConvDetails, ConvNames, Dialect, HalfNames } from './conv-names.js';
-import { copied, type Weights } from './translation.js';
+import { copied } from './made-tensors.js';
+import type { Weights } from './translation.js';
 
 /** What the shapes of a half say of its levels. */
 interface Layout {

@@ -11,13 +11,12 @@ import {
 import { checkTensors, type ListedTensor, type TensorListing } from '../schema.js';
 import { openSource } from './open.js';
 import { others, peers } from './peers/index.js';
+import { type Recognized, recognize } from './recognize.js';
 import { closeSource, type Source } from './source.js';
 import {
   checkTranslation,
   type Hints,
   type Peer,
-  type Recognized,
-  recognize,
   type Translation,
   Weights,
 } from './translation.js';

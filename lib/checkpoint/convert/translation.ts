@@ -3,7 +3,7 @@
 import { MagnetsError } from '../../errors.js';
 import type { Origin } from '../origin.js';
 import type { TensorEntry } from '../schema.js';
-import type { Group, Source } from './source.js';
+import type { Group } from './source.js';
 
 /** A tensor of ours and what it is made of. */
 export interface MadeTensor extends TensorEntry {
@@ -103,66 +103,6 @@ export class Weights {
   }
 }
 
-/** A tensor as it is. */
-export function copied(name: string, shape: readonly number[], from: string): MadeTensor {
-  return {
-    name,
-    shape,
-    from: [{ name: from, shape }],
-    make: (target, values) => target.set(values!),
-  };
-}
-
-/** The weight, of this shape, and the bias of a linear layer or a norm, as they are. */
-export function copiedLayer(to: string, shape: readonly number[], from: string): MadeTensor[] {
-  return [
-    copied(`${to}.weight`, shape, `${from}.weight`),
-    copied(`${to}.bias`, [shape[0]!], `${from}.bias`),
-  ];
-}
-
-/** [rows, columns] out of a tensor of the shape `stored` that holds [columns, rows]. */
-export function transposed(
-  name: string,
-  [rows, columns]: readonly [number, number],
-  from: string,
-  stored: readonly number[] = [columns, rows],
-): MadeTensor {
-  const make = (target: Float32Array, values: Float32Array) => {
-    for (let row = 0; row < rows; ++row) {
-      for (let column = 0; column < columns; ++column) {
-        target[row * columns + column] = values[column * rows + row]!;
-      }
-    }
-  };
-  return { name, shape: [rows, columns], from: [{ name: from, shape: stored }], make };
-}
-
-/** A third of the rows of a tensor. */
-function third(name: string, shape: readonly number[], from: string, part: number): MadeTensor {
-  const [rows, ...columns] = shape;
-  return {
-    name,
-    shape,
-    from: [{ name: from, shape: [3 * rows!, ...columns] }],
-    make: (target, values) =>
-      target.set(values!.subarray(part * target.length, (part + 1) * target.length)),
-  };
-}
-
-/** The three projections of an attention of size d, whose rows lie in one layer (PyTorch, MultiheadAttention). */
-export function projections(to: string, d: number, from: string): MadeTensor[] {
-  return ['query', 'key', 'value'].flatMap((name, part) => [
-    third(`${to}.${name}.weight`, [d, d], `${from}.in_proj_weight`, part),
-    third(`${to}.${name}.bias`, [d], `${from}.in_proj_bias`, part),
-  ]);
-}
-
-/** Zeros, where the source has no such tensor. */
-export function zeros(name: string, shape: readonly number[]): MadeTensor {
-  return { name, shape, from: [], make: (target) => target.fill(0) };
-}
-
 /** A public model that can be converted. */
 export interface Peer {
   readonly part: 'generator' | 'tokenizer';
@@ -170,73 +110,6 @@ export interface Peer {
   /** A name that only this model's tensors have. */
   recognizes(names: ReadonlySet<string>): boolean;
   translate(weights: Weights, hints: Hints): Translation;
-}
-
-/** Names without what wrapping a model in DistributedDataParallel or torch.compile adds to them. */
-function unwrapped(source: Source, path: string, group: Group): Group {
-  const result = new Map(
-    [...group].map(([name, tensor]) => [
-      name.replace(/(^|\.)(?:(?:module|_orig_mod)\.)+/g, '$1'),
-      tensor,
-    ]),
-  );
-  if (result.size !== group.size) {
-    const message = `${source.path}: ${path}: expected names that differ without module. and _orig_mod.`;
-    throw new MagnetsError('ERR_CHECKPOINT', message);
-  }
-  return result;
-}
-
-export interface Recognized {
-  readonly peer: Peer;
-  /** Where in the file its tensors are; empty for the top. */
-  readonly path: string;
-  readonly group: Group;
-}
-
-/** Some names of what was found, for a message. */
-function sample(source: Source): string {
-  const names = [...source.groups].flatMap(([path, group]) =>
-    [...group.keys()].map((name) => (path === '' ? name : `${path}/${name}`)),
-  );
-  const shown = names.slice(0, 3).join(', ');
-  return names.length === 0 ? 'no tensors' : `${names.length} tensors such as ${shown}`;
-}
-
-/**
- * The one model in the file that is known. Of several (weights and their moving average) the average is taken, which is
- * what its authors sample from.
- */
-export function recognize(
-  source: Source,
-  peers: readonly Peer[],
-  others: readonly { readonly tensor: RegExp; readonly name: string }[],
-): Recognized {
-  const format = source.format === 'flax' ? 'flax' : 'torch';
-  const found: Recognized[] = [];
-  for (const [path, stored] of source.groups) {
-    const group = format === 'flax' ? stored : unwrapped(source, path, stored);
-    const names = new Set(group.keys());
-    for (const peer of peers) {
-      if (peer.format === format && peer.recognizes(names)) found.push({ peer, path, group });
-    }
-  }
-  const averages = found.filter(({ path }) => /ema/i.test(path));
-  const candidates = averages.length > 0 ? averages : found;
-  if (candidates.length === 1) return candidates[0]!;
-
-  const refuse = (message: string): never => {
-    throw new MagnetsError('ERR_CHECKPOINT', `${source.path}: ${message}`);
-  };
-  if (candidates.length > 1) {
-    return refuse(`expected one model but found ${candidates.map(({ path }) => path).join(', ')}`);
-  }
-  const names = [...source.groups.values()].flatMap((group) => [...group.keys()]);
-  const other = others.find(({ tensor }) => names.some((name) => tensor.test(name)));
-  if (other !== undefined) {
-    return refuse(`expected a model that can be converted but it looks like ${other.name}`);
-  }
-  return refuse(`expected a model that can be converted but found ${sample(source)}`);
 }
 
 /** @throws MagnetsError ERR_CHECKPOINT for a missing tensor, one of another shape, and one that nothing is made of. */

@@ -1,6 +1,7 @@
 /** Halton-MaskGIT (PyTorch), of 256 or 384 pixels. */
 
-import { copied, type Hints, type MadeTensor, type Peer, type Weights } from '../translation.js';
+import { copied } from '../made-tensors.js';
+import type { Hints, MadeTensor, Peer, Weights } from '../translation.js';
 
 /** Attention heads and guidance of the released sizes, which the weights alone do not tell. */
 const released: Readonly<Record<number, { readonly heads: number; readonly guidance: number }>> = {

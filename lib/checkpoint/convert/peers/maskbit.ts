@@ -1,14 +1,7 @@
 /** MaskBit's generator (PyTorch): a token is a word of bits, drawn in two halves. */
 
-import {
-  copied,
-  copiedLayer,
-  type Hints,
-  type MadeTensor,
-  type Peer,
-  projections,
-  type Weights,
-} from '../translation.js';
+import { copied, copiedLayer, projections } from '../made-tensors.js';
+import type { Hints, MadeTensor, Peer, Weights } from '../translation.js';
 
 /** How its authors sample from each number of bits (configs/generator). */
 const recipes: Readonly<Record<number, { guidance: number; power: number; noise: number }>> = {

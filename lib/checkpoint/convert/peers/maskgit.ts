@@ -2,14 +2,8 @@
 
 import { flax } from '../conv-names.js';
 import { convTokenizer } from '../conv-tokenizer.js';
-import {
-  copied,
-  type Hints,
-  type MadeTensor,
-  type Peer,
-  transposed,
-  type Weights,
-} from '../translation.js';
+import { copied, transposed } from '../made-tensors.js';
+import type { Hints, MadeTensor, Peer, Weights } from '../translation.js';
 
 const origin = {
   name: 'MaskGIT',

@@ -3,15 +3,8 @@
 import { reorder } from '../conv-maker.js';
 import { pytorch } from '../conv-names.js';
 import { convDecoder } from '../conv-tokenizer.js';
-import {
-  copied,
-  copiedLayer,
-  type Hints,
-  type MadeTensor,
-  type Peer,
-  projections,
-  type Weights,
-} from '../translation.js';
+import { copied, copiedLayer, projections } from '../made-tensors.js';
+import type { Hints, MadeTensor, Peer, Weights } from '../translation.js';
 import { foldedNote } from './maskgit.js';
 import { origin } from './titok.js';
 

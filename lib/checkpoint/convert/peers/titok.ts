@@ -1,13 +1,7 @@
 /** TiTok's generators L-32 and B-64 (PyTorch): BERT as Hugging Face names it. */
 
-import {
-  copied,
-  copiedLayer,
-  type Hints,
-  type MadeTensor,
-  type Peer,
-  type Weights,
-} from '../translation.js';
+import { copied, copiedLayer } from '../made-tensors.js';
+import type { Hints, MadeTensor, Peer, Weights } from '../translation.js';
 
 export const origin = {
   url: 'https://github.com/bytedance/1d-tokenizer',
