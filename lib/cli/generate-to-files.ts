@@ -107,6 +107,36 @@ async function writeSheet<R extends GenerationResult>(
 }
 
 /**
+ * What `run` makes of each batch of `size` of `total` samples, in order: it gets the number of the first and how many there
+ * are. So many run at once, and while the caller has one the next are computed. At the end of the loop `stop` is aborted,
+ * and what still runs has ended.
+ */
+async function* inBatches<R>(
+  total: number,
+  size: number,
+  atOnce: number,
+  stop: AbortController,
+  run: (first: number, count: number) => Promise<R>,
+): AsyncGenerator<{ readonly first: number; readonly result: R }> {
+  const running: Promise<R>[] = [];
+  try {
+    for (let first = 0, next = 0; first < total; first += size) {
+      for (; next < total && running.length < atOnce; next += size) {
+        const batch = run(next, Math.min(size, total - next));
+        batch.catch(() => {}); // one that fails early is looked at when its turn comes
+        running.push(batch);
+      }
+      const result = await running[0]!;
+      running.shift();
+      yield { first, result };
+    }
+  } finally {
+    stop.abort();
+    await Promise.allSettled(running);
+  }
+}
+
+/**
  * A file for each sample. A batch is written while the next one is computed, so memory holds but a few of them. Who presses
  * Ctrl-C, or whose disk is full, is told how to go on from there.
  */
@@ -121,44 +151,35 @@ async function writeNumbered<R extends GenerationResult>(
 ): Promise<Reported> {
   const { labels, seed, plans } = whole;
   const total = labels.length;
-  const size = plans[0]!.samples;
   const start = Number(values['first-sample'] ?? 0);
-  const controller = new AbortController();
-  const run = async (first: number) => {
-    const [firstSample, count] = [start + first, Math.min(size, total - first)];
-    const generation = await begin(model, { firstSample, count, seed });
+  const stop = new AbortController();
+  const run = async (first: number, count: number) => {
+    const generation = await begin(model, { firstSample: start + first, count, seed });
     const onStep = (step: GenerationStep) => {
-      controller.signal.throwIfAborted();
+      stop.signal.throwIfAborted();
       if (first === 0) strip.add(step);
     };
-    return { firstSample, result: await generation.result({ onStep }) };
+    return generation.result({ onStep });
   };
-  const interrupt = () => controller.abort(new Interrupted('interrupted'));
+  const interrupt = () => stop.abort(new Interrupted('interrupted'));
   process.once('SIGINT', interrupt); // the second one ends the process as usual
   const left = timeLeft();
   const started = performance.now();
   const sums = { flops: 0, baselineFlops: 0, tokenizerFlops: 0 };
   let plan: GenerationResult['plan'] = { schedule: '', steps: 0 };
   let done = 0;
-  const running: ReturnType<typeof run>[] = [];
   const atOnce = 1 + model.backend.split(', ').length;
   try {
-    for (let next = 0; done < total; ) {
-      for (; next < total && running.length < atOnce; next += size) {
-        const batch = run(next);
-        batch.catch(() => {}); // one that fails early is looked at when its turn comes
-        running.push(batch);
-      }
-      const { firstSample, result } = await running[0]!;
-      running.shift();
-      for (const [i, bytes] of encode(result).entries()) await files.write(firstSample + i, bytes);
+    for await (const { first, result } of inBatches(total, plans[0]!.samples, atOnce, stop, run)) {
+      for (const [i, bytes] of encode(result).entries())
+        await files.write(start + first + i, bytes);
       plan = result.plan;
       for (const key of ['flops', 'baselineFlops', 'tokenizerFlops'] as const) {
         sums[key] += result[key];
       }
       done += result.labels.length;
       progress('generate', done, total, left(done / total));
-      if (done < total) controller.signal.throwIfAborted();
+      if (done < total) stop.signal.throwIfAborted();
     }
   } catch (cause) {
     if (done === 0) throw cause;
@@ -167,8 +188,6 @@ async function writeNumbered<R extends GenerationResult>(
     throw cause instanceof Interrupted ? new Interrupted(message) : new Error(message, { cause });
   } finally {
     process.off('SIGINT', interrupt);
-    controller.abort();
-    await Promise.allSettled(running);
   }
   const seconds = (performance.now() - started) / 1000;
   return { labels, seed, plan, ...sums, flopsRatio: sums.baselineFlops / sums.flops, seconds };
