@@ -74,6 +74,13 @@ function kindOf(value: object): string {
   }
 }
 
+/** Whether `value` is an object into which one can look; a revoked proxy is none, and no list either. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && kindOf(value) !== 'Proxy';
+}
+
+export const isList = ((value) => isObject(value) && Array.isArray(value)) as typeof Array.isArray;
+
 /** What JSON has no text for, and only the beginning of what is long. */
 function shown(_: string, value: unknown): unknown {
   if (typeof value === 'bigint') return `${value}n`;
@@ -188,7 +195,7 @@ export function readOptions<T extends object>(
   known: readonly (keyof T & string)[],
   required: readonly string[] = [],
 ): T {
-  if (typeof value !== 'object' || value === null || kindOf(value) !== 'Object') {
+  if (!isObject(value) || kindOf(value) !== 'Object') {
     throw wrongType('options', 'an object', value);
   }
   const unknown = Object.keys(value).find((key) => !known.some((name) => name === key));
@@ -206,7 +213,7 @@ export function readOptions<T extends object>(
 /** Checks that `value` is an AbortSignal, of any realm, where there is one. */
 export function checkSignal(value: unknown): void {
   if (value === undefined) return;
-  const { aborted, throwIfAborted } = (value ?? {}) as Partial<AbortSignal>;
+  const { aborted, throwIfAborted }: Partial<AbortSignal> = isObject(value) ? value : {};
   if (typeof aborted !== 'boolean' || typeof throwIfAborted !== 'function') {
     throw wrongType('signal', 'an AbortSignal', value);
   }

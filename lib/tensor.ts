@@ -1,7 +1,15 @@
 /** A typed, dense, row-major array with dimensions, in the habits of onnxruntime. */
 
 import { types } from 'node:util';
-import { elements, MagnetsError, oneOf, wrongType, wrongValue } from './errors.js';
+import {
+  elements,
+  isList,
+  isObject,
+  MagnetsError,
+  oneOf,
+  wrongType,
+  wrongValue,
+} from './errors.js';
 
 export interface TensorData {
   float32: Float32Array;
@@ -60,7 +68,7 @@ export class Tensor<T extends TensorType = TensorType> {
   constructor(type: T, data: TensorData[T], dims: readonly number[]) {
     oneOf('type', type, tensorTypes);
     if (!isDataOf(type, data)) throw wrongType('data', `a ${constructors[type].name}`, data);
-    if (!Array.isArray(dims)) throw wrongType('dims', 'a list of non-negative integers', dims);
+    if (!isList(dims)) throw wrongType('dims', 'a list of non-negative integers', dims);
     const extents: readonly number[] = elements('dims', dims, mostDims);
     if (!extents.every((extent) => Number.isSafeInteger(extent) && extent >= 0)) {
       throw wrongValue('dims', 'non-negative integers', extents);
@@ -113,10 +121,10 @@ export function readTensor<T extends TensorType>(
   type: T,
   value: unknown,
 ): Tensor<T> {
-  const given = (value ?? {}) as Partial<Tensor>;
+  const given: Partial<Tensor> = isObject(value) ? value : {};
   if (given.type !== type) throw wrongType(name, expected, value);
   const { data, dims } = given;
-  if (!isDataOf(type, data) || !Array.isArray(dims)) throw wrongType(name, expected, value);
+  if (!isDataOf(type, data) || !isList(dims)) throw wrongType(name, expected, value);
   const tensor = new Tensor(type, data, dims);
   return new Tensor(type, plainData(type, data), tensor.dims);
 }

@@ -1,7 +1,7 @@
 /** Reads a checkpoint folder (docs/checkpoints.md) and checks that it holds what its config promises, and no more. */
 
 import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import {
   type GeneratorConfig,
@@ -10,7 +10,7 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { DiskFile, unreadable } from './disk-file.js';
+import { absolute, DiskFile } from './disk-file.js';
 import { readJson } from './json.js';
 import type { Origin } from './origin.js';
 import { Reader } from './reader.js';
@@ -37,7 +37,7 @@ export interface Checkpoint {
 }
 
 /** A config is at most this long: it has room for the names of tens of thousands of classes. */
-const longestConfig = 2 ** 21;
+const longestConfig = 2 ** 20;
 const longestSchedules = 2 ** 18;
 
 /** Undefined where there is no such file. */
@@ -91,19 +91,10 @@ async function readTensors(
   }
 }
 
-/** The whole path, which a relative one has not where the current folder is gone. */
-function whole(folder: string): string {
-  try {
-    return resolve(folder);
-  } catch (cause) {
-    throw unreadable(folder, cause);
-  }
-}
-
 /** The config and the named schedules, without weights: for plans. */
 export async function readConfig(folder: string, signal?: AbortSignal): Promise<GeneratorConfig> {
   const file = join(folder, 'config.json');
-  const name = basename(whole(folder));
+  const name = basename(absolute(folder));
   const config = parseGeneratorConfig(file, name, await readJson(file, longestConfig, signal));
   const schedulesFile = join(folder, 'schedules.json');
   const schedules = await readJsonIfAny(schedulesFile, longestSchedules, signal);

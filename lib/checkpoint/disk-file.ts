@@ -1,6 +1,7 @@
 /** Reads pieces of a file. Positions come from the file itself, so every one is checked. */
 
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { MagnetsError } from '../errors.js';
 
 /** How much is read ahead for `peek`. */
@@ -34,6 +35,18 @@ export function unreadable(
   const reason = Object.hasOwn(reasons, code) ? `${reasons[code]} (${code})` : message;
   const text = `${path}: expected a readable file but ${reason}`;
   return new MagnetsError(kind, text, { cause });
+}
+
+/**
+ * The whole path as it is now, so that it stays the same file where another folder becomes the current one.
+ * @throws MagnetsError ERR_CHECKPOINT where a relative one has no current folder.
+ */
+export function absolute(path: string): string {
+  try {
+    return resolve(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
 }
 
 /** False also where it cannot be told: opening it as a file then says why. */

@@ -6,7 +6,7 @@ import { parseJson } from './json.js';
 
 export const indexEnding = '.safetensors.index.json';
 
-const longestIndex = 2 ** 22;
+const longestIndex = 2 ** 20;
 const mostShards = 1000;
 
 /**

@@ -58,12 +58,13 @@ export async function generateToFiles<R extends GenerationResult>(
       throw new UsageError('Expected a model whose tokens lie on a grid for --strip');
     }
     const { scale = defaultScale(size.height) } = looks;
-    const { cellsOfSample, encode } = encoderOf(out, frames, { ...looks, scale });
+    const { cellsOfSample, bounds, encode } = encoderOf(out, frames, { ...looks, scale });
     const generation = await begin(model, {});
     const numbered = isNumbered(out);
     // Whatever can be refused is refused here, before anything is computed.
     const cells = (numbered ? 1 : generation.labels.length) * cellsOfSample;
-    layoutOf(cells, size, Math.ceil(Math.sqrt(cells)), { columns: looks.columns, scale });
+    const sheet = { columns: looks.columns, scale };
+    layoutOf(cells, size, Math.ceil(Math.sqrt(cells)), sheet, bounds);
     const prepared = numbered
       ? await NumberedFiles.prepare('out', out)
       : await OutputFile.prepare('out', out);

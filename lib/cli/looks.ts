@@ -2,9 +2,9 @@
 
 import { extname, resolve } from 'node:path';
 import { MagnetsError, quote } from '../errors.js';
-import { animation, checkFps } from '../media/animation.js';
+import { animation, animationBounds, checkFps } from '../media/animation.js';
 import { contactSheet } from '../media/png.js';
-import { checkSheet } from '../media/sheet.js';
+import { checkSheet, type SheetBounds } from '../media/sheet.js';
 import { stepStrip } from '../media/strip.js';
 import type { Model } from '../runtime/model.js';
 import type { GenerationStep } from '../runtime/result.js';
@@ -63,20 +63,22 @@ export function pictureSize({ config, tokenizerConfig }: Model) {
   return { frames, height, width, channels } as const;
 }
 
-/** What makes the bytes of --out, by the ending of its name, and how many cells of it lie side by side. */
+/** What makes the bytes of --out, by the ending of its name, how many cells of it lie side by side, and what bounds it. */
 export function encoderOf(
   out: string,
   frames: number,
   { fps, ...sheet }: Looks,
-): { cellsOfSample: number; encode(pixels: Pixels): Uint8Array } {
+): { cellsOfSample: number; bounds: SheetBounds; encode(pixels: Pixels): Uint8Array } {
   const ending = extname(out).toLowerCase();
   const video = frames > 1;
   if (ending === '.png') {
-    return { cellsOfSample: frames, encode: (pixels) => contactSheet(pixels, sheet) };
+    return { cellsOfSample: frames, bounds: {}, encode: (pixels) => contactSheet(pixels, sheet) };
   }
   if (video && (ending === '.apng' || ending === '.gif')) {
     const format = ending === '.gif' ? 'gif' : 'apng';
-    return { cellsOfSample: 1, encode: (pixels) => animation(pixels, format, { ...sheet, fps }) };
+    const bounds = animationBounds(format, frames);
+    const encode = (pixels: Pixels) => animation(pixels, format, { ...sheet, fps });
+    return { cellsOfSample: 1, bounds, encode };
   }
   const endings = video ? '.apng, .gif or .png, for this model makes videos,' : '.png';
   throw new UsageError(

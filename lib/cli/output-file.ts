@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { access, constants, mkdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { quote } from '../errors.js';
 import { UsageError } from './arguments.js';
 
@@ -25,7 +25,8 @@ async function writeBeside(
   bytes: Uint8Array | string,
   use: (partial: string) => Promise<void>,
 ): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
+  // A name of its own: with more at its end the file's might be too long.
+  const partial = join(dirname(path), `.${randomUUID()}.partial`);
   try {
     await writeFile(partial, bytes, { flag: 'wx', flush: true });
     await use(partial);

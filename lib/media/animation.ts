@@ -5,7 +5,7 @@ import type { Tensor } from '../tensor.js';
 import { encodeApng } from './apng.js';
 import { encodeGif } from './gif.js';
 import { framesOf } from './pixels.js';
-import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
+import { layoutOf, Sheet, type SheetBounds, type SheetOptions, sheetOptionNames } from './sheet.js';
 
 const encoders = { apng: encodeApng, gif: encodeGif };
 
@@ -29,6 +29,11 @@ export function checkFps(fps: unknown): void {
   integer('fps', fps, 1, 50);
 }
 
+/** What bounds the pictures of an animation. A GIF has their sides in 16 bits. */
+export function animationBounds(format: AnimationFormat, frames: number): SheetBounds {
+  return { frames, side: format === 'gif' ? 2 ** 16 - 1 : undefined };
+}
+
 /**
  * Encodes videos that play side by side, again and again, with white gaps of `scale` pixels between them.
  *
@@ -48,6 +53,7 @@ export function animation(
   const { fps = 8, ...sheetOptions } = readOptions<AnimationOptions>(options, optionNames);
   checkFps(fps);
   const columns = Math.ceil(Math.sqrt(all.samples));
+  layoutOf(all.samples, all, columns, sheetOptions, animationBounds(format, all.frames));
   const pictures = Array.from({ length: all.frames }, (_, frame) => {
     const sheet = new Sheet(all.samples, all, columns, sheetOptions);
     for (let i = 0; i < all.samples; ++i) sheet.draw(i, all.picture(i, frame));

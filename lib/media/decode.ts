@@ -31,7 +31,7 @@ const optionNames = [
 const mostFrames = 4096;
 
 /** All frames of a file have at most this many values. */
-const mostValues = 2 ** 28;
+const mostValues = 2 ** 26;
 
 /** How a frame's region is left for the next frame (dispose_op). */
 const disposals = { none: 0, background: 1, previous: 2 } as const;
@@ -221,7 +221,12 @@ export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<
   }
   try {
     const frames = readFrames(Buffer.from(plainData('uint8', bytes)), { height, width, channels });
-    const values = Float32Array.from(Buffer.concat(frames), (value) => value / 255);
+    const values = new Float32Array(frames.length * height * width * channels);
+    frames.forEach((frame, i) => {
+      const start = i * frame.length;
+      // Float32Array.from would make a list of all values first, which has fewer elements than a large picture.
+      for (let at = 0; at < frame.length; ++at) values[start + at] = frame[at]! / 255;
+    });
     return new Tensor('float32', values, [frames.length, height, width, channels]);
   } catch (cause) {
     const expected = `${width} x ${height} ${channels === 1 ? 'gray' : 'RGB'} pixels of 8 bits`;

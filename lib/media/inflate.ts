@@ -43,26 +43,33 @@ function inflate(stream: Buffer, length: number): Buffer {
   return bytes;
 }
 
-/** The byte nearest to left + above - aboveLeft; of equally near ones the first of left, above and aboveLeft. */
-function paeth(left: number, above: number, aboveLeft: number): number {
-  const p = left + above - aboveLeft;
-  const [a, b, c] = [Math.abs(p - left), Math.abs(p - above), Math.abs(p - aboveLeft)];
+/** The one nearest to left + above - corner; of equally near ones the first of left, above and corner. */
+function paeth(left: number, above: number, corner: number): number {
+  const a = Math.abs(above - corner);
+  const b = Math.abs(left - corner);
+  const c = Math.abs(left + above - 2 * corner);
   if (a <= b && a <= c) return left;
-  return b <= c ? above : aboveLeft;
+  return b <= c ? above : corner;
 }
+
+/** What each filter adds to a byte, of the bytes of the pixels to its left, above it, and above to the left. */
+const filters: readonly ((left: number, above: number, corner: number) => number)[] = [
+  () => 0,
+  (left) => left,
+  (_, above) => above,
+  (left, above) => (left + above) >> 1,
+  paeth,
+];
 
 /** Undoes the filter of a row in place; `above` is the row before, or zeros. */
 function unfilter(filter: number, row: Buffer, above: Uint8Array, channels: number): void {
-  if (filter > 4) throw new Error(`it has a row with filter ${filter}`);
-  for (let i = 0; i < row.length && filter > 0; ++i) {
-    const left = i < channels ? 0 : row[i - channels]!;
-    const up = above[i]!;
-    let predicted = 0;
-    if (filter === 1) predicted = left;
-    else if (filter === 2) predicted = up;
-    else if (filter === 3) predicted = (left + up) >> 1;
-    else predicted = paeth(left, up, i < channels ? 0 : above[i - channels]!);
-    row[i] = row[i]! + predicted;
+  const predict = filters[filter];
+  if (predict === undefined) throw new Error(`it has a row with filter ${filter}`);
+  if (filter === 0) return;
+  for (let i = 0; i < channels; ++i) row[i] = row[i]! + predict(0, above[i]!, 0);
+  for (let i = channels; i < row.length; ++i) {
+    const left = i - channels;
+    row[i] = row[i]! + predict(row[left]!, above[i]!, above[left]!);
   }
 }
 
@@ -73,6 +80,15 @@ function rawLength({ width, height, channels }: PictureSize, interlace: number):
     const rows = Math.ceil(Math.max(0, height - start[1]) / step[1]);
     return sum + (columns === 0 ? 0 : rows * (1 + columns * channels));
   }, 0);
+}
+
+/** Puts the pixels of a row apart, so that the next one is `step` pixels on. */
+function spread(row: Buffer, pixels: Uint8Array, step: number, channels: number): void {
+  for (let from = 0, to = 0; from < row.length; from += channels, to += step * channels) {
+    for (let channel = 0; channel < channels; ++channel) {
+      pixels[to + channel] = row[from + channel]!;
+    }
+  }
 }
 
 /**
@@ -91,10 +107,8 @@ export function pixelsIn(stream: Buffer, size: PictureSize, interlace: number): 
     for (let y = start[1]; y < height; y += step[1]) {
       const row = raw.subarray(at + 1, at + 1 + columns * channels);
       unfilter(raw[at]!, row, above, channels);
-      for (let i = 0; i < row.length; ++i) {
-        const x = start[0] + Math.floor(i / channels) * step[0];
-        pixels[(y * width + x) * channels + (i % channels)] = row[i]!;
-      }
+      if (step[0] === 1) pixels.set(row, y * width * channels);
+      else spread(row, pixels.subarray((y * width + start[0]) * channels), step[0], channels);
       above = row;
       at += 1 + columns * channels;
     }

@@ -50,7 +50,9 @@ export function framesOf(pixels: Tensor<'float32'>): Frames {
   const size = height * width * channels;
   const picture = (sample: number, frame: number) => {
     const start = (sample * frames + frame) * size;
-    const bytes = Uint8Array.from(data.subarray(start, start + size), toByte);
+    const bytes = new Uint8Array(size);
+    // Uint8Array.from would make a list of all values first, which has fewer elements than a large picture.
+    for (let i = 0; i < size; ++i) bytes[i] = toByte(data[start + i]!);
     return { width, height, channels, data: bytes } as const;
   };
   return { samples, frames, width, height, channels, picture };

@@ -25,8 +25,16 @@ export function checkSheet({ columns, scale }: SheetOptions): void {
   if (scale !== undefined) integer('scale', scale, 1, 64);
 }
 
-/** A sheet has at most this many bytes. */
+/** A sheet, or all those of an animation, have at most this many bytes. */
 const mostBytes = 2 ** 30;
+
+/** What bounds a sheet besides. */
+export interface SheetBounds {
+  /** How many such sheets there are. Default 1. */
+  readonly frames?: number;
+  /** How many pixels a side may have, in a file whose numbers are no larger. */
+  readonly side?: number;
+}
 
 /** The gray of the gaps between cells, 8 bits. */
 const gapGray = 255;
@@ -49,6 +57,7 @@ export function layoutOf(
   cell: PictureSize,
   defaultColumns: number,
   options: SheetOptions,
+  { frames = 1, side = Number.POSITIVE_INFINITY }: SheetBounds = {},
 ): Layout {
   checkSheet(options);
   const { scale = 1 } = options;
@@ -56,9 +65,14 @@ export function layoutOf(
   const gap = count > 1 ? scale : 0;
   const width = columns * (cell.width * scale + gap) + gap;
   const height = Math.ceil(count / columns) * (cell.height * scale + gap) + gap;
-  const size = width * height * cell.channels;
+  if (Math.max(width, height) > side) {
+    const expected = `a picture of at most ${side} x ${side} pixels (not ${width} x ${height})`;
+    throw wrongValue('scale', expected, scale);
+  }
+  const size = frames * width * height * cell.channels;
   if (size > mostBytes) {
-    throw wrongValue('scale', `a sheet of at most ${mostBytes} bytes (not ${size})`, scale);
+    const what = frames > 1 ? `${frames} frames` : 'a sheet';
+    throw wrongValue('scale', `${what} of at most ${mostBytes} bytes (not ${size})`, scale);
   }
   return { columns, scale, gap, width, height };
 }

@@ -1,7 +1,7 @@
 /** A PNG that shows how one sample comes about: its picture after each step. */
 
 import { encode } from 'fast-png';
-import { integer, readOptions, wrongType, wrongValue } from '../errors.js';
+import { integer, isList, readOptions, wrongType, wrongValue } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { isDataOf, plainData, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
@@ -31,7 +31,7 @@ export function stepStrip(
   const all = framesOf(pixels);
   const { samples: steps, frames } = all;
   const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
-  if (!Array.isArray(latentShape) || latentShape.length !== 3) {
+  if (!isList(latentShape) || latentShape.length !== 3) {
     throw wrongType('latentShape', '[frames, height, width]', latentShape);
   }
   const [slices, rows, columns] = latentShape.map((extent) =>

@@ -7,7 +7,7 @@
  * - modulation: (6·L + 2)·d², once for each branch.
  */
 
-import { integer, number, wrongType } from '../errors.js';
+import { integer, isObject, number, wrongType } from '../errors.js';
 import {
   checkShape,
   checkWholeShape,
@@ -37,7 +37,7 @@ export function stepFlops(
   logitsRows: number,
 ): FlopsByPart {
   checkWholeShape(shape);
-  if (typeof width !== 'object' || width === null) throw wrongType('width', 'a width', width);
+  if (!isObject(width)) throw wrongType('width', 'a width', width);
   number('width.heads', width.heads, 0); // a formula takes fractions, too
   number('width.hidden', width.hidden, 0);
   integer('activeRows', activeRows, 0, mostRows);
@@ -61,7 +61,7 @@ export function modulationFlops(shape: ModelShape, branches: number): number {
 }
 
 export function totalFlops(parts: FlopsByPart): number {
-  if (typeof parts !== 'object' || parts === null) {
+  if (!isObject(parts)) {
     throw wrongType('parts', 'the FLOPs of each part', parts);
   }
   const { projections, attention, mlp, lmHead } = parts;

@@ -3,7 +3,7 @@
  * FLOPs. Pure float64 arithmetic without a device; native code receives these numbers and computes none of them anew.
  */
 
-import { boolean, elements, integer, number, readOptions, wrongValue } from '../errors.js';
+import { boolean, elements, integer, isList, number, readOptions, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
 import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
 import { maskCounts, mostSteps } from './masking.js';
@@ -319,7 +319,7 @@ export function plan(options: PlanOptions): BatchPlan {
   const { planBatch } = planner(planned);
   const { model } = planned;
   const length = tokenCount(model);
-  const masked: readonly number[] = Array.isArray(given)
+  const masked: readonly number[] = isList(given)
     ? elements('masked', given, mostSamples)
     : [given ?? length];
   integer('samples in masked', masked.length, 1, mostSamples);

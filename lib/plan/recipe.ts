@@ -1,6 +1,15 @@
 /** How steps draw and reveal: the options, and a model's own defaults for them. */
 
-import { elements, integer, number, oneOf, within, wrongType, wrongValue } from '../errors.js';
+import {
+  elements,
+  integer,
+  isList,
+  number,
+  oneOf,
+  within,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { type MaskingSchedule, maskingScheduleNames, mostSteps } from './masking.js';
 
 /** The least number that logits may be multiplied by, and the least power of progress. */
@@ -135,7 +144,7 @@ type Curve = (t: number, steps: number) => number;
 
 /** The value at each step: a number, scaled by `alone`, or the line through the points of a list. */
 function checkRange(name: string, value: Range, least: number, alone: Curve = () => 1): Curve {
-  if (!Array.isArray(value)) {
+  if (!isList(value)) {
     const constant = number(name, value, least);
     return (t, steps) => constant * alone(t, steps);
   }
@@ -154,7 +163,7 @@ function checkRefresh(value: Refresh, steps: number): (t: number) => boolean {
     const every = integer('refresh', value, 1);
     return (t) => t % every === 0;
   }
-  if (!Array.isArray(value)) {
+  if (!isList(value)) {
     throw wrongType('refresh', "'switch', a number of steps or a list of steps", value);
   }
   const listed = new Set(

@@ -1,6 +1,15 @@
 /** Schedules: how many steps each width gets, in order. */
 
-import { cut, elements, integer, listed, wrongType, wrongValue } from '../errors.js';
+import {
+  cut,
+  elements,
+  integer,
+  isList,
+  isObject,
+  listed,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { mostSteps } from './masking.js';
 import { checkShape, checkWidth, fullWidth, type ModelShape, type Width } from './shape.js';
 
@@ -55,7 +64,7 @@ export function findWidth(shape: Pick<ModelShape, 'widths'>, name: string | numb
 }
 
 function isPair(pair: unknown): pair is readonly [string | number, number] {
-  return Array.isArray(pair) && pair.length === 2;
+  return isList(pair) && pair.length === 2;
 }
 
 /** The phases that a schedule spells out, or the name of one that fits any number of steps. */
@@ -80,7 +89,7 @@ function readSchedule(
       return [match[1]!, Number(match[2])];
     });
   } else {
-    if (!Array.isArray(schedule)) throw wrongType('schedule', forms(shape), schedule);
+    if (!isList(schedule)) throw wrongType('schedule', forms(shape), schedule);
     pairs = elements('schedule', schedule, mostSteps);
   }
   if (pairs.length === 0) throw wrongValue('schedule', forms(shape), schedule);
@@ -147,9 +156,9 @@ export function phasesOf(widths: readonly Width[]): Phase[] {
 /** `1/8x3,1/4x3,1/2x3,1x3` */
 export function formatSchedule(phases: readonly Phase[]): string {
   const expected = 'a list of phases { width, steps }';
-  if (!Array.isArray(phases)) throw wrongType('phases', expected, phases);
+  if (!isList(phases)) throw wrongType('phases', expected, phases);
   for (const phase of elements<unknown>('phases', phases, mostSteps)) {
-    if (typeof phase !== 'object' || phase === null) throw wrongType('phases', expected, phases);
+    if (!isObject(phase)) throw wrongType('phases', expected, phases);
     const { width, steps } = phase as Partial<Phase>;
     checkWidth('width', width);
     if (width?.name === undefined) throw wrongType('width.name', 'a string', width?.name);

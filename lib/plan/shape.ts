@@ -1,6 +1,15 @@
 /** The size of a generator: everything that FLOPs and plans depend on. */
 
-import { boolean, elements, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import {
+  boolean,
+  elements,
+  integer,
+  isList,
+  isObject,
+  oneOf,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import type { Recipe } from './recipe.js';
 
 /** A nested sub-model: the first `heads` attention heads and the first `hidden` MLP units of every layer. */
@@ -66,14 +75,14 @@ const mostExtent = 2 ** 30;
 
 function checkExtents(name: string, value: unknown): void {
   const expected = 'three positive integers [frames, height, width]';
-  if (!Array.isArray(value)) throw wrongType(name, expected, value);
+  if (!isList(value)) throw wrongType(name, expected, value);
   const valid = value.length === 3 && value.every((n) => Number.isInteger(n) && n > 0 && n <= 4096);
   if (!valid) throw wrongValue(name, expected, value);
 }
 
 /** Checks that `value` is a width: its heads and hidden units, and its name where it has one. */
 export function checkWidth(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) throw wrongType(name, 'a width', value);
+  if (!isObject(value)) throw wrongType(name, 'a width', value);
   const width = value as Partial<Record<keyof Width, unknown>>;
   if (width.name !== undefined && typeof width.name !== 'string') {
     throw wrongType(`${name}.name`, 'a string', width.name);
@@ -84,7 +93,7 @@ export function checkWidth(name: string, value: unknown): void {
 
 function checkWidths(name: string, value: unknown): void {
   const expected = 'a list of at least one width';
-  if (!Array.isArray(value) || value.length === 0) throw wrongType(name, expected, value);
+  if (!isList(value) || value.length === 0) throw wrongType(name, expected, value);
   elements(name, value, mostWidths).forEach((width: Partial<Width> | undefined, i) => {
     checkWidth(`${name}[${i}]`, width);
     if (width?.name === undefined) throw wrongType(`${name}[${i}].name`, 'a string', width?.name);
@@ -92,7 +101,7 @@ function checkWidths(name: string, value: unknown): void {
 }
 
 function checkObject(name: string, value: unknown): void {
-  if (value !== undefined && (typeof value !== 'object' || value === null)) {
+  if (value !== undefined && !isObject(value)) {
     throw wrongType(name, 'an object', value);
   }
 }
@@ -123,7 +132,7 @@ type Checked = keyof typeof checks;
 
 /** Checks these keys of what is to be the shape of a model. @throws TypeError, RangeError */
 export function checkShape(value: unknown, ...keys: readonly Checked[]): void {
-  if (typeof value !== 'object' || value === null) {
+  if (!isObject(value)) {
     throw wrongType('model', "the shape of a model, such as presets.L or a model's config,", value);
   }
   for (const key of keys) checks[key](key, (value as Partial<ModelShape>)[key]);

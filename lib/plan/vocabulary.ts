@@ -10,7 +10,7 @@
  * sub-tokens: g · C^(1/g) ids take the place of C, digit d of sub-token j is j · C^(1/g) + d.
  */
 
-import { boolean, integer, oneOf, wrongType, wrongValue } from '../errors.js';
+import { boolean, integer, isObject, oneOf, wrongType, wrongValue } from '../errors.js';
 import { type ModelShape, type Modulation, modulations } from './shape.js';
 
 export interface Vocabulary {
@@ -56,7 +56,7 @@ export function tokenAt(vocabulary: Vocabulary, ids: Int32Array, first: number):
 
 /** Checks that `value` is a vocabulary. @throws TypeError, RangeError */
 function check(value: Vocabulary): void {
-  if (typeof value !== 'object' || value === null) {
+  if (!isObject(value)) {
     throw wrongType('vocabulary', 'an object { codebookSize, classes, ... }', value);
   }
   integer('codebookSize', value.codebookSize, 1, 2 ** 20);

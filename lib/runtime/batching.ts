@@ -91,6 +91,8 @@ export class Batcher {
   #running = 0;
   #scheduled = false;
   #timer: NodeJS.Timeout | undefined;
+  /** The time that a timer was set for and has reached, whatever the clock says: tests may have stopped it. */
+  #reached = Number.NEGATIVE_INFINITY;
   #ended = false;
 
   constructor(context: GroupContext, options: Batching, usualBatch: number, lanes: number) {
@@ -175,7 +177,7 @@ export class Batcher {
    */
   #take(): readonly Entry[] | undefined {
     const { maxBatch, maxWaitMs } = this.#options;
-    const now = performance.now();
+    const now = Math.max(performance.now(), this.#reached);
     const seen = new Set<string>();
     let soonest = Number.POSITIVE_INFINITY;
     for (const head of this.#waiting) {
@@ -184,7 +186,7 @@ export class Batcher {
       const group = this.#companions(head);
       const samples = group.reduce((sum, { work }) => sum + work.plan.samples, 0);
       const due = head.since + maxWaitMs;
-      if (samples >= maxBatch || due <= now) {
+      if (samples >= maxBatch || !(due > now)) {
         for (const entry of group) {
           this.#dequeue(entry);
           entry.begin();
@@ -194,7 +196,11 @@ export class Batcher {
       soonest = Math.min(soonest, due);
     }
     if (soonest < Number.POSITIVE_INFINITY) {
-      this.#timer = setTimeout(() => this.#schedule(), Math.ceil(soonest - now));
+      const wait = () => {
+        this.#reached = soonest;
+        this.#schedule();
+      };
+      this.#timer = setTimeout(wait, Math.min(maxWaitMs, Math.ceil(soonest - now)));
     }
     return undefined;
   }

@@ -2,6 +2,7 @@
 
 import { convertCheckpoint, type Part } from '../checkpoint/convert/convert.js';
 import { type WeightFormat, weightFormats } from '../checkpoint/convert/numbers.js';
+import { absolute } from '../checkpoint/disk-file.js';
 import {
   checkCallback,
   checkSignal,
@@ -12,7 +13,7 @@ import {
   wrongValue,
 } from '../errors.js';
 import { engineTensors } from './listing.js';
-import { packageVersion } from './native.js';
+import { packageVersion } from './package.js';
 
 export interface ConvertOptions {
   /** The folder to write, which must not exist yet. */
@@ -52,7 +53,7 @@ const mostFileBytes = 5e9;
 function checkPath(name: string, value: unknown): string {
   if (typeof value !== 'string') throw wrongType(name, 'a path', value);
   if (value === '') throw wrongValue(name, 'a path', value);
-  return value;
+  return absolute(value);
 }
 
 /**

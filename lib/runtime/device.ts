@@ -1,14 +1,17 @@
 /** Devices: what this machine offers, and which one the options ask for. */
 
-import { elements, integer, MagnetsError, oneOf, wrongType, wrongValue } from '../errors.js';
-import { cudaPackageProblem } from './cuda-package.js';
 import {
-  type NativeCompute,
-  type NativeDevice,
-  type NativeFormat,
-  native,
-  packageVersion,
-} from './native.js';
+  elements,
+  integer,
+  isList,
+  MagnetsError,
+  oneOf,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
+import { cudaPackageProblem } from './cuda-package.js';
+import { type NativeCompute, type NativeDevice, type NativeFormat, native } from './native.js';
+import { packageVersion } from './package.js';
 import { usableThreads } from './threads.js';
 import { type Tiles, tilesOf } from './tiles.js';
 
@@ -17,7 +20,7 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 /** More devices than a machine has. */
 const mostDevices = 64;
 
-export const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
+const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
 /** A type to compute in. */
 export type ComputeType = (typeof computeTypes)[number];
 
@@ -182,7 +185,7 @@ export function openDevices(
   },
 ): OpenDevices {
   const { device: given, ...rest } = options;
-  const names: readonly (Device | undefined)[] = Array.isArray(given)
+  const names: readonly (Device | undefined)[] = isList(given)
     ? elements('device', given, mostDevices)
     : [given as Device];
   integer('devices in device', names.length, 1, mostDevices);

@@ -1,7 +1,7 @@
 /** Labels and tokens as callers give them, and the ids that the engine knows them by. */
 
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { elements, listed, wrongType, wrongValue } from '../errors.js';
+import { elements, isList, listed, wrongType, wrongValue } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
 import { tokenCount } from '../plan/shape.js';
 import { classId, codeId, maskId } from '../plan/vocabulary.js';
@@ -15,7 +15,7 @@ export type GivenTokens = Tensor<'int32'> | Int32Array | readonly (readonly numb
 
 /** The labels as they are now. @throws TypeError, RangeError */
 export function readLabels(labels: unknown): readonly Label[] {
-  if (!Array.isArray(labels) || labels.length === 0) {
+  if (!isList(labels) || labels.length === 0) {
     throw wrongType('labels', 'a list of at least one label', labels);
   }
   return elements<Label>('labels', labels, mostSamples);
@@ -43,10 +43,10 @@ export function readTokens(config: GeneratorConfig, tokens: GivenTokens): Tensor
     if (tokens.length % length !== 0) throw wrongValue('tokens', expected, tokens.length);
     return new Tensor('int32', tokens, [tokens.length / length, length]);
   }
-  if (!Array.isArray(tokens)) return readTensor('tokens', expected, 'int32', tokens);
+  if (!isList(tokens)) return readTensor('tokens', expected, 'int32', tokens);
   const lists = elements<unknown>('tokens', tokens, mostSamples).map((list) => {
     const ids =
-      Array.isArray(list) && list.length === length ? elements<number>('tokens', list, length) : [];
+      isList(list) && list.length === length ? elements<number>('tokens', list, length) : [];
     const sound = ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31);
     if (ids.length !== length || !sound) throw wrongValue('tokens', expected, list);
     return ids;

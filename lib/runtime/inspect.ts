@@ -206,7 +206,7 @@ async function inspectParts(path: string, beside: Beside): Promise<InspectedPart
     }
     return inspectFolder(folder, identity);
   }
-  const models = await openModels(path, beside, engineTensors);
+  const models = await openModels(folder, beside, engineTensors);
   try {
     return models.map(inspectPublic);
   } finally {

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import { absolute } from '../checkpoint/disk-file.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { elementCount } from '../tensor.js';
@@ -18,7 +19,8 @@ import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
-import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
+import type { NativeGenerator, NativeTokenizer } from './native.js';
+import { packageRoot } from './package.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 
@@ -63,14 +65,14 @@ function valuesOf({ tensors, tokenizer }: Checkpoint): number {
   );
 }
 
-/** The folder of a bundled model's name, or the folder that was given. */
+/** The whole path of a bundled model's name, or of the folder that was given. */
 export function modelFolder(nameOrFolder: string): string {
   if (typeof nameOrFolder !== 'string')
     throw wrongType('model', 'a name or a folder', nameOrFolder);
   if (nameOrFolder === '') throw wrongValue('model', 'a name or a folder', nameOrFolder);
   const bundled = join(packageRoot, 'models', nameOrFolder);
   const isName = /^[\w-]+$/.test(nameOrFolder) && exists(join(bundled, 'config.json'));
-  return isName ? bundled : nameOrFolder;
+  return isName ? bundled : absolute(nameOrFolder);
 }
 
 /** Also where this process may not look: whoever reads the file then says so. */

@@ -2,6 +2,7 @@
 
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { getHeapStatistics } from 'node:v8';
 import { MagnetsError } from '../errors.js';
 import { controlGroups, textOf, wordsOf } from './control-groups.js';
 import type { NativeDevice } from './native.js';
@@ -92,12 +93,20 @@ export function processMemory(root = '/'): number {
 /** What Node needs besides: its code, its heap and the buffers in it. */
 const node = { bytes: 0, readAt: Number.NEGATIVE_INFINITY };
 
+function heapBytes(): number {
+  try {
+    const { heapTotal, arrayBuffers } = process.memoryUsage();
+    return heapTotal + arrayBuffers;
+  } catch {
+    return getHeapStatistics().total_heap_size; // there is no /proc, which the other asks as well
+  }
+}
+
 /** As it was a second ago at most: to ask the system takes as long as all other checks of a request. */
 function nodeMemory(): number {
   const now = performance.now();
   if (now - node.readAt > 1000) {
-    const { heapTotal, arrayBuffers } = process.memoryUsage();
-    node.bytes = 2 ** 25 + heapTotal + arrayBuffers;
+    node.bytes = 2 ** 25 + heapBytes();
     node.readAt = now;
   }
   return node.bytes;

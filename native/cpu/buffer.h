@@ -20,6 +20,11 @@ class CpuBuffer : public Buffer {
     return rows * stride_of(type, columns) * size_of(type);
   }
 
+  void discard_rows(int first) override {
+    const size_t kept = first * stride_ * element_size_;
+    give_back_pages(bytes_.get() + kept, cpu::bytes_of(bytes_) - kept);
+  }
+
   /// Rows of so many columns, as many as fit.
   void reshape(int columns) {
     columns_ = columns;

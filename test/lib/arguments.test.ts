@@ -10,6 +10,13 @@ import { fixtureFolder } from './fixtures.js';
 const { Tensor, presets } = magnets;
 const { L } = presets;
 
+/** A proxy that nobody can look into any more: whatever is asked of it throws. */
+function revoked(target: object): object {
+  const { proxy, revoke } = Proxy.revocable(target, {});
+  revoke();
+  return proxy;
+}
+
 /** Values of every kind. */
 const values = {
   undefined: undefined,
@@ -35,6 +42,9 @@ const values = {
   bytes: new Uint8Array(3),
   floats: new Float32Array(3),
   proxy: new Proxy([], {}),
+  revoked: revoked({}),
+  revokedList: revoked([]),
+  holdsRevoked: [revoked({})],
   shouts: {
     toJSON() {
       throw new Error('never seen');
@@ -142,6 +152,7 @@ const rows: Row[] = [
       compute: option(),
       threads: option(),
       instructionSet: option('empty', 'text'),
+      batching: option('true', 'object'),
       signal: option(),
       onProgress: option('function'),
       other: [],

@@ -33,6 +33,8 @@ t.test('everything is checked before anything is computed', async (t) => {
   refused([...out, '--columns', '65537'], /1 \.\. 65536 for columns but received 65537/, 1);
   refused([...out, '--fps', '51'], /1 \.\. 50 for fps but received 51/, 1);
   refused([...out, '--scale', '64'], /a sheet of at most 1073741824 bytes .* for scale/, 1);
+  const video = ['--model', fixtureFolder('video'), ...long, '--out', join(folder, 'out.gif')];
+  refused([...video, '--columns', '65536'], /at most 65535 x 65535 pixels \(not \d+ x 18\)/, 1);
   refused([...out, '--strip', 'a.jpg'], /ends in \.png for --strip but received "a\.jpg"/, 2);
   refused([...out, '--strip', out[1]!], /another file for --strip than --out/, 2);
   refused(['--out', 'out.jpg'], /ends in \.png for --out but received "out\.jpg"/, 2);

@@ -82,14 +82,22 @@ t.test('large files', async (t) => {
     (folder) => truncateSync(join(folder, weights), 2 ** 34),
     /model\.safetensors: expected at most \d{7} bytes but it has 17179869184$/,
   );
+  const many = Array.from({ length: 257 }, (_, i) => [`s${i}`, { schedule: '1x1' }]);
+  await refused(
+    t,
+    'more schedules than anybody has',
+    (folder) =>
+      writeFileSync(join(folder, 'schedules.json'), JSON.stringify(Object.fromEntries(many))),
+    /schedules\.json: expected at most 256 schedules but received 257$/,
+  );
   const { folder } = copyOf('post', t);
   const to = join(folder, 'converted');
   const index = join(folder, 'model.safetensors.index.json');
   sparse(index, 64 * mebi);
-  await t.rejects(convert(index, { to }), { message: /index\.json: expected at most 4194304/ });
+  await t.rejects(convert(index, { to }), { message: /index\.json: expected at most 1048576/ });
   const large = join(folder, 'large.safetensors');
   withHeader(large, `{${entries},${entries.replaceAll('"', '"a')}}`);
-  await t.rejects(convert(large, { to }), { message: /a header of at most 4194304 bytes/ });
+  await t.rejects(convert(large, { to }), { message: /a header of at most 1048576 bytes/ });
 });
 
 t.test('deep files', async (t) => {

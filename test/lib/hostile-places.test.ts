@@ -1,7 +1,7 @@
 /** Processes in odd places: no current folder, no home, no output, a locked model folder, a worker with little memory. */
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -88,6 +88,47 @@ t.test('no output, a full one, no current folder, no home, no locale', async (t)
   });
   const nowhere = 'HOME=/nonexistent TMPDIR=/nonexistent LANG=xx_YY LC_ALL=tr_TR.UTF-8';
   t.match(shell(`env -i ${nowhere} NODE_ENV= ${generate} ${out}`), { status: 0, stderr: '' });
+});
+
+t.test('a name as long as a file may have', async (t) => {
+  const folder = temporaryFolder(t);
+  const name = `${'ä'.repeat(125)}x.png`;
+  t.match(shell(`${generate} --out "$OUT"`, { OUT: join(folder, name) }), { status: 0 });
+  t.same(readdirSync(folder), [name]);
+});
+
+t.test('another folder becomes the current one after the call', async (t) => {
+  const script = `import(${JSON.stringify(index)}).then(async ({ convert, load }) => {
+    process.chdir(process.env.FIXTURES);
+    const loading = load('./post', { threads: 1 });
+    const converting = convert('public/vq16-tiny/model.pt', { to: process.env.TO });
+    process.chdir('/');
+    (await loading).dispose();
+    console.log((await converting).length);
+  })`;
+  const folder = temporaryFolder(t);
+  const FIXTURES = join(fixtureFolder('post'), '..');
+  const env = { SCRIPT: script, FIXTURES, TO: join(folder, 'to') };
+  t.match(shell('"$NODE" -e "$SCRIPT"', env), { stdout: '1\n', stderr: '' });
+});
+
+t.test('a clock that stands still, and no way to ask for memory', async (t) => {
+  const script = `
+    performance.now = () => 1;
+    process.memoryUsage = () => {
+      throw new Error('ENOENT: no such file or directory, uv_resident_set_memory');
+    };
+    import(${JSON.stringify(index)}).then(async ({ load }) => {
+      const batching = { maxWaitMs: 5 };
+      const model = await load(process.env.MODEL, { threads: 1, batching });
+      const { tokens } = await model.generate({ labels: ['a'], steps: 2 }).result();
+      console.log(tokens.size);
+      model.dispose();
+    })`;
+  t.match(shell('timeout 60 "$NODE" -e "$SCRIPT"', { SCRIPT: script }), {
+    stdout: '12\n',
+    stderr: '',
+  });
 });
 
 t.test('what a process may not do is said with a code', async (t) => {

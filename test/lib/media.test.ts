@@ -15,6 +15,7 @@ import {
   stepStrip,
   Tensor,
 } from '../../lib/index.js';
+import { framesOf } from '../../lib/media/pixels.js';
 import { readPng } from './png.js';
 
 /** A value of its own in every place, a multiple of 1/255. */
@@ -230,6 +231,15 @@ t.test('wrong arguments', async (t) => {
     message: 'Expected 1 x 2 elements (steps x tokens) for masked but received 3',
   });
   t.throws(() => stepStrip(video, [0, 0] as never, [2, 1, 1]), { name: 'TypeError' });
+  const wide = pixelsOf(1, 4, 1, 70_000, 1);
+  t.throws(() => animation(wide, 'gif'), {
+    ...wrong,
+    message:
+      'Expected a picture of at most 65535 x 65535 pixels (not 70000 x 1) for scale but received 1',
+  });
+  t.equal(decodeApng(animation(wide, 'apng')).width, 70_000);
+  const large = { ...wrong, message: /^Expected 4 frames of at most 1073741824 bytes \(not 114/ };
+  t.throws(() => animation(wide, 'apng', { scale: 64 }), large);
   t.throws(() => animation(video, 'gif', { fps: 0 }), { ...wrong, message: /1 \.\. 50 for fps/ });
   t.throws(() => animation(video, 'mp4' as 'gif'), {
     ...wrong,
@@ -437,17 +447,23 @@ t.test('what is unpacked is bounded beforehand', async (t) => {
   const ihdr = chunk('IHDR', [0, 0, 4, 0, 0, 0, 4, 0, 8, 0, 0, 0, 0]);
   const number = (n: number) => [n >> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255];
   const whole = chunk('IDAT', deflateSync(Buffer.alloc(1024 * 1025)));
-  const frames = Array.from({ length: 257 }, (_, i) => {
+  const frames = Array.from({ length: 65 }, (_, i) => {
     const region = [1, 1, 0, 0].flatMap(number);
     const fcTL = chunk('fcTL', [...number(2 * i), ...region, 0, 1, 0, 8, 0, 0]);
     return [fcTL, chunk('fdAT', [...number(2 * i + 1), ...rows(0, 0)])];
   }).flat();
-  const counted = chunk('acTL', [...number(257), 0, 0, 0, 0]);
+  const counted = chunk('acTL', [...number(65), 0, 0, 0, 0]);
   const animated = Buffer.concat([signature, ihdr, counted, whole, ...frames, chunk('IEND')]);
   t.throws(() => decodePng(animated, { height, width, channels: 1 }), {
     code: 'ERR_MEDIA',
-    message: /: it has 257 frames, more than 268435456 values$/,
+    message: /: it has 65 frames, more than 67108864 values$/,
   });
+});
+
+t.test('a picture of more values than a list may have elements', async (t) => {
+  const side = 11_600;
+  const pixels = new Tensor('float32', new Float32Array(side * side), [1, side, side, 1]);
+  t.equal(framesOf(pixels).picture(0, 0).data.length, side * side);
 });
 
 t.test('wrong arguments of decodePng', async (t) => {

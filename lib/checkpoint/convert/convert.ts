@@ -2,7 +2,7 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
 import type { DiskFile } from '../disk-file.js';
@@ -129,7 +129,7 @@ export async function convertCheckpoint(
   const { to, weights, signal } = settings;
   if (await exists(to)) throw wrongValue('to', 'a folder that does not exist yet', to);
   signal?.throwIfAborted();
-  const partial = `${resolve(to)}.${randomUUID()}.partial`;
+  const partial = join(dirname(to), `.${randomUUID()}.partial`);
   const models = await openModels(path, settings, listing);
   try {
     const formats = models.map(({ listed }) => formatOf(weights, listed));

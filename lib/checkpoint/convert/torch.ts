@@ -4,7 +4,8 @@ import { MagnetsError } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
 import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import { PickleError, readPickle, StridedTensor, type Value } from './pickle.js';
+import { readPickle } from './pickle.js';
+import { PickleError, StridedTensor, type Value } from './pickle-objects.js';
 import type { Group, Source, SourceTensor } from './source.js';
 import { readZip, type ZipEntry } from './zip.js';
 
@@ -21,7 +22,8 @@ const dtypes: Readonly<Record<string, Dtype>> = {
   'torch.BoolStorage': 'BOOL',
 };
 
-const mostPickleBytes = 2 ** 22;
+/** That of a thousand tensors has 200 KB; what a pickle builds takes 200 times its bytes at most. */
+const mostPickleBytes = 2 ** 20;
 /** State dicts lie one or two dictionaries deep, an optimizer's state three. */
 const mostDepth = 16;
 /** Of all names on the way to a tensor: each dictionary's path holds them anew. */
@@ -134,7 +136,7 @@ export async function openTorch(disk: DiskFile): Promise<Source> {
   }
   let value: Value;
   try {
-    value = readPickle(await disk.read(position, size));
+    value = await readPickle(await disk.read(position, size));
   } catch (cause) {
     if (!(cause instanceof PickleError)) throw cause;
     const message = `${disk.path}: data.pkl: ${cause.message}; load it in torch and save its state_dict alone`;
