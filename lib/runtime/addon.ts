@@ -1,9 +1,10 @@
 /** Finds and loads the addon; where that fails: what was tried, why each failed, and what to do on this machine. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
+import { textOf } from './control-groups.js';
 import { loadFromCudaPackage } from './cuda-package.js';
 
 const require = createRequire(import.meta.url);
@@ -54,9 +55,7 @@ export function packageManager(root: string): Manager {
   if (/[\\/]node_modules[\\/]\.pnpm[\\/]/.test(root)) return 'pnpm';
   if (/[\\/]\.yarn[\\/]/.test(root)) return 'yarn';
   const yarn = (folder: string): Manager =>
-    readFileSync(join(folder, 'yarn.lock'), 'utf8').includes('# yarn lockfile v1')
-      ? 'yarn classic'
-      : 'yarn';
+    textOf(join(folder, 'yarn.lock')).includes('# yarn lockfile v1') ? 'yarn classic' : 'yarn';
   for (let folder = dirname(root); folder !== dirname(folder); folder = dirname(folder)) {
     const names = namesIn(folder) ?? [];
     const has = (name: string) => names.includes(name);

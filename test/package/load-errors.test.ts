@@ -54,6 +54,7 @@ t.test('each package manager is known by what it leaves', async (t) => {
   t.equal(nested({ 'yarn.lock': '# yarn lockfile v1\n' }), 'yarn classic');
   t.equal(nested({ 'yarn.lock': '__metadata:\n  version: 8\n' }), 'yarn');
   t.equal(nested({}, '.yarn/unplugged/magnets-npm/node_modules/magnets'), 'yarn');
+  t.equal(nested({ 'yarn.lock/folder': '' }), 'yarn', 'one that cannot be read');
   t.equal(nested({ 'bun.lock': '' }), 'bun');
   t.equal(nested({ 'bun.lockb': '' }), 'bun');
 });
