@@ -105,7 +105,7 @@ function refuse(root: string, tried: readonly string[], cause: unknown): never {
 function refuseBundle(root: string): never {
   const message =
     `Cannot load the native module of magnets: ${root} is not its folder, as where a bundler has moved its code. ` +
-    'Keep magnets out of the bundle: esbuild --external:magnets, or externals: { magnets: "module magnets" } of webpack';
+    'Keep magnets out of the bundle: esbuild --external:magnets, external: ["magnets"] of Rollup and of ssr in Vite, or externals: { magnets: "module magnets" } of webpack';
   throw new MagnetsError('ERR_UNSUPPORTED', message);
 }
 

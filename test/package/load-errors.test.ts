@@ -122,6 +122,27 @@ function mkdirOf(...path: string[]): string {
   return folder;
 }
 
+t.test('the install script names the commands of who runs it', async (t) => {
+  const folder = folderOf(t, { 'package.json': '{ "type": "module" }' });
+  copyFileSync(join(root, 'scripts/install.js'), join(mkdirOf(folder, 'scripts'), 'install.js'));
+  for (const [agent, add, again] of [
+    ['', 'npm install', 'npm rebuild magnets'],
+    ['npm/11.19.1 node/v20.20.2 linux x64', 'npm install', 'npm rebuild magnets'],
+    ['pnpm/10.26.0 npm/? node/v20.20.2 linux x64', 'pnpm add', 'pnpm rebuild magnets'],
+    ['yarn/1.22.22 npm/? node/v20.20.2 linux x64', 'yarn add', 'yarn install --force'],
+    ['yarn/4.14.0 npm/? node/v20.20.2 linux x64', 'yarn add', 'yarn rebuild magnets'],
+    ['bun/1.4.5 npm/? node/v26.3.0 linux x64', 'bun add', 'bun install --force'],
+  ] as const) {
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/install.js'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, npm_config_user_agent: agent },
+    });
+    t.equal(status, 1);
+    t.match(stderr, `\n  ${add} cmake-js@8 node-addon-api@8\n  ${again}\n`, agent);
+  }
+});
+
 t.test('installs without npm on the PATH, and without development dependencies', async (t) => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
