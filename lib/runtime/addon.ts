@@ -1,13 +1,11 @@
 /** Finds and loads the addon; where that fails: what was tried, why each failed, and what to do on this machine. */
 
 import { readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import { textOf } from './control-groups.js';
 import { loadFromCudaPackage } from './cuda-package.js';
-
-const require = createRequire(import.meta.url);
+import { require } from './here.js';
 
 interface NodeGypBuild {
   /** The addon's file. A variable MAGNETS_PREBUILD names another folder than the package's. */
@@ -102,16 +100,19 @@ function refuse(root: string, tried: readonly string[], cause: unknown): never {
 }
 
 /** Where the file that runs is no longer in its package. */
-function refuseBundle(root: string): never {
+function refuseBundle(why: string): never {
   const message =
-    `Cannot load the native module of magnets: ${root} is not its folder, as where a bundler has moved its code. ` +
+    `Cannot load the native module of magnets: ${why}. ` +
     'Keep magnets out of the bundle: esbuild --external:magnets, external: ["magnets"] of Rollup and of ssr in Vite, or externals: { magnets: "module magnets" } of webpack';
   throw new MagnetsError('ERR_UNSUPPORTED', message);
 }
 
 /** The addon of the package in `root`. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function loadAddon(root: string): unknown {
-  if (namesIn(root)?.includes('binding.gyp') === false) refuseBundle(root);
+  if (namesIn(root)?.includes('binding.gyp') === false) {
+    refuseBundle(`${root} is not its folder, as where a bundler has moved its code`);
+  }
+  if (typeof require !== 'function') refuseBundle('a bundler has replaced how it finds its files');
   let load: NodeGypBuild;
   try {
     load = require('node-gyp-build');

@@ -15,11 +15,12 @@ import {
   openDevices,
   samplesThatFill,
 } from './device.js';
+import { packageRoot } from './here.js';
 import { freeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
-import { type NativeGenerator, type NativeTokenizer, packageRoot } from './native.js';
+import type { NativeGenerator, NativeTokenizer } from './native.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 

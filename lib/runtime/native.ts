@@ -3,8 +3,6 @@
  * goes through `guarded`, which makes a native error a MagnetsError.
  */
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type { Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { ListedTensor } from '../checkpoint/schema.js';
@@ -12,6 +10,7 @@ import type { Activation } from '../checkpoint/transformer-config.js';
 import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
 import { loadAddon } from './addon.js';
+import { packageRoot, require } from './here.js';
 
 /** Where tensors are, by name: each is read when its turn comes; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
@@ -294,11 +293,6 @@ export interface NativeBinding {
   /** Every tensor of a tokenizer of this config. */
   tokenizerTensors(config: NativeTokenizerConfig): ListedTensor[];
 }
-
-/** The package's root: where `prebuilds`, `build` and `models` are. */
-export const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
-
-const require = createRequire(import.meta.url);
 
 /** The version in package.json. */
 export function packageVersion(): string {

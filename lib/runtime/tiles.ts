@@ -8,8 +8,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseJson } from '../checkpoint/json.js';
+import { packageRoot } from './here.js';
 import type { NativeCudaDevice, NativeTile, NativeTileTiming } from './native.js';
-import { packageRoot, packageVersion } from './native.js';
+import { packageVersion } from './native.js';
 
 /** What is known of the tiles of a device. */
 export interface Tiles {

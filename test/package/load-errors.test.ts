@@ -61,11 +61,12 @@ t.test('each package manager is known by what it leaves', async (t) => {
 
 const program = `
 import { load } from 'magnets';
-const model = await load('fashion', { device: 'cpu' }).catch(({ code, message }) => {
-  console.log(code, message);
-  process.exit();
-});
-console.log((await model.generate({ labels: ['boot'], steps: 2 }).result()).tokens.dims.join());
+load('fashion', { device: 'cpu' }).then(
+  async (model) => {
+    console.log((await model.generate({ labels: ['boot'], steps: 2 }).result()).tokens.dims.join());
+  },
+  ({ code, message }) => console.log(code, message),
+);
 `;
 
 t.test('a bundle that leaves the package out runs, one that has it in says so', async (t) => {
@@ -90,13 +91,21 @@ t.test('a bundle that leaves the package out runs, one that has it in says so', 
         js: `import { createRequire as c } from 'node:module'; const require = c(import.meta.url);`,
       },
     });
+  const refused =
+    /^ERR_UNSUPPORTED .* is not its folder, as where a bundler .*esbuild --external:magnets/;
+  await build({
+    entryPoints: [join(folder, 'program.js')],
+    outfile: join(folder, 'inside.cjs'),
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    logLevel: 'silent',
+  });
+  t.match(run('inside.cjs'), refused, 'CommonJS, which has no import.meta.url');
   await bundle('outside.js', ['magnets']);
   t.equal(run('outside.js'), '1,49\n');
   await bundle('inside.js', []);
-  t.match(
-    run('inside.js'),
-    /^ERR_UNSUPPORTED .* is not its folder, as where a bundler .*esbuild --external:magnets/,
-  );
+  t.match(run('inside.js'), refused);
 
   const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', '--no-save'];
   const tools = folderOf(t, { 'package.json': '{}' });
@@ -107,13 +116,15 @@ t.test('a bundle that leaves the package out runs, one that has it in says so', 
     entry: join(folder, 'program.js'),
     output: { path: folder, filename: 'webpack.js', module: true, chunkFormat: 'module' },
     experiments: { outputModule: true, topLevelAwait: true },
-    externals: { magnets: 'module magnets' },
   };
-  const script = `require('webpack')(${JSON.stringify(settings)}, (error, stats) => {
+  const outside = { ...settings, externals: { magnets: 'module magnets' } };
+  const inside = { ...settings, output: { ...settings.output, filename: 'webpack-inside.js' } };
+  const script = `require('webpack')(${JSON.stringify([outside, inside])}, (error, stats) => {
     if (error ?? stats.hasErrors()) throw error ?? new Error(stats.toString());
   });`;
   execFileSync(process.execPath, ['-e', script], { cwd: tools, stdio: 'inherit' });
   t.equal(run('webpack.js'), '1,49\n');
+  t.match(run('webpack-inside.js'), /^ERR_UNSUPPORTED .*: a bundler has replaced .*or externals: /);
 });
 
 function mkdirOf(...path: string[]): string {
