@@ -1,4 +1,3 @@
-// @ts-check
 // npm run charts: draws docs/charts/*.svg from bench/results. node bench/charts.js --check draws nothing, for which it needs
 // no installed package, and fails where a chart was drawn from other results, or by other code.
 //

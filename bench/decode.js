@@ -1,4 +1,3 @@
-// @ts-check
 // node bench/decode.js [--threads 2] [--repeats 5] [--weights f32] [--out FILE]
 //
 // Tokens to the pixels of one picture of 256 x 256, by decoders of the sizes of MaskGIT's tokenizer and of VQ-16 with

@@ -1,4 +1,3 @@
-// @ts-check
 // npm run bench:operations -- [--threads 2] [--quick] [--from FILE] [--out FILE]
 //
 // Each operation of a generation at each width on the CPU (operations.cpp, which it builds), beside what bounds it: the

@@ -1,4 +1,3 @@
-// @ts-check
 // The command line of a benchmark: all of it is checked before anything is measured. What is wrong is said without a
 // stack, and the exit code is 2.
 

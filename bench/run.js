@@ -1,4 +1,3 @@
-// @ts-check
 // npm run bench [-- --threads N] [--repeats N] [--models fashion,moving-digits,B] [--batch N,N] [--out FILE]
 //
 // FLOPs and time of the schedule `paper` beside the full-size baseline, in a few minutes: the bundled models, one sample

@@ -1,4 +1,3 @@
-// @ts-check
 // node bench/server.js [--model fashion] [--seconds 20] [--max-batch N] [--load 0.7] [--steps N] [--schedule S] [--out FILE]
 //
 // How requests share a model: eight at once beside one batch of eight, and requests that come at random (Poisson) at 70 %

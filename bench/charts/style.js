@@ -1,4 +1,3 @@
-// @ts-check
 // What the charts look like.
 
 /** The colors of docs/plan.svg. */

@@ -1,4 +1,3 @@
-// @ts-check
 // ONNX files of bench/peers/onnx.py in onnxruntime-node, and what is measured beside them: answers compared, and runs
 // that take turns.
 

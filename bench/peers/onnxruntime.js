@@ -1,4 +1,3 @@
-// @ts-check
 // node bench/peers/onnxruntime.js CHECKPOINT ONNX [--steps N] [--guidance W] [--batch B] [--repeats R] [--threads N]
 //   [--out FILE]
 //

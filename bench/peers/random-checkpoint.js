@@ -1,4 +1,3 @@
-// @ts-check
 // node bench/peers/random-checkpoint.js bench/peers/public/maskgit-256 --to FOLDER
 //
 // Writes a checkpoint of random weights for timing: with the configs of a folder, which are the sizes of a public model

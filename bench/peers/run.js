@@ -1,4 +1,3 @@
-// @ts-check
 // npm run bench:peers -- [--only B,L] [--batch 1,2,8] [--threads 1,2] [--what forward,generation] [--weights f32,int8]
 //   [--peers onnxruntime,pytorch,avx2] [--repeats 3] [--seconds 40] [--json] [--out FILE [--resume]]
 //

@@ -1,4 +1,3 @@
-// @ts-check
 // What `npm run bench:peers` times: magnets, onnxruntime-node and PyTorch with the same random weights.
 
 import { execFileSync, spawn } from 'node:child_process';

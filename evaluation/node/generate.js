@@ -1,4 +1,3 @@
-// @ts-check
 // node evaluation/node/generate.js --model fashion --schedule paper [--no-cache | --refresh N] [--weights auto] --count 10000 --seed 1
 //   --out FILE [--given FILE]
 //

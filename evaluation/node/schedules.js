@@ -1,4 +1,3 @@
-// @ts-check
 // node evaluation/node/schedules.js --model fashion --budget 0.33
 //
 // Prints every ascending schedule of the model's steps and widths that costs at most that share of the baseline's FLOPs,

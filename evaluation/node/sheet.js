@@ -1,4 +1,3 @@
-// @ts-check
 // node evaluation/node/sheet.js --pixels FILE --cell 28,28,1 --columns 10 --out FILE
 //
 // Draws raw 8-bit pixels [count, height, width, channels] in rows and columns of one PNG. `--cell` is height,width,channels.

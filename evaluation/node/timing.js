@@ -1,4 +1,3 @@
-// @ts-check
 // node evaluation/node/timing.js '[{ "name": "paper", "model": "models/fashion", "schedule": "paper", "cache": true }]'
 //   [--predict]
 //

@@ -1,4 +1,3 @@
-// @ts-check
 // node evaluation/node/weights.js --model fashion --weights int8
 //
 // How far logits are from those of f32 weights, at the narrowest and at the full width: of masked positions of 20 samples

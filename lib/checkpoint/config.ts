@@ -29,11 +29,11 @@ export const normPlaces = ['pre', 'post'] as const;
 export type NormPlace = (typeof normPlaces)[number];
 
 /** Of the blocks and after the last one; those of embeddings and head are layer norms. */
-export const normKinds = ['layer_norm', 'rms_norm'] as const;
+const normKinds = ['layer_norm', 'rms_norm'] as const;
 export type NormKind = (typeof normKinds)[number];
 
 /** Queries and keys as they are, or divided by their root mean square over the heads in use. */
-export const qkNorms = ['none', 'rms'] as const;
+const qkNorms = ['none', 'rms'] as const;
 export type QkNorm = (typeof qkNorms)[number];
 
 /** How a generator is built, where it can differ from BERT and MaskGIT. */

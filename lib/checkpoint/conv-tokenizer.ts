@@ -6,15 +6,15 @@ import type { Reader, Shape3 } from './reader.js';
 import { checkSizes, leastEps, mostSampleValues } from './sizes.js';
 
 /** What a residual block adds where its channels change: nothing, or a projection of its input. */
-export const shortcuts = ['none', 'projection'] as const;
+const shortcuts = ['none', 'projection'] as const;
 export type Shortcut = (typeof shortcuts)[number];
 
 /** How the encoder halves a picture: by the mean of 2 x 2 pixels, or by a convolution. */
-export const downsamples = ['mean', 'conv'] as const;
+const downsamples = ['mean', 'conv'] as const;
 export type Downsample = (typeof downsamples)[number];
 
 /** How a latent becomes a token: the nearest code, the code of the largest cosine, or the signs of its numbers as bits. */
-export const quantizers = ['nearest', 'cosine', 'bits'] as const;
+const quantizers = ['nearest', 'cosine', 'bits'] as const;
 export type Quantizer = (typeof quantizers)[number];
 
 /** From `codeChannels` on the coarsest level to pixels. */

@@ -5,7 +5,7 @@
  */
 
 import { quote } from '../errors.js';
-import { packageVersion } from '../runtime/native.js';
+import { packageVersion } from '../runtime/package.js';
 import { Interrupted, UsageError } from './arguments.js';
 import * as bench from './bench.js';
 import * as convert from './convert.js';

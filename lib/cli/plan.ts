@@ -7,9 +7,9 @@ import {
   guidanceArguments,
   guidanceHelp,
   guidanceOptions,
-  samplingArguments,
+  planArguments,
+  planOptions,
   samplingHelp,
-  samplingOptions,
 } from './sampling-options.js';
 
 export const help = `magnets plan --model L [--steps 12] [--schedule paper | --budget 0.3] [--json]
@@ -30,11 +30,7 @@ ${guidanceHelp}
 export async function run(args: string[]): Promise<void> {
   const { values } = parse(args, {
     model: { type: 'string', default: 'L' },
-    steps: { type: 'string' },
-    schedule: { type: 'string' },
-    budget: { type: 'string' },
-    'no-cache': { type: 'boolean' },
-    ...samplingOptions,
+    ...planOptions,
     ...guidanceOptions,
     batch: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -43,11 +39,7 @@ export async function run(args: string[]): Promise<void> {
   const samples = integer('batch', toNumber('batch', values.batch), 1, 2 ** 16);
   const result = plan({
     model,
-    steps: toNumber('steps', values.steps),
-    schedule: values.schedule,
-    budget: toNumber('budget', values.budget),
-    cache: values['no-cache'] ? false : undefined,
-    ...samplingArguments(values),
+    ...planArguments(values),
     ...guidanceArguments(values),
     masked: Array<number>(samples).fill(tokenCount(model)),
   });

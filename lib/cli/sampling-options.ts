@@ -1,4 +1,4 @@
-/** The options that say how tokens are drawn and revealed, for every command that plans steps. */
+/** The options of steps and of how tokens are drawn and revealed, for every command that plans steps. */
 
 import type { MaskingSchedule } from '../plan/masking.js';
 import type {
@@ -29,6 +29,15 @@ export const samplingHelp = `\
                     what the logits are divided by, what they are multiplied by, and the scale of the noise on the
                     confidence: one number (that of the noise falls to 0) or FIRST,...,LAST of the steps; default: the model's`;
 
+/** The steps as well. */
+export const planOptions = {
+  steps: { type: 'string' },
+  schedule: { type: 'string' },
+  budget: { type: 'string' },
+  'no-cache': { type: 'boolean' },
+  ...samplingOptions,
+} as const;
+
 export const guidanceOptions = {
   guidance: { type: 'string' },
   'guidance-schedule': { type: 'string' },
@@ -41,7 +50,9 @@ export const guidanceHelp = `\
   --guidance-schedule NAME, --guidance-power P
                     constant, linear (w t/T) or cosine (w (1 - cos(pi (t/T)^P)) / 2); default: the model's, or constant`;
 
-type Values<T> = { readonly [name in keyof T]?: string | undefined };
+type Values<T> = {
+  readonly [name in keyof T]?: (T[name] extends { type: 'boolean' } ? boolean : string) | undefined;
+};
 
 /** '1,0.5' -> [1, 0.5] */
 function toNumbers(name: string, text: string): number[] {
@@ -59,7 +70,7 @@ function toRefresh(text: string | undefined): Refresh | undefined {
   return text.includes(',') ? toNumbers('refresh', text) : toNumber('refresh', text);
 }
 
-/** The options of a plan that these arguments say. */
+/** How tokens are drawn and revealed, as these arguments say. */
 export function samplingArguments(values: Values<typeof samplingOptions>): SamplingOptions {
   return {
     maskingSchedule: values.masking as MaskingSchedule | undefined,
@@ -68,6 +79,17 @@ export function samplingArguments(values: Values<typeof samplingOptions>): Sampl
     temperature: toRange('temperature', values.temperature),
     inverseTemperature: toRange('inverse-temperature', values['inverse-temperature']),
     choiceTemperature: toRange('choice-temperature', values['choice-temperature']),
+  };
+}
+
+/** The options of a plan that these arguments say. */
+export function planArguments(values: Values<typeof planOptions>) {
+  return {
+    steps: toNumber('steps', values.steps),
+    schedule: values.schedule,
+    budget: toNumber('budget', values.budget),
+    cache: values['no-cache'] ? false : undefined,
+    ...samplingArguments(values),
   };
 }
 

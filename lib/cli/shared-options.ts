@@ -3,18 +3,14 @@
 import type { Confidence } from '../plan/recipe.js';
 import { type parse, toNumber } from './arguments.js';
 import { deviceHelp, deviceOptions } from './device-options.js';
-import { samplingArguments, samplingHelp, samplingOptions } from './sampling-options.js';
+import { planArguments, planOptions, samplingHelp } from './sampling-options.js';
 
 export const sharedOptions = {
   model: { type: 'string', default: 'fashion' },
   count: { type: 'string' },
   'first-sample': { type: 'string' },
   'batch-size': { type: 'string' },
-  steps: { type: 'string' },
-  schedule: { type: 'string' },
-  budget: { type: 'string' },
-  'no-cache': { type: 'boolean' },
-  ...samplingOptions,
+  ...planOptions,
   confidence: { type: 'string' },
   'top-k': { type: 'string' },
   seed: { type: 'string' },
@@ -58,11 +54,7 @@ export function sharedArguments(values: SharedValues) {
     count: toNumber('count', values.count),
     firstSample: toNumber('first-sample', values['first-sample']),
     batchSize: toNumber('batch-size', values['batch-size']),
-    steps: toNumber('steps', values.steps),
-    schedule: values.schedule,
-    budget: toNumber('budget', values.budget),
-    cache: values['no-cache'] ? false : undefined,
-    ...samplingArguments(values),
+    ...planArguments(values),
     confidence: values.confidence as Confidence | undefined,
     topK: toNumber('top-k', values['top-k']),
     seed: toSeed(values.seed),

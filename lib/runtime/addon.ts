@@ -5,7 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import { textOf } from './control-groups.js';
 import { loadFromCudaPackage } from './cuda-package.js';
-import { require } from './here.js';
+import { require } from './package.js';
 
 interface NodeGypBuild {
   /** The addon's file. A variable MAGNETS_PREBUILD names another folder than the package's. */

@@ -13,7 +13,7 @@ import {
   wrongValue,
 } from '../errors.js';
 import { engineTensors } from './listing.js';
-import { packageVersion } from './native.js';
+import { packageVersion } from './package.js';
 
 export interface ConvertOptions {
   /** The folder to write, which must not exist yet. */

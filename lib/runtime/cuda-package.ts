@@ -3,7 +3,7 @@
  * machines. Its addon and its CUDA library were built together: C++ objects cross between the two.
  */
 
-import { require } from './here.js';
+import { require } from './package.js';
 
 const cudaPackage = `magnets-cuda-${process.platform}-${process.arch}`;
 

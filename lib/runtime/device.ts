@@ -10,13 +10,8 @@ import {
   wrongValue,
 } from '../errors.js';
 import { cudaPackageProblem } from './cuda-package.js';
-import {
-  type NativeCompute,
-  type NativeDevice,
-  type NativeFormat,
-  native,
-  packageVersion,
-} from './native.js';
+import { type NativeCompute, type NativeDevice, type NativeFormat, native } from './native.js';
+import { packageVersion } from './package.js';
 import { usableThreads } from './threads.js';
 import { type Tiles, tilesOf } from './tiles.js';
 
@@ -25,7 +20,7 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 /** More devices than a machine has. */
 const mostDevices = 64;
 
-export const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
+const computeTypes = ['auto', 'f32', 'bf16', 'f16'] as const;
 /** A type to compute in. */
 export type ComputeType = (typeof computeTypes)[number];
 

@@ -15,12 +15,12 @@ import {
   openDevices,
   samplesThatFill,
 } from './device.js';
-import { packageRoot } from './here.js';
-import { freeingWhenIdle } from './idle.js';
+import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
 import type { NativeGenerator, NativeTokenizer } from './native.js';
+import { packageRoot } from './package.js';
 import { spreadGenerator, spreadTokenizer } from './spread.js';
 import { Tokenizer } from './tokenizer.js';
 
@@ -119,7 +119,8 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
       signal?.throwIfAborted();
       if (checkpoint.tokenizer === undefined) continue;
       const { config: own, tensors } = checkpoint.tokenizer;
-      tokenizers.push(await device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights));
+      const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
+      tokenizers.push(tokenizerFreeingWhenIdle(await loading));
       signal?.throwIfAborted();
     }
     const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));

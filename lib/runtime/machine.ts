@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { info } from './device.js';
-import { packageRoot } from './here.js';
 import type { NativeDevice } from './native.js';
+import { packageRoot } from './package.js';
 
 export interface DeviceFacts {
   /** The processor or the GPU, as the system calls it. */

@@ -1,16 +1,13 @@
-/**
- * The native module, typed: the only seam between TypeScript and C++. Callers check everything that goes in. Every call
- * goes through `guarded`, which makes a native error a MagnetsError.
- */
+/** The native module, typed: the only seam between TypeScript and C++. Callers check everything that goes in. */
 
 import type { Architecture, NormPlace, TokenizerConfig } from '../checkpoint/config.js';
 import type { FileTensors } from '../checkpoint/safetensors.js';
 import type { ListedTensor } from '../checkpoint/schema.js';
 import type { Activation } from '../checkpoint/transformer-config.js';
-import { errorCodes, MagnetsError } from '../errors.js';
 import type { Confidence } from '../plan/recipe.js';
 import { loadAddon } from './addon.js';
-import { packageRoot, require } from './here.js';
+import { guarded } from './guarded.js';
+import { packageRoot } from './package.js';
 
 /** Where tensors are, by name: each is read when its turn comes; or a seed: random weights of the config's shapes. */
 export type NativeWeights = FileTensors | { readonly seed: number };
@@ -191,6 +188,8 @@ export interface NativeTokenizer {
   readonly bytes: number;
   /** Device memory that detokenizing so many samples takes at most. */
   detokenizeBytes(count: number): number;
+  /** Frees the memory that is kept for calls to come, and what the system's allocator keeps. */
+  trim(): Promise<void>;
   dispose(): void;
 }
 
@@ -292,57 +291,6 @@ export interface NativeBinding {
   generatorTensors(config: NativeGeneratorConfig): ListedTensor[];
   /** Every tensor of a tokenizer of this config. */
   tokenizerTensors(config: NativeTokenizerConfig): ListedTensor[];
-}
-
-/** The version in package.json. */
-export function packageVersion(): string {
-  return require('../../package.json').version;
-}
-
-/** A native error with our class and its code; one without a code of ours is a fault of this package. */
-function fromNative(error: unknown): MagnetsError {
-  if (error instanceof MagnetsError) return error;
-  const { code, message } = error as { code?: unknown; message?: string };
-  const known = errorCodes.find((one) => one === code) ?? 'ERR_INTERNAL';
-  return new MagnetsError(known, message ?? String(error), { cause: error });
-}
-
-/** A promise of any realm: the addon makes those of the one that loaded it. */
-function isPromise(result: unknown): result is Promise<unknown> {
-  const { then } = (result ?? {}) as { then?: unknown };
-  return typeof then === 'function';
-}
-
-/** Calls native code: what it throws or rejects with becomes a MagnetsError, and the objects that it makes are guarded. */
-function call(run: () => unknown): unknown {
-  try {
-    const result = run();
-    if (!isPromise(result)) return guardObject(result);
-    return result.then(guardObject, (error) => {
-      throw fromNative(error);
-    });
-  } catch (error) {
-    throw fromNative(error);
-  }
-}
-
-/** Devices, generators, tokenizers and sessions have methods to guard; all other results are plain values. */
-function guardObject(result: unknown): unknown {
-  const hasMethods = typeof result === 'object' && result !== null && 'dispose' in result;
-  return hasMethods ? guarded(result) : result;
-}
-
-/** Stands for a native object: every property that is read and every method that is called goes through {@link call}. */
-function guarded<T extends object>(object: T): T {
-  // The target is empty because a proxy may not stand in for the module's own properties, which are not configurable.
-  return new Proxy({} as T, {
-    get: (_, key) =>
-      call(() => {
-        const value = Reflect.get(object, key, object);
-        if (typeof value !== 'function') return value;
-        return (...args: unknown[]) => call(() => value.apply(object, args));
-      }),
-  });
 }
 
 let binding: NativeBinding | undefined;

@@ -33,6 +33,10 @@ function bytesOf(all: readonly { readonly bytes: number }[]): number {
   return all.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
+async function trimAll(all: readonly { trim(): Promise<void> }[]): Promise<void> {
+  for (const one of all) await one.trim();
+}
+
 /** Generators of one model as one: a session stays on the device that it was opened on. */
 export function spreadGenerator(all: readonly NativeGenerator[]): NativeGenerator {
   if (all.length === 1) return all[0]!;
@@ -47,9 +51,7 @@ export function spreadGenerator(all: readonly NativeGenerator[]): NativeGenerato
       return bytesOf(all);
     },
     sessionBytes: (samples, guided) => all[0]!.sessionBytes(samples, guided),
-    trim: async () => {
-      for (const one of all) await one.trim();
-    },
+    trim: () => trimAll(all),
     dispose: () => {
       for (const one of all) one.dispose();
     },
@@ -69,6 +71,7 @@ export function spreadTokenizer(all: readonly NativeTokenizer[]): NativeTokenize
       return bytesOf(all);
     },
     detokenizeBytes: (count) => all[0]!.detokenizeBytes(count),
+    trim: () => trimAll(all),
     dispose: () => {
       for (const one of all) one.dispose();
     },

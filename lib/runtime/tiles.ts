@@ -8,9 +8,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseJson } from '../checkpoint/json.js';
-import { packageRoot } from './here.js';
 import type { NativeCudaDevice, NativeTile, NativeTileTiming } from './native.js';
-import { packageVersion } from './native.js';
+import { packageRoot, packageVersion } from './package.js';
 
 /** What is known of the tiles of a device. */
 export interface Tiles {
@@ -155,7 +154,7 @@ export function tunedFile({ name, driver }: NativeCudaDevice): string {
 }
 
 /** Where tables ship. */
-export const tableFolder = join(packageRoot, 'native', 'cuda', 'tables');
+const tableFolder = join(packageRoot, 'native', 'cuda', 'tables');
 
 export function tilesOf(device: NativeCudaDevice, tables = tableFolder): Tiles {
   const { name, driver } = device;

@@ -7,7 +7,8 @@ import { configOf, generateOnce } from './bench.js';
 import { type DeviceOptions, openDevice } from './device.js';
 import type { GenerationContext } from './generation.js';
 import { nativeGeneratorConfig } from './listing.js';
-import { type NativeCudaDevice, native, packageVersion } from './native.js';
+import { type NativeCudaDevice, native } from './native.js';
+import { packageVersion } from './package.js';
 import { cudaVersion, fastestTiles, type TileRow } from './tiles.js';
 
 export interface TuneOptions extends Pick<DeviceOptions, 'device' | 'compute'> {

@@ -128,6 +128,7 @@ class TokenizerObject : public Wrap<TokenizerObject, const Codec> {
   Napi::Value detokenize(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   Napi::Value detokenize_bytes(const Napi::CallbackInfo& info);
+  Napi::Value trim(const Napi::CallbackInfo& info);
   Napi::Value new_stop(const Napi::CallbackInfo& info);
 };
 

@@ -38,7 +38,8 @@ Napi::Function TokenizerObject::define(Napi::Env env) {
       {InstanceMethod<&TokenizerObject::encode>("encode"), InstanceMethod<&TokenizerObject::quantize>("quantize"),
        InstanceMethod<&TokenizerObject::detokenize>("detokenize"), InstanceAccessor<&TokenizerObject::bytes>("bytes"),
        InstanceMethod<&TokenizerObject::detokenize_bytes>("detokenizeBytes"),
-       InstanceMethod<&TokenizerObject::new_stop>("newStop"), disposer()});
+       InstanceMethod<&TokenizerObject::trim>("trim"), InstanceMethod<&TokenizerObject::new_stop>("newStop"),
+       disposer()});
 }
 
 Napi::Value TokenizerObject::encode(const Napi::CallbackInfo& info) {
@@ -83,6 +84,17 @@ Napi::Value TokenizerObject::detokenize_bytes(const Napi::CallbackInfo& info) {
   return coded(env, [&] {
     const size_t bytes = value(env)->detokenize_bytes(info[0].ToNumber().Int32Value());
     return Napi::Number::New(env, static_cast<double>(bytes));
+  });
+}
+
+Napi::Value TokenizerObject::trim(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return coded(env, [&] {
+    return queue(env).submit(env, [device = device(env), codec = value(env)]() -> Settle {
+      codec->trim();
+      device->backend->trim();
+      return [](Napi::Env env) { return env.Undefined(); };
+    });
   });
 }
 

@@ -13,6 +13,25 @@ namespace {
 
 constexpr int kQueryRows = 56;
 
+/// Rows first .. last of a branch, and a head.
+struct Task {
+  int branch, head, first, last;
+};
+
+/// offsets: where each branch's rows begin.
+std::vector<Task> tasks_of(const int32_t* offsets, int branches, int heads) {
+  std::vector<Task> tasks;
+  for (int branch = 0; branch < branches; ++branch) {
+    for (int head = 0; head < heads; ++head) {
+      const int begin = offsets[branch], rows = offsets[branch + 1] - begin, parts = parts_of(rows, kQueryRows);
+      for (int part = 0; part < parts; ++part) {
+        tasks.push_back({branch, head, begin + begin_of(rows, part, parts), begin + begin_of(rows, part + 1, parts)});
+      }
+    }
+  }
+  return tasks;
+}
+
 }  // namespace
 
 void CpuStream::do_run(const Attention& op) {
@@ -20,23 +39,11 @@ void CpuStream::do_run(const Attention& op) {
   const CpuKvCache& store = cpu(op.cache);
   const CpuBuffer& queries = cpu(op.q);
   const CpuBuffer& target = cpu(op.out);
-  const int32_t* offsets = cpu(op.rows.offsets).row<int32_t>(0);
   const int positions = store.positions();
   const int panels = panels_of(positions);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
 
-  struct Task {
-    int branch, head, first, last;
-  };
-  std::vector<Task> tasks;
-  for (int branch = 0; branch < op.rows.branches; ++branch) {
-    for (int head = 0; head < op.heads; ++head) {
-      const int begin = offsets[branch], rows = offsets[branch + 1] - begin, parts = parts_of(rows, kQueryRows);
-      for (int part = 0; part < parts; ++part) {
-        tasks.push_back({branch, head, begin + begin_of(rows, part, parts), begin + begin_of(rows, part + 1, parts)});
-      }
-    }
-  }
+  const std::vector<Task> tasks = tasks_of(cpu(op.rows.offsets).row<int32_t>(0), op.rows.branches, op.heads);
   const size_t stride = static_cast<size_t>(panels) * kPanel + 16;
   float* scores = scores_.get<float>(pool_->threads() * kQueryRows * stride);
 

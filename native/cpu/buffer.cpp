@@ -3,7 +3,8 @@
 namespace magnets::cpu {
 
 CpuBuffer::CpuBuffer(ElementType type, int rows, int columns)
-    : columns_(columns),
+    : type_(type),
+      columns_(columns),
       element_size_(size_of(type)),
       stride_(stride_of(type, columns)),
       bytes_(allocate_array<char>(bytes_of(type, rows, columns))) {}

@@ -20,6 +20,17 @@ class CpuBuffer : public Buffer {
     return rows * stride_of(type, columns) * size_of(type);
   }
 
+  void discard_rows(int first) override {
+    const size_t kept = first * stride_ * element_size_;
+    give_back_pages(bytes_.get() + kept, cpu::bytes_of(bytes_) - kept);
+  }
+
+  /// Rows of so many columns, as many as fit.
+  void reshape(int columns) {
+    columns_ = columns;
+    stride_ = stride_of(type_, columns);
+  }
+
   int columns() const { return columns_; }
   size_t stride() const { return stride_; }  // elements
   size_t element_size() const { return element_size_; }
@@ -35,6 +46,7 @@ class CpuBuffer : public Buffer {
     return type == ElementType::activation ? activation_stride(columns) : columns;
   }
 
+  ElementType type_;
   int columns_;
   size_t element_size_;
   size_t stride_;

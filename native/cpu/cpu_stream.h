@@ -72,7 +72,7 @@ class CpuStream : public Stream {
   Scratch projected_;   // ProjectQkv's keys and values
   MultiplyScratch products_;
   Scratch scores_;          // Attention's, of every thread
-  Scratch bands_;           // Convolution's, of every thread
+  Scratch bands_, filled_;  // Convolution's, of every thread
   Scratch moments_;         // GroupStatistics', of every part of a picture
   Scratch channel_sums_;    // GroupStatistics', of every thread
   Scratch sample_scratch_;  // Sample's, of every thread

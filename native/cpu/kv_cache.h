@@ -16,6 +16,8 @@ class CpuKvCache : public KvCache {
            (key_size(head_dim, positions) + value_size(head_dim, positions));
   }
 
+  void discard_branch(int branch) override;
+
   int positions() const { return positions_; }
   size_t value_panel() const { return static_cast<size_t>(positions_) * kPanel; }  // floats
   float* keys(int layer, int branch, int head) const { return keys_.get() + index(layer, branch, head) * key_size_; }
@@ -34,7 +36,7 @@ class CpuKvCache : public KvCache {
   size_t index(int layer, int branch, int head) const {
     return (static_cast<size_t>(layer) * branches_ + branch) * heads_ + head;
   }
-  int branches_, heads_, positions_;
+  int layers_, branches_, heads_, positions_;
   size_t key_size_, value_size_;
   AlignedArray<float> keys_, values_;
 };

@@ -4,6 +4,7 @@
 
 #ifndef _WIN32
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -35,6 +36,15 @@ void free_bytes(void* memory, size_t bytes) noexcept {
   }
 #endif
   ::operator delete (memory, std::align_val_t{kAlignment});
+}
+
+void give_back_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) noexcept {
+#ifdef __linux__
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory), end = begin + bytes;
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+#endif
 }
 
 void give_back_freed() noexcept {

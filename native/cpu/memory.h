@@ -17,6 +17,9 @@ constexpr size_t kAlignment = 64;
 /// when they are freed: the C library would keep pictures of up to 32 MB in a heap that shrinks at its end alone.
 void* allocate_bytes(size_t bytes) noexcept;
 void free_bytes(void* memory, size_t bytes) noexcept;
+/// The whole pages of `bytes` from `memory` on, which is in use, go back to the system, where it takes them. Until it
+/// is written again, each byte is zero or what it was.
+void give_back_pages(void* memory, size_t bytes) noexcept;
 /// Whatever the C library keeps of memory that was freed goes back to the system, where it can be asked to.
 void give_back_freed() noexcept;
 

@@ -24,6 +24,12 @@ Workspace::Workspace(Backend& backend, const TransformerConfig& config, int rows
   modulation.push_back(backend.allocate(ElementType::f32, branches, 2 * d));
 }
 
+void Workspace::discard_rows(int first) {
+  for (Buffer* buffer : {x.get(), q.get(), mixed.get(), hidden.get(), normalized.get()}) {
+    if (buffer != nullptr) buffer->discard_rows(first);
+  }
+}
+
 Block::Block(const BlockConfig& config, const std::string& prefix, Grain grain, Loader& loader) : config_(config) {
   const int d = config.hidden_size, inner = config.inner_size(), f = config.intermediate_size;
   const std::string attention = prefix + "attention.", mlp = prefix + "mlp.";

@@ -13,6 +13,9 @@ namespace magnets {
 /// the same classes reads.
 struct Workspace {
   Workspace(Backend& backend, const TransformerConfig& config, int rows, int branches);
+  /// Of all activations, as of each.
+  void discard_rows(int first);
+
   std::unique_ptr<Buffer> x;           // [rows, d]
   std::unique_ptr<Buffer> q;           // [rows, heads * head_dim]
   std::unique_ptr<Buffer> mixed;       // [rows, heads * head_dim], attention's output

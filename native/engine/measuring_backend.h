@@ -36,6 +36,7 @@ class MeasuringBackend : public Backend {
   }
   size_t scratch_bytes(int rows, int in, int inner) const override { return real_.scratch_bytes(rows, in, inner); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override;
+  bool reshapes() const override { return real_.reshapes(); }
   std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) override;
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override;
   std::unique_ptr<Linear> linear(const HostMatrix&, const float*, WeightFormat, HeadDims) override;

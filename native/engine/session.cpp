@@ -200,7 +200,9 @@ void Session::modulate() {
   class_vectors_known_ = true;
 }
 
-/// All of these samples counts as known, and as known for long: then no row of theirs is active.
+/// All of these samples counts as known, and as known for long: then no row of theirs is active. Their memory goes,
+/// where it can: until the next refresh, before which nothing is read of a row that is not active, no pass has more
+/// rows than the next one.
 void Session::abandon(const std::vector<int>& samples) {
   if (samples.empty()) return;
   std::vector<uint8_t> state(static_cast<size_t>(samples_) * sub_token_count_);
@@ -208,6 +210,13 @@ void Session::abandon(const std::vector<int>& samples) {
   for (const int sample : samples) {
     std::fill_n(state.begin() + static_cast<ptrdiff_t>(sample) * sub_token_count_, sub_token_count_, kKnown);
     masked_count_[sample] = revealed_count_[sample] = 0;
+    for (int branch = sample; branch < branches_; branch += samples_) cache_->discard_branch(branch);
+  }
+  int rows = 0;
+  for (int branch = 0; branch < branches_; ++branch) rows += active_rows_of(branch % samples_);
+  workspace_->discard_rows(rows);
+  for (Buffer* buffer : {lm_head_.gathered.get(), lm_head_.dense.get(), lm_head_.logits.get()}) {
+    if (buffer != nullptr) buffer->discard_rows(std::min(rows, logits_capacity_));
   }
   stream_->upload(state.data(), samples_, sub_token_count_, *state_);
 }
@@ -220,8 +229,7 @@ StepShape Session::select(const Width& width, bool refresh, bool all_logits, con
   int most = 0;
   for (int branch = 0; branch < branches_; ++branch) {
     const int sample = branch % samples_;
-    const int rows =
-        refresh ? token_count_ + 1 : std::min(token_count_, masked_count_[sample] + revealed_count_[sample]);
+    const int rows = refresh ? token_count_ + 1 : active_rows_of(sample);
     row_offsets.push_back(row_offsets.back() + rows);
     const int drawn = std::min(token_count_, masked_count_[sample] - (in_turns_ ? masked_after[sample] : 0));
     logits_offsets.push_back(logits_offsets.back() + (all_logits ? rows : drawn));

@@ -1,6 +1,7 @@
 // One batch being generated: ids, states, K/V cache, workspace; and one decode step.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -87,6 +88,10 @@ class Session {
   void check_pass(const Width& width, bool refresh) const;
   void modulate();
   void abandon(const std::vector<int>& samples);
+  /// Rows of each branch of this sample in the next pass, if it is no refresh.
+  int active_rows_of(int sample) const {
+    return std::min(token_count_, masked_count_[sample] + revealed_count_[sample]);
+  }
   StepShape select(const Width& width, bool refresh, bool all_logits, const std::vector<int>& masked_after,
                    const SampleSettings& settings);
   void reserve_logits(int rows);

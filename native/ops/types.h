@@ -57,6 +57,9 @@ enum class ElementType { activation, f32, i32, u8 };
 class Buffer {
  public:
   virtual ~Buffer() = default;
+  /// Rows from `first` on are not read again before they have been written: where memory can go back to the system
+  /// piece by piece, theirs does.
+  virtual void discard_rows(int /*first*/) {}
 };
 
 /// A resident linear layer y = x Wᵀ + b, W [out, in]. Any prefix of its outputs and inputs can be used without a copy.
@@ -85,6 +88,8 @@ class Table {
 class KvCache {
  public:
   virtual ~KvCache() = default;
+  /// The same of a branch.
+  virtual void discard_branch(int /*branch*/) {}
 };
 
 /// layer_norm: (x - mean x) / sqrt(variance x + epsilon); rms_norm: x / sqrt(mean x² + epsilon).

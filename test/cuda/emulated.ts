@@ -2,7 +2,7 @@
 
 import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../lib/runtime/here.js';
+import { packageRoot } from '../../lib/runtime/package.js';
 
 /** Where node-gyp-build is to look, MAGNETS_PREBUILD: `folder`, where both are put. */
 export function emulated(folder: string): string {

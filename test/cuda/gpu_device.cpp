@@ -6,7 +6,6 @@
 #include <cstdlib>
 
 #include "../../native/cuda/cuda_backend.h"
-#include "../native/subjects.h"
 #include "device_hooks.h"
 #include "precision.h"
 
@@ -16,25 +15,18 @@ namespace {
 
 /// Kernels are chosen by the number of multiprocessors: the tests' small matrices take the large tiles of few, the
 /// split products of all.
-class GpuSubject : public Subject {
+class GpuSubject : public CudaSubject {
  public:
-  GpuSubject(ComputeType compute, int multiprocessors) : compute_(compute), multiprocessors_(multiprocessors) {}
+  GpuSubject(ComputeType compute, int multiprocessors) : CudaSubject(compute), multiprocessors_(multiprocessors) {}
   std::string name() const override {
     const std::string of = multiprocessors_ == INT_MAX ? "all" : std::to_string(multiprocessors_);
     return "cuda:0, " + of + " multiprocessors, " + name_of(compute_);
   }
   std::unique_ptr<Backend> open(int) const override { return cuda::open(0, compute_, multiprocessors_); }
-  std::vector<WeightFormat> formats() const override { return {format_of(compute_)}; }
-  double rounded(double value) const override { return round_to(compute_, value); }
-  double unit() const override { return unit_of(compute_); }
-  double tiny() const override { return tiny_of(compute_); }
-  double tanh_error() const override { return kTanhError; }
-  bool same_bits() const override { return false; }
   bool large() const override { return multiprocessors_ == INT_MAX; }
   bool slow() const override { return false; }
 
  private:
-  ComputeType compute_;
   int multiprocessors_;
 };
 

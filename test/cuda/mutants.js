@@ -192,7 +192,12 @@ export const mutants = [
   { ...attention, from: '  __syncwarp();\n', to: '' },
   // Online softmax
   { ...attention, from: 'sum[half] * rescale + powers', to: 'sum[half] + powers' },
-  { ...attention, from: 'most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));', to: '' },
+  {
+    ...attention,
+    file: 'kernels/attention_block.cuh',
+    from: 'fmaxf(most, __shfl_xor_sync(~0u, most, 2))',
+    to: 'most',
+  },
   { ...attention, from: 'mixed[d][2 * half + 1] *= rescale;', to: '' },
   {
     ...attention,

@@ -1,7 +1,8 @@
-// What bf16 and f16 promise, for bounds.
+// What bf16 and f16 promise, for bounds, and a device that computes in one of them.
 #pragma once
 
 #include "../../native/ops/half.h"
+#include "../native/subjects.h"
 
 namespace magnets::test {
 
@@ -20,5 +21,23 @@ inline const char* name_of(ComputeType type) { return type == ComputeType::f16 ?
 inline WeightFormat format_of(ComputeType type) {
   return {type == ComputeType::f16 ? WeightFormat::Values::f16 : WeightFormat::Values::bf16};
 }
+/// The type in which a CUDA device computes with weights that are kept so.
+inline ComputeType compute_of(WeightFormat format) {
+  return format.values == WeightFormat::Values::f16 ? ComputeType::f16 : ComputeType::bf16;
+}
+
+class CudaSubject : public Subject {
+ public:
+  std::vector<WeightFormat> formats() const override { return {format_of(compute_)}; }
+  double rounded(double value) const override { return round_to(compute_, value); }
+  double unit() const override { return unit_of(compute_); }
+  double tiny() const override { return tiny_of(compute_); }
+  double tanh_error() const override { return kTanhError; }
+  bool same_bits() const override { return false; }
+
+ protected:
+  explicit CudaSubject(ComputeType compute) : compute_(compute) {}
+  const ComputeType compute_;
+};
 
 }  // namespace magnets::test

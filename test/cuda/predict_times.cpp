@@ -1,6 +1,6 @@
 // Prints how long the kernels of size L should take on an H100, by formula, for scripts/predict-times.js: those of a
 // generation of 12 steps with guidance, in batches of 1, 8 and 64, and the generation. Products by matmul/choose.cpp;
-// attention, and what moves rows, by the formulas of docs/cuda.md. Nothing of it is measured.
+// attention, and what moves rows, by the formulas of docs/cuda-predictions.md. Nothing of it is measured.
 #include <algorithm>
 #include <cstdio>
 #include <map>

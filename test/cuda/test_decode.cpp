@@ -1,65 +1,35 @@
 // A whole small model decoded by the CUDA backend, beside the CPU backend in f32 that is forced to the same tokens: the
 // logits of every step are as near as the plain computation in the same type comes, and the tokens are those that the
-// CPU's logits would have given, up to ties within that distance. Also: what recording and reuse must not change, and
-// that running out of memory is an error like others.
+// CPU's logits would have given, up to ties within that distance. Also: what reuse must not change, and that running
+// out of memory is an error like others.
 #include <algorithm>
 #include <cmath>
 
 #include "../../native/cpu/cpu_backend.h"
-#include "../../native/engine/codec/conv.h"
-#include "../../native/engine/codec/titok.h"
-#include "../../native/engine/codec/vit.h"
 #include "../../native/engine/session_pool.h"
 #include "../native/check.h"
+#include "../native/generations.h"
+#include "../native/steps.h"
 #include "device_hooks.h"
 #include "large_weights.h"
+#include "precision.h"
 #include "rounding_backend.h"
-#include "steps.h"
 
 using namespace magnets;
 using namespace magnets::test;
 
 namespace {
 
-constexpr int kTokens = 24, kClasses = 3, kCodebook = 50;
-constexpr uint64_t kSeed = 42;
-constexpr WeightFormat kF32{WeightFormat::Values::f32};
-
-/// BERT's blocks, pre-LN, and those that the class modulates, with everything else that config.h has a choice of.
-enum class Style { post, pre, modulated };
-
-/// Classes are ids of the vocabulary, or rows of a table; then [MASK] comes after a register.
-constexpr int class_of(Style style, int index) { return style == Style::modulated ? index : kCodebook + index; }
-constexpr int mask_of(Style style) { return kCodebook + (style == Style::modulated ? 1 : kClasses + 1); }
+constexpr int kTokens = 24;
 
 GeneratorConfig config_of(Style style) {
-  GeneratorConfig config{
-      .transformer = {.layers = 2,
-                      .block = {.hidden_size = 72,
-                                .heads = 4,
-                                .head_dim = style == Style::pre ? 85 : 24,
-                                .intermediate_size = 160,
-                                .norm_place = style == Style::post ? NormPlace::post : NormPlace::pre,
-                                .activation = style == Style::pre ? Activation::gelu_tanh : Activation::gelu,
-                                .norm_eps = 1e-6f}},
-      .codebook_size = kCodebook,
-      .vocab_size = mask_of(style) + 1,
-      .token_count = kTokens};
-  if (style == Style::modulated) {
-    BlockConfig& block = config.transformer.block;
-    block.hidden_size = 74;  // vectors of 74 numbers begin at no multiple of 16 bytes
-    block.head_dim = 7;
-    block.activation = Activation::silu;
-    block.norm_kind = NormKind::rms_norm;
-    block.gate = Gate::multiply;
-    block.qk_norm = QkNorm::rms;
-    block.modulation = Modulation::per_class;
-    block.biases = Biases::none;
-    config.embedding_norm = EmbeddingNorm::none;
-    config.head = Head::plain;
-    config.head_weights = HeadWeights::own;
-    config.classes = {.rows = kClasses + 1, .register_id = kCodebook};
-  }
+  const int head_dim = style == Style::modulated ? 7 : style == Style::pre ? 85 : 24;
+  // Vectors of 74 numbers begin at no multiple of 16 bytes.
+  const int hidden_size = style == Style::modulated ? 74 : 72;
+  GeneratorConfig config = config_of(
+      style,
+      {.tokens = kTokens, .hidden_size = hidden_size, .heads = 4, .head_dim = head_dim, .intermediate_size = 160});
+  if (style == Style::modulated) config.head_weights = HeadWeights::own;
   return config;
 }
 
@@ -69,16 +39,7 @@ std::shared_ptr<const Generator> generator_of(std::shared_ptr<Backend> backend, 
 }
 
 SessionOptions options_of(int samples, int first, bool guided, Style style = Style::post) {
-  SessionOptions options;
-  options.ids.assign(samples * kTokens, mask_of(style));
-  options.masked.assign(samples * kTokens, 1);
-  for (int i = first; i < first + samples; ++i) {
-    options.class_ids.push_back(class_of(style, i % kClasses));
-    options.sample_numbers.push_back(i);
-    options.seeds.push_back(kSeed);
-  }
-  if (guided) options.null_class_id = class_of(style, kClasses);
-  return options;
+  return all_masked(style, kTokens, samples, first, guided);
 }
 
 const std::vector<Width> kWidths = {{1, 20}, {1, 20}, {2, 40}, {3, 101}, {4, 160}, {4, 160}, {4, 160}};
@@ -95,30 +56,6 @@ Step step_of(int i, MaskedCounts& counts, bool cached, std::vector<int> masked_a
 }
 Step step_of(int i, MaskedCounts& counts) {
   return step_of(i, counts, true, std::vector<int>(counts.masked.size(), kMaskedAfter[i]));
-}
-
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double most = a.size() == b.size() ? 0 : INFINITY;
-  for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
-    const double one = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (!(one <= most)) most = one;
-  }
-  return most;
-}
-
-/// The type in which a CUDA device with weights in `format` computes.
-ComputeType compute_of(WeightFormat format) {
-  return format.values == WeightFormat::Values::f16 ? ComputeType::f16 : ComputeType::bf16;
-}
-
-/// What became known between two states, and -1 elsewhere.
-std::vector<int32_t> revealed(Session& session, const std::vector<uint8_t>& masked_before) {
-  std::vector<int32_t> ids = session.ids();
-  const std::vector<uint8_t> masked = session.masked();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (masked[i] || !masked_before[i]) ids[i] = -1;
-  }
-  return ids;
 }
 
 /// The logits rows of masked positions, of those alone that became known.
@@ -139,7 +76,7 @@ std::vector<float> of_drawn(const std::vector<float>& logits, const std::vector<
 /// `in_turns`: positions are revealed in an order of their own.
 void decodes_like_the_cpu(const Subject& subject, Style style, bool guided, bool cached, bool in_turns = false) {
   constexpr int kSamples = 2;
-  constexpr const char* kNames[] = {"", ", pre-norm", ", modulated"};
+  constexpr const char* kNames[] = {"", ", pre-norm", ", untied", ", modulated"};
   const std::string what = subject.name() + kNames[static_cast<int>(style)] + (guided ? ", guided" : "") +
                            (cached ? ", cached" : ", no cache") + (in_turns ? ", in turns" : "");
   const WeightFormat format = subject.formats()[0];
@@ -162,7 +99,7 @@ void decodes_like_the_cpu(const Subject& subject, Style style, bool guided, bool
     const std::vector<uint8_t> before = cuda.masked();
     const Step step = step_of(i, counts, cached, {std::min(kMaskedAfter[i], kTokens - 1 - 1 - i / 2), kMaskedAfter[i]});
     cuda.step(step);
-    const std::vector<int32_t> drawn = revealed(cuda, before);
+    const std::vector<int32_t> drawn = revealed_ids(cuda, before);
     for (Session* forced : {&exact, &plain}) {
       forced->compute(step.width, step.refresh, step.all_logits);
       forced->reveal(drawn);
@@ -208,8 +145,6 @@ void decodes_like_the_cpu(const Subject& subject, Style style, bool guided, bool
     }
   }
 }
-
-using History = std::vector<std::vector<int32_t>>;
 
 History decode(Session& session, const SessionOptions& options) {
   History history;
@@ -268,101 +203,6 @@ void who_is_abandoned_costs_nothing(const Subject& subject) {
   }
 }
 
-template <class AnyCodec, class Config>
-void tokenizes_like_the_cpu(const Subject& subject, const Config& config, size_t sample_size) {
-  const WeightFormat format = subject.formats()[0];
-  const auto open = [&](std::shared_ptr<Backend> backend, WeightFormat kept) {
-    LargeWeights weights;
-    return AnyCodec(std::move(backend), config, weights, kept);
-  };
-  const AnyCodec cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), kF32),
-                 plain = open(open_rounding(compute_of(format)), format);
-  Random random(5);
-  std::vector<float> pixels(3 * sample_size);
-  for (float& pixel : pixels) pixel = static_cast<float>(0.5 + 0.5 * random.value());
-  const auto near = [](const std::string& what, const auto& actual, const auto& rounded, const auto& expected) {
-    const double error = distance(actual.values, expected.values);
-    const double bound = 3 * distance(rounded.values, expected.values) + 1e-6;
-    check(error <= bound, what + " off by " + std::to_string(error) + ", bound " + std::to_string(bound));
-    check(actual.flops == expected.flops, "FLOPs of " + what);
-  };
-  const auto latents = exact.encode(pixels, 3);
-  near("latents", cuda.encode(pixels, 3), plain.encode(pixels, 3), latents);
-  const auto tokens = exact.quantize(latents.values, 3), own = cuda.quantize(latents.values, 3);
-  int same = 0;
-  for (size_t i = 0; i < tokens.values.size(); ++i) same += own.values[i] == tokens.values[i];
-  check(same * 10 >= static_cast<int>(tokens.values.size()) * 9, "tokens, but for near ties: " + std::to_string(same));
-  check(own.flops == tokens.flops, "FLOPs of tokens");
-  near("pixels", cuda.detokenize(tokens.values, 3), plain.detokenize(tokens.values, 3),
-       exact.detokenize(tokens.values, 3));
-}
-
-const TransformerConfig kCodecLayers{.layers = 1,
-                                     .block = {.hidden_size = 40,
-                                               .heads = 2,
-                                               .head_dim = 16,
-                                               .intermediate_size = 64,
-                                               .norm_place = NormPlace::pre,
-                                               .activation = Activation::gelu,
-                                               .norm_eps = 1e-6f}};
-
-void tokenizes_patches_like_the_cpu(const Subject& subject) {
-  const VitConfig config{.encoder = kCodecLayers,
-                         .decoder = kCodecLayers,
-                         .codebook_size = 30,
-                         .codebook_dim = 6,
-                         .sample = {2, 9, 6},
-                         .patch = {1, 3, 3},
-                         .channels = 1};
-  tokenizes_like_the_cpu<Vit>(subject, config, config.sample_size());
-}
-
-void convolves_like_the_cpu(const Subject& subject) {
-  for (const bool all : {false, true}) {
-    const ConvConfig config{.levels = {.height = 12,
-                                       .width = 8,
-                                       .channels = 3,
-                                       .base_channels = all ? 12 : 16,
-                                       .multipliers = {1, all ? 3 : 2},
-                                       .attention = all,
-                                       .shortcut = all ? Shortcut::projection : Shortcut::none,
-                                       .norm_groups = all ? 4 : 8,
-                                       .norm_eps = 1e-6f},
-                            .encoder_blocks = 1,
-                            .downsample = all ? Downsample::convolution : Downsample::mean,
-                            .encoder_output_kernel = all ? 3 : 1,
-                            .quantizer = all ? Quantizer::cosine : Quantizer::nearest,
-                            .codebook_size = 30,
-                            .codebook_dim = all ? 6 : 10,
-                            .decoder = {.blocks = 1, .code_channels = 10},
-                            .signed_pixels = all};
-    tokenizes_like_the_cpu<Conv>(subject, config, config.levels.sample_size());
-  }
-}
-
-void mixes_codes_like_the_cpu(const Subject& subject) {
-  const TitokConfig config{.vit = {.encoder = kCodecLayers,
-                                   .decoder = kCodecLayers,
-                                   .codebook_size = 30,
-                                   .codebook_dim = 6,
-                                   .sample = {1, 12, 8},
-                                   .patch = {1, 2, 2},
-                                   .channels = 3},
-                           .latents = 10,
-                           .levels = {.height = 12,
-                                      .width = 8,
-                                      .channels = 3,
-                                      .base_channels = 16,
-                                      .multipliers = {1, 2},
-                                      .attention = false,
-                                      .shortcut = Shortcut::none,
-                                      .norm_groups = 8,
-                                      .norm_eps = 1e-6f},
-                           .pixel_codes = 33,
-                           .decoder = {.blocks = 1, .code_channels = 10}};
-  tokenizes_like_the_cpu<Titok>(subject, config, config.vit.sample_size());
-}
-
 void runs_out_of_memory_politely(const Subject& subject) {
   const auto pool = std::make_shared<SessionPool>(generator_of(subject.open(), Style::pre, subject.formats()[0]));
   const SessionOptions options = options_of(1, 0, false);
@@ -409,7 +249,6 @@ void refuses(const Subject& subject) {
 int main() {
   // Of the devices the first two differ by the type alone; on the last, products normalize their own sums.
   const auto& all = subjects(Variety::devices);
-  const auto types = {all[0].get(), all[1].get()};
   decodes_like_the_cpu(*all[0], Style::post, true, true);
   decodes_like_the_cpu(*all[0], Style::pre, false, false);
   decodes_like_the_cpu(*all[1], Style::pre, true, true);
@@ -420,13 +259,6 @@ int main() {
   decodes_like_the_cpu(*all.back(), Style::post, true, true);
   for (const Style style : {Style::post, Style::modulated}) repeats(*all[0], style);
   for (const auto* subject : {all[0].get(), all.back().get()}) who_is_abandoned_costs_nothing(*subject);
-  for (const Subject* subject : types) {
-    // The kernels of both types touch the same memory in the same order.
-    if (subject->watched() && subject != all[0].get()) continue;
-    tokenizes_patches_like_the_cpu(*subject);
-    convolves_like_the_cpu(*subject);
-    mixes_codes_like_the_cpu(*subject);
-  }
   runs_out_of_memory_politely(*all[0]);
   refuses(*all[0]);
   return report("decode");

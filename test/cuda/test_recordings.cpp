@@ -5,9 +5,9 @@
 
 #include "../../native/engine/session_pool.h"
 #include "../native/check.h"
+#include "../native/steps.h"
 #include "emulation/emulator.h"
 #include "large_weights.h"
-#include "steps.h"
 
 using namespace magnets;
 using namespace magnets::test;

@@ -203,7 +203,10 @@ t.test('memory is flat', async (t) => {
     ['resident', 8],
   ] as const) {
     const [early, late] = [least(name, 4), least(name, 14)];
-    t.ok(late - early < bound, `${early.toFixed(1)} MiB of ${name}, then ${(late - early).toFixed(1)} more`);
+    t.ok(
+      late - early < bound,
+      `${early.toFixed(1)} MiB of ${name}, then ${(late - early).toFixed(1)} more`,
+    );
   }
 });
 

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { load, Tensor } from '../../lib/index.js';
-import { packageRoot } from '../../lib/runtime/here.js';
+import { packageRoot } from '../../lib/runtime/package.js';
 import { temporaryFolder } from './public-files.js';
 
 const folder = temporaryFolder(t);

@@ -6,7 +6,7 @@ import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { load } from '../../lib/index.js';
-import { freeingWhenIdle } from '../../lib/runtime/idle.js';
+import { freeingWhenIdle, tokenizerFreeingWhenIdle } from '../../lib/runtime/idle.js';
 import {
   checkMemory,
   checkWeights,
@@ -15,7 +15,7 @@ import {
   memoryNeeds,
   processMemory,
 } from '../../lib/runtime/memory.js';
-import type { NativeGenerator, NativeSession } from '../../lib/runtime/native.js';
+import type { NativeGenerator, NativeSession, NativeTokenizer } from '../../lib/runtime/native.js';
 import { fixtureFolder } from './fixtures.js';
 
 t.test('limits', async (t) => {
@@ -229,4 +229,40 @@ t.test('what is kept for batches to come is freed when none come', async (t) => 
   await later();
   t.equal(trims, 1, 'nothing is left to free');
   t.same([freeing.bytes, freeing.sessionBytes(1, false)], [7, 8]);
+});
+
+t.test('what a tokenizer keeps is freed a while after its last call', async (t) => {
+  let trims = 0;
+  let finish = () => {};
+  const tokenizer: NativeTokenizer = {
+    encode: () => Promise.reject(new Error('broken')),
+    quantize: () => Promise.reject(new Error('unused')),
+    detokenize: () =>
+      new Promise((resolve) => {
+        finish = () => resolve({ pixels: new Float32Array(3), flops: 5 });
+      }),
+    newStop: () => ({ stop() {} }),
+    bytes: 7,
+    detokenizeBytes: () => 8,
+    trim: async () => void ++trims,
+    dispose() {},
+  };
+  const freeing = tokenizerFreeingWhenIdle(tokenizer, 20);
+  const later = () => new Promise((resolve) => setTimeout(resolve, 60));
+  const first = freeing.detokenize(new Int32Array(1), 1);
+  await t.rejects(freeing.encode(new Float32Array(3), 1), { message: 'broken' });
+  await later();
+  t.equal(trims, 0, 'one call is still computed');
+  finish();
+  t.equal((await first).flops, 5);
+  await later();
+  t.equal(trims, 1);
+  await t.rejects(freeing.encode(new Float32Array(3), 1));
+  await later();
+  t.equal(trims, 2, 'a call that failed is over, too');
+  await t.rejects(freeing.encode(new Float32Array(3), 1));
+  freeing.dispose();
+  await later();
+  t.equal(trims, 2, 'nothing is left to free');
+  t.same([freeing.bytes, freeing.detokenizeBytes(1)], [7, 8]);
 });

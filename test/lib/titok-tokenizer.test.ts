@@ -2,8 +2,7 @@ import t from 'tap';
 import { latentShapeOf, parseTokenizerConfig, patchShapeOf } from '../../lib/checkpoint/config.js';
 import type { TitokTokenizerConfig } from '../../lib/checkpoint/titok-tokenizer.js';
 import { native } from '../../lib/runtime/native.js';
-import { Tokenizer } from '../../lib/runtime/tokenizer.js';
-import { Tensor } from '../../lib/tensor.js';
+import { checkTokenizing } from './tokenizing.js';
 
 const pixelDecoder = {
   base_channels: 16,
@@ -124,29 +123,5 @@ function formula(config: TitokTokenizerConfig) {
 }
 
 t.test('pictures to tokens and back, whatever else is in the batch', async (t) => {
-  const device = native().openCpu(2, '');
-  const config = parse({});
-  const tokenizer = new Tokenizer(
-    config,
-    await device.loadTokenizer(config, { seed: 3 }, 'f32'),
-    8,
-  );
-  const size = 12 * 20 * 3;
-  const noise = Float32Array.from({ length: 3 * size }, (_, i) => ((i * 7919) % 1009) / 1009);
-  const all = await tokenizer.tokenize(new Tensor('float32', noise, [3, 12, 20, 3]));
-  const { tokens } = all;
-  t.same(tokens.dims, [3, 7]);
-  t.ok(new Set(tokens.data).size > 1, 'not all the same');
-  t.equal(all.flops, 3 * formula(config).tokenize);
-  const back = await tokenizer.detokenize(tokens);
-  t.equal(back.flops, 3 * formula(config).detokenize);
-  t.ok(back.pixels.data.every((value) => value >= 0 && value <= 1));
-
-  const one = new Tensor('float32', noise.slice(size, 2 * size), [1, 12, 20, 3]);
-  const alone = await tokenizer.tokenize(one);
-  t.same(alone.tokens.data, tokens.data.slice(7, 14));
-  const shown = await tokenizer.detokenize(alone.tokens);
-  t.same(shown.pixels.data, back.pixels.data.slice(size, 2 * size));
-  tokenizer.dispose();
-  device.dispose();
+  t.same(await checkTokenizing(t, parse({}), 7), formula(parse({})));
 });

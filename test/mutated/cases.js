@@ -10,7 +10,7 @@ import { mutatedPicture } from './pictures.js';
 import { Random } from './random.js';
 
 /** How many cases there are of each kind. */
-export const casesOfEach = 10_000;
+const casesOfEach = 10_000;
 
 /** What is wrong with an answer. @param {boolean} right @param {string} message */
 function check(right, message) {

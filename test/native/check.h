@@ -41,6 +41,18 @@ inline void check_near(double actual, double expected, double bound, const std::
   }
 }
 
+/// The largest difference; infinite where the sizes differ or a number is NaN.
+inline double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double one = std::abs(static_cast<double>(a[i]) - b[i]);
+    if (std::isnan(one)) return INFINITY;
+    most = std::max(most, one);
+  }
+  return most;
+}
+
 /// "CODE message" of the Error that `body` throws; empty where it throws none.
 template <class Body>
 std::string error_of(const Body& body) {

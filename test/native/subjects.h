@@ -1,5 +1,6 @@
-// The backends under test, and what their arithmetic promises. Test programs are linked with subjects_cpu.cpp or with
-// test/cuda/subjects_cuda.cpp.
+// The backends under test, and what their arithmetic promises. Test programs are linked with those of the CPU
+// (subjects_cpu.cpp), of emulated devices (test/cuda/emulation/emulated_devices.cpp) or of a GPU
+// (test/cuda/gpu_device.cpp).
 #pragma once
 
 #include <memory>

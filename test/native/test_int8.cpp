@@ -28,10 +28,27 @@ void operator delete(void* memory, std::align_val_t) noexcept {
   std::free(memory);
 }
 
+#ifdef __x86_64__
+#include "../../native/cpu/kernels/x86_processor.h"
+
+namespace magnets::cpu {
+extern const Int8Kernels kInt8AvxVnniKernelsAsAvx512;  // CMakeLists.txt
+}
+#endif
+
 using namespace magnets;
 using namespace magnets::test;
 
 namespace {
+
+/// Best first; the last is "portable".
+std::vector<const cpu::Int8Kernels*> all_kernels() {
+  std::vector<const cpu::Int8Kernels*> kernels = cpu::available_int8_kernels();
+#ifdef __x86_64__
+  if (cpu::X86Processor::ask().avx512_vnni) kernels.insert(kernels.begin(), &cpu::kInt8AvxVnniKernelsAsAvx512);
+#endif
+  return kernels;
+}
 
 constexpr WeightFormat kInt8{WeightFormat::Values::int8}, kF32{WeightFormat::Values::f32};
 
@@ -187,7 +204,7 @@ void finishes_alike() {
   }
   for (const int n : {1, 7, 16, 31, 32}) {
     for (const bool add : {false, true}) {
-      for (const cpu::Int8Kernels* kernels : cpu::available_int8_kernels()) {
+      for (const cpu::Int8Kernels* kernels : all_kernels()) {
         std::vector<float> y = before;
         kernels->finish(sums.data(), 0.7f, scales.data(), bias.data(), n, add, y.data());
         bool equal = true;
@@ -473,7 +490,7 @@ void takes_a_quarter_of_the_memory() {
 }  // namespace
 
 int main() {
-  for (const cpu::Int8Kernels* kernels : cpu::available_int8_kernels()) {
+  for (const cpu::Int8Kernels* kernels : all_kernels()) {
     rounds_rows(*kernels);
     adds_up_exactly(*kernels);
   }

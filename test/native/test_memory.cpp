@@ -1,8 +1,16 @@
 // Memory that runs out in the middle of operations, at every allocation in turn: the failure is an exception, and the
 // same operations on the same stream give the same bits afterwards.
+#include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <span>
+
+#ifdef __linux__
+#include <unistd.h>
+#endif
 
 #include "../../native/cpu/cpu_backend.h"
+#include "../../native/cpu/kv_cache.h"
 #include "check.h"
 #include "failing_allocations.h"
 
@@ -353,9 +361,49 @@ void objects(Backend& backend, WeightFormat format) {
   });
 }
 
+#ifdef __linux__
+size_t resident_bytes() {
+  size_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+/// What a cache holds of a branch that nobody reads any more goes back to the system, and the others stay as they are.
+void a_discarded_branch_goes_back() {
+  constexpr int kLayers = 3, kHeads = 8, kDim = 64, kPositions = 257;
+  cpu::CpuKvCache cache(kLayers, kBranches, kHeads, kDim, kPositions);
+  const size_t keys = cache.keys(0, 0, 1) - cache.keys(0, 0, 0), values = cache.values(0, 0, 1) - cache.values(0, 0, 0);
+  const auto floats_of = [&](int layer, int branch) {
+    return std::vector{std::span(cache.keys(layer, branch, 0), kHeads * keys),
+                       std::span(cache.values(layer, branch, 0), kHeads * values)};
+  };
+  const auto fill = [&](int branch) {
+    for (int layer = 0; layer < kLayers; ++layer) {
+      for (const std::span<float> floats : floats_of(layer, branch)) std::ranges::fill(floats, branch + 1.0f);
+    }
+  };
+  for (int branch = 0; branch < kBranches; ++branch) fill(branch);
+  const size_t before = resident_bytes(), expected = kLayers * kHeads * (keys + values) * sizeof(float);
+  cache.discard_branch(1);
+  const size_t freed = before - resident_bytes();
+  check(freed > expected * 0.75 && freed < expected * 1.25, std::to_string(freed) + " bytes went back");
+  for (int layer = 0; layer < kLayers; ++layer) {
+    for (int branch = 0; branch < kBranches; ++branch) {
+      for (const std::span<float> floats : floats_of(layer, branch)) {
+        const bool kept = std::ranges::all_of(floats, [&](float value) { return value == branch + 1.0f; });
+        check(kept || branch == 1, "branch " + std::to_string(branch) + " has changed");
+      }
+    }
+  }
+}
+#endif
+
 }  // namespace
 
 int main() {
+#ifdef __linux__
+  a_discarded_branch_goes_back();
+#endif
   for (const int threads : {1, 3}) {
     auto backend = cpu::open_cpu(threads, "");
     using Values = WeightFormat::Values;

@@ -1,4 +1,3 @@
-// @ts-check
 // node training/node/tokenize.js --model FOLDER
 //
 // Tokenizes for training/package.py until stdin ends. A request is the number of samples (uint32) and their pixels (uint8,

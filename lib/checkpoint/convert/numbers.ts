@@ -2,7 +2,7 @@
 
 import { type Dtype, elementSize } from '../safetensors.js';
 
-export const floatDtypes = ['F64', 'F32', 'F16', 'BF16'] as const;
+const floatDtypes = ['F64', 'F32', 'F16', 'BF16'] as const;
 export type FloatDtype = (typeof floatDtypes)[number];
 
 export function isFloat(dtype: Dtype): dtype is FloatDtype {

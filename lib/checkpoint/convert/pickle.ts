@@ -1,86 +1,26 @@
 /**
  * Reads Python's pickle (protocol 2, as torch.save writes it) as data. No code is ever run: a pickle is a program for a
  * small stack machine, and this one knows the opcodes that build dictionaries, lists, tuples, strings and numbers. What
- * a pickle may name is a fixed list, each entry of which is a function of this file; everything else is refused.
+ * a pickle may name is listed in pickle-objects.ts; everything else is refused.
  */
 
 import { setImmediate as immediate } from 'node:timers/promises';
+import {
+  fail,
+  functions,
+  Ignored,
+  isCount,
+  Storage,
+  storageName,
+  type Value,
+} from './pickle-objects.js';
 
-/** A string, a number, true, false, null, a list or tuple, a dictionary, or one of the classes below. */
-export type Value = unknown;
-export type Dictionary = Map<Value, Value>;
-
-/** Bytes that a tensor is a view of. */
-export class Storage {
-  constructor(
-    /** `torch.FloatStorage` and so on. */
-    readonly type: string,
-    /** Names its bytes in the archive. */
-    readonly key: string,
-    readonly count: number,
-  ) {}
-}
-
-export class StridedTensor {
-  constructor(
-    readonly storage: Storage,
-    readonly offset: number,
-    readonly shape: readonly number[],
-    readonly strides: readonly number[],
-  ) {}
-}
-
-/** Something that is of no use here, such as the learning rate as a NumPy scalar. */
-class Ignored {}
-
+/** What a pickle has named, before it is called. */
 class Global {
   constructor(readonly name: string) {}
 }
 
 const mark = Symbol('mark');
-
-export class PickleError extends Error {}
-
-function isCount(value: Value): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function fail(message: string): never {
-  throw new PickleError(message);
-}
-
-/** As torch has them. A tensor can be named many times, and each time its shape is looked at. */
-const mostDimensions = 64;
-
-function rebuildTensor([storage, offset, shape, strides]: Value[]): StridedTensor {
-  const valid =
-    storage instanceof Storage &&
-    isCount(offset) &&
-    Array.isArray(shape) &&
-    shape.length <= mostDimensions &&
-    shape.every(isCount) &&
-    Array.isArray(strides) &&
-    strides.length === shape.length &&
-    strides.every(isCount);
-  if (!valid) return fail('expected a storage, an offset, a shape and strides of a tensor');
-  return new StridedTensor(storage, offset, shape, strides);
-}
-
-/** What a pickle may call, by name. */
-const functions: Readonly<Record<string, (args: Value[]) => Value>> = {
-  'collections.OrderedDict': (args) =>
-    args.length === 0 ? new Map() : fail('expected an empty OrderedDict'),
-  'torch._utils._rebuild_tensor_v2': rebuildTensor,
-  'torch._utils._rebuild_parameter': ([tensor]) =>
-    tensor instanceof StridedTensor ? tensor : fail('expected a tensor as parameter'),
-  // An optimizer's learning rate may be a NumPy scalar. Nobody looks at it.
-  'numpy.core.multiarray.scalar': () => new Ignored(),
-  'numpy._core.multiarray.scalar': () => new Ignored(),
-  'numpy.dtype': () => new Ignored(),
-  '_codecs.encode': () => new Ignored(),
-};
-
-const storageName = /^torch\.(Double|Float|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage$/;
 
 /** Opcodes that are refused, by the names that Python's pickletools gives them. */
 const refusedOpcodes: Readonly<Record<string, string>> = {
@@ -139,6 +79,10 @@ class Machine {
     return this.#stack.pop();
   }
 
+  #popMany(count: number): Value[] {
+    return Array.from({ length: count }, () => this.#pop()).reverse();
+  }
+
   /** The values above the last mark. */
   #popMarked(): Value[] {
     const start = this.#stack.lastIndexOf(mark);
@@ -150,6 +94,11 @@ class Machine {
   #top<T>(kind: string, is: (value: Value) => value is T): T {
     const value = this.#stack.at(-1);
     return is(value) ? value : fail(`expected ${kind} before it`);
+  }
+
+  #append(values: Value[]): void {
+    const list: Value[] = this.#top('a list', Array.isArray);
+    for (const value of values) list.push(value);
   }
 
   #fill(pairs: Value[]): void {
@@ -277,35 +226,23 @@ class Machine {
           stack.push(this.#popMarked());
           break;
         case '\x85':
-          stack.push([this.#pop()]);
+          stack.push(this.#popMany(1));
           break;
-        case '\x86': {
-          const second = this.#pop();
-          stack.push([this.#pop(), second]);
+        case '\x86':
+          stack.push(this.#popMany(2));
           break;
-        }
-        case '\x87': {
-          const third = this.#pop();
-          const second = this.#pop();
-          stack.push([this.#pop(), second, third]);
+        case '\x87':
+          stack.push(this.#popMany(3));
           break;
-        }
-        case 'a': {
-          const value = this.#pop();
-          this.#top('a list', Array.isArray).push(value);
+        case 'a':
+          this.#append(this.#popMany(1));
           break;
-        }
-        case 'e': {
-          const values = this.#popMarked();
-          const list: Value[] = this.#top('a list', Array.isArray);
-          for (const value of values) list.push(value);
+        case 'e':
+          this.#append(this.#popMarked());
           break;
-        }
-        case 's': {
-          const value = this.#pop();
-          this.#fill([this.#pop(), value]);
+        case 's':
+          this.#fill(this.#popMany(2));
           break;
-        }
         case 'u':
           this.#fill(this.#popMarked());
           break;

@@ -4,7 +4,8 @@ import { MagnetsError } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
 import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
-import { PickleError, readPickle, StridedTensor, type Value } from './pickle.js';
+import { readPickle } from './pickle.js';
+import { PickleError, StridedTensor, type Value } from './pickle-objects.js';
 import type { Group, Source, SourceTensor } from './source.js';
 import { readZip, type ZipEntry } from './zip.js';
 

@@ -13,6 +13,7 @@ namespace magnets::cpu {
 
 extern const Int8Kernels kInt8Avx512VnniKernels;
 extern const Int8Kernels kInt8Avx512Kernels;
+extern const Int8Kernels kInt8AvxVnniKernels;
 extern const Int8Kernels kInt8Avx2Kernels;
 extern const Int8Kernels kInt8NeonDotprodKernels;
 extern const Int8Kernels kInt8PortableKernels;
@@ -37,7 +38,10 @@ std::vector<const Int8Kernels*> kernels_of([[maybe_unused]] std::string_view ins
     if (X86Processor::ask().avx512_vnni) found.push_back(&kInt8Avx512VnniKernels);
     found.push_back(&kInt8Avx512Kernels);
   }
-  if (instruction_set == "avx2") found.push_back(&kInt8Avx2Kernels);
+  if (instruction_set == "avx2") {
+    if (X86Processor::ask().avx_vnni) found.push_back(&kInt8AvxVnniKernels);
+    found.push_back(&kInt8Avx2Kernels);
+  }
 #elif defined(__aarch64__)
   if (instruction_set == "neon" && has_dot_products()) found.push_back(&kInt8NeonDotprodKernels);
 #endif

@@ -1,4 +1,4 @@
-// AVX2: bytes are widened to 16 bits, whose products are added in pairs to 32: nothing saturates. 6 x 16 tiles.
+// AVX2: bytes are widened to 16 bits, whose products are added in pairs to 32: nothing saturates.
 #include <immintrin.h>
 
 #include "int8.h"
@@ -8,22 +8,11 @@ namespace magnets::cpu {
 namespace {
 
 constexpr const char* kName = "avx2";
-constexpr int kTileRows = 6;
-constexpr int kTileVectors = 2;
 constexpr int kParts = 2;
 constexpr int kOrder[] = {0, 2, 1, 3};
 using Input = int16_t;
 
-struct I {
-  static constexpr int kLanes = 8;
-  __m256i v;
-  static I start(int32_t row_sum) { return {_mm256_set1_epi32(-128 * row_sum)}; }
-  void add_to(int32_t* x) const {
-    auto* sums = reinterpret_cast<__m256i*>(x);
-    _mm256_storeu_si256(sums, _mm256_add_epi32(v, _mm256_loadu_si256(sums)));
-  }
-  void store(int32_t* x) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(x), v); }
-};
+#include "int8_avx2.inl"
 
 /// Two of the four inputs of each output, in 16 bits: the even bytes, or the odd ones.
 template <int kPart>

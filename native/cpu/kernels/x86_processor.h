@@ -9,7 +9,8 @@
 namespace magnets::cpu {
 
 struct X86Processor {
-  bool avx2 = false;    // with FMA
+  bool avx2 = false;  // with FMA
+  bool avx_vnni = false;
   bool avx512 = false;  // F, BW, DQ and VL
   bool avx512_vnni = false;
 
@@ -26,6 +27,8 @@ struct X86Processor {
     found.avx2 = all(b, 1u << 5);
     found.avx512 = all(saved, kZmm) && all(b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
     found.avx512_vnni = found.avx512 && all(c, 1u << 11);
+    const bool more = a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0;
+    found.avx_vnni = found.avx2 && more && all(a, 1u << 4);
     return found;
   }
 };

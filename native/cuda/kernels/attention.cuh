@@ -118,8 +118,7 @@ __global__ void __launch_bounds__(32 * (kMostGroups > 1 ? most_sharing_warps(kDi
       for (int k = 0; k < kAttentionKeys / 8; ++k) {
         if (kWhole || k / 2 * 16 < left) most = fmaxf(most, fmaxf(score[k][2 * half], score[k][2 * half + 1]));
       }
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+      most = largest_of_row(most);
       const float rescale = exp2_approximate((largest[half] - most) * a.scale);
       largest[half] = most;
       const float offset = most * a.scale;
@@ -230,10 +229,7 @@ __global__ void __launch_bounds__(32 * (kMostGroups > 1 ? most_sharing_warps(kDi
   if (!active) return;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float all = sum[half];
-    all += __shfl_xor_sync(~0u, all, 1);
-    all += __shfl_xor_sync(~0u, all, 2);
-    const float inverse = reciprocal_approximate(all);
+    const float inverse = reciprocal_approximate(sum_of_row(sum[half]));
 #pragma unroll
     for (int d = 0; d < kDim / 8; ++d) {
       *reinterpret_cast<uint32_t*>(own_queries + (group + 8 * half) * kAttentionStride<kDim> + d * 8 + thread * 2) =

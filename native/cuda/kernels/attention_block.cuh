@@ -1,4 +1,4 @@
-// Which part of attention a block computes, in every kernel of it.
+// What every kernel of attention does alike: which part a block computes, and what the lanes of a row agree on.
 #pragma once
 
 #include <ptx.cuh>
@@ -18,6 +18,18 @@ __device__ __forceinline__ AttentionBlock attention_block(const AttentionArgumen
   const int head = blockIdx.y, branch = blockIdx.z;
   const int first_row = a.row_offsets[branch] + blockIdx.x * block_rows;
   return {head, first_row, a.row_offsets[branch + 1] - first_row, branch * a.cache_heads + head};
+}
+
+/// The largest of a row, of which four lanes beside each other hold a part each.
+__device__ __forceinline__ float largest_of_row(float most) {
+  most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+  return fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+}
+
+/// The sum of such a row.
+__device__ __forceinline__ float sum_of_row(float sum) {
+  sum += __shfl_xor_sync(~0u, sum, 1);
+  return sum + __shfl_xor_sync(~0u, sum, 2);
 }
 
 }  // namespace magnets::cuda

@@ -132,8 +132,7 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
         for (int k = 0; k < kFragments; ++k) {
           most = fmaxf(most, fmaxf(fragment(k)[2 * half], fragment(k)[2 * half + 1]));
         }
-        most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-        most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+        most = largest_of_row(most);
         offset[half] = most * a.scale;
         if (first > 0) {
           const float rescale = exp2_approximate((largest[half] - most) * a.scale);
@@ -196,10 +195,7 @@ __global__ void __launch_bounds__(kWgmmaAttentionThreads, 2)
   if (!active) return;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float all = sum[half];
-    all += __shfl_xor_sync(~0u, all, 1);
-    all += __shfl_xor_sync(~0u, all, 2);
-    const float inverse = reciprocal_approximate(all);
+    const float inverse = reciprocal_approximate(sum_of_row(sum[half]));
     const int row = warp * 16 + group + 8 * half;
 #pragma unroll
     for (int d = 0; d < kWgmmaHeadDim / 8; ++d) {

@@ -95,8 +95,7 @@ __global__ void __launch_bounds__(kWideWarps * 32) wide_attention_kernel(const _
           most = fmaxf(most, power[k][half][i]);
         }
       }
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+      most = largest_of_row(most);
       const float rescale = exp2_approximate((largest[half] - most) * a.scale), offset = most * a.scale;
       largest[half] = most;
       float powers = 0.0f;
@@ -140,10 +139,7 @@ __global__ void __launch_bounds__(kWideWarps * 32) wide_attention_kernel(const _
 
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float all = sum[half];
-    all += __shfl_xor_sync(~0u, all, 1);
-    all += __shfl_xor_sync(~0u, all, 2);
-    const float inverse = reciprocal_approximate(all);
+    const float inverse = reciprocal_approximate(sum_of_row(sum[half]));
     const int row = group + 8 * half;
     if (row >= rows) continue;
     T* out = static_cast<T*>(a.out) + static_cast<size_t>(first_row + row) * a.out_stride + head * a.head_dim;

@@ -22,32 +22,36 @@ int Canvas::samples_at_once(const Levels& levels, int count) {
   return static_cast<int>(std::clamp<int64_t>(kValuesAtOnce / most, 1, count));
 }
 
-Canvas::Canvas(Backend& backend, const Levels& levels, int samples, const StopFlag* stop)
-    : backend_(backend), levels_(levels) {
+Canvas::Canvas(Backend& backend, const Levels& levels, int samples, PictureMemory& memory, const StopFlag* stop)
+    : backend_(backend), levels_(levels), memory_(memory) {
   const int most = levels.base_channels * *std::max_element(levels.multipliers.begin(), levels.multipliers.end());
   scale_shift_ = backend.allocate(ElementType::f32, samples, 2 * most);
   stream_ = backend.stream(stop);
 }
 
-std::unique_ptr<Buffer> Canvas::pictures(const Grid& grid, int channels) {
-  return backend_.allocate(ElementType::activation, grid.rows(), channels);
+Canvas::~Canvas() {
+  stream_.reset();  // then nobody writes there any more
+  memory_.give(backend_, std::move(x_));
+  memory_.give(backend_, std::move(second_));
 }
 
-void Canvas::replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels) {
+PictureBuffer Canvas::pictures(const Grid& grid, int channels) { return memory_.take(backend_, grid.rows(), channels); }
+
+void Canvas::replace(PictureBuffer x, const Grid& grid, int channels) {
   stream_->synchronize();
   if (!(grid == grid_)) {
     let_go_of_second();
     attention_.reset();
   }
-  x_ = std::move(x);
+  memory_.give(backend_, std::exchange(x_, std::move(x)));
   grid_ = grid;
   channels_ = channels;
 }
 
 Buffer& Canvas::reset(const Grid& grid, int channels) {
-  replace(nullptr, grid, channels);
+  replace({}, grid, channels);
   x_ = pictures(grid, channels);
-  return *x_;
+  return *x_.rows;
 }
 
 Buffer& Canvas::second(int channels) {
@@ -56,12 +60,12 @@ Buffer& Canvas::second(int channels) {
     second_ = pictures(grid_, channels);
     second_channels_ = channels;
   }
-  return *second_;
+  return *second_.rows;
 }
 
 void Canvas::let_go_of_second() {
   stream_->synchronize();
-  second_.reset();
+  memory_.give(backend_, std::exchange(second_, {}));
   second_channels_ = 0;
 }
 
@@ -97,18 +101,18 @@ void Canvas::run(const Stage& stage) {
 void Canvas::run(const ResidualBlock& block) {
   const int out = block.conv1.out;
   Buffer& half_made = second(out);
-  statistics(block.norm1, *x_, channels_);
-  convolve(block.conv1, *x_, true, false, half_made);
+  statistics(block.norm1, *x_.rows, channels_);
+  convolve(block.conv1, *x_.rows, true, false, half_made);
   statistics(block.norm2, half_made, out);
-  if (out == channels_) return convolve(block.conv2, half_made, true, true, *x_);
+  if (out == channels_) return convolve(block.conv2, half_made, true, true, *x_.rows);
 
   auto y = pictures(grid_, out);
   const bool projects = block.shortcut != nullptr;
   if (projects) {
-    stream_->run(
-        Matmul{.layer = *block.shortcut, .out = out, .in = channels_, .x = {*x_}, .rows = grid_.rows(), .y = *y});
+    stream_->run(Matmul{
+        .layer = *block.shortcut, .out = out, .in = channels_, .x = {*x_.rows}, .rows = grid_.rows(), .y = *y.rows});
   }
-  convolve(block.conv2, half_made, true, projects, *y);
+  convolve(block.conv2, half_made, true, projects, *y.rows);
   replace(std::move(y), grid_, out);
 }
 
@@ -121,9 +125,13 @@ void Canvas::run(const AttentionBlock& block) {
   }
   Buffer& normalized = second(channels_);
   const Rows rows = attention_->rows.rows(grid_.samples);
-  statistics(block.norm, *x_, channels_);
-  stream_->run(Rescale{
-      .x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .silu = false, .y = normalized});
+  statistics(block.norm, *x_.rows, channels_);
+  stream_->run(Rescale{.x = *x_.rows,
+                       .scale_shift = *scale_shift_,
+                       .grid = grid_,
+                       .channels = channels_,
+                       .silu = false,
+                       .y = normalized});
   stream_->run(ProjectQkv{.query = *block.query,
                           .key = *block.key,
                           .value = *block.value,
@@ -142,21 +150,21 @@ void Canvas::run(const AttentionBlock& block) {
                          .heads = 1,
                          .head_dim = channels_,
                          .out = *attention_->mixed});
-  const Input residual{*x_};
+  const Input residual{*x_.rows};
   stream_->run(Matmul{.layer = *block.output,
                       .out = channels_,
                       .in = channels_,
                       .x = {*attention_->mixed},
                       .rows = rows.count,
                       .residual = &residual,
-                      .y = *x_});
+                      .y = *x_.rows});
 }
 
 void Canvas::run(const ConvLayer& layer) {
   const Grid grid = resampled(grid_, layer.resampling);
   let_go_of_second();
   auto y = pictures(grid, layer.out);
-  convolve(layer, *x_, false, false, *y);
+  convolve(layer, *x_.rows, false, false, *y.rows);
   replace(std::move(y), grid, layer.out);
 }
 
@@ -164,20 +172,20 @@ void Canvas::pool() {
   const Grid grid = resampled(grid_, Resampling::down);
   let_go_of_second();
   auto y = pictures(grid, channels_);
-  stream_->run(MeanPool{.x = *x_, .grid = grid_, .channels = channels_, .y = *y});
+  stream_->run(MeanPool{.x = *x_.rows, .grid = grid_, .channels = channels_, .y = *y.rows});
   replace(std::move(y), grid, channels_);
 }
 
 void Canvas::finish(const Norm& norm, const ConvLayer& layer, Buffer& y) {
-  statistics(norm, *x_, channels_);
-  convolve(layer, *x_, true, false, y);
+  statistics(norm, *x_.rows, channels_);
+  convolve(layer, *x_.rows, true, false, y);
 }
 
 const Buffer& Canvas::activate(const Norm& norm) {
   Buffer& y = second(channels_);
-  statistics(norm, *x_, channels_);
+  statistics(norm, *x_.rows, channels_);
   stream_->run(
-      Rescale{.x = *x_, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .silu = true, .y = y});
+      Rescale{.x = *x_.rows, .scale_shift = *scale_shift_, .grid = grid_, .channels = channels_, .silu = true, .y = y});
   return y;
 }
 

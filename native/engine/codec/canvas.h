@@ -5,6 +5,7 @@
 
 #include "all_rows.h"
 #include "conv_layers.h"
+#include "picture_memory.h"
 
 namespace magnets {
 
@@ -12,8 +13,9 @@ namespace magnets {
 /// the half-made ones of a block, and whatever attention needs: a picture of 512 x 512 x 128 is 134 MB.
 class Canvas {
  public:
-  /// Without pictures yet.
-  Canvas(Backend& backend, const Levels& levels, int samples, const StopFlag* stop);
+  /// Without pictures yet. What it takes from `memory`, which outlives it, it gives back in the end.
+  Canvas(Backend& backend, const Levels& levels, int samples, PictureMemory& memory, const StopFlag* stop);
+  ~Canvas();
 
   /// Pictures that one pass takes at most, of `count`.
   static int samples_at_once(const Levels& levels, int count);
@@ -41,9 +43,9 @@ class Canvas {
 
   void run(const ResidualBlock& block);
   void run(const AttentionBlock& block);
-  std::unique_ptr<Buffer> pictures(const Grid& grid, int channels);
+  PictureBuffer pictures(const Grid& grid, int channels);
   /// The pictures become these, when all that has been asked for is done.
-  void replace(std::unique_ptr<Buffer> x, const Grid& grid, int channels);
+  void replace(PictureBuffer x, const Grid& grid, int channels);
   /// Beside x, as large as that with so many channels.
   Buffer& second(int channels);
   /// Before there are pictures of another size beside x.
@@ -53,9 +55,11 @@ class Canvas {
 
   Backend& backend_;
   const Levels& levels_;
+  PictureMemory& memory_;
   Grid grid_{};
   int channels_ = 0, second_channels_ = 0;
-  std::unique_ptr<Buffer> x_, second_, scale_shift_;
+  PictureBuffer x_, second_;
+  std::unique_ptr<Buffer> scale_shift_;
   std::unique_ptr<AttentionMemory> attention_;
   std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more
 };

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "../../ops/backend.h"
 #include "codebook.h"
+#include "picture_memory.h"
 
 namespace magnets {
 
@@ -35,21 +37,23 @@ class Codec {
   };
   /// tokens: [count, N] of the codebook. Throws ERR_NUMERIC for pixels that are not finite, ERR_DISPOSED once `stop`
   /// says so.
-  Pixels detokenize(const std::vector<int32_t>& tokens, int count, const StopFlag* stop = nullptr) const {
-    return do_detokenize(*backend_, tokens, count, stop);
-  }
+  Pixels detokenize(const std::vector<int32_t>& tokens, int count, const StopFlag* stop = nullptr) const;
 
   /// Device memory of the weights.
   size_t bytes() const { return bytes_; }
   /// Device memory that detokenizing so many samples takes at most.
   size_t detokenize_bytes(int count) const;
 
+  /// Frees the memory of pictures that is kept for the next call, where it is little. Thread-safe.
+  void trim() const;
+
  protected:
   explicit Codec(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
-  virtual Latents do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const = 0;
+  virtual Latents do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
+                            const StopFlag* stop) const = 0;
   /// `backend` is the codec's own, or one that measures.
-  virtual Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+  virtual Pixels do_detokenize(Backend& backend, PictureMemory& memory, const std::vector<int32_t>& tokens, int count,
                                const StopFlag* stop) const = 0;
   /// N.
   virtual int tokens_of_sample() const = 0;
@@ -57,6 +61,12 @@ class Codec {
   std::shared_ptr<Backend> backend_;
   std::unique_ptr<Codebook> codebook_;
   size_t bytes_ = 0;
+
+ private:
+  class Call;
+
+  mutable std::mutex mutex_;
+  mutable PictureMemory kept_;  // by the call that ended last
 };
 
 }  // namespace magnets

@@ -109,12 +109,13 @@ std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels
   return latents;
 }
 
-Codec::Latents Conv::do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const {
+Codec::Latents Conv::do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
+                               const StopFlag* stop) const {
   check_size(pixels.size(), count, config_.levels.sample_size());
   const int at_once = Canvas::samples_at_once(config_.levels, count), dim = config_.codebook_dim;
   const size_t sample = static_cast<size_t>(config_.token_count()) * dim;
   std::vector<float> values(count * sample);
-  Canvas canvas(*backend_, config_.levels, at_once, stop);
+  Canvas canvas(*backend_, config_.levels, at_once, memory, stop);
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first);
     const auto latents = encode_samples(canvas, &pixels[first * config_.levels.sample_size()], samples);
@@ -123,8 +124,8 @@ Codec::Latents Conv::do_encode(const std::vector<float>& pixels, int count, cons
   return {std::move(values), canvas.stream().flops().total()};
 }
 
-Codec::Pixels Conv::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
-                                  const StopFlag* stop) const {
+Codec::Pixels Conv::do_detokenize(Backend& backend, PictureMemory& memory, const std::vector<int32_t>& tokens,
+                                  int count, const StopFlag* stop) const {
   const Levels& levels = config_.levels;
   const int positions = config_.token_count(), channels = config_.decoder.code_channels;
   check_tokens(tokens, count, positions, config_.codebook_size);
@@ -132,7 +133,7 @@ Codec::Pixels Conv::do_detokenize(Backend& backend, const std::vector<int32_t>& 
   const auto ids = backend.allocate(ElementType::i32, 1, at_once * positions);
   const auto decoded = backend.allocate(ElementType::f32, levels.grid(at_once, 0).rows(), levels.channels);
   std::vector<float> pixels(count * levels.sample_size());
-  Canvas canvas(backend, levels, at_once, stop);
+  Canvas canvas(backend, levels, at_once, memory, stop);
   Stream& stream = canvas.stream();
   for (int first = 0; first < count; first += at_once) {
     const int samples = std::min(at_once, count - first), rows = samples * positions;

@@ -22,8 +22,9 @@ class Conv : public Codec {
   static std::vector<TensorShape> tensors(const ConvConfig& config);
 
  protected:
-  Latents do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const override;
-  Pixels do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+  Latents do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
+                    const StopFlag* stop) const override;
+  Pixels do_detokenize(Backend& backend, PictureMemory& memory, const std::vector<int32_t>& tokens, int count,
                        const StopFlag* stop) const override;
   int tokens_of_sample() const override { return config_.token_count(); }
 

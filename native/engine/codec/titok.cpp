@@ -99,7 +99,8 @@ void Titok::load_mixture(Loader& loader) {
   mixture_ = loader.linear(columns, {}, channels, codes);
 }
 
-Codec::Latents Titok::do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const {
+Codec::Latents Titok::do_encode(PictureMemory&, const std::vector<float>& pixels, int count,
+                                const StopFlag* stop) const {
   const VitConfig& vit = config_.vit;
   check_size(pixels.size(), count, vit.sample_size());
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
@@ -177,8 +178,8 @@ void Titok::mix(Backend& backend, Input x, const Buffer& patches, int samples, C
   stream.synchronize();  // before what they were made of goes
 }
 
-Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
-                                   const StopFlag* stop) const {
+Codec::Pixels Titok::do_detokenize(Backend& backend, PictureMemory& memory, const std::vector<int32_t>& tokens,
+                                   int count, const StopFlag* stop) const {
   const VitConfig& vit = config_.vit;
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
   check_tokens(tokens, count, latents, vit.codebook_size);
@@ -192,7 +193,7 @@ Codec::Pixels Titok::do_detokenize(Backend& backend, const std::vector<int32_t>&
   const auto made = backend.allocate(ElementType::f32, config_.levels.grid(at_once, 0).rows(), vit.channels);
   const auto cache = decoder_->cache(backend, at_once, positions);
   const AllRows all(backend, at_once, positions);
-  Canvas canvas(backend, config_.levels, at_once, stop);
+  Canvas canvas(backend, config_.levels, at_once, memory, stop);
   Stream& stream = canvas.stream();
   std::vector<float> pixels(count * vit.sample_size());
 

@@ -45,7 +45,7 @@ void Vit::load(Loader& loader) {
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
 }
 
-Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count, const StopFlag* stop) const {
+Codec::Latents Vit::do_encode(PictureMemory&, const std::vector<float>& pixels, int count, const StopFlag* stop) const {
   check_size(pixels.size(), count, config_.sample_size());
   const int positions = config_.token_count(), d = config_.encoder.block.hidden_size, patch = config_.patch_size();
   const int dim = config_.codebook_dim;
@@ -83,7 +83,7 @@ Codec::Latents Vit::do_encode(const std::vector<float>& pixels, int count, const
   return {std::move(values), stream->flops().total()};
 }
 
-Codec::Pixels Vit::do_detokenize(Backend& backend, const std::vector<int32_t>& tokens, int count,
+Codec::Pixels Vit::do_detokenize(Backend& backend, PictureMemory&, const std::vector<int32_t>& tokens, int count,
                                  const StopFlag* stop) const {
   const int positions = config_.token_count(), d = config_.decoder.block.hidden_size, patch = config_.patch_size();
   check_tokens(tokens, count, positions, config_.codebook_size);

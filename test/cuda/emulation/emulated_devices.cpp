@@ -7,7 +7,6 @@
 #include <string>
 
 #include "../../../native/cuda/cuda_backend.h"
-#include "../../native/subjects.h"
 #include "../device_hooks.h"
 #include "../precision.h"
 #include "cuda_runtime.h"
@@ -16,9 +15,9 @@ namespace magnets::test {
 
 namespace {
 
-class EmulatedSubject : public Subject {
+class EmulatedSubject : public CudaSubject {
  public:
-  EmulatedSubject(emulator::Device device, ComputeType compute) : device_(device), compute_(compute) {}
+  EmulatedSubject(emulator::Device device, ComputeType compute) : CudaSubject(compute), device_(device) {}
   std::string name() const override {
     return "sm_" + std::to_string(10 * device_.major + device_.minor) + " with " +
            std::to_string(device_.multiprocessors) + " multiprocessors, " + name_of(compute_);
@@ -27,12 +26,6 @@ class EmulatedSubject : public Subject {
     emulator::device = device_;
     return cuda::open(0, compute_);
   }
-  std::vector<WeightFormat> formats() const override { return {format_of(compute_)}; }
-  double rounded(double value) const override { return round_to(compute_, value); }
-  double unit() const override { return unit_of(compute_); }
-  double tiny() const override { return tiny_of(compute_); }
-  double tanh_error() const override { return kTanhError; }
-  bool same_bits() const override { return false; }
   bool slow() const override { return true; }
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   bool watched() const override { return true; }
@@ -40,7 +33,6 @@ class EmulatedSubject : public Subject {
 
  private:
   emulator::Device device_;
-  ComputeType compute_;
 };
 
 std::string variable(const char* name, const char* otherwise) {

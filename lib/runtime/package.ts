@@ -1,4 +1,4 @@
-/** Where this package's code is. A file of its own, so that bundlers see no address of a file in the others. */
+/** This package as it is installed. No other file reads an address of a file, where bundlers would see one. */
 
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -6,8 +6,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 /** A bundle of CommonJS has no `import.meta.url`: then it is a place that is not the package's folder, which is said later. */
 const here = import.meta.url ?? pathToFileURL(process.execPath).href;
 
+/** The package's root: where `prebuilds`, `build` and `models` are. */
+export const packageRoot = fileURLToPath(new URL('../..', here));
+
 /** Finds this package's dependencies, and its package.json. */
 export const require = createRequire(here);
 
-/** The package's root: where `prebuilds`, `build` and `models` are. */
-export const packageRoot = fileURLToPath(new URL('../..', here));
+/** The version in package.json. */
+export function packageVersion(): string {
+  return require('../../package.json').version;
+}
