@@ -6,9 +6,9 @@
 import { writeFileSync } from 'node:fs';
 import { formatFlops, table } from '../dist/cli/output.js';
 import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
-import { timing } from '../dist/runtime/bench.js';
 import { openDevice } from '../dist/runtime/device.js';
 import { deviceFacts } from '../dist/runtime/machine.js';
+import { timing } from '../dist/runtime/timing.js';
 import { choices, integer, readOptions } from './options.js';
 
 /** @typedef {import('../dist/checkpoint/conv-tokenizer.js').ConvTokenizerConfig} Config */

@@ -10,7 +10,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { formatFlops, table } from '../dist/cli/output.js';
 import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.js';
-import { timing } from '../dist/runtime/bench.js';
+import { timing } from '../dist/runtime/timing.js';
 import { integer, readOptions } from './options.js';
 
 /** @typedef {{ name: string, batch: number, heads: number, shape: string, flops?: number, bytes: number, samples: readonly number[] }} Row */

@@ -11,10 +11,11 @@ import { commandLine, formatResults, resultFile } from '../dist/cli/result-file.
 import { load } from '../dist/index.js';
 import { presets } from '../dist/plan/index.js';
 import { readBatching } from '../dist/runtime/batching.js';
-import { configOf, timing } from '../dist/runtime/bench.js';
+import { configOf } from '../dist/runtime/bench.js';
 import { openDevices } from '../dist/runtime/device.js';
 import { nativeGeneratorConfig } from '../dist/runtime/listing.js';
 import { Model } from '../dist/runtime/model.js';
+import { timing } from '../dist/runtime/timing.js';
 import { integer, number, readOptions } from './options.js';
 
 const { values } = readOptions({

@@ -5,15 +5,12 @@ none but the first, and the same for 'paper', which refreshes at every new width
 continues test videos, whose true frames say more than a class does; the others generate samples.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 from bench.peers import results
 from training.config import prediction_frames
 
-from .compare import checkpoint, compare, description
-from .generate import ROOT
+from .compare import checkpoint, compare, description, parser_of
 from .measurements import MeasurementCache
 from .methods import refresh_methods
 from .quality import Evaluator
@@ -21,13 +18,7 @@ from .report import tables
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "fashion")
-    parser.add_argument("--samples", type=int, default=1000, help="of each method and seed")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
-    Evaluator.add_arguments(parser)
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, samples=1000).parse_args()
     model = arguments.model = checkpoint(arguments.model)
     evaluator = Evaluator.from_arguments(arguments, "test")
     cache = MeasurementCache(arguments.cache, evaluator)

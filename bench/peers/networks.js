@@ -7,7 +7,6 @@ import * as onnx from 'onnxruntime-node';
 export const onnxruntimeVersion = onnx.env.versions.node ?? onnx.env.versions.common;
 
 /** @typedef {{ ids: onnx.Tensor, labels: onnx.Tensor }} Question */
-/** @typedef {import('../../dist/runtime/bench.js').Timing} Timing */
 
 /** @param {string} file @param {number} threads */
 export function openNetwork(file, threads) {

@@ -13,9 +13,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, formatResults, resultFile } from '../../dist/cli/result-file.js';
 import { load, Tensor } from '../../dist/index.js';
-import { timing } from '../../dist/runtime/bench.js';
 import { openDevice } from '../../dist/runtime/device.js';
 import { deviceFacts } from '../../dist/runtime/machine.js';
+import { timing } from '../../dist/runtime/timing.js';
 import { integer, number, readOptions } from '../options.js';
 import {
   answer,

@@ -15,9 +15,9 @@ import { shapeOf } from '../../dist/cli/arguments.js';
 import { formatDuration, formatRatio, progress, table } from '../../dist/cli/output.js';
 import { commandLine, formatResults, resultFile } from '../../dist/cli/result-file.js';
 import { plan } from '../../dist/plan/index.js';
-import { timing } from '../../dist/runtime/bench.js';
 import { info, openDevice } from '../../dist/runtime/device.js';
 import { deviceFacts } from '../../dist/runtime/machine.js';
+import { timing } from '../../dist/runtime/timing.js';
 import { choices, integer, integers, readOptions } from '../options.js';
 import { inTurns, onnxruntimeVersion } from './networks.js';
 import { compare, openMagnets, openOnnxruntime, openPytorch, prepare, steps } from './subjects.js';
@@ -27,7 +27,7 @@ import { compare, openMagnets, openOnnxruntime, openPytorch, prepare, steps } fr
  * @typedef {import('./subjects.js').Subject} Subject
  * @typedef {{ what: 'forward' | 'generation', model: string, threads: number, batch: number }} Part
  * @typedef {{ name: string, what: string, model: string, threads: number, batch: number, weights: Weights, steps?: number, schedule?: string }} Row
- * @typedef {Row & import('../../dist/runtime/bench.js').Timing} TimedRow
+ * @typedef {Row & import('../../dist/runtime/timing.js').Timing} TimedRow
  * @typedef {Row & { run: () => Promise<number | undefined | void> }} Run
  */
 

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { load, Tensor } from '../../dist/index.js';
 import { samplesThatFill } from '../../dist/runtime/device.js';
 import { givenShape } from '../../dist/runtime/prediction.js';
+import { timing } from '../../dist/runtime/timing.js';
 
 /** @typedef {import('../../dist/index.js').Format} Format */
 /**
@@ -58,9 +59,7 @@ for (let round = 0; round <= rounds; ++round) {
   }
 }
 
-/** @param {number[]} numbers */
-const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(rounds / 2)];
-const seconds = Object.entries(samples).map(([name, numbers]) => [name, median(numbers)]);
+const seconds = Object.entries(samples).map(([name, numbers]) => [name, timing(numbers).median]);
 const [model] = models.values();
 const device = { name: cpus()[0]?.model, backend: model?.backend, threads: model?.threads };
 for (const each of models.values()) each.dispose();

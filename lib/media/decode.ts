@@ -118,41 +118,51 @@ class Chunks {
 
   #read(type: string, data: Buffer): void {
     if (type === 'IHDR') this.#readHeader(data);
-    if (type === 'acTL') {
-      check(data.length === 8, 'it has an acTL without its 8 bytes');
-      this.#promised = data.readUInt32BE(0);
-      const some = this.#promised >= 1 && this.#promised <= mostFrames;
-      check(some, `it has ${this.#promised} frames, which is not 1 .. ${mostFrames}`);
-    }
-    if (type === 'fcTL' || type === 'fdAT') {
-      check(
-        data.length >= 4 && data.readUInt32BE(0) === this.#sequence++,
-        'its frames are out of order',
-      );
-    }
-    if (type === 'fcTL') {
-      const frame = readControl(data, this.size);
-      if (!this.#seen.has('IDAT')) {
-        const whole = frame.width === this.size.width && frame.height === this.size.height;
-        check(whole && this.frames.length === 0, 'its first frame is not the whole picture');
-        this.frames.push({ ...this.still, disposal: frame.disposal }); // its data are the IDAT
-      } else {
-        this.frames.push(frame);
-      }
-    }
-    if (type === 'PLTE') {
-      const colors = data.length / 3;
-      const sound = this.size.channels === 3 && Number.isInteger(colors) && colors >= 1;
-      check(sound && colors <= 256, 'it has a PLTE that is none');
-    }
+    if (type === 'acTL') this.#readCount(data);
+    if (type === 'PLTE') this.#checkPalette(data);
+    if (type === 'fcTL') this.#readFrame(data);
+    if (type === 'fdAT') this.#readFrameData(data);
     if (type === 'IDAT') this.still.data.push(data);
-    if (type === 'fdAT') {
-      const frame = this.frames.at(-1);
-      const place = this.#seen.has('IDAT') && frame !== undefined && frame.data !== this.still.data;
-      check(place, 'it has a frame without its fcTL');
-      frame.data.push(data.subarray(4));
-    }
     check(type !== 'IEND' || data.length === 0, 'its last chunk is not empty');
+  }
+
+  #readCount(data: Buffer): void {
+    check(data.length === 8, 'it has an acTL without its 8 bytes');
+    this.#promised = data.readUInt32BE(0);
+    const some = this.#promised >= 1 && this.#promised <= mostFrames;
+    check(some, `it has ${this.#promised} frames, which is not 1 .. ${mostFrames}`);
+  }
+
+  #checkPalette(data: Buffer): void {
+    const colors = data.length / 3;
+    const sound = this.size.channels === 3 && Number.isInteger(colors) && colors >= 1;
+    check(sound && colors <= 256, 'it has a PLTE that is none');
+  }
+
+  /** The first number of an fcTL or fdAT. */
+  #checkSequence(data: Buffer): void {
+    const next = data.length >= 4 && data.readUInt32BE(0) === this.#sequence++;
+    check(next, 'its frames are out of order');
+  }
+
+  #readFrame(data: Buffer): void {
+    this.#checkSequence(data);
+    const frame = readControl(data, this.size);
+    if (this.#seen.has('IDAT')) {
+      this.frames.push(frame);
+      return;
+    }
+    const whole = frame.width === this.size.width && frame.height === this.size.height;
+    check(whole && this.frames.length === 0, 'its first frame is not the whole picture');
+    this.frames.push({ ...this.still, disposal: frame.disposal }); // its data are the IDAT
+  }
+
+  #readFrameData(data: Buffer): void {
+    this.#checkSequence(data);
+    const frame = this.frames.at(-1);
+    const place = this.#seen.has('IDAT') && frame !== undefined && frame.data !== this.still.data;
+    check(place, 'it has a frame without its fcTL');
+    frame.data.push(data.subarray(4));
   }
 
   #readHeader(header: Buffer): void {

@@ -6,10 +6,11 @@
  * of a step grows nearly as its rows do.
  */
 
-import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import { clearTimeout, setTimeout } from 'node:timers';
 import { integer, MagnetsError, readOptions, within } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
 import { Group, type GroupContext, keyOf, type Work, type WorkStep } from './group.js';
+import { afterTurn } from './turn.js';
 
 export interface BatchingOptions {
   /**
@@ -89,7 +90,8 @@ export class Batcher {
   readonly #waiting = new Set<Entry>();
   #queued = 0;
   #running = 0;
-  #scheduled = false;
+  /** Looks for groups, so that what this turn asks for begins together. */
+  readonly #schedule = afterTurn(() => this.#begin());
   #timer: NodeJS.Timeout | undefined;
   /** The time that a timer was set for and has reached, whatever the clock says: tests may have stopped it. */
   #reached = Number.NEGATIVE_INFINITY;
@@ -151,23 +153,17 @@ export class Batcher {
     if (this.#waiting.delete(entry) && entry.first) --this.#queued;
   }
 
-  /** Looks for a group after this turn of the event loop, so that what it asks for begins together. */
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      clearTimeout(this.#timer);
-      while (this.#running < this.#lanes) {
-        const group = this.#take();
-        if (group === undefined) return;
-        ++this.#running;
-        void this.#runAll(group).finally(() => {
-          --this.#running;
-          this.#schedule();
-        });
-      }
-    });
+  #begin(): void {
+    clearTimeout(this.#timer);
+    while (this.#running < this.#lanes) {
+      const group = this.#take();
+      if (group === undefined) return;
+      ++this.#running;
+      void this.#runAll(group).finally(() => {
+        --this.#running;
+        this.#schedule();
+      });
+    }
   }
 
   /**

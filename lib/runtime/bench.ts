@@ -15,6 +15,7 @@ import { type DeviceFacts, deviceFacts } from './machine.js';
 import { emptyProfile, kindsOfWork, type Profile, profiledGenerator } from './profile.js';
 import { generateRequest } from './request.js';
 import { GenerationResult } from './result.js';
+import { type Timing, timing } from './timing.js';
 
 export interface BenchOptions extends DeviceOptions {
   readonly model: ModelShape;
@@ -34,15 +35,6 @@ export interface BenchOptions extends DeviceOptions {
   readonly profile?: boolean;
   /** Called after every run, also of those that are not timed. */
   readonly onProgress?: (done: number, total: number) => void;
-}
-
-/** Wall times in seconds. */
-export interface Timing {
-  /** In the order of the runs. */
-  readonly samples: readonly number[];
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
 }
 
 /** A row of the result file (bench/README.md). */
@@ -75,13 +67,6 @@ export interface BenchResult {
   readonly peakMemoryBytes: number;
   /** Of each batch the baseline, then the schedules. */
   readonly rows: readonly BenchRow[];
-}
-
-export function timing(samples: readonly number[]): Timing {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const median = (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
-  return { samples, median, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
 /** A config for random weights of this shape: a checkpoint's own, or with the block of MaskGIT. */

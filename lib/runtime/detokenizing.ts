@@ -1,8 +1,8 @@
 /** Detokenizing: calls that wait at the same time are computed together, and a large one lets the others in between. */
 
-import { setImmediate } from 'node:timers';
 import { MagnetsError } from '../errors.js';
 import type { NativeStop, NativeTokenizer } from './native.js';
+import { afterTurn } from './turn.js';
 
 /** A call: tokens [count, N] to pixels. */
 interface Call {
@@ -34,7 +34,7 @@ interface Computation {
   readonly stop: NativeStop;
 }
 
-type Codec = Pick<NativeTokenizer, 'detokenize' | 'newStop'>;
+type Detokenizer = Pick<NativeTokenizer, 'detokenize' | 'newStop'>;
 
 function allocate(samples: number, size: number): Float32Array {
   try {
@@ -46,7 +46,7 @@ function allocate(samples: number, size: number): Float32Array {
 }
 
 export class Detokenizing {
-  readonly #native: Codec;
+  readonly #native: Detokenizer;
   /** Samples that are computed at once. */
   readonly #batchSize: number;
   /** Of a sample: tokens, and pixels times channels. */
@@ -56,10 +56,11 @@ export class Detokenizing {
   readonly #lanes: number;
   #waiting: Call[] = [];
   readonly #running = new Set<Computation>();
-  #scheduled = false;
+  /** Looks for calls, so that what this turn asks for begins together. */
+  readonly #schedule = afterTurn(() => this.#begin());
 
   constructor(
-    native: Codec,
+    native: Detokenizer,
     batchSize: number,
     sample: { readonly tokens: number; readonly size: number },
     lanes: number,
@@ -100,23 +101,17 @@ export class Detokenizing {
     });
   }
 
-  /** After this turn of the event loop, so that what it asks for begins together. */
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      while (this.#running.size < this.#lanes) {
-        const parts = this.#take();
-        if (parts.length === 0) return;
-        const computation = { parts, stop: this.#native.newStop() };
-        this.#running.add(computation);
-        void this.#compute(computation).finally(() => {
-          this.#running.delete(computation);
-          this.#schedule();
-        });
-      }
-    });
+  #begin(): void {
+    while (this.#running.size < this.#lanes) {
+      const parts = this.#take();
+      if (parts.length === 0) return;
+      const computation = { parts, stop: this.#native.newStop() };
+      this.#running.add(computation);
+      void this.#compute(computation).finally(() => {
+        this.#running.delete(computation);
+        this.#schedule();
+      });
+    }
   }
 
   /** As many samples as are computed at once. A call that has more goes to the end of the queue. */

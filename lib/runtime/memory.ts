@@ -118,14 +118,14 @@ export interface MemoryLimits {
   readonly host: number;
 }
 
-/** They stay while a process runs; that of the process is what is left before its first model. */
-let limits: { readonly machine: number; readonly process: number } | undefined;
+/** These stay while a process runs; that of the process is what is left before its first model. */
+let lasting: { readonly machine: number; readonly process: number } | undefined;
 
 /** Of all the devices that a model is on, and of their host. */
 export function memoryLimits(devices: readonly Pick<NativeDevice, 'memory'>[]): MemoryLimits {
-  limits ??= { machine: hostMemory(), process: processMemory() };
+  lasting ??= { machine: hostMemory(), process: processMemory() };
   const device = devices.reduce((sum, { memory }) => sum + memory, 0);
-  return { device, host: Math.max(0, Math.min(limits.machine - nodeMemory(), limits.process)) };
+  return { device, host: Math.max(0, Math.min(lasting.machine - nodeMemory(), lasting.process)) };
 }
 
 /** 278400000 -> '278.4 MB' */

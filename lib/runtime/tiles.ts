@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { parseJson } from '../checkpoint/json.js';
 import type { NativeCudaDevice, NativeTile, NativeTileTiming } from './native.js';
 import { packageRoot, packageVersion } from './package.js';
+import { timing } from './timing.js';
 
 /** What is known of the tiles of a device. */
 export interface Tiles {
@@ -41,24 +42,19 @@ const ends: readonly NativeTile['end'][] = ['stores', 'adds', 'activates', 'f32'
 /** A table of several models and many batches has some hundred kilobytes. */
 const mostBytes = 2 ** 24;
 
-function medianOf(samples: readonly number[]): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
-
 /** One row for each product that was timed. */
 export function fastestTiles(timings: readonly NativeTileTiming[]): TileRow[] {
   const products = new Map<string, NativeTileTiming[]>();
-  for (const timing of timings) {
-    const { rows, out, in: inputs, products: count, end } = timing;
+  for (const timed of timings) {
+    const { rows, out, in: inputs, products: count, end } = timed;
     const key = [rows, out, inputs, count, end].join(' ');
-    products.set(key, [...(products.get(key) ?? []), timing]);
+    products.set(key, [...(products.get(key) ?? []), timed]);
   }
   return [...products.values()].map((own) => {
-    const named = own.map((timing) => ({
-      tile: `${timing.tileRows}x${timing.tileColumns}`,
-      median: medianOf(timing.samples),
-      byFormula: timing.byFormula,
+    const named = own.map(({ tileRows, tileColumns, byFormula, samples }) => ({
+      tile: `${tileRows}x${tileColumns}`,
+      median: timing(samples).median,
+      byFormula,
     }));
     const formula = named.find(({ byFormula }) => byFormula)!;
     const best = named.reduce((a, b) => (b.median < a.median ? b : a));

@@ -115,36 +115,47 @@ export function convDecoder(
   return { ...made, tensors: maker.tensors };
 }
 
+/** Tensors from pixels to rows on the coarsest level. */
+function makeEncoder(
+  maker: Maker,
+  weights: Weights,
+  half: HalfNames,
+  layout: Layout,
+  dialect: Dialect,
+) {
+  const levels = layout.channels.length;
+  const coarsest = layout.channels.at(-1)!;
+  const [base, channels] = sizesOf(weights, dialect, half.input);
+  const [encoded] = sizesOf(weights, dialect, half.output);
+  const outputShape = weights.shape(maker.join(half.output, dialect.weight), 4);
+  const outputKernel = outputShape[dialect.order === 'OIHW' ? 2 : 0]!;
+  const inputBias = weights.has(maker.join(half.input, 'bias'));
+  maker.convolution('encoder.input', half.input, base, channels, inputBias);
+  for (let l = 0; l < levels; ++l) {
+    const inputs = l === 0 ? base : layout.channels[l - 1]!;
+    makeStage(maker, `encoder.levels.${l}`, half, l, layout, inputs);
+    if (half.resample !== undefined && l < levels - 1) {
+      const own = layout.channels[l]!;
+      maker.convolution(`encoder.levels.${l}.downsample`, half.resample(l), own, own, true);
+    }
+  }
+  makeMiddle(maker, 'encoder.middle', half, coarsest);
+  maker.norm('encoder.norm', half.norm, coarsest);
+  if (outputKernel === 1) maker.product('encoder.output', half.output, encoded, coarsest);
+  else maker.convolution('encoder.output', half.output, encoded, coarsest, true);
+  return { channels, encoded, outputKernel };
+}
+
 /** The config and the tensors of a tokenizer; what its shapes are is read from the weights. */
 export function convTokenizer(weights: Weights, names: ConvNames, details: ConvDetails) {
   const { dialect, encoder, decoder } = names;
   const maker = new Maker(dialect, details);
   const layout = layoutOf(weights, dialect, encoder);
   const levels = layout.channels.length;
-  const coarsest = layout.channels.at(-1)!;
-  const [base, channels] = sizesOf(weights, dialect, encoder.input);
-  const [encoded] = sizesOf(weights, dialect, encoder.output);
+  const { channels, encoded, outputKernel } = makeEncoder(maker, weights, encoder, layout, dialect);
   const [, codeChannels] = sizesOf(weights, dialect, decoder.input);
   const [codebookSize, codebookDim] =
     names.codebook === undefined ? [2 ** encoded, encoded] : weights.shape(names.codebook, 2);
-  const outputKernel = weights.shape(maker.join(encoder.output, dialect.weight), 4)[
-    dialect.order === 'OIHW' ? 2 : 0
-  ]!;
-
-  const encoderBias = weights.has(maker.join(encoder.input, 'bias'));
-  maker.convolution('encoder.input', encoder.input, base, channels, encoderBias);
-  for (let l = 0; l < levels; ++l) {
-    const inputs = l === 0 ? base : layout.channels[l - 1]!;
-    makeStage(maker, `encoder.levels.${l}`, encoder, l, layout, inputs);
-    if (encoder.resample !== undefined && l < levels - 1) {
-      const own = layout.channels[l]!;
-      maker.convolution(`encoder.levels.${l}.downsample`, encoder.resample(l), own, own, true);
-    }
-  }
-  makeMiddle(maker, 'encoder.middle', encoder, coarsest);
-  maker.norm('encoder.norm', encoder.norm, coarsest);
-  if (outputKernel === 1) maker.product('encoder.output', encoder.output, encoded, coarsest);
-  else maker.convolution('encoder.output', encoder.output, encoded, coarsest, true);
   if (encoder.code !== undefined) {
     maker.product('encoder.code', encoder.code, codebookDim!, encoded);
   }

@@ -43,10 +43,6 @@ T shuffled(unsigned mask, T value, int argument, Shuffle mode, int line) {
 }  // namespace emulator
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, int lane, EMULATOR_LINE) {
-  return emulator::shuffled(mask, value, lane, emulator::Shuffle::index, line);
-}
-template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned by, EMULATOR_LINE) {
   return emulator::shuffled(mask, value, static_cast<int>(by), emulator::Shuffle::up, line);
 }
@@ -58,7 +54,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, EMULATOR_LINE) {
   return emulator::ballot(mask, predicate != 0, line);
 }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(uint64_t{a} * b >> 32); }
 inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
@@ -77,9 +72,6 @@ struct alignas(8) float2 {
 };
 struct alignas(16) float4 {
   float x, y, z, w;
-};
-struct alignas(8) uint2 {
-  unsigned x, y;
 };
 struct alignas(16) uint4 {
   unsigned x, y, z, w;

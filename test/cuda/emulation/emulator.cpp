@@ -454,9 +454,7 @@ void warp_barrier(unsigned mask, int line) {
 uint64_t shuffle(unsigned mask, uint64_t value, int argument, Shuffle mode, int line) {
   const int lane = self()->lane;
   int source = lane;
-  if (mode == Shuffle::index) source = argument & 31;
   if (mode == Shuffle::up && lane - argument >= 0) source = lane - argument;
-  if (mode == Shuffle::down && lane + argument < 32) source = lane + argument;
   if (mode == Shuffle::butterfly) source = lane ^ argument;
   if ((mask >> source & 1) == 0) fail("line %d: a shuffle reads lane %d, not in its mask %08x", line, source, mask);
   Exchange exchange{value, 0, source};

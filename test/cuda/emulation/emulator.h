@@ -60,7 +60,7 @@ void run_grid(dim3 grid, dim3 block, int cluster, size_t shared, bool waits_for_
 
 void block_barrier(int id, int threads, int line);  // threads 0: all
 void warp_barrier(unsigned mask, int line);
-enum class Shuffle { index, up, down, butterfly };
+enum class Shuffle { up, butterfly };
 uint64_t shuffle(unsigned mask, uint64_t value, int argument, Shuffle mode, int line);
 uint32_t ballot(unsigned mask, bool predicate, int line);
 
