@@ -30,6 +30,19 @@ function builder() {
   }
 }
 
+/** What the package manager that runs this calls to add the tools, and to run this again. */
+function commands() {
+  const [, name = 'npm', major] =
+    /^(\w+)\/(\d+)/.exec(process.env.npm_config_user_agent ?? '') ?? [];
+  const tools = 'cmake-js@8 node-addon-api@8';
+  if (name === 'pnpm') return [`pnpm add ${tools}`, 'pnpm rebuild magnets'];
+  if (name === 'yarn') {
+    return [`yarn add ${tools}`, major === '1' ? 'yarn install --force' : 'yarn rebuild magnets'];
+  }
+  if (name === 'bun') return [`bun add ${tools}`, 'bun install --force'];
+  return [`npm install ${tools}`, 'npm rebuild magnets'];
+}
+
 if (!fits()) {
   const cmake = builder();
   if (cmake === undefined) {
@@ -37,8 +50,7 @@ if (!fits()) {
       [
         `magnets: there is no prebuilt addon for ${process.platform}-${process.arch} that loads here.`,
         'To build it, install a C++20 compiler, make and CMake 3.21 or later, then run',
-        '  npm install cmake-js@8 node-addon-api@8',
-        '  npm rebuild magnets',
+        ...commands().map((command) => `  ${command}`),
       ].join('\n'),
     );
     // A clone without development dependencies has no dist either: scripts/prepare.js warns of it, and nothing fails.

@@ -16,6 +16,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is no folder',
   EACCES: 'this user may not read it',
   EPERM: 'this user may not read it',
+  ENAMETOOLONG: 'a name in its path is too long',
   ELOOP: 'its links go in a circle',
   EMFILE: 'this process has too many files open',
   ENFILE: 'this system has too many files open',
@@ -35,6 +36,12 @@ export function unreadable(
   const reason = Object.hasOwn(reasons, code) ? `${reasons[code]} (${code})` : message;
   const text = `${path}: expected a readable file but ${reason}`;
   return new MagnetsError(kind, text, { cause });
+}
+
+/** Why a folder could not be written. */
+export function unwritable(path: string, cause: unknown): MagnetsError {
+  const message = `${path}: expected a folder that can be written but ${(cause as Error).message}`;
+  return new MagnetsError('ERR_CHECKPOINT', message, { cause });
 }
 
 /**

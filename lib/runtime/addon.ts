@@ -1,12 +1,11 @@
 /** Finds and loads the addon; where that fails: what was tried, why each failed, and what to do on this machine. */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readdirSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
+import { textOf } from './control-groups.js';
 import { loadFromCudaPackage } from './cuda-package.js';
-
-const require = createRequire(import.meta.url);
+import { require } from './package.js';
 
 interface NodeGypBuild {
   /** The addon's file. A variable MAGNETS_PREBUILD names another folder than the package's. */
@@ -54,9 +53,7 @@ export function packageManager(root: string): Manager {
   if (/[\\/]node_modules[\\/]\.pnpm[\\/]/.test(root)) return 'pnpm';
   if (/[\\/]\.yarn[\\/]/.test(root)) return 'yarn';
   const yarn = (folder: string): Manager =>
-    readFileSync(join(folder, 'yarn.lock'), 'utf8').includes('# yarn lockfile v1')
-      ? 'yarn classic'
-      : 'yarn';
+    textOf(join(folder, 'yarn.lock')).includes('# yarn lockfile v1') ? 'yarn classic' : 'yarn';
   for (let folder = dirname(root); folder !== dirname(folder); folder = dirname(folder)) {
     const names = namesIn(folder) ?? [];
     const has = (name: string) => names.includes(name);
@@ -103,16 +100,19 @@ function refuse(root: string, tried: readonly string[], cause: unknown): never {
 }
 
 /** Where the file that runs is no longer in its package. */
-function refuseBundle(root: string): never {
+function refuseBundle(why: string): never {
   const message =
-    `Cannot load the native module of magnets: ${root} is not its folder, as where a bundler has moved its code. ` +
-    'Keep magnets out of the bundle: esbuild --external:magnets, or externals: { magnets: "module magnets" } of webpack';
+    `Cannot load the native module of magnets: ${why}. ` +
+    'Keep magnets out of the bundle: esbuild --external:magnets, external: ["magnets"] of Rollup and of ssr in Vite, or externals: { magnets: "module magnets" } of webpack';
   throw new MagnetsError('ERR_UNSUPPORTED', message);
 }
 
 /** The addon of the package in `root`. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function loadAddon(root: string): unknown {
-  if (namesIn(root)?.includes('binding.gyp') === false) refuseBundle(root);
+  if (namesIn(root)?.includes('binding.gyp') === false) {
+    refuseBundle(`${root} is not its folder, as where a bundler has moved its code`);
+  }
+  if (typeof require !== 'function') refuseBundle('a bundler has replaced how it finds its files');
   let load: NodeGypBuild;
   try {
     load = require('node-gyp-build');

@@ -35,7 +35,8 @@ export interface ControlGroup {
  */
 export function controlGroups(controller: string, root = '/'): ControlGroup[] {
   const groups: ControlGroup[] = [];
-  for (const line of wordsOf(join(root, 'proc/self/cgroup'))) {
+  // Lines, for the name of a group may have spaces.
+  for (const line of textOf(join(root, 'proc/self/cgroup')).split('\n')) {
     const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
     if (controllers === undefined || path === undefined) continue;
     const own = controllers.split(',').includes(controller);

@@ -3,9 +3,7 @@
  * machines. Its addon and its CUDA library were built together: C++ objects cross between the two.
  */
 
-import { createRequire } from 'node:module';
-
-const require = createRequire(import.meta.url);
+import { require } from './package.js';
 
 const cudaPackage = `magnets-cuda-${process.platform}-${process.arch}`;
 

@@ -1,12 +1,16 @@
-/** This package as it is installed. */
+/** This package as it is installed. No other file reads an address of a file, where bundlers would see one. */
 
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** A bundle of CommonJS has no `import.meta.url`: then it is a place that is not the package's folder, which is said later. */
+const here = import.meta.url ?? pathToFileURL(process.execPath).href;
 
 /** The package's root: where `prebuilds`, `build` and `models` are. */
-export const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+export const packageRoot = fileURLToPath(new URL('../..', here));
 
-const require = createRequire(import.meta.url);
+/** Finds this package's dependencies, and its package.json. */
+export const require = createRequire(here);
 
 /** The version in package.json. */
 export function packageVersion(): string {

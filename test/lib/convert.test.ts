@@ -80,6 +80,17 @@ t.test('arguments', async (t) => {
   await wrong(files.halton, { to: 'x', heads: 0 }, { name: 'RangeError', message: /for heads/ });
   await wrong(files.halton, { to: 'x', tokenizer: 3 }, { message: /a path for tokenizer/ });
   await wrong(files.halton, { to: folder }, { name: 'RangeError', message: /does not exist yet/ });
+  for (const [to, reason] of [
+    [join(files.halton, 'to'), /a folder that can be written but ENOTDIR/],
+    [join(folder, 'x'.repeat(256)), /a folder that can be written but ENAMETOOLONG/],
+    [join(folder, 'a\0b'), /a folder that can be written but .* null bytes/],
+  ] as const) {
+    await wrong(files.halton, { to }, { code: 'ERR_CHECKPOINT', message: reason });
+  }
+  await t.rejects(convert(files.vq16, { to: '/proc/to' }), {
+    code: 'ERR_CHECKPOINT',
+    message: /^\/proc\/to: expected a folder that can be written but ENOENT/,
+  });
 
   const aborted = AbortSignal.abort(new Error('enough'));
   const to = join(folder, 'to');

@@ -58,6 +58,26 @@ t.test('quotas', async (t) => {
       { 'sys/fs/cgroup/unified/own/cpu.max': '100000 100000\n' },
       1,
     ],
+    [
+      'spaces and colons in a name',
+      '0::/user.slice/my group:1\n',
+      { 'sys/fs/cgroup/user.slice/my group:1/cpu.max': '100000 100000\n' },
+      1,
+    ],
+    [
+      'spaces in the name of a group of version 1',
+      '3:cpu,cpuacct:/a b/c\n',
+      { [`${v1}/a b/cpu.cfs_quota_us`]: '50000\n', [`${v1}/a b/cpu.cfs_period_us`]: '100000\n' },
+      0.5,
+    ],
+    ['a quota of nothing', own, { 'sys/fs/cgroup/app.slice/own/cpu.max': '0 100000\n' }, Infinity],
+    [
+      'a quota without a period',
+      own,
+      { 'sys/fs/cgroup/app.slice/own/cpu.max': '1000\n' },
+      Infinity,
+    ],
+    ['an empty file', own, { 'sys/fs/cgroup/app.slice/own/cpu.max': '' }, Infinity],
     ['nonsense', `x\n${own}`, { 'sys/fs/cgroup/app.slice/cpu.max': 'a b c\n' }, Infinity],
   ];
   for (const [name, cgroup, files, expected] of cases) {

@@ -54,17 +54,19 @@ t.test('each package manager is known by what it leaves', async (t) => {
   t.equal(nested({ 'yarn.lock': '# yarn lockfile v1\n' }), 'yarn classic');
   t.equal(nested({ 'yarn.lock': '__metadata:\n  version: 8\n' }), 'yarn');
   t.equal(nested({}, '.yarn/unplugged/magnets-npm/node_modules/magnets'), 'yarn');
+  t.equal(nested({ 'yarn.lock/folder': '' }), 'yarn', 'one that cannot be read');
   t.equal(nested({ 'bun.lock': '' }), 'bun');
   t.equal(nested({ 'bun.lockb': '' }), 'bun');
 });
 
 const program = `
 import { load } from 'magnets';
-const model = await load('fashion', { device: 'cpu' }).catch(({ code, message }) => {
-  console.log(code, message);
-  process.exit();
-});
-console.log((await model.generate({ labels: ['boot'], steps: 2 }).result()).tokens.dims.join());
+load('fashion', { device: 'cpu' }).then(
+  async (model) => {
+    console.log((await model.generate({ labels: ['boot'], steps: 2 }).result()).tokens.dims.join());
+  },
+  ({ code, message }) => console.log(code, message),
+);
 `;
 
 t.test('a bundle that leaves the package out runs, one that has it in says so', async (t) => {
@@ -89,13 +91,21 @@ t.test('a bundle that leaves the package out runs, one that has it in says so', 
         js: `import { createRequire as c } from 'node:module'; const require = c(import.meta.url);`,
       },
     });
+  const refused =
+    /^ERR_UNSUPPORTED .* is not its folder, as where a bundler .*esbuild --external:magnets/;
+  await build({
+    entryPoints: [join(folder, 'program.js')],
+    outfile: join(folder, 'inside.cjs'),
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    logLevel: 'silent',
+  });
+  t.match(run('inside.cjs'), refused, 'CommonJS, which has no import.meta.url');
   await bundle('outside.js', ['magnets']);
   t.equal(run('outside.js'), '1,49\n');
   await bundle('inside.js', []);
-  t.match(
-    run('inside.js'),
-    /^ERR_UNSUPPORTED .* is not its folder, as where a bundler .*esbuild --external:magnets/,
-  );
+  t.match(run('inside.js'), refused);
 
   const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', '--no-save'];
   const tools = folderOf(t, { 'package.json': '{}' });
@@ -106,13 +116,15 @@ t.test('a bundle that leaves the package out runs, one that has it in says so', 
     entry: join(folder, 'program.js'),
     output: { path: folder, filename: 'webpack.js', module: true, chunkFormat: 'module' },
     experiments: { outputModule: true, topLevelAwait: true },
-    externals: { magnets: 'module magnets' },
   };
-  const script = `require('webpack')(${JSON.stringify(settings)}, (error, stats) => {
+  const outside = { ...settings, externals: { magnets: 'module magnets' } };
+  const inside = { ...settings, output: { ...settings.output, filename: 'webpack-inside.js' } };
+  const script = `require('webpack')(${JSON.stringify([outside, inside])}, (error, stats) => {
     if (error ?? stats.hasErrors()) throw error ?? new Error(stats.toString());
   });`;
   execFileSync(process.execPath, ['-e', script], { cwd: tools, stdio: 'inherit' });
   t.equal(run('webpack.js'), '1,49\n');
+  t.match(run('webpack-inside.js'), /^ERR_UNSUPPORTED .*: a bundler has replaced .*or externals: /);
 });
 
 function mkdirOf(...path: string[]): string {
@@ -120,6 +132,27 @@ function mkdirOf(...path: string[]): string {
   mkdirSync(folder, { recursive: true });
   return folder;
 }
+
+t.test('the install script names the commands of who runs it', async (t) => {
+  const folder = folderOf(t, { 'package.json': '{ "type": "module" }' });
+  copyFileSync(join(root, 'scripts/install.js'), join(mkdirOf(folder, 'scripts'), 'install.js'));
+  for (const [agent, add, again] of [
+    ['', 'npm install', 'npm rebuild magnets'],
+    ['npm/11.19.1 node/v20.20.2 linux x64', 'npm install', 'npm rebuild magnets'],
+    ['pnpm/10.26.0 npm/? node/v20.20.2 linux x64', 'pnpm add', 'pnpm rebuild magnets'],
+    ['yarn/1.22.22 npm/? node/v20.20.2 linux x64', 'yarn add', 'yarn install --force'],
+    ['yarn/4.14.0 npm/? node/v20.20.2 linux x64', 'yarn add', 'yarn rebuild magnets'],
+    ['bun/1.4.5 npm/? node/v26.3.0 linux x64', 'bun add', 'bun install --force'],
+  ] as const) {
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/install.js'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, npm_config_user_agent: agent },
+    });
+    t.equal(status, 1);
+    t.match(stderr, `\n  ${add} cmake-js@8 node-addon-api@8\n  ${again}\n`, agent);
+  }
+});
 
 t.test('installs without npm on the PATH, and without development dependencies', async (t) => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

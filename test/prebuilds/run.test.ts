@@ -1,7 +1,8 @@
 /**
- * The prebuilt addons answer on their platforms: linux-x64 here, linux-arm64 in QEMU, win32-x64 in Wine. Samples are those
- * that test/fixtures/golden.json records; kernels and compilers differ, so pixels and logits may round differently, but
- * two samples of `fashion` meet no tie. NEON has records of its own, which GOLDEN=record makes here (golden.ts).
+ * The prebuilt addons answer on their platforms: linux-x64 here and, for musl, in Bun, linux-arm64 in QEMU, win32-x64 in
+ * Wine. Samples are those that test/fixtures/golden.json records; kernels and compilers differ, so pixels and logits may
+ * round differently, but two samples of `fashion` meet no tie. NEON has records of its own, which GOLDEN=record makes here
+ * (golden.ts).
  */
 
 import { spawnSync } from 'node:child_process';
@@ -11,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import t from 'tap';
 import { type Golden, readGolden, writeGolden } from '../lib/golden.js';
-import { type Platform, platforms, programOf } from './platforms.js';
+import { muslLibraries, type Platform, platforms, programOf } from './platforms.js';
 
 // QEMU and Wine take minutes.
 t.setTimeout(7_200_000);
@@ -43,12 +44,14 @@ function run(platform: Platform, name: string, ...args: string[]) {
     platform: 'node',
   });
   const [command, ...before] = [...runner, programOf(platform, cache)];
+  const libraries = env.LIBC === 'musl' ? { LD_LIBRARY_PATH: muslLibraries(cache) } : {};
   return spawnSync(command!, [...before, script, url(join(root, 'dist/index.js')), ...args], {
     encoding: 'utf8',
     env: {
       ...process.env,
       NODE_OPTIONS: '',
       ...env,
+      ...libraries,
       WINEPREFIX: join(cache, 'wine'),
       PREBUILDS_ONLY: '1',
     },
@@ -56,11 +59,11 @@ function run(platform: Platform, name: string, ...args: string[]) {
 }
 
 for (const platform of platforms) {
-  const { folder, runner } = platform;
-  const missing = [join(root, 'prebuilds', folder), ...runner.slice(0, 1)].find(
-    (file) => !existsSync(file),
+  const { name, folder, file, runner, needs } = platform;
+  const missing = [join(root, 'prebuilds', folder, file), ...runner.slice(0, 1), needs].find(
+    (file) => file !== undefined && !existsSync(file),
   );
-  t.test(folder, { skip: missing !== undefined && `there is no ${missing}` }, async (t) => {
+  t.test(name, { skip: missing !== undefined && `there is no ${missing}` }, async (t) => {
     if (process.env.GOLDEN === 'record' && folder === 'linux-arm64') {
       const { stdout, stderr } = run(platform, 'golden', 'neon');
       t.equal(stderr, '');

@@ -5,7 +5,7 @@ import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
-import type { DiskFile } from '../disk-file.js';
+import { type DiskFile, unwritable } from '../disk-file.js';
 import type { Origin } from '../origin.js';
 import type { ListedTensor, TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
@@ -83,7 +83,7 @@ async function write(
 ): Promise<Part> {
   const { source, peer, translation } = model;
   const { origin, config, tensors, notes } = translation;
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder);
   await checkSame(model, scratch);
   const from = { path: source.path, group: model.group };
   await writeModel(folder, from, tensors, formatOf, scratch, mostFileBytes, onStep);
@@ -109,16 +109,25 @@ function inWords(weights: WeightFormat): string {
   return weights === 'int8' ? 'int8 where the products of the blocks are, else f32' : weights;
 }
 
+/** @throws MagnetsError ERR_CHECKPOINT where there can be nothing of this path. */
 async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await lstat(path);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(path, cause);
+    return false;
+  }
+}
+
+/** Whether it is the system's, which says nothing but why a file could not be written: those of reading have our words. */
+function isOfSystem(error: unknown): boolean {
+  return typeof (error as Partial<NodeJS.ErrnoException> | undefined)?.syscall === 'string';
 }
 
 /**
  * Writes the folder `settings.to`, which appears only when it is complete.
- * @throws RangeError when it exists; MagnetsError ERR_CHECKPOINT when a file is not sound, not known or not what
+ * @throws RangeError when it exists; MagnetsError ERR_CHECKPOINT when it cannot be written, or a file is not sound, not known or not what
  * `listing` says; the signal's reason.
  */
 export async function convertCheckpoint(
@@ -142,6 +151,8 @@ export async function convertCheckpoint(
       signal?.throwIfAborted();
       settings.onProgress?.(++done, total);
     };
+    // A recursive one would never end for a folder that cannot be in /proc.
+    await mkdir(dirname(to), { recursive: true });
     const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const [i, model] of models.entries()) {
@@ -153,9 +164,9 @@ export async function convertCheckpoint(
     await rename(partial, to);
     return parts;
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
+    await rm(partial, { recursive: true, force: true }).catch(() => {}); // why it failed is said, not this
     signal?.throwIfAborted();
-    throw error;
+    throw isOfSystem(error) ? unwritable(to, error) : error;
   } finally {
     await closeModels(models);
   }
