@@ -27,7 +27,7 @@ prepare() {
   set -e
   local work=build/device/work
   rm -rf "$work" "$pack" && mkdir -p "$work/build/Release" "$work/programs" "$work/bench" "$work/node_modules" "$pack"
-  local programs="gpu_attention gpu_decode gpu_matmul gpu_products gpu_rows gpu_sampling conformance bench_operations"
+  local programs="gpu_attention gpu_codecs gpu_decode gpu_matmul gpu_products gpu_rows gpu_sampling conformance bench_operations"
   export MAGNETS_CUDA_TARGETS=90a CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-2}
   cmake -S . -B build/device/cmake -DMAGNETS_TESTS=ON -DMAGNETS_CUDA=ON "-DMAGNETS_CUDA_TARGETS=90a"
   # shellcheck disable=SC2086
@@ -165,7 +165,7 @@ if [ -n "$tiny" ]; then
 else
   part device 10 nvidia-smi --query-gpu=name,clocks.sm,clocks.max.sm,clocks.mem,power.limit,driver_version --format=csv
   part conformance 10 "$programs/conformance" --compare "$files/words"
-  for test in products attention matmul rows sampling decode; do part $test 25 "$programs/gpu_$test"; done
+  for test in products attention matmul rows sampling codecs decode; do part $test 25 "$programs/gpu_$test"; done
 fi
 
 # Generations, ours through Node and PyTorch's in turn; operations; then generations in tiles that were measured.
