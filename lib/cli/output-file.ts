@@ -2,7 +2,17 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { access, constants, mkdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  constants,
+  mkdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { quote } from '../errors.js';
 import { UsageError } from './arguments.js';
@@ -27,8 +37,11 @@ async function writeBeside(
 ): Promise<void> {
   // A name of its own: with more at its end the file's might be too long.
   const partial = join(dirname(path), `.${randomUUID()}.partial`);
+  const before = await statIfAny(path);
   try {
     await writeFile(partial, bytes, { flag: 'wx', flush: true });
+    // Who may read the file before may read this one, and nobody else.
+    if (before !== undefined) await chmod(partial, before.mode & 0o777);
     await use(partial);
   } finally {
     await rm(partial, { force: true });

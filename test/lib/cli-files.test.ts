@@ -2,11 +2,13 @@
 
 import { spawn } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -84,6 +86,17 @@ t.test('a file is replaced whole or not at all', async (t) => {
   symlinkSync('/dev/null', nowhere);
   t.equal(generate(nowhere).status, 0);
   t.ok(existsSync('/dev/null') && readFileSync('/dev/null').length === 0);
+});
+
+t.test('a file that is replaced keeps who may read it', async (t) => {
+  const path = join(temporaryFolder(t), 'a.png');
+  for (const mode of [0o600, 0o640, 0o666]) {
+    writeFileSync(path, '');
+    chmodSync(path, mode);
+    await (await OutputFile.prepare('out', path)).write('new');
+    t.equal(statSync(path).mode & 0o777, mode);
+    t.equal(readFileSync(path, 'utf8'), 'new');
+  }
 });
 
 t.test('what fails while it is written leaves the file before', async (t) => {
