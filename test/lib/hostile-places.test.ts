@@ -1,7 +1,16 @@
 /** Processes in odd places: no current folder, no home, no output, a locked model folder, a worker with little memory. */
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -88,6 +97,57 @@ t.test('no output, a full one, no current folder, no home, no locale', async (t)
   });
   const nowhere = 'HOME=/nonexistent TMPDIR=/nonexistent LANG=xx_YY LC_ALL=tr_TR.UTF-8';
   t.match(shell(`env -i ${nowhere} NODE_ENV= ${generate} ${out}`), { status: 0, stderr: '' });
+});
+
+t.test('a model whose weights become shorter while it is loaded, and afterwards', async (t) => {
+  const folder = join(temporaryFolder(t), 'model');
+  cpSync(fixtureFolder('post'), folder, { recursive: true });
+  const weights = join(folder, 'model.safetensors');
+  const model = await load(folder, { threads: 1 });
+  const half = load(folder, {
+    onProgress: ({ status }) => {
+      if (status === 'placing') truncateSync(weights, statSync(weights).size / 2);
+    },
+  });
+  await t.rejects(half, {
+    code: 'ERR_CHECKPOINT',
+    message: /bytes at \d+ but they cannot be read$/,
+  });
+  truncateSync(weights);
+  t.equal((await model.generate({ steps: 2 }).result()).tokens.size, model.tokenCount);
+  model.dispose();
+});
+
+t.test("Node's switches, and what a shell may bound", async (t) => {
+  const script = `import(${JSON.stringify(index)}).then(async ({ load }) => {
+    const model = await load(process.env.MODEL, { device: 'cpu' });
+    const { tokens } = await model.generate({ labels: ['a'], steps: 2 }).result();
+    model.dispose();
+    console.log(tokens.size);
+  }, ({ message }) => console.log(message))`;
+  const switches = [
+    '--frozen-intrinsics',
+    '--disable-proto=delete',
+    '--disable-proto=throw',
+    '--disallow-code-generation-from-strings',
+    '--jitless',
+    '--max-old-space-size=16',
+    '--unhandled-rejections=strict',
+    '--preserve-symlinks',
+    '--stress-compaction',
+    '--zero-fill-buffers',
+  ];
+  const lines = [
+    ...switches.map((one) => `"$NODE" --no-warnings ${one}`),
+    ...['UV_THREADPOOL_SIZE=1', 'UV_THREADPOOL_SIZE=x', 'MALLOC_PERTURB_=165'].map(
+      (one) => `${one} "$NODE"`,
+    ),
+    ...['-s 256', '-n 64', '-f 0', '-c 0'].map((one) => `ulimit ${one}; "$NODE"`),
+  ];
+  for (const line of lines) {
+    const { stdout } = shell(`${line} -e "$SCRIPT"`, { SCRIPT: script });
+    t.equal(stdout.trim().split('\n').at(-1), '12', line);
+  }
 });
 
 t.test('a name as long as a file may have', async (t) => {

@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
@@ -43,19 +43,26 @@ function run(platform: Platform, name: string, ...args: string[]) {
     format: 'esm',
     platform: 'node',
   });
-  const [command, ...before] = [...runner, programOf(platform, cache)];
+  // tap has every Node load a file of its own, by a path that Windows has not.
+  const before = ['-u', 'NODE_OPTIONS', ...runner, programOf(platform, cache)];
   const libraries = env.LIBC === 'musl' ? { LD_LIBRARY_PATH: muslLibraries(cache) } : {};
-  return spawnSync(command!, [...before, script, url(join(root, 'dist/index.js')), ...args], {
-    encoding: 'utf8',
+  // Files, because what Node makes for its children are sockets, which a Node in Wine cannot write to.
+  const outputs = ['out', 'err'].map((kind) => join(cache, `${name}.${kind}`));
+  const [out, err] = outputs.map((file) => openSync(file, 'w')) as [number, number];
+  const all = [...before, script, url(join(root, 'dist/index.js')), ...args];
+  const { status } = spawnSync('env', all, {
+    stdio: ['ignore', out, err],
     env: {
       ...process.env,
-      NODE_OPTIONS: '',
       ...env,
       ...libraries,
       WINEPREFIX: join(cache, 'wine'),
       PREBUILDS_ONLY: '1',
     },
   });
+  for (const descriptor of [out, err]) closeSync(descriptor);
+  const [stdout, stderr] = outputs.map((file) => readFileSync(file, 'utf8')) as [string, string];
+  return { status, stdout, stderr };
 }
 
 for (const platform of platforms) {
