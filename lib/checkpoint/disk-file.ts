@@ -1,7 +1,7 @@
 /** Reads pieces of a file. Positions come from the file itself, so every one is checked. */
 
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { MagnetsError } from '../errors.js';
 
 /** How much is read ahead for `peek`. */
@@ -62,6 +62,21 @@ export async function isFolder(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
+}
+
+/**
+ * Makes a folder and those above it that are missing. Node's own way never ends where a file system says that what it
+ * cannot make is missing, as /proc does.
+ */
+export async function makeFolders(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolders(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (!(await isFolder(path))) throw error; // somebody else may have made it meanwhile
+  }
 }
 
 /** Memory for bytes of a file. */

@@ -2,18 +2,9 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import {
-  access,
-  chmod,
-  constants,
-  mkdir,
-  realpath,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { access, chmod, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolders } from '../checkpoint/disk-file.js';
 import { quote } from '../errors.js';
 import { UsageError } from './arguments.js';
 
@@ -73,7 +64,7 @@ export class OutputFile {
   static async prepare(name: string, path: string): Promise<OutputFile> {
     const what = `${quote(path)} for --${name}`;
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolders(dirname(path));
       const facts = await statIfAny(path);
       if (facts?.isDirectory()) {
         throw new UsageError(`Expected a file for --${name} but ${quote(path)} is a folder`);

@@ -5,7 +5,7 @@ import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
-import { type DiskFile, unwritable } from '../disk-file.js';
+import { type DiskFile, makeFolders, unwritable } from '../disk-file.js';
 import type { Origin } from '../origin.js';
 import type { ListedTensor, TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
@@ -151,8 +151,7 @@ export async function convertCheckpoint(
       signal?.throwIfAborted();
       settings.onProgress?.(++done, total);
     };
-    // A recursive one would never end for a folder that cannot be in /proc.
-    await mkdir(dirname(to), { recursive: true });
+    await makeFolders(dirname(to));
     const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const [i, model] of models.entries()) {
