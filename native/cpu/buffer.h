@@ -1,6 +1,8 @@
 // Device memory of the CPU.
 #pragma once
 
+#include <algorithm>
+
 #include "memory.h"
 
 namespace magnets::cpu {
@@ -21,8 +23,8 @@ class CpuBuffer : public Buffer {
   }
 
   void discard_rows(int first) override {
-    const size_t kept = first * stride_ * element_size_;
-    give_back_pages(bytes_.get() + kept, cpu::bytes_of(bytes_) - kept);
+    const size_t bytes = cpu::bytes_of(bytes_), kept = std::min(bytes, first * stride_ * element_size_);
+    give_back_pages(bytes_.get() + kept, bytes - kept);
   }
 
   /// Rows of so many columns, as many as fit.

@@ -216,7 +216,7 @@ void Session::abandon(const std::vector<int>& samples) {
   for (int branch = 0; branch < branches_; ++branch) rows += active_rows_of(branch % samples_);
   workspace_->discard_rows(rows);
   for (Buffer* buffer : {lm_head_.gathered.get(), lm_head_.dense.get(), lm_head_.logits.get()}) {
-    if (buffer != nullptr) buffer->discard_rows(std::min(rows, logits_capacity_));
+    if (buffer != nullptr) buffer->discard_rows(rows);
   }
   stream_->upload(state.data(), samples_, sub_token_count_, *state_);
 }

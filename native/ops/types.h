@@ -57,8 +57,8 @@ enum class ElementType { activation, f32, i32, u8 };
 class Buffer {
  public:
   virtual ~Buffer() = default;
-  /// Rows from `first` on are not read again before they have been written: where memory can go back to the system
-  /// piece by piece, theirs does.
+  /// Rows from `first` on, if it has as many, are not read again before they have been written: where memory can go
+  /// back to the system piece by piece, theirs does.
   virtual void discard_rows(int /*first*/) {}
 };
 
