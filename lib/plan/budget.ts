@@ -1,9 +1,11 @@
 /**
  * The best schedule within a budget of FLOPs: dynamic programming over step and width. Of all beginnings that end at a
- * step with a width only those are kept that no other beats in cost and score, and whose best end can still win.
+ * step with a width only those are kept that no other beats in cost and score, and that some end may still make the best:
+ * the curves above all ends say how much they score at most with the FLOPs that are left.
  */
 
 import { wrongValue } from '../errors.js';
+import { above, type Curve, emptyCurve, height, reached } from './curve.js';
 import type { ModelShape, Width } from './shape.js';
 
 /** More steps than a search is worth. */
@@ -62,15 +64,13 @@ interface Front {
 
 const emptyFront = (): Front => ({ flops: [], score: [], beginning: [] });
 
-/** The best end after a step, whose width is the index: its value, and its FLOPs. */
-interface Ends {
-  readonly value: Float64Array;
-  readonly flops: Float64Array;
-}
-
 class Search {
   readonly #weights: readonly number[];
   readonly #beginnings = new Beginnings();
+  /** Above the ends that follow a step, for each width of that step. */
+  readonly #ends: Curve[][] = [];
+  /** Above whole schedules. */
+  readonly schedules: Curve;
 
   constructor(
     private readonly steps: readonly StepChoice[],
@@ -79,66 +79,25 @@ class Search {
   ) {
     const products = mlpGate === 'multiply' ? 3 : 2;
     this.#weights = widths.map(({ heads, hidden }) => 4 * heads * headDim + products * hidden);
+    let ends: Curve[] = widths.map(() => ({ flops: [0], score: [0] }));
+    let wider = emptyCurve();
+    for (let at = steps.length - 1; at >= 0; --at) {
+      const { continued, refreshed } = steps[at]!;
+      this.#ends[at] = ends;
+      const longer: Curve[] = [];
+      wider = emptyCurve();
+      for (let width = widths.length - 1; width >= 0; --width) {
+        const score = this.#score(steps[at]!, width);
+        longer[width] = above(ends[width]!, continued[width]!, score, wider);
+        wider = above(ends[width]!, refreshed[width]!, score, wider);
+      }
+      ends = longer;
+    }
+    this.schedules = wider; // the first step has none before it
   }
 
   #score(step: StepChoice, width: number): number {
     return step.revealed * this.#weights[width]!;
-  }
-
-  /**
-   * The best end after each step, where the value of an end is `worth` times its score less `price` times its FLOPs; and
-   * that of whole schedules.
-   */
-  ends(worth: number, price: number): { ends: Ends[]; value: number; flops: number } {
-    const count = this.#weights.length;
-    let after: Ends = { value: new Float64Array(count), flops: new Float64Array(count) };
-    const ends = [after];
-    const whole = { value: Number.NEGATIVE_INFINITY, flops: 0 };
-    for (let at = this.steps.length - 1; at >= 0; --at) {
-      const step = this.steps[at]!;
-      const before: Ends = { value: new Float64Array(count), flops: new Float64Array(count) };
-      // The best end that begins with a width wider than `width`.
-      const wider = { value: Number.NEGATIVE_INFINITY, flops: 0 };
-      for (let width = count - 1; width >= 0; --width) {
-        const gain = worth * this.#score(step, width) + after.value[width]!;
-        const stays = step.continued[width]! + after.flops[width]!;
-        const stayed = gain - price * step.continued[width]!;
-        before.value[width] = Math.max(stayed, wider.value);
-        before.flops[width] = stayed >= wider.value ? stays : wider.flops;
-        const changed = gain - price * step.refreshed[width]!;
-        if (changed > wider.value) {
-          wider.value = changed;
-          wider.flops = step.refreshed[width]! + after.flops[width]!;
-        }
-      }
-      if (at === 0)
-        Object.assign(whole, wider); // the first step has none before it
-      else ends.unshift(before);
-      after = before;
-    }
-    return { ends, ...whole };
-  }
-
-  /** The price of a FLOP at which the best schedule just fits, about: it bounds well what an end can still bring. */
-  #price(): { price: number; score: number } {
-    let [low, high] = [0, 0];
-    let found = { price: 0, score: 0 };
-    let scale = 1 / this.most;
-    for (let round = 0; round < 32; ++round) {
-      const price = high > 0 ? (low + high) / 2 : low;
-      const { value, flops } = this.ends(1, price);
-      if (flops <= this.most) {
-        const score = value + price * flops;
-        if (score >= found.score) found = { price, score };
-        if (price === 0) break;
-        high = price;
-      } else if (high > 0) low = price;
-      else {
-        low = scale;
-        scale *= 4;
-      }
-    }
-    return found;
   }
 
   /** Both fronts, with what one more step costs each; only those are kept that `canWin`. */
@@ -178,22 +137,17 @@ class Search {
     return result;
   }
 
-  /** The widths of the best schedule; undefined where none fits. */
-  best(): number[] | undefined {
-    const { price, score: reached } = this.#price();
-    const { ends } = this.ends(1, price);
-    const cheapest = this.ends(0, 1).ends;
-    const least = reached * (1 - 1e-12) - 0.5; // the bounds are rounded, the scores are whole numbers
+  /** The widths of the best schedule; undefined where none scores `least`. */
+  #atLeast(least: number): number[] | undefined {
     const start: Front = { flops: [0], score: [0], beginning: [none] };
     let fronts: Front[] = this.#weights.map(emptyFront);
     this.steps.forEach((step, at) => {
       let narrower = at === 0 ? start : emptyFront();
       fronts = fronts.map((front, width) => {
         const gain = this.#score(step, width);
-        const left = cheapest[at]!.value[width]!;
-        const value = ends[at]!.value[width]! + gain;
+        const ends = this.#ends[at]![width]!;
         const canWin = (flops: number, score: number) =>
-          flops - left <= this.most && score + price * (this.most - flops) + value >= least;
+          score + gain + height(ends, this.most - flops) >= least;
         const { continued, refreshed } = step;
         const result = this.#merge(front, continued[width]!, narrower, refreshed[width]!, canWin);
         for (let i = 0; i < result.flops.length; ++i) {
@@ -207,6 +161,20 @@ class Search {
     const all = fronts.reduce((a, b) => this.#merge(a, 0, b, 0, () => true), emptyFront());
     const best = all.beginning.at(-1);
     return best === undefined ? undefined : this.#beginnings.widths(best);
+  }
+
+  /** The widths of the best schedule; undefined where none fits. */
+  best(): number[] | undefined {
+    const most = height(this.schedules, this.most);
+    const surely = reached(this.schedules, this.most);
+    if (surely === Number.NEGATIVE_INFINITY) return undefined;
+    // Few beginnings can still score almost as much as the curve allows, so less is asked only where nothing does.
+    for (let share = 1 / 256; share <= 1; share *= 4) {
+      const least = most - share * (most - surely);
+      const found = this.#atLeast(least * (1 - 1e-12) - 0.5); // curves are rounded, scores are whole numbers
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 }
 
@@ -224,7 +192,7 @@ export function bestWithin(
   const search = new Search(steps, budget * baselineFlops, model);
   const best = search.best();
   if (best === undefined) {
-    const smallest = -search.ends(0, 1).value / baselineFlops;
+    const smallest = search.schedules.flops[0]! / baselineFlops;
     throw wrongValue('budget', `at least ${smallest.toFixed(4)} for this model and steps`, budget);
   }
   return best.map((width) => model.widths[width]!);

@@ -29,6 +29,23 @@ export interface FlopsByPart {
   readonly lmHead: number;
 }
 
+/** `stepFlops` of what has been checked before. */
+export function stepFlopsOf(
+  shape: ModelShape,
+  width: Pick<Width, 'heads' | 'hidden'>,
+  activeRows: number,
+  logitsRows: number,
+): FlopsByPart {
+  const d = shape.hiddenSize;
+  const inner = width.heads * shape.headDim;
+  return {
+    projections: 2 * shape.layers * 4 * activeRows * d * inner,
+    attention: 2 * shape.layers * 2 * activeRows * sequenceLength(shape) * inner,
+    mlp: 2 * shape.layers * (shape.mlpGate === 'multiply' ? 3 : 2) * activeRows * d * width.hidden,
+    lmHead: 2 * logitsRows * ((shape.head === 'plain' ? 0 : d * d) + logitsColumns(shape) * d),
+  };
+}
+
 /** One pass: `activeRows` rows through the layers, `logitsRows` of them through the LM head, of one or more sequences. */
 export function stepFlops(
   shape: ModelShape,
@@ -42,14 +59,7 @@ export function stepFlops(
   number('width.hidden', width.hidden, 0);
   integer('activeRows', activeRows, 0, mostRows);
   integer('logitsRows', logitsRows, 0, mostRows);
-  const d = shape.hiddenSize;
-  const inner = width.heads * shape.headDim;
-  return {
-    projections: 2 * shape.layers * 4 * activeRows * d * inner,
-    attention: 2 * shape.layers * 2 * activeRows * sequenceLength(shape) * inner,
-    mlp: 2 * shape.layers * (shape.mlpGate === 'multiply' ? 3 : 2) * activeRows * d * width.hidden,
-    lmHead: 2 * logitsRows * ((shape.head === 'plain' ? 0 : d * d) + logitsColumns(shape) * d),
-  };
+  return stepFlopsOf(shape, width, activeRows, logitsRows);
 }
 
 /** The vectors by which classes modulate: of each branch once, before its first step. */

@@ -5,7 +5,7 @@
 
 import { boolean, elements, integer, isList, number, readOptions, wrongValue } from '../errors.js';
 import { bestWithin, mostStepsOfBudget } from './budget.js';
-import { type FlopsByPart, modulationFlops, stepFlops, totalFlops } from './flops.js';
+import { type FlopsByPart, modulationFlops, stepFlopsOf, totalFlops } from './flops.js';
 import { maskCounts, mostSteps } from './masking.js';
 import {
   type GuidanceOptions,
@@ -169,7 +169,7 @@ function planStep(course: Course, step: number): StepPlan {
   const { model, sampling, widths, counts, branches } = course;
   const width = widths[step]!;
   const { activeRows, logitsRows } = rowsOf(course, step);
-  const pass = stepFlops(model, width, activeRows, logitsRows);
+  const pass = stepFlopsOf(model, width, activeRows, logitsRows);
   const modulation = step === 0 ? modulationFlops(model, branches) : 0;
   const parts = { ...pass, projections: pass.projections + modulation };
   return {
@@ -192,7 +192,7 @@ function planStep(course: Course, step: number): StepPlan {
 function baselineFlopsOf(model: ModelShape, steps: number, branches: number): number {
   if (steps === 0) return 0;
   const rows = sequenceLength(model) * branches;
-  const step = totalFlops(stepFlops(model, fullWidth(model), rows, rows));
+  const step = totalFlops(stepFlopsOf(model, fullWidth(model), rows, rows));
   return steps * step + modulationFlops(model, branches);
 }
 
