@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMostIdle = 2;
 /// Of all of them, in the host's memory or as a share of the device's own. A batch that needs more computes so long
 /// that making its memory anew does not count.
-constexpr size_t kMostIdleBytes = size_t{256} << 20, kShareOfDevice = 16;
+constexpr size_t kMostIdleBytes = size_t{1} << 30, kShareOfDevice = 16;
 
 bool is_out_of_memory(const std::exception& error) {
   const auto* coded = dynamic_cast<const Error*>(&error);

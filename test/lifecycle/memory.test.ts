@@ -152,7 +152,7 @@ t.test('two hundred models that are loaded, used and disposed of', (t) => {
 t.test('a batch that was large is not kept, and its estimate is near', (t) => {
   const { estimate, most, kept } = run(
     `const model = await load(fixture, { device: 'cpu', threads: 2 });
-    const options = { labels: ['a'], count: 4000, batchSize: 4000, steps: 2 };
+    const options = { labels: ['a'], count: 12000, batchSize: 12000, steps: 1 };
     await model.generate({ ...options, count: 8 }).result();
     gc();
     const before = status('VmRSS');

@@ -54,7 +54,7 @@ void few_and_small_sessions_are_kept() {
   const auto bytes_of = [&](int samples) { return Session::bytes_of(pool->generator(), samples, true); };
   const size_t one = bytes_of(1);
   check(bytes_of(8) > 7 * one && bytes_of(8) < 9 * one, "samples take as much memory as there are");
-  const int large = static_cast<int>((size_t{257} << 20) / one) + 1;
+  const int large = static_cast<int>((size_t{1025} << 20) / one) + 1;
   std::shared_ptr<Session> session = pool->open(options_of(2, 0, true, Style::post));
   check(session->bytes() == bytes_of(2), "a session knows its memory");
   const Session* small = session.get();
