@@ -11,6 +11,7 @@ import {
   mlpGates,
   modulations,
   mostTokens,
+  mostWidths,
   sequenceLength,
   tokenCount,
   type Width,
@@ -124,7 +125,9 @@ function checkArchitecture(
 }
 
 function readWidths(reader: Reader, file: string, heads: number, hidden: number): Width[] {
-  const widths = reader.list('widths').map((entry, i) => {
+  const list = reader.list('widths');
+  if (list.length > mostWidths) reader.fail('widths', `at most ${mostWidths} widths`);
+  const widths = list.map((entry, i) => {
     const width = Reader.of(file, entry, `widths[${i}].`);
     return {
       name: width.match('name', /^[1-9]\d{0,8}(\/[1-9]\d{0,8})?$/, "a name such as '1/8'"),

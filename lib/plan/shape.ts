@@ -68,7 +68,7 @@ export interface ModelShape {
 export const mostTokens = 2 ** 16;
 
 /** A model has at most this many widths. */
-const mostWidths = 64;
+export const mostWidths = 64;
 
 /** No model is near this. */
 const mostExtent = 2 ** 30;

@@ -437,7 +437,7 @@ t.test('every plan adds up, or its options are refused', async (t) => {
   t.ok(made > 200, `${made} plans`);
 });
 
-t.test('no two widths are the same number', async (t) => {
+t.test('a model has up to 64 widths, no two of the same number', async (t) => {
   const parse = (names: string[]) => () =>
     parseGeneratorConfig('config.json', 'any', {
       ...configs[0],
@@ -449,6 +449,9 @@ t.test('no two widths are the same number', async (t) => {
     });
   parse(['1/8', '1'])();
   t.throws(parse(['1/8', '2/16', '1']), { message: /a name of its own for every width/ });
+  const many = Array.from({ length: 64 }, (_, i) => `${i + 1}/64`);
+  parse(many)();
+  t.throws(parse(['1/65', ...many]), { message: /at most 64 widths for widths/ });
   for (const name of ['0', '1/0', '0/0', '01', '1/1234567890']) {
     t.throws(parse([name, '1']), { message: /a name such as '1\/8' for widths\[0\].name/ }, name);
   }
