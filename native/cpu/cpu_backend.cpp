@@ -30,7 +30,6 @@ class CpuBackend : public Backend {
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CpuBuffer>(type, rows, columns);
   }
-  bool reshapes() const override { return true; }
   void reshape(Buffer& buffer, int, int columns) override { static_cast<CpuBuffer&>(buffer).reshape(columns); }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return std::make_unique<CpuKvCache>(layers, branches, heads, head_dim, positions);

@@ -53,6 +53,7 @@ class CudaBackend : public Backend {
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override {
     return std::make_unique<CudaBuffer>(device_, type, rows, columns);
   }
+  void reshape(Buffer& buffer, int, int columns) override { static_cast<CudaBuffer&>(buffer).reshape(columns); }
   std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) override {
     return std::make_unique<CudaBuffer>(device_, ElementType::activation, rows, heads * head_dim, head_dim);
   }

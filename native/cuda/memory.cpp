@@ -50,6 +50,8 @@ CudaBuffer::CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, 
       head_dim_(head_dim),
       memory_(device, bytes_of(type, rows, columns, head_dim)) {}
 
+void CudaBuffer::reshape(int columns) { stride_ = stride_of(columns, element_size_); }
+
 size_t CudaBuffer::bytes_of(ElementType type, int rows, int columns, int head_dim) {
   const size_t size = size_of(type);
   return static_cast<size_t>(rows) * stride_of(spread(columns, head_dim), size) * size;

@@ -33,6 +33,9 @@ class CudaBuffer : public Buffer {
   CudaBuffer(const std::shared_ptr<Device>& device, ElementType type, int rows, int columns, int head_dim = 0);
   static size_t bytes_of(ElementType type, int rows, int columns, int head_dim);
 
+  /// Rows of so many columns, as many as its memory holds. Of any content, and no heads.
+  void reshape(int columns);
+
   ElementType type() const { return type_; }
   size_t element_size() const { return element_size_; }
   int stride() const { return stride_; }  // elements

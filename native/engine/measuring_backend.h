@@ -28,6 +28,7 @@ class MeasuringBackend : public Backend {
   int threads() const override { return real_.threads(); }
   bool concurrent() const override { return false; }
   double measure_peak() override { return 0; }
+  uint64_t own_memory() const override { return real_.own_memory(); }
   size_t buffer_bytes(ElementType type, int rows, int columns, int head_dim) const override {
     return real_.buffer_bytes(type, rows, columns, head_dim);
   }
@@ -36,7 +37,7 @@ class MeasuringBackend : public Backend {
   }
   size_t scratch_bytes(int rows, int in, int inner) const override { return real_.scratch_bytes(rows, in, inner); }
   std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) override;
-  bool reshapes() const override { return real_.reshapes(); }
+  void reshape(Buffer&, int, int) override {}
   std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) override;
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override;
   std::unique_ptr<Linear> linear(const HostMatrix&, const float*, WeightFormat, HeadDims) override;

@@ -46,11 +46,9 @@ class Backend {
   virtual size_t scratch_bytes(int rows, int in, int inner) const = 0;
 
   virtual std::unique_ptr<Buffer> allocate(ElementType type, int rows, int columns) = 0;
-  /// Whether it can and should `reshape`: a device that keeps freed memory by itself has no need to.
-  virtual bool reshapes() const { return false; }
   /// Makes a buffer that was allocated rows of so many columns, of the same type and of any content. As it was
   /// allocated it had at least their buffer_bytes.
-  virtual void reshape(Buffer&, int /*rows*/, int /*columns*/) {}
+  virtual void reshape(Buffer& buffer, int rows, int columns) = 0;
   /// Activations [rows, heads * head_dim] that are attention heads: queries, and the output of attention. A device may
   /// leave room between heads, in these and in the layers that write and read them.
   virtual std::unique_ptr<Buffer> allocate_heads(int rows, int heads, int head_dim) {

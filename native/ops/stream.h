@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <vector>
@@ -170,6 +171,24 @@ class PartScope {
  private:
   Stream& stream_;
   Part before_;
+};
+
+/// Waits for a stream at the end of a scope. Declared after the buffers of the scope's operations, it lets these
+/// outlive the operations, also where an exception ends the scope.
+class FinishScope {
+ public:
+  explicit FinishScope(Stream& stream) : stream_(stream) {}
+  ~FinishScope() {
+    try {
+      stream_.synchronize();
+    } catch (const std::exception&) {
+      // Whatever runs on the stream next fails too.
+    }
+  }
+  FinishScope(const FinishScope&) = delete;
+
+ private:
+  Stream& stream_;
 };
 
 }  // namespace magnets

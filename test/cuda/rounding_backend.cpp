@@ -183,6 +183,7 @@ class RoundingBackend : public Backend {
     if (type == ElementType::f32) f32_->insert(buffer.get());
     return buffer;
   }
+  void reshape(Buffer& buffer, int rows, int columns) override { cpu_->reshape(buffer, rows, columns); }
   std::unique_ptr<KvCache> kv_cache(int layers, int branches, int heads, int head_dim, int positions) override {
     return cpu_->kv_cache(layers, branches, heads, head_dim, positions);
   }

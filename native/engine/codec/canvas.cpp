@@ -7,19 +7,21 @@ namespace magnets {
 
 namespace {
 
-/// Values of the largest pictures of one pass: one of 512 x 512 with 128 channels, four of 256 x 256.
+/// Values of the largest pictures of one pass in the host's memory: one of 512 x 512 with 128 channels, four of
+/// 256 x 256. A device with memory of its own takes twice as many, for its multiprocessors share the coarse levels.
 constexpr int64_t kValuesAtOnce = int64_t{1} << 25;
 
 }  // namespace
 
-int Canvas::samples_at_once(const Levels& levels, int count) {
+int Canvas::samples_at_once(const Backend& backend, const Levels& levels, int count) {
+  const int64_t values = backend.own_memory() > 0 ? 2 * kValuesAtOnce : kValuesAtOnce;
   int64_t most = 1;
   for (int i = 0; i <= levels.coarsest(); ++i) {
     // A level begins, or ends, with the channels of the one beside it.
     const int channels = std::max(levels.channels_of(i), levels.channels_of(std::min(i + 1, levels.coarsest())));
     most = std::max(most, int64_t{levels.grid(1, i).rows()} * channels);
   }
-  return static_cast<int>(std::clamp<int64_t>(kValuesAtOnce / most, 1, count));
+  return static_cast<int>(std::clamp<int64_t>(values / most, 1, count));
 }
 
 Canvas::Canvas(Backend& backend, const Levels& levels, int samples, PictureMemory& memory, const StopFlag* stop)
@@ -31,25 +33,26 @@ Canvas::Canvas(Backend& backend, const Levels& levels, int samples, PictureMemor
 
 Canvas::~Canvas() {
   stream_.reset();  // then nobody writes there any more
-  memory_.give(backend_, std::move(x_));
-  memory_.give(backend_, std::move(second_));
+  for (PictureBuffer* pictures : {&x_, &next_, &second_}) memory_.give(std::move(*pictures));
 }
 
-PictureBuffer Canvas::pictures(const Grid& grid, int channels) { return memory_.take(backend_, grid.rows(), channels); }
+PictureBuffer Canvas::pictures(const Grid& grid, int channels) {
+  return memory_.take(backend_, *stream_, grid.rows(), channels);
+}
 
-void Canvas::replace(PictureBuffer x, const Grid& grid, int channels) {
-  stream_->synchronize();
+void Canvas::replace(const Grid& grid, int channels) {
   if (!(grid == grid_)) {
     let_go_of_second();
+    if (attention_ != nullptr) stream_->synchronize();  // until then it may be in use
     attention_.reset();
   }
-  memory_.give(backend_, std::exchange(x_, std::move(x)));
+  memory_.give(std::exchange(x_, std::exchange(next_, {})));
   grid_ = grid;
   channels_ = channels;
 }
 
 Buffer& Canvas::reset(const Grid& grid, int channels) {
-  replace({}, grid, channels);
+  replace(grid, channels);
   x_ = pictures(grid, channels);
   return *x_.rows;
 }
@@ -64,8 +67,7 @@ Buffer& Canvas::second(int channels) {
 }
 
 void Canvas::let_go_of_second() {
-  stream_->synchronize();
-  memory_.give(backend_, std::exchange(second_, {}));
+  memory_.give(std::exchange(second_, {}));
   second_channels_ = 0;
 }
 
@@ -106,14 +108,18 @@ void Canvas::run(const ResidualBlock& block) {
   statistics(block.norm2, half_made, out);
   if (out == channels_) return convolve(block.conv2, half_made, true, true, *x_.rows);
 
-  auto y = pictures(grid_, out);
+  next_ = pictures(grid_, out);
   const bool projects = block.shortcut != nullptr;
   if (projects) {
-    stream_->run(Matmul{
-        .layer = *block.shortcut, .out = out, .in = channels_, .x = {*x_.rows}, .rows = grid_.rows(), .y = *y.rows});
+    stream_->run(Matmul{.layer = *block.shortcut,
+                        .out = out,
+                        .in = channels_,
+                        .x = {*x_.rows},
+                        .rows = grid_.rows(),
+                        .y = *next_.rows});
   }
-  convolve(block.conv2, half_made, true, projects, *y.rows);
-  replace(std::move(y), grid_, out);
+  convolve(block.conv2, half_made, true, projects, *next_.rows);
+  replace(grid_, out);
 }
 
 void Canvas::run(const AttentionBlock& block) {
@@ -163,17 +169,17 @@ void Canvas::run(const AttentionBlock& block) {
 void Canvas::run(const ConvLayer& layer) {
   const Grid grid = resampled(grid_, layer.resampling);
   let_go_of_second();
-  auto y = pictures(grid, layer.out);
-  convolve(layer, *x_.rows, false, false, *y.rows);
-  replace(std::move(y), grid, layer.out);
+  next_ = pictures(grid, layer.out);
+  convolve(layer, *x_.rows, false, false, *next_.rows);
+  replace(grid, layer.out);
 }
 
 void Canvas::pool() {
   const Grid grid = resampled(grid_, Resampling::down);
   let_go_of_second();
-  auto y = pictures(grid, channels_);
-  stream_->run(MeanPool{.x = *x_.rows, .grid = grid_, .channels = channels_, .y = *y.rows});
-  replace(std::move(y), grid, channels_);
+  next_ = pictures(grid, channels_);
+  stream_->run(MeanPool{.x = *x_.rows, .grid = grid_, .channels = channels_, .y = *next_.rows});
+  replace(grid, channels_);
 }
 
 void Canvas::finish(const Norm& norm, const ConvLayer& layer, Buffer& y) {

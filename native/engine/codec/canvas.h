@@ -18,7 +18,7 @@ class Canvas {
   ~Canvas();
 
   /// Pictures that one pass takes at most, of `count`.
-  static int samples_at_once(const Levels& levels, int count);
+  static int samples_at_once(const Backend& backend, const Levels& levels, int count);
 
   /// On which all of this runs. What else it is to read or write must have been there before the canvas.
   Stream& stream() { return *stream_; }
@@ -44,8 +44,8 @@ class Canvas {
   void run(const ResidualBlock& block);
   void run(const AttentionBlock& block);
   PictureBuffer pictures(const Grid& grid, int channels);
-  /// The pictures become these, when all that has been asked for is done.
-  void replace(PictureBuffer x, const Grid& grid, int channels);
+  /// The next pictures, or none, take the place of x, whose memory may be taken for what is asked for from then on.
+  void replace(const Grid& grid, int channels);
   /// Beside x, as large as that with so many channels.
   Buffer& second(int channels);
   /// Before there are pictures of another size beside x.
@@ -58,7 +58,7 @@ class Canvas {
   PictureMemory& memory_;
   Grid grid_{};
   int channels_ = 0, second_channels_ = 0;
-  PictureBuffer x_, second_;
+  PictureBuffer x_, next_, second_;
   std::unique_ptr<Buffer> scale_shift_;
   std::unique_ptr<AttentionMemory> attention_;
   std::unique_ptr<Stream> stream_;  // the first to go: then nothing runs any more

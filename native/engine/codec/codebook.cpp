@@ -42,6 +42,7 @@ std::vector<int32_t> Codebook::nearest(Backend& backend, Stream& stream, const s
   const auto seen = backend.allocate(ElementType::activation, at_once, dim_);
   const auto scores = backend.allocate(ElementType::f32, at_once, codes_);
   const auto best = backend.allocate(ElementType::i32, 1, at_once);
+  const FinishScope finish(stream);
   for (int first = 0; first < rows; first += at_once) {
     const int count = std::min(at_once, rows - first);
     stream.upload(&latents[static_cast<size_t>(first) * dim_], count, dim_, *seen);

@@ -98,6 +98,7 @@ std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels
   auto latents = backend_->allocate(type, rows, dim);
   auto output = projects ? backend_->allocate(ElementType::activation, rows, channels) : nullptr;
   Buffer& found = projects ? *output : *latents;
+  const FinishScope finish(stream);
   if (encoder_output_1x1_ != nullptr) {
     multiply(*encoder_output_1x1_, canvas.activate(encoder_norm_), channels, levels.channels_of(levels.coarsest()),
              found);
@@ -105,14 +106,13 @@ std::unique_ptr<Buffer> Conv::encode_samples(Canvas& canvas, const float* pixels
     canvas.finish(encoder_norm_, encoder_output_, found);
   }
   if (projects) multiply(*encoder_code_, found, dim, channels, *latents);
-  stream.synchronize();  // before the output goes
   return latents;
 }
 
 Codec::Latents Conv::do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
                                const StopFlag* stop) const {
   check_size(pixels.size(), count, config_.levels.sample_size());
-  const int at_once = Canvas::samples_at_once(config_.levels, count), dim = config_.codebook_dim;
+  const int at_once = Canvas::samples_at_once(*backend_, config_.levels, count), dim = config_.codebook_dim;
   const size_t sample = static_cast<size_t>(config_.token_count()) * dim;
   std::vector<float> values(count * sample);
   Canvas canvas(*backend_, config_.levels, at_once, memory, stop);
@@ -129,7 +129,7 @@ Codec::Pixels Conv::do_detokenize(Backend& backend, PictureMemory& memory, const
   const Levels& levels = config_.levels;
   const int positions = config_.token_count(), channels = config_.decoder.code_channels;
   check_tokens(tokens, count, positions, config_.codebook_size);
-  const int at_once = Canvas::samples_at_once(levels, count);
+  const int at_once = Canvas::samples_at_once(backend, levels, count);
   const auto ids = backend.allocate(ElementType::i32, 1, at_once * positions);
   const auto decoded = backend.allocate(ElementType::f32, levels.grid(at_once, 0).rows(), levels.channels);
   std::vector<float> pixels(count * levels.sample_size());

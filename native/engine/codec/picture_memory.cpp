@@ -5,7 +5,7 @@
 
 namespace magnets {
 
-PictureBuffer PictureMemory::take(Backend& backend, int rows, int channels) {
+PictureBuffer PictureMemory::take(Backend& backend, Stream& stream, int rows, int channels) {
   const size_t bytes = backend.buffer_bytes(ElementType::activation, rows, channels);
   PictureBuffer* found = nullptr;
   for (PictureBuffer& spare : spare_) {
@@ -13,6 +13,7 @@ PictureBuffer PictureMemory::take(Backend& backend, int rows, int channels) {
     if (fits && (found == nullptr || spare.bytes < found->bytes)) found = &spare;
   }
   if (found == nullptr) {
+    stream.synchronize();  // what is spare may be in use
     clear();
     return {backend.allocate(ElementType::activation, rows, channels), bytes};
   }
@@ -20,10 +21,10 @@ PictureBuffer PictureMemory::take(Backend& backend, int rows, int channels) {
   return std::exchange(*found, {});
 }
 
-void PictureMemory::give(const Backend& backend, PictureBuffer picture) noexcept {
-  if (picture.rows == nullptr || !backend.reshapes()) return;
-  const auto smallest = [](const PictureBuffer& a, const PictureBuffer& b) { return a.bytes < b.bytes; };
-  std::swap(*std::min_element(spare_.begin(), spare_.end(), smallest), picture);
+void PictureMemory::give(PictureBuffer picture) noexcept {
+  if (picture.rows == nullptr) return;
+  const auto is_free = [](const PictureBuffer& place) { return place.rows == nullptr; };
+  std::swap(*std::find_if(spare_.begin(), spare_.end(), is_free), picture);
 }
 
 size_t PictureMemory::bytes() const {

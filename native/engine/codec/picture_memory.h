@@ -17,17 +17,17 @@ struct PictureBuffer {
 
 class PictureMemory {
  public:
-  /// Of any content: in the smallest spare memory that is large enough, else in new memory, which takes the place of
-  /// all that is spare. Throws what Backend::allocate does.
-  PictureBuffer take(Backend& backend, int rows, int channels);
-  /// From now on it is spare; freed where the backend does not reshape buffers.
-  void give(const Backend& backend, PictureBuffer picture) noexcept;
+  /// For operations of `stream`. Of any content: in the smallest spare memory that is large enough, else in new memory,
+  /// which takes the place of all that is spare. Throws what Backend::allocate does.
+  PictureBuffer take(Backend& backend, Stream& stream, int rows, int channels);
+  /// From now on it is spare. Of operations that are under way only those of the stream that takes it next may use it.
+  void give(PictureBuffer picture) noexcept;
   /// Of all that is spare.
   size_t bytes() const;
   void clear() { spare_ = {}; }
 
  private:
-  /// A block's pictures, those that it makes of them, and those half made.
+  /// A block's pictures, those that it makes of them, and those half made: no more are ever in use.
   std::array<PictureBuffer, 3> spare_;
 };
 

@@ -163,6 +163,7 @@ void Titok::mix(Backend& backend, Input x, const Buffer& patches, int samples, C
   const auto half_way = backend.allocate(ElementType::activation, rows, hidden);
   const auto scores = backend.allocate(ElementType::f32, rows, codes);
   const auto shares = backend.allocate(ElementType::activation, rows, codes);
+  const FinishScope finish(stream);
   stream.run(Gather{.x = x, .index = patches, .count = rows, .columns = d, .y = *gathered});
   stream.run(Matmul{.layer = *mixture_hidden_,
                     .out = hidden,
@@ -175,7 +176,6 @@ void Titok::mix(Backend& backend, Input x, const Buffer& patches, int samples, C
       Matmul{.layer = *mixture_scores_, .out = codes, .in = hidden, .x = {*half_way}, .rows = rows, .y = *scores});
   stream.run(Softmax{.x = *scores, .rows = rows, .columns = codes, .y = *shares});
   stream.run(Matmul{.layer = *mixture_, .out = channels, .in = codes, .x = {*shares}, .rows = rows, .y = mixed});
-  stream.synchronize();  // before what they were made of goes
 }
 
 Codec::Pixels Titok::do_detokenize(Backend& backend, PictureMemory& memory, const std::vector<int32_t>& tokens,
@@ -184,7 +184,7 @@ Codec::Pixels Titok::do_detokenize(Backend& backend, PictureMemory& memory, cons
   const int positions = config_.positions(), latents = config_.latents, first_latent = positions - latents;
   check_tokens(tokens, count, latents, vit.codebook_size);
   const int d = vit.decoder.block.hidden_size;
-  const int at_once = Canvas::samples_at_once(config_.levels, std::min(count, sequences_at_once(positions)));
+  const int at_once = Canvas::samples_at_once(backend, config_.levels, std::min(count, sequences_at_once(positions)));
   const int capacity = at_once * positions;
   Workspace workspace(backend, vit.decoder, capacity, at_once);
   const auto ids = backend.allocate(ElementType::i32, 1, capacity);
