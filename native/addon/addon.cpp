@@ -78,7 +78,7 @@ Napi::Value Addon::open_cuda(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Addon::generator_tensors(const Napi::CallbackInfo& info) {
-  return coded(info.Env(), [&] { return to_array(info.Env(), Generator::tensors(to_generator_config(info[0]))); });
+  return coded(info.Env(), [&] { return to_array(info.Env(), tensors_of<Generator>(to_generator_config(info[0]))); });
 }
 
 Napi::Value Addon::tokenizer_tensors(const Napi::CallbackInfo& info) {

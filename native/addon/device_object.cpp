@@ -78,7 +78,7 @@ Napi::Value DeviceObject::load_generator(const Napi::CallbackInfo& info) {
     return load<GeneratorObject>(
         info, device(info.Env()),
         [config](const std::shared_ptr<Backend>& backend, WeightSource& source, WeightFormat format) {
-          return std::make_shared<SessionPool>(std::make_shared<const Generator>(backend, config, source, format));
+          return std::make_shared<SessionPool>(load_model<Generator>(backend, config, source, format));
         });
   });
 }

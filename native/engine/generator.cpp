@@ -4,27 +4,8 @@
 
 namespace magnets {
 
-Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source,
-                     WeightFormat format)
+Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, Loader& loader)
     : backend_(std::move(backend)), config_(config) {
-  DeviceLoader loader(*backend_, source, format);
-  load(loader);
-  bytes_ = loader.bytes();
-}
-
-Generator::Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, ListingLoader& listing)
-    : backend_(std::move(backend)), config_(config) {
-  load(listing);
-  bytes_ = listing.bytes();
-}
-
-std::vector<TensorShape> Generator::tensors(const GeneratorConfig& config) {
-  ListingLoader listing;
-  Generator(nullptr, config, listing);
-  return listing.take();
-}
-
-void Generator::load(Loader& loader) {
   const BlockConfig& block = config_.transformer.block;
   const int d = block.hidden_size;
   words_ = loader.table("embeddings.word.weight", config_.vocab_size, d);
@@ -46,6 +27,7 @@ void Generator::load(Loader& loader) {
   const bool tied = config_.head_weights == HeadWeights::words;
   lm_head_ = loader.linear(tied ? "embeddings.word.weight" : "head.output.weight", "head.bias",
                            config_.logits_columns(), d, Grain::fine);
+  bytes_ = loader.bytes();
 }
 
 void Generator::modulate(const Buffer& class_rows, int branches, Workspace& workspace, Stream& stream) const {

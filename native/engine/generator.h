@@ -20,12 +20,8 @@ struct LmHeadWorkspace {
 
 class Generator {
  public:
-  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, WeightSource& source, WeightFormat format);
-  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
-  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, ListingLoader& listing);
-
-  /// Every tensor of such a generator.
-  static std::vector<TensorShape> tensors(const GeneratorConfig& config);
+  /// Without weights where the loader only lists: its memory can be measured, but nothing computed.
+  Generator(std::shared_ptr<Backend> backend, const GeneratorConfig& config, Loader& loader);
 
   const GeneratorConfig& config() const { return config_; }
   Backend& backend() const { return *backend_; }
@@ -44,8 +40,6 @@ class Generator {
   void lm_head(Input x, const Buffer& index, int count, LmHeadWorkspace& workspace, Stream& stream) const;
 
  private:
-  void load(Loader& loader);
-
   std::shared_ptr<Backend> backend_;
   size_t bytes_ = 0;
   GeneratorConfig config_;

@@ -18,12 +18,12 @@ namespace {
 template <class AnyCodec, class Config>
 void tokenizes_like_the_cpu(const Subject& subject, const Config& config, size_t sample_size) {
   const WeightFormat format = subject.formats()[0];
-  const auto open = [&](std::shared_ptr<Backend> backend, WeightFormat kept) {
+  const auto open = [&](const std::shared_ptr<Backend>& backend, WeightFormat kept) {
     LargeWeights weights;
-    return AnyCodec(std::move(backend), config, weights, kept);
+    return load_model<AnyCodec>(backend, config, weights, kept);
   };
-  const AnyCodec cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), {WeightFormat::Values::f32}),
-                 plain = open(open_rounding(compute_of(format)), format);
+  const auto cuda = open(subject.open(), format), exact = open(cpu::open_cpu(1, ""), {WeightFormat::Values::f32}),
+             plain = open(open_rounding(compute_of(format)), format);
   Random random(5);
   std::vector<float> pixels(3 * sample_size);
   for (float& pixel : pixels) pixel = static_cast<float>(0.5 + 0.5 * random.value());
@@ -33,15 +33,15 @@ void tokenizes_like_the_cpu(const Subject& subject, const Config& config, size_t
     check(error <= bound, what + " off by " + std::to_string(error) + ", bound " + std::to_string(bound));
     check(actual.flops == expected.flops, "FLOPs of " + what);
   };
-  const auto latents = exact.encode(pixels, 3);
-  near("latents", cuda.encode(pixels, 3), plain.encode(pixels, 3), latents);
-  const auto tokens = exact.quantize(latents.values, 3), own = cuda.quantize(latents.values, 3);
+  const auto latents = exact->encode(pixels, 3);
+  near("latents", cuda->encode(pixels, 3), plain->encode(pixels, 3), latents);
+  const auto tokens = exact->quantize(latents.values, 3), own = cuda->quantize(latents.values, 3);
   int same = 0;
   for (size_t i = 0; i < tokens.values.size(); ++i) same += own.values[i] == tokens.values[i];
   check(same * 10 >= static_cast<int>(tokens.values.size()) * 9, "tokens, but for near ties: " + std::to_string(same));
   check(own.flops == tokens.flops, "FLOPs of tokens");
-  near("pixels", cuda.detokenize(tokens.values, 3), plain.detokenize(tokens.values, 3),
-       exact.detokenize(tokens.values, 3));
+  near("pixels", cuda->detokenize(tokens.values, 3), plain->detokenize(tokens.values, 3),
+       exact->detokenize(tokens.values, 3));
 }
 
 }  // namespace

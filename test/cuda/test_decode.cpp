@@ -33,9 +33,10 @@ GeneratorConfig config_of(Style style) {
   return config;
 }
 
-std::shared_ptr<const Generator> generator_of(std::shared_ptr<Backend> backend, Style style, WeightFormat format) {
+std::shared_ptr<const Generator> generator_of(const std::shared_ptr<Backend>& backend, Style style,
+                                              WeightFormat format) {
   LargeWeights weights;
-  return std::make_shared<const Generator>(std::move(backend), config_of(style), weights, format);
+  return load_model<Generator>(backend, config_of(style), weights, format);
 }
 
 SessionOptions options_of(int samples, int first, bool guided, Style style = Style::post) {

@@ -41,8 +41,8 @@ std::shared_ptr<SessionPool> pool_on(const Subject& subject) {
                                            .activation = Activation::gelu_tanh,
                                            .norm_eps = 1e-6f}};
   LargeWeights weights;
-  return std::make_shared<SessionPool>(std::make_shared<const Generator>(
-      subject.open(),
+  return std::make_shared<SessionPool>(load_model<Generator>(
+      std::shared_ptr<Backend>(subject.open()),
       GeneratorConfig{
           .transformer = layers, .codebook_size = kCodebook, .vocab_size = kMask + 1, .token_count = kTokens},
       weights, subject.formats()[0]));

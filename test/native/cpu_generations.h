@@ -79,7 +79,7 @@ inline std::shared_ptr<const Generator> generator_of(const GeneratorConfig& conf
   NamedNoise noise;
   NamedBytes bytes;
   WeightSource& weights = format == kInt8 ? static_cast<WeightSource&>(bytes) : noise;
-  return std::make_shared<const Generator>(cpu::open_cpu(threads, set), config, weights, format);
+  return load_model<Generator>(cpu::open_cpu(threads, set), config, weights, format);
 }
 
 inline std::shared_ptr<const Generator> generator_of(Style style) { return generator_of(config_of(style)); }

@@ -163,9 +163,9 @@ constexpr int kSamples = 2;
 
 void run_generator(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format) {
   const GeneratorConfig config = to_generator(data);
-  const Weights weights(data, Generator::tensors(config));
+  const Weights weights(data, tensors_of<Generator>(config));
   FileWeights source = weights.source();
-  const auto generator = std::make_shared<const Generator>(backend, config, source, format);
+  const auto generator = load_model<Generator>(backend, config, source, format);
   const int class_id = config.classes.rows > 0 ? 0 : config.codebook_size;
   const int mask = config.codebook_size + 1;
   const size_t tokens = static_cast<size_t>(kSamples) * config.token_count;
@@ -193,15 +193,15 @@ void run_generator(FuzzedDataProvider& data, const std::shared_ptr<Backend>& bac
 template <class Kind, class Config>
 void run_codec(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format,
                const Config& config, size_t sample_size, int codebook_size) {
-  const Weights weights(data, Kind::tensors(config));
+  const Weights weights(data, tensors_of<Kind>(config));
   FileWeights source = weights.source();
-  const Kind codec(backend, config, source, format);
-  const Codec::Latents latents = codec.encode(std::vector<float>(sample_size, 0.5f), 1);
-  const Codec::Tokens tokens = codec.quantize(latents.values, 1);
+  const auto codec = load_model<Kind>(backend, config, source, format);
+  const Codec::Latents latents = codec->encode(std::vector<float>(sample_size, 0.5f), 1);
+  const Codec::Tokens tokens = codec->quantize(latents.values, 1);
   for (const int32_t token : tokens.values) {
     if (token < 0 || token >= codebook_size) abort();
   }
-  codec.detokenize(tokens.values, 1);
+  codec->detokenize(tokens.values, 1);
 }
 
 void run_model(FuzzedDataProvider& data, const std::shared_ptr<Backend>& backend, WeightFormat format) {

@@ -194,7 +194,7 @@ void forcing_its_own_tokens_changes_nothing() {
 void what_is_stopped_ends() {
   const std::shared_ptr<Backend> backend = cpu::open_cpu(1, "");
   NamedNoise noise;
-  const auto generator = std::make_shared<const Generator>(backend, config_of(Style::post), noise, kF32);
+  const auto generator = load_model<Generator>(backend, config_of(Style::post), noise, kF32);
   const SessionOptions options = options_of(2, 0, true);
   Session session(generator, options);
   MaskedCounts counts(options);
@@ -206,7 +206,9 @@ void what_is_stopped_ends() {
           forward(generator, std::vector<int32_t>(kTokens), {class_of(Style::post, 0)}, kFull);
         }).starts_with("ERR_DISPOSED"),
         "a pass");
-  check(error_of([&] { Generator(backend, config_of(Style::post), noise, kF32); }).starts_with("ERR_DISPOSED"),
+  check(error_of([&] {
+          load_model<Generator>(backend, config_of(Style::post), noise, kF32);
+        }).starts_with("ERR_DISPOSED"),
         "a load");
 }
 

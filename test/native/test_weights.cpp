@@ -45,7 +45,7 @@ void weights_are_read_from_files() {
   check(error_of([&] { read("gone", 1, 6); }).starts_with("ERR_CHECKPOINT"), "a file that is gone");
   check(error_of([&] { read("near", 1, 5); }).starts_with("ERR_CHECKPOINT"), "another size");
   check(error_of([&] {
-          Generator(cpu::open_cpu(1, ""), config_of(Style::post), weights, kF32);
+          load_model<Generator>(cpu::open_cpu(1, ""), config_of(Style::post), weights, kF32);
         }).starts_with("ERR_CHECKPOINT"),
         "missing tensors");
   std::filesystem::remove(path);
@@ -66,8 +66,8 @@ class Recorder : public RandomWeights {
 template <class Model, class Config>
 void the_listed_tensors_are_those_that_are_loaded(const Config& config, const std::string& what) {
   Recorder loaded(1);
-  Model(cpu::open_cpu(1, ""), config, loaded, kF32);
-  const std::vector<TensorShape> listed = Model::tensors(config);
+  load_model<Model>(cpu::open_cpu(1, ""), config, loaded, kF32);
+  const std::vector<TensorShape> listed = tensors_of<Model>(config);
   check(listed.size() == loaded.sizes.size(), what + ": as many tensors are listed as are loaded");
   for (const TensorShape& tensor : listed) {
     size_t size = 1;

@@ -6,29 +6,12 @@
 
 namespace magnets {
 
-Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, WeightSource& source, WeightFormat format)
+Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, Loader& loader)
     : Codec(std::move(backend)), config_(config) {
-  DeviceLoader loader(*backend_, source, format);
-  load(loader);
-  bytes_ = loader.bytes();
-}
-
-Conv::Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, ListingLoader& listing)
-    : Codec(std::move(backend)), config_(config) {
-  load(listing);
-  bytes_ = listing.bytes();
-}
-
-std::vector<TensorShape> Conv::tensors(const ConvConfig& config) {
-  ListingLoader listing;
-  Conv(nullptr, config, listing);
-  return listing.take();
-}
-
-void Conv::load(Loader& loader) {
   load_encoder(loader);
   load_codes(loader);
   decoder_ = std::make_unique<ConvDecoder>(loader, config_.levels, config_.decoder, "decoder.");
+  bytes_ = loader.bytes();
 }
 
 void Conv::load_encoder(Loader& loader) {

@@ -14,12 +14,8 @@ namespace magnets {
 
 class Conv : public Codec {
  public:
-  Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, WeightSource& source, WeightFormat format);
-  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
-  Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, ListingLoader& listing);
-
-  /// Every tensor of such a codec.
-  static std::vector<TensorShape> tensors(const ConvConfig& config);
+  /// Without weights where the loader only lists: its memory can be measured, but nothing computed.
+  Conv(std::shared_ptr<Backend> backend, const ConvConfig& config, Loader& loader);
 
  protected:
   Latents do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
@@ -29,7 +25,6 @@ class Conv : public Codec {
   int tokens_of_sample() const override { return config_.token_count(); }
 
  private:
-  void load(Loader& loader);
   void load_encoder(Loader& loader);
   void load_codes(Loader& loader);
 

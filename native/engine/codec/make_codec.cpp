@@ -30,7 +30,7 @@ std::shared_ptr<const Codec> make_codec(const std::shared_ptr<Backend>& backend,
                                         WeightSource& source, WeightFormat format) {
   return std::visit(
       [&]<class Config>(const Config& known) -> std::shared_ptr<const Codec> {
-        return std::make_shared<const typename ClassOf<Config>::Type>(backend, known, source, format);
+        return load_model<typename ClassOf<Config>::Type>(backend, known, source, format);
       },
       config);
 }
@@ -46,7 +46,8 @@ std::shared_ptr<const Codec> codec_without_weights(const std::shared_ptr<Backend
 }
 
 std::vector<TensorShape> codec_tensors(const CodecConfig& config) {
-  return std::visit([]<class Config>(const Config& known) { return ClassOf<Config>::Type::tensors(known); }, config);
+  return std::visit([]<class Config>(const Config& known) { return tensors_of<typename ClassOf<Config>::Type>(known); },
+                    config);
 }
 
 }  // namespace magnets

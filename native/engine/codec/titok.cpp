@@ -43,26 +43,8 @@ void transpose_as_columns(std::vector<float>& latents, int count, int d) {
 
 }  // namespace
 
-Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, WeightSource& source, WeightFormat format)
+Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, Loader& loader)
     : Codec(std::move(backend)), config_(config) {
-  DeviceLoader loader(*backend_, source, format);
-  load(loader);
-  bytes_ = loader.bytes();
-}
-
-Titok::Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, ListingLoader& listing)
-    : Codec(std::move(backend)), config_(config) {
-  load(listing);
-  bytes_ = listing.bytes();
-}
-
-std::vector<TensorShape> Titok::tensors(const TitokConfig& config) {
-  ListingLoader listing;
-  Titok(nullptr, config, listing);
-  return listing.take();
-}
-
-void Titok::load(Loader& loader) {
   const VitConfig& vit = config_.vit;
   const int positions = config_.positions(), codes = vit.codebook_size, dim = vit.codebook_dim;
   const int d = vit.encoder.block.hidden_size;
@@ -86,6 +68,7 @@ void Titok::load(Loader& loader) {
 
   load_mixture(loader);
   pixels_ = std::make_unique<ConvDecoder>(loader, config_.levels, config_.decoder, "pixels.");
+  bytes_ = loader.bytes();
 }
 
 void Titok::load_mixture(Loader& loader) {

@@ -15,12 +15,8 @@ namespace magnets {
 
 class Titok : public Codec {
  public:
-  Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, WeightSource& source, WeightFormat format);
-  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
-  Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, ListingLoader& listing);
-
-  /// Every tensor of such a codec.
-  static std::vector<TensorShape> tensors(const TitokConfig& config);
+  /// Without weights where the loader only lists: its memory can be measured, but nothing computed.
+  Titok(std::shared_ptr<Backend> backend, const TitokConfig& config, Loader& loader);
 
  protected:
   Latents do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
@@ -30,7 +26,6 @@ class Titok : public Codec {
   int tokens_of_sample() const override { return config_.latents; }
 
  private:
-  void load(Loader& loader);
   void load_mixture(Loader& loader);
   void mix(Backend& backend, Input x, const Buffer& patches, int samples, Canvas& canvas) const;
 

@@ -8,26 +8,8 @@
 
 namespace magnets {
 
-Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format)
+Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, Loader& loader)
     : Codec(std::move(backend)), config_(config) {
-  DeviceLoader loader(*backend_, source, format);
-  load(loader);
-  bytes_ = loader.bytes();
-}
-
-Vit::Vit(std::shared_ptr<Backend> backend, const VitConfig& config, ListingLoader& listing)
-    : Codec(std::move(backend)), config_(config) {
-  load(listing);
-  bytes_ = listing.bytes();
-}
-
-std::vector<TensorShape> Vit::tensors(const VitConfig& config) {
-  ListingLoader listing;
-  Vit(nullptr, config, listing);
-  return listing.take();
-}
-
-void Vit::load(Loader& loader) {
   const int tokens = config_.token_count(), codes = config_.codebook_size, dim = config_.codebook_dim;
   const int d = config_.encoder.block.hidden_size;
 
@@ -43,6 +25,7 @@ void Vit::load(Loader& loader) {
   decoder_positions_ = loader.matrix("decoder.position.weight", tokens, d, ElementType::f32);
   decoder_ = std::make_unique<Transformer>(config_.decoder, "decoder.", Grain::fine, loader);
   decoder_output_ = loader.linear("decoder.output", config_.patch_size(), d);
+  bytes_ = loader.bytes();
 }
 
 Codec::Latents Vit::do_encode(PictureMemory&, const std::vector<float>& pixels, int count, const StopFlag* stop) const {

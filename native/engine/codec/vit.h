@@ -13,12 +13,8 @@ namespace magnets {
 
 class Vit : public Codec {
  public:
-  Vit(std::shared_ptr<Backend> backend, const VitConfig& config, WeightSource& source, WeightFormat format);
-  /// Without weights: `listing` gets what it asks for. Its memory can be measured, but nothing computed.
-  Vit(std::shared_ptr<Backend> backend, const VitConfig& config, ListingLoader& listing);
-
-  /// Every tensor of such a codec.
-  static std::vector<TensorShape> tensors(const VitConfig& config);
+  /// Without weights where the loader only lists: its memory can be measured, but nothing computed.
+  Vit(std::shared_ptr<Backend> backend, const VitConfig& config, Loader& loader);
 
  protected:
   Latents do_encode(PictureMemory& memory, const std::vector<float>& pixels, int count,
@@ -28,8 +24,6 @@ class Vit : public Codec {
   int tokens_of_sample() const override { return config_.token_count(); }
 
  private:
-  void load(Loader& loader);
-
   VitConfig config_;
   std::unique_ptr<Linear> encoder_input_;
   std::unique_ptr<Buffer> encoder_positions_;  // activations [N, d]

@@ -51,6 +51,8 @@ class Loader {
   virtual std::unique_ptr<Buffer> vector(const std::string& name, int size) = 0;
   /// A tensor [size] or [rows, columns] on the host; empty where tensors are only listed.
   virtual std::vector<float> values(const std::string& name, std::vector<int> shape) = 0;
+  /// Device memory of all that was asked for.
+  virtual size_t bytes() const = 0;
 };
 
 /// Puts tensors on a backend, linear layers of any grain in `format`, others and tables in its fine format. Values that
@@ -70,9 +72,7 @@ class DeviceLoader : public Loader {
   std::unique_ptr<Buffer> matrix(const std::vector<float>& values, int rows, int columns, ElementType type) override;
   std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
-
-  /// Device memory of all that was loaded.
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const override { return bytes_; }
 
  private:
   /// A tensor of the source, unless the backend has been told to stop.
@@ -113,10 +113,10 @@ class ListingLoader : public Loader {
   std::unique_ptr<Buffer> matrix(const std::vector<float>&, int, int, ElementType) override;
   std::unique_ptr<Buffer> vector(const std::string& name, int size) override;
   std::vector<float> values(const std::string& name, std::vector<int> shape) override;
+  /// Without what a backend pads.
+  size_t bytes() const override { return bytes_; }
 
   std::vector<TensorShape> take() { return std::move(tensors_); }
-  /// Device memory of all that was asked for, but for what a backend pads.
-  size_t bytes() const { return bytes_; }
 
  private:
   void add(const std::string& name, std::vector<int> shape, Grain grain = Grain::fine);
@@ -129,5 +129,21 @@ class ListingLoader : public Loader {
   std::vector<TensorShape> tensors_;
   std::unordered_set<std::string> names_;
 };
+
+/// A Generator or a codec with weights of `source`, kept in `format`. Throws what DeviceLoader does.
+template <class Model, class Config>
+std::shared_ptr<const Model> load_model(const std::shared_ptr<Backend>& backend, const Config& config,
+                                        WeightSource& source, WeightFormat format) {
+  DeviceLoader loader(*backend, source, format);
+  return std::make_shared<const Model>(backend, config, loader);
+}
+
+/// Every tensor of such a model.
+template <class Model, class Config>
+std::vector<TensorShape> tensors_of(const Config& config) {
+  ListingLoader listing;
+  Model(nullptr, config, listing);
+  return listing.take();
+}
 
 }  // namespace magnets
