@@ -123,6 +123,33 @@ t.test('deep files', async (t) => {
   (await load(folder)).dispose();
 });
 
+t.test('keys that are there twice', async (t) => {
+  const twice = (file: string, key: string, other = key) =>
+    refused(
+      t,
+      `${file}: ${key}, ${other}`,
+      (folder) => {
+        const path = join(folder, file);
+        const text = readFileSync(path, 'latin1');
+        const changed = text.replace(`"${key}"`, `"${other}": 1, "${key}"`);
+        if (!file.endsWith('.safetensors')) return writeFileSync(path, changed, 'latin1');
+        const length = Buffer.from(text.slice(0, 8), 'latin1').readBigUInt64LE();
+        const header = changed.slice(8, 8 + Number(length) + changed.length - text.length);
+        withHeader(path, header, Buffer.from(text.slice(8 + Number(length)), 'latin1'));
+      },
+      new RegExp(`: expected .*JSON.* whose keys differ but "${key}" is there twice$`),
+    );
+  await twice('config.json', 'hidden_size');
+  await twice('config.json', 'hidden_size', 'hidden\\u005fsize');
+  await twice('config.json', 'heads'); // of a width
+  await twice(join('tokenizer', 'config.json'), 'channels');
+  await twice('model.safetensors', 'embeddings.word.weight');
+  await twice('model.safetensors', 'dtype');
+  const { folder, change } = copyOf('post', t);
+  change('config.json', { note: [{ a: 1, b: ['a', 'a'] }, { a: { a: 'a' } }], a: 'a"a"' });
+  (await load(folder)).dispose();
+});
+
 t.test('long names and values are cut in messages', async (t) => {
   const long = 'x'.repeat(200_000);
   const header =
@@ -188,6 +215,12 @@ t.test('what is no file, or another file', async (t) => {
     /json: expected JSON but it is a pointer of Git LFS/,
   );
   await refused(t, 'page', config(page), /json: expected JSON but it is a page of HTML/);
+  await refused(t, 'nothing', config(''), /json: expected JSON but it is empty$/);
+  for (const encoding of ['\ufeff{}', '\ufffe\u7b00\u7d00']) {
+    const written = (folder: string) =>
+      writeFileSync(join(folder, 'config.json'), encoding, 'utf16le');
+    await refused(t, 'UTF-16', written, /json: expected JSON but it is text in UTF-16: save it in/);
+  }
   const replaced = (file: string, make: (path: string) => void) => (folder: string) => {
     rmSync(join(folder, file), { recursive: true });
     make(join(folder, file));
