@@ -1,6 +1,6 @@
 /** Files of others are read tensor by tensor, and hostile until checked: every damage is a coded error that names the file. */
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExtData } from '@msgpack/msgpack';
 import t, { type Test } from 'tap';
@@ -389,6 +389,20 @@ t.test('torch: bytes that are not those of their checksum are not converted', as
     await t.rejects(convert(file, { to }), { code: 'ERR_CHECKPOINT', message });
   }
   t.same(readdirSync(folder), ['model.pt']);
+});
+
+t.test('a file that is written to while it is converted', async (t) => {
+  const folder = temporaryFolder(t);
+  for (const name of ['vq16-tiny/model.pt', 'halton-odd/model.safetensors']) {
+    const file = join(folder, 'model');
+    cpSync(publicFixture(name), file);
+    const options = { to: join(folder, 'to'), heads: 3, onProgress: () => utimesSync(file, 1, 1) };
+    await t.rejects(convert(file, options), {
+      code: 'ERR_CHECKPOINT',
+      message: /model: expected the file as it was when it was opened: it has changed$/,
+    });
+  }
+  t.same(readdirSync(folder), ['model']);
 });
 
 t.test('flax: arrays of every dtype, in chunks, and other values', async (t) => {

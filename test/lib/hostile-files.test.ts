@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -238,6 +239,25 @@ t.test('what is no file, or another file', async (t) => {
       'nothing',
       replaced(file, () => {}),
       /expected a readable file but there is none \(ENOENT\)$/,
+    );
+  }
+  // Without these files there is a model, but not the one that somebody made.
+  const nowhere = (path: string) => symlinkSync('nowhere', path);
+  for (const [name, file, make] of [
+    ['a tokenizer without its config', join('tokenizer', 'config.json'), () => {}],
+    ['a link that leads nowhere', 'tokenizer', nowhere],
+    ['an empty tokenizer', 'tokenizer', mkdirSync],
+    ['a link that leads nowhere', 'schedules.json', nowhere],
+  ] as const) {
+    const damage = (folder: string) => {
+      rmSync(join(folder, file), { recursive: true, force: true });
+      make(join(folder, file));
+    };
+    await refused(
+      t,
+      `${file}: ${name}`,
+      damage,
+      /\.json: expected a readable file but there is none/,
     );
   }
   const { folder } = copyOf('post', t);

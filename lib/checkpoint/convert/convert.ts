@@ -82,6 +82,7 @@ async function write(
   await checkSame(model, scratch);
   const from = { path: source.path, group: model.group };
   await writeModel(folder, from, tensors, formatOf, scratch, mostFileBytes, onStep);
+  for (const disk of source.files) await disk.checkUnchanged();
   const json = JSON.stringify({ ...config, origin }, null, 2);
   await writeFile(join(folder, 'config.json'), `${json}\n`);
   return {
