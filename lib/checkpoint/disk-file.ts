@@ -38,9 +38,14 @@ export function unreadable(
   return new MagnetsError(kind, text, { cause });
 }
 
+/** What the system says, without its call and the file, which may be a temporary one: `ENOSPC: no space left on device`. */
+export function reasonOf(cause: unknown): string {
+  return (cause as Error).message.replace(/, \w+( '.*)?$/s, '');
+}
+
 /** Why a folder could not be written. */
 export function unwritable(path: string, cause: unknown): MagnetsError {
-  const message = `${path}: expected a folder that can be written but ${(cause as Error).message}`;
+  const message = `${path}: expected a folder that can be written but ${reasonOf(cause)}`;
   return new MagnetsError('ERR_CHECKPOINT', message, { cause });
 }
 

@@ -5,7 +5,7 @@ import { constants, rmSync, writeFile as writeDescriptor } from 'node:fs';
 import { access, chmod, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { makeFolders } from '../checkpoint/disk-file.js';
+import { makeFolders, reasonOf } from '../checkpoint/disk-file.js';
 import { quote } from '../errors.js';
 import { UsageError } from './arguments.js';
 import { interrupts } from './interrupts.js';
@@ -101,9 +101,7 @@ async function appendTo(descriptor: number, bytes: Uint8Array | string): Promise
 }
 
 function cannotWrite(what: string, cause: unknown): Error {
-  // What the system's call was, and the name of a file beside, say nothing to who reads this.
-  const reason = (cause as Error).message.replace(/, \w+( '.*)?$/s, '');
-  return new Error(`cannot write ${what}: ${reason}`, { cause });
+  return new Error(`cannot write ${what}: ${reasonOf(cause)}`, { cause });
 }
 
 /** `work`, of which `what` is what messages call the file; its errors say why the file cannot be written. */

@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { OutputFile } from '../../lib/cli/output-file.js';
-import { copyOf, fixtureFolder } from './fixtures.js';
+import { copyOf, fixtureFolder, publicFixture } from './fixtures.js';
 import { cli, magnets } from './magnets.js';
 import { readPng } from './png.js';
 import { temporaryFolder } from './public-files.js';
@@ -142,6 +142,15 @@ t.test('a link to what is yet to be stays one', async (t) => {
   t.same(readdirSync(folder).sort(), ['0.png', '1.png', 'later.png', 'out.png']);
 });
 
+/** A line of a shell that may mount, and its arguments from $1 on; undefined where this system lets nobody do so. */
+function withMount(line: string, ...args: string[]) {
+  const unshare = (...command: string[]) =>
+    spawnSync('unshare', ['-rm', 'sh', '-c', ...command], { encoding: 'utf8' });
+  if (unshare('mount -t tmpfs none /mnt').status !== 0) return undefined;
+  const { status, stderr } = unshare(line, 'sh', ...args);
+  return { status, stderr };
+}
+
 t.test('a file that can be written but not replaced is written', async (t) => {
   const folder = temporaryFolder(t);
   const [path, other] = [join(folder, 'mounted.txt'), join(folder, 'other.txt')];
@@ -151,12 +160,38 @@ t.test('a file that can be written but not replaced is written', async (t) => {
   const script = `import(${url}).then(async ({ OutputFile }) =>
     (await OutputFile.prepare('out', ${JSON.stringify(path)})).write('after'))`;
   const line = 'mount --bind "$1" "$2" && exec "$3" -e "$4"';
-  const args = ['-rm', 'sh', '-c', line, 'sh', other, path, process.execPath, script];
-  const { status, stderr } = spawnSync('unshare', args, { encoding: 'utf8' });
-  if (/unshare|mount/.test(stderr ?? 'unshare')) return t.comment('nothing can be mounted here');
-  t.same([status, stderr], [0, '']);
+  const outcome = withMount(line, other, path, process.execPath, script);
+  if (outcome === undefined) return t.comment('nothing can be mounted here');
+  t.same(outcome, { status: 0, stderr: '' });
   t.equal(readFileSync(other, 'utf8'), 'after');
   t.same(readdirSync(folder).sort(), ['mounted.txt', 'other.txt']);
+});
+
+t.test('a full disk', async (t) => {
+  const folder = temporaryFolder(t);
+  const model = publicFixture('vq16-tiny/model.pt');
+  const on = (size: string, line: string) =>
+    withMount(
+      `mount -t tmpfs -o size=${size} none "$1" && cd "$1" && ${line} && ls -A "$1" >&2`,
+      ...[folder, process.execPath, cli, model, fixtureFolder('post')],
+    );
+  const convert = on('2m', '! "$2" "$3" convert "$4" --to to');
+  if (convert === undefined) return t.comment('nothing can be mounted here');
+  t.match(convert.stderr, /to: expected room for 3758892 bytes but the disk has 2097152\n$/);
+  // Room for the weights alone.
+  t.match(
+    on('3684k', '! "$2" "$3" convert "$4" --to to')!.stderr,
+    /to: expected a folder that can be written but ENOSPC: no space left on device\n$/,
+  );
+  const generate = '"$2" "$3" generate a --model "$5" --steps 1 --seed 1 --scale 9 --count';
+  t.match(
+    on('128k', `echo > a.png; ! ${generate} 2000 --out a.png`)!.stderr,
+    /ENOSPC.*\na\.png\n$/,
+  );
+  t.match(
+    on('128k', `! ${generate} 500 --batch-size 2 --out %d.png`)!.stderr,
+    /cannot write "(\d+)\.png" for --out: ENOSPC: .*; \d+ of 500 are written, the others by .*\n0\.png\n/,
+  );
 });
 
 t.test('the standard output as a file keeps what is there, and its order', async (t) => {

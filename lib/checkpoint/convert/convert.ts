@@ -1,9 +1,9 @@
 /** Converts a public model into a checkpoint folder (docs/public-weights.md). */
 
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { wrongValue } from '../../errors.js';
+import { MagnetsError, wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
 import { makeFolders, unwritable } from '../disk-file.js';
 import type { Origin } from '../origin.js';
@@ -14,7 +14,7 @@ import { type Beside, closeModels, openModels, type PublicModel } from './models
 import type { WeightFormat } from './numbers.js';
 import { readTensor } from './source.js';
 import type { Peer } from './translation.js';
-import { type FormatOf, Scratch, writeModel } from './write.js';
+import { bytesOfTensors, type FormatOf, Scratch, writeModel } from './write.js';
 
 export interface ConversionSettings extends Beside {
   readonly to: string;
@@ -111,6 +111,15 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** Refuses what the disk has no room for, where the file system tells how much it has. */
+async function checkRoom(to: string, bytes: number): Promise<void> {
+  const { blocks, bavail, bsize } = await statfs(dirname(to));
+  const free = bavail * bsize;
+  if (blocks === 0 || bytes <= free) return;
+  const message = `${to}: expected room for ${bytes} bytes but the disk has ${free}`;
+  throw new MagnetsError('ERR_CHECKPOINT', message);
+}
+
 /** Whether it is the system's, which says nothing but why a file could not be written: those of reading have our words. */
 function isOfSystem(error: unknown): boolean {
   return typeof (error as Partial<NodeJS.ErrnoException> | undefined)?.syscall === 'string';
@@ -143,6 +152,11 @@ export async function convertCheckpoint(
       settings.onProgress?.(++done, total);
     };
     await makeFolders(dirname(to));
+    const bytes = models.reduce(
+      (sum, { translation }, i) => sum + bytesOfTensors(translation.tensors, formats[i]!),
+      0,
+    );
+    await checkRoom(to, bytes);
     const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const [i, model] of models.entries()) {
