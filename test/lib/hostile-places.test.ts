@@ -194,6 +194,24 @@ t.test("Node's switches, and what a shell may bound", async (t) => {
   }
 });
 
+t.test('a property of every object', async (t) => {
+  const script = `
+    Object.prototype.extra = 1;
+    import(${JSON.stringify(index)}).then(async ({ animation, decodePng, load, Tensor }) => {
+      const model = await load(process.env.MODEL, { threads: 1 });
+      const { tokens } = await model.generate({ labels: ['a'], steps: 2 }).result();
+      model.dispose();
+      const video = new Tensor('float32', new Float32Array(4), [1, 4, 1, 1, 1]);
+      const size = { height: 1, width: 1, channels: 1 };
+      console.log(tokens.size, decodePng(animation(video, 'apng'), size).size);
+      animation(video, 'gif');
+    }).catch(({ code, message }) => console.log(code, message))`;
+  t.match(shell('"$NODE" -e "$SCRIPT"', { SCRIPT: script }), {
+    stdout: /^12 4\nERR_UNSUPPORTED gifenc, which writes GIF files, cannot be loaded: /,
+    stderr: '',
+  });
+});
+
 t.test('a name as long as a file may have', async (t) => {
   const folder = temporaryFolder(t);
   const name = `${'ä'.repeat(125)}x.png`;
