@@ -1,6 +1,6 @@
 /** Reads a checkpoint folder (docs/checkpoints.md) and checks that it holds what its config promises, and no more. */
 
-import { existsSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import {
@@ -10,7 +10,7 @@ import {
   parseTokenizerConfig,
   type TokenizerConfig,
 } from './config.js';
-import { absolute, DiskFile } from './disk-file.js';
+import { absolute, checkUnchanged, DiskFile, type FileFacts } from './disk-file.js';
 import { readJson } from './json.js';
 import type { Origin } from './origin.js';
 import { Reader } from './reader.js';
@@ -24,15 +24,19 @@ export interface Identity {
   readonly origin?: Origin;
 }
 
-export interface TokenizerCheckpoint {
-  readonly config: TokenizerConfig;
+/** The tensors of a model, and the files in which they are. */
+export interface CheckpointWeights {
   readonly tensors: FileTensors;
+  readonly files: readonly FileFacts[];
 }
 
-export interface Checkpoint {
+export interface TokenizerCheckpoint extends CheckpointWeights {
+  readonly config: TokenizerConfig;
+}
+
+export interface Checkpoint extends CheckpointWeights {
   readonly folder: string;
   readonly config: GeneratorConfig;
-  readonly tensors: FileTensors;
   readonly tokenizer?: TokenizerCheckpoint;
 }
 
@@ -40,19 +44,12 @@ export interface Checkpoint {
 const longestConfig = 2 ** 20;
 const longestSchedules = 2 ** 18;
 
-/** Undefined where there is no such file. */
-async function ifAny<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read;
-  } catch (error) {
-    const { cause } = error as { cause?: NodeJS.ErrnoException };
-    if (cause?.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function readJsonIfAny(file: string, most: number, signal?: AbortSignal): Promise<unknown> {
-  return ifAny(readJson(file, most, signal));
+/** False where there is nothing; true for a link that leads nowhere, which is damage. */
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
 }
 
 /** Of model.safetensors or, where there is none, of the files that model.safetensors.index.json names. */
@@ -60,10 +57,12 @@ async function readTensors(
   folder: string,
   expected: readonly ListedTensor[],
   signal: AbortSignal | undefined,
-): Promise<FileTensors> {
+): Promise<CheckpointWeights> {
+  const files: FileFacts[] = [];
   const read = async (name: string) => {
     signal?.throwIfAborted();
     const disk = await DiskFile.open(join(folder, name));
+    files.push(disk);
     try {
       return { disk, tensors: await readSafetensors(disk, expected) };
     } finally {
@@ -72,12 +71,12 @@ async function readTensors(
   };
   const file = join(folder, 'model.safetensors');
   const indexFile = join(folder, `model${indexEnding}`);
-  const index = existsSync(file) ? undefined : await ifAny(DiskFile.open(indexFile));
-  if (index === undefined) {
+  if ((await isThere(file)) || !(await isThere(indexFile))) {
     const { tensors } = await read('model.safetensors');
     checkTensors(file, tensors, expected);
-    return tensors;
+    return { tensors, files };
   }
+  const index = await DiskFile.open(indexFile);
   try {
     const merged = await mergeShards(index, async (shard) => {
       const { disk, tensors } = await read(shard);
@@ -85,7 +84,7 @@ async function readTensors(
     });
     const tensors = Object.assign(Object.create(null), Object.fromEntries(merged));
     checkTensors(indexFile, tensors, expected);
-    return tensors;
+    return { tensors, files };
   } finally {
     await index.close();
   }
@@ -97,8 +96,8 @@ export async function readConfig(folder: string, signal?: AbortSignal): Promise<
   const name = basename(absolute(folder));
   const config = parseGeneratorConfig(file, name, await readJson(file, longestConfig, signal));
   const schedulesFile = join(folder, 'schedules.json');
-  const schedules = await readJsonIfAny(schedulesFile, longestSchedules, signal);
-  if (schedules === undefined) return config;
+  if (!(await isThere(schedulesFile))) return config;
+  const schedules = await readJson(schedulesFile, longestSchedules, signal);
   return { ...config, schedules: parseSchedules(schedulesFile, schedules, config) };
 }
 
@@ -135,12 +134,11 @@ export async function readTokenizer(
   signal?: AbortSignal,
   generator?: GeneratorConfig,
 ): Promise<TokenizerCheckpoint | undefined> {
+  if (!(await isThere(folder))) return undefined;
   const file = join(folder, 'config.json');
-  const json = await readJsonIfAny(file, longestConfig, signal);
-  if (json === undefined) return undefined;
-  const config = parseTokenizerConfig(file, json);
+  const config = parseTokenizerConfig(file, await readJson(file, longestConfig, signal));
   if (generator !== undefined) checkPair(file, generator, config);
-  return { config, tensors: await readTensors(folder, listing.tokenizer(config), signal) };
+  return { config, ...(await readTensors(folder, listing.tokenizer(config), signal)) };
 }
 
 /**
@@ -150,7 +148,8 @@ export async function readTokenizer(
  */
 export async function readIdentity(folder: string): Promise<Identity | undefined> {
   const file = join(folder, 'config.json');
-  const json = await readJsonIfAny(file, longestConfig);
+  if (!(await isThere(file))) return undefined;
+  const json = await readJson(file, longestConfig);
   const type = (json as { model_type?: unknown } | null | undefined)?.model_type;
   if (type !== 'magnets' && type !== 'magnets_tokenizer') return undefined;
   const part = type === 'magnets' ? 'generator' : 'tokenizer';
@@ -159,6 +158,11 @@ export async function readIdentity(folder: string): Promise<Identity | undefined
   const origin = reader.child('origin');
   const text = (key: string) => origin.match(key, /^[^\p{Cc}]{1,400}$/u, 'a line of text');
   return { part, origin: { name: text('name'), url: text('url'), licence: text('licence') } };
+}
+
+/** @throws MagnetsError ERR_CHECKPOINT where a file of weights has changed since it was read. */
+export async function checkCheckpointUnchanged({ files, tokenizer }: Checkpoint): Promise<void> {
+  for (const file of [...files, ...(tokenizer?.files ?? [])]) await checkUnchanged(file);
 }
 
 /**
@@ -171,8 +175,7 @@ export async function readCheckpoint(
   signal?: AbortSignal,
 ): Promise<Checkpoint> {
   const config = await readConfig(folder, signal);
-  const tensors = await readTensors(folder, listing.generator(config), signal);
-
+  const weights = await readTensors(folder, listing.generator(config), signal);
   const tokenizer = await readTokenizer(tokenizerFolder(folder), listing, signal, config);
-  return { folder, config, tensors, tokenizer };
+  return { folder, config, ...weights, tokenizer };
 }

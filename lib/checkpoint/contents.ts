@@ -11,6 +11,7 @@ const kinds: Kinds = [
     /^(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|\?xml)/i,
     'a page of HTML or XML: the download gave an answer instead of the file',
   ],
+  [/^(\xff\xfe|\xfe\xff)/, 'text in UTF-16: save it in UTF-8'],
 ];
 
 const weights: Kinds = [

@@ -38,9 +38,14 @@ export function unreadable(
   return new MagnetsError(kind, text, { cause });
 }
 
+/** What the system says, without its call and the file, which may be a temporary one: `ENOSPC: no space left on device`. */
+export function reasonOf(cause: unknown): string {
+  return (cause as Error).message.replace(/, \w+( '.*)?$/s, '');
+}
+
 /** Why a folder could not be written. */
 export function unwritable(path: string, cause: unknown): MagnetsError {
-  const message = `${path}: expected a folder that can be written but ${(cause as Error).message}`;
+  const message = `${path}: expected a folder that can be written but ${reasonOf(cause)}`;
   return new MagnetsError('ERR_CHECKPOINT', message, { cause });
 }
 
@@ -97,6 +102,8 @@ export class DiskFile {
     readonly path: string,
     readonly size: number,
     private readonly handle: FileHandle,
+    /** When it was last written to, in milliseconds, as it was when it was opened. */
+    readonly modified: number,
   ) {}
 
   /** @throws MagnetsError ERR_CHECKPOINT when there is no such file. */
@@ -110,7 +117,7 @@ export class DiskFile {
       if (facts.isFile()) {
         handle = await open(path);
         facts = await handle.stat();
-        if (facts.isFile()) return new DiskFile(path, facts.size, handle);
+        if (facts.isFile()) return new DiskFile(path, facts.size, handle, facts.mtimeMs);
         await handle.close();
       }
     } catch (cause) {
@@ -187,7 +194,29 @@ export class DiskFile {
     return this.#block.subarray(start, start + length);
   }
 
+  /** @throws MagnetsError ERR_CHECKPOINT where it was written to since it was opened. */
+  async checkUnchanged(): Promise<void> {
+    const { size, mtimeMs: modified } = await this.handle.stat();
+    refuseChanged(this, { size, modified });
+  }
+
   async close(): Promise<void> {
     await this.handle.close();
   }
+}
+
+/** A file as it was when it was opened. */
+export type FileFacts = Pick<DiskFile, 'path' | 'size' | 'modified'>;
+
+function refuseChanged(file: FileFacts, found: Omit<FileFacts, 'path'>): void {
+  if (found.size === file.size && found.modified === file.modified) return;
+  const message = `${file.path}: expected the file as it was when it was opened: it has changed`;
+  throw new MagnetsError('ERR_CHECKPOINT', message);
+}
+
+/** @throws MagnetsError ERR_CHECKPOINT where another file is in its place since, or it was written to. */
+export async function checkUnchanged(file: FileFacts): Promise<void> {
+  const now = await DiskFile.open(file.path);
+  await now.close();
+  refuseChanged(file, now);
 }

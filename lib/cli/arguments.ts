@@ -10,9 +10,6 @@ import { modelFolder } from '../runtime/load.js';
 /** The command line is wrong: the message is printed and the exit code is 2. */
 export class UsageError extends Error {}
 
-/** Somebody has pressed Ctrl-C: the message is printed and the exit code is 130. */
-export class Interrupted extends Error {}
-
 type Parsed<T extends ParseArgsConfig['options']> = ReturnType<
   typeof parseArgs<{ options: T; allowPositionals: boolean; strict: true; tokens: true }>
 >;

@@ -1,6 +1,7 @@
 import type { WeightFormat } from '../checkpoint/convert/numbers.js';
 import { type ConvertedPart, convert } from '../runtime/convert.js';
 import { parse, toNumber, UsageError } from './arguments.js';
+import { abortWhenInterrupted } from './interrupts.js';
 import { progress } from './output.js';
 
 export const help = `magnets convert PATH --to FOLDER [--tokenizer PATH]
@@ -36,16 +37,15 @@ export async function run(args: string[]): Promise<void> {
   if (positionals.length !== 1) throw new UsageError('Expected one PATH to convert');
   if (values.to === undefined) throw new UsageError('Expected --to FOLDER');
   // An interrupt leaves nothing half-written behind.
-  const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort(new Error('interrupted'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const stop = new AbortController();
+  const ignore = abortWhenInterrupted(stop);
   try {
     const parts = await convert(positionals[0]!, {
       to: values.to,
       tokenizer: values.tokenizer,
       weights: values.weights as WeightFormat | undefined,
       heads: toNumber('heads', values.heads),
-      signal: interrupted.signal,
+      signal: stop.signal,
       onProgress: ({ done, total }) => progress('convert', done, total),
     });
     parts.forEach(print);
@@ -53,6 +53,6 @@ export async function run(args: string[]): Promise<void> {
       console.log(`a tokenizer alone: place ${values.to} as tokenizer/ in a generator's folder`);
     }
   } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    ignore();
   }
 }

@@ -1,6 +1,7 @@
 /** A run of generate or predict: with its progress, the files that are written, and the report. */
 
 import { tokensArePatches } from '../checkpoint/config.js';
+import { quote } from '../errors.js';
 import { layoutOf } from '../media/sheet.js';
 import type { Generation } from '../runtime/generation.js';
 import { load } from '../runtime/load.js';
@@ -8,8 +9,9 @@ import type { Model } from '../runtime/model.js';
 import type { GenerationResult, GenerationStep } from '../runtime/result.js';
 import type { Pixels } from '../runtime/tokenizer.js';
 import { Tensor } from '../tensor.js';
-import { Interrupted, UsageError } from './arguments.js';
+import { UsageError } from './arguments.js';
 import { deviceArguments, devicesOf } from './device-options.js';
+import { abortWhenInterrupted, Interrupted } from './interrupts.js';
 import { defaultScale, encoderOf, looksOf, pictureSize, Strip } from './looks.js';
 import { isNumbered, NumberedFiles } from './numbered-files.js';
 import { formatFlops, formatRatio, printJson, progress, timeLeft } from './output.js';
@@ -41,6 +43,8 @@ type Reported = Pick<
   | 'seconds'
 >;
 
+const firstSampleOf = (values: SharedValues) => Number(values['first-sample'] ?? 0);
+
 /** Runs the generation that `begin` returns, writes --out and --strip, and reports. */
 export async function generateToFiles<R extends GenerationResult>(
   values: SharedValues,
@@ -65,12 +69,15 @@ export async function generateToFiles<R extends GenerationResult>(
     const cells = (numbered ? 1 : generation.labels.length) * cellsOfSample;
     const sheet = { columns: looks.columns, scale };
     layoutOf(cells, size, Math.ceil(Math.sqrt(cells)), sheet, bounds);
+    const stripFile = strip === undefined ? undefined : await OutputFile.prepare('strip', strip);
+    const samples = { first: firstSampleOf(values), count: generation.labels.length };
     const prepared = numbered
-      ? await NumberedFiles.prepare('out', out)
+      ? await NumberedFiles.prepare('out', out, samples, stripFile)
       : await OutputFile.prepare('out', out);
-    const first = new Strip(
-      strip === undefined ? undefined : await OutputFile.prepare('strip', strip),
-    );
+    if (prepared instanceof OutputFile && prepared.path === stripFile?.path) {
+      throw new UsageError(`Expected another file for --strip than --out, ${quote(prepared.path)}`);
+    }
+    const first = new Strip(stripFile);
     const outcome =
       prepared instanceof NumberedFiles
         ? await writeNumbered(prepared, model, generation, begin, first, values, (result) =>
@@ -151,7 +158,7 @@ async function writeNumbered<R extends GenerationResult>(
 ): Promise<Reported> {
   const { labels, seed, plans } = whole;
   const total = labels.length;
-  const start = Number(values['first-sample'] ?? 0);
+  const start = firstSampleOf(values);
   const stop = new AbortController();
   const run = async (first: number, count: number) => {
     const generation = await begin(model, { firstSample: start + first, count, seed });
@@ -161,8 +168,7 @@ async function writeNumbered<R extends GenerationResult>(
     };
     return generation.result({ onStep });
   };
-  const interrupt = () => stop.abort(new Interrupted('interrupted'));
-  process.once('SIGINT', interrupt); // the second one ends the process as usual
+  const ignore = abortWhenInterrupted(stop);
   const left = timeLeft();
   const started = performance.now();
   const sums = { flops: 0, baselineFlops: 0, tokenizerFlops: 0 };
@@ -185,9 +191,10 @@ async function writeNumbered<R extends GenerationResult>(
     if (done === 0) throw cause;
     const rest = `--seed ${seed} --first-sample ${start + done} --count ${total - done}`;
     const message = `${(cause as Error).message}; ${done} of ${total} are written, the others by ${rest}`;
-    throw cause instanceof Interrupted ? new Interrupted(message) : new Error(message, { cause });
+    if (cause instanceof Interrupted) throw new Interrupted(message, cause.signal);
+    throw new Error(message, { cause });
   } finally {
-    process.off('SIGINT', interrupt);
+    ignore();
   }
   const seconds = (performance.now() - started) / 1000;
   return { labels, seed, plan, ...sums, flopsRatio: sums.baselineFlops / sums.flops, seconds };

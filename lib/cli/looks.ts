@@ -1,6 +1,6 @@
 /** What the files of generate and predict look like: --out, and the strip of --strip. */
 
-import { extname, resolve } from 'node:path';
+import { extname } from 'node:path';
 import { MagnetsError, quote } from '../errors.js';
 import { animation, animationBounds, checkFps } from '../media/animation.js';
 import { contactSheet } from '../media/png.js';
@@ -28,15 +28,10 @@ interface Looks {
 }
 
 /** The options of the files, checked as far as they can be without a model. */
-export function looksOf({ out, strip, ...values }: SharedValues): Looks {
+export function looksOf({ strip, ...values }: SharedValues): Looks {
   if (strip !== undefined && extname(strip).toLowerCase() !== '.png') {
     throw new UsageError(
       `Expected a file that ends in .png for --strip but received ${quote(strip)}`,
-    );
-  }
-  if (out !== undefined && strip !== undefined && resolve(out) === resolve(strip)) {
-    throw new UsageError(
-      `Expected another file for --strip than --out but received ${quote(strip)}`,
     );
   }
   const looks = {

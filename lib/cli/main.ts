@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /**
  * The command line: one command a file. Errors go to stderr, with their stack where the environment has DEBUG; the exit
- * code is 1, or 2 for a wrong command line.
+ * code is 1, 2 for a wrong command line, or that of the signal by which somebody has ended a command.
  */
 
 import { quote } from '../errors.js';
 import { packageVersion } from '../runtime/package.js';
-import { Interrupted, UsageError } from './arguments.js';
+import { UsageError } from './arguments.js';
 import * as bench from './bench.js';
 import * as convert from './convert.js';
 import * as generate from './generate.js';
 import * as info from './info.js';
+import { Interrupted } from './interrupts.js';
 import { endProgress } from './output.js';
 import * as plan from './plan.js';
 import * as predict from './predict.js';
@@ -67,5 +68,7 @@ process.stderr.on('error', endWithOutput);
 main(process.argv.slice(2)).catch((error: Error) => {
   endProgress();
   console.error(process.env.DEBUG ? error : `magnets: ${error.message}`);
-  process.exitCode = error instanceof UsageError ? 2 : error instanceof Interrupted ? 130 : 1;
+  process.exitCode = 1;
+  if (error instanceof UsageError) process.exitCode = 2;
+  if (error instanceof Interrupted) process.exitCode = error.exitCode;
 });

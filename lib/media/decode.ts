@@ -30,6 +30,9 @@ const optionNames = [
 /** A file has at most this many frames: each takes time, however small its region is. */
 const mostFrames = 4096;
 
+/** A file has at most this many chunks: each takes time, however short it is. Those of 64 MiB have 1 KiB. */
+const mostChunks = 2 ** 16;
+
 /** All frames of a file have at most this many values. */
 const mostValues = 2 ** 26;
 
@@ -89,7 +92,9 @@ class Chunks {
   ) {
     const { width, height } = size;
     this.still = { width, height, x: 0, y: 0, disposal: disposals.none, data: [] };
+    let count = 0;
     for (const { type, data } of chunksOf(file)) {
+      check(++count <= mostChunks, `it has more than ${mostChunks} chunks`);
       this.#check(type);
       this.#read(type, data);
       this.#seen.add(type);
@@ -210,7 +215,8 @@ function readFrames(file: Buffer, size: PictureSize): Uint8Array[] {
 }
 
 /**
- * Decodes a PNG or an APNG of 8 bits, for example the frames that `predict` is given.
+ * Decodes a PNG or an APNG of 8 bits, for example the frames that `predict` is given. It computes at once, which takes
+ * time by the values of the size that is asked for, whatever the file is: large pictures belong on a worker thread.
  *
  * @param bytes the file's bytes.
  * @param options the size that the picture must have, and what messages call it.

@@ -1,7 +1,23 @@
 /** Writes animated GIF files: gray frames exactly, RGB frames with a palette of 256 colors each. */
 
-import gifenc from 'gifenc';
+import { createRequire } from 'node:module';
+import { MagnetsError } from '../errors.js';
 import type { Picture } from './pixels.js';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Loaded when the first GIF is written: it cannot be where something has given every object a property, and whoever
+ * writes no GIF need not care.
+ */
+function loadGifenc(): typeof import('gifenc').default {
+  try {
+    return require('gifenc');
+  } catch (cause) {
+    const message = `gifenc, which writes GIF files, cannot be loaded: ${(cause as Error).message}`;
+    throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });
+  }
+}
 
 const grays = Array.from({ length: 256 }, (_, gray) => [gray, gray, gray]);
 
@@ -28,6 +44,7 @@ function formatFor({ data }: Picture): 'rgb565' | 'rgb444' {
 
 /** Encodes frames of one size, at least one, as a GIF that repeats for ever, with delays in 1/100 s. */
 export function encodeGif(frames: readonly Picture[], fps: number): Uint8Array {
+  const gifenc = loadGifenc();
   const gif = gifenc.GIFEncoder();
   const delay = 1000 / fps;
   frames.forEach((frame, i) => {

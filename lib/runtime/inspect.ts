@@ -1,8 +1,8 @@
 /** What a file or folder of weights is, before it is loaded or converted: for `magnets info PATH`. */
 
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import {
+  type CheckpointWeights,
   type Identity,
   readCheckpoint,
   readIdentity,
@@ -19,7 +19,6 @@ import {
 } from '../checkpoint/convert/models.js';
 import { isFolder } from '../checkpoint/disk-file.js';
 import type { Origin } from '../checkpoint/origin.js';
-import type { FileTensors } from '../checkpoint/safetensors.js';
 import { integer, MagnetsError } from '../errors.js';
 import { mostSamples } from '../plan/plan.js';
 import { tokenCount } from '../plan/shape.js';
@@ -77,15 +76,11 @@ export interface Inspection {
 }
 
 /** The files of a checkpoint's tensors, and what is in them. */
-async function contentsOf(tensors: FileTensors) {
+function contentsOf({ tensors, files }: CheckpointWeights) {
   const all = Object.values(tensors);
-  const files: { name: string; bytes: number }[] = [];
-  for (const path of new Set(all.map((tensor) => tensor.path))) {
-    files.push({ name: basename(path), bytes: (await stat(path)).size });
-  }
   return {
     format: 'magnets' as const,
-    files,
+    files: files.map(({ path, size }) => ({ name: basename(path), bytes: size })),
     tensors: all.length,
     values: all.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     dtypes: [...new Set(all.map(({ dtype }) => dtype))],
@@ -93,30 +88,31 @@ async function contentsOf(tensors: FileTensors) {
   };
 }
 
-async function inspectTokenizer(
-  { config, tensors }: TokenizerCheckpoint,
+function inspectTokenizer(
+  tokenizer: TokenizerCheckpoint,
   name: string,
   origin: Origin | undefined,
-): Promise<InspectedTokenizer> {
-  return { part: 'tokenizer', name, origin, config, ...(await contentsOf(tensors)) };
+): InspectedTokenizer {
+  return { part: 'tokenizer', name, origin, config: tokenizer.config, ...contentsOf(tokenizer) };
 }
 
 async function inspectFolder(folder: string, identity: Identity): Promise<InspectedPart[]> {
   if (identity.part === 'tokenizer') {
     const tokenizer = (await readTokenizer(folder, engineTensors))!;
-    return [await inspectTokenizer(tokenizer, basename(folder), identity.origin)];
+    return [inspectTokenizer(tokenizer, basename(folder), identity.origin)];
   }
-  const { config, tensors, tokenizer } = await readCheckpoint(folder, engineTensors);
+  const checkpoint = await readCheckpoint(folder, engineTensors);
+  const { config, tokenizer } = checkpoint;
   const generator: InspectedGenerator = {
     part: 'generator',
     name: config.name,
     origin: identity.origin,
     config,
-    ...(await contentsOf(tensors)),
+    ...contentsOf(checkpoint),
   };
   if (tokenizer === undefined) return [generator];
   const beside = await readIdentity(tokenizerFolder(folder));
-  return [generator, await inspectTokenizer(tokenizer, 'tokenizer', beside?.origin)];
+  return [generator, inspectTokenizer(tokenizer, 'tokenizer', beside?.origin)];
 }
 
 function inspectPublic({

@@ -2,7 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import {
+  type Checkpoint,
+  checkCheckpointUnchanged,
+  readCheckpoint,
+} from '../checkpoint/checkpoint.js';
 import { absolute } from '../checkpoint/disk-file.js';
 import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
@@ -123,6 +127,8 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
       tokenizers.push(tokenizerFreeingWhenIdle(await loading));
       signal?.throwIfAborted();
     }
+    await checkCheckpointUnchanged(checkpoint);
+    signal?.throwIfAborted();
     const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
     const tokenizer =
       checkpoint.tokenizer &&

@@ -202,6 +202,28 @@ t.test('files that were interrupted, and the rest of them', async (t) => {
   t.same(readFileSync(next), resumed, 'the sample, and its label, that a run without a break has');
 });
 
+t.test('files that the system interrupts', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'magnets-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const model = ['--model', fixtureFolder('post'), '--steps', '4', '--threads', '1'];
+  for (const [signal, code] of [
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    const own = join(folder, signal);
+    const args = ['--batch-size', '1', '--count', '60000', '--out', join(own, '%d.png')];
+    const child = spawn(process.execPath, [cli, 'generate', 'a', ...model, ...args]);
+    const output = text(child.stderr);
+    while (!existsSync(join(own, '3.png'))) await wait(10);
+    child.kill(signal);
+    t.same(await once(child, 'exit'), [code, null]);
+    const [, first] = /^magnets: interrupted; .* --first-sample (\d+) --count \d+\n$/.exec(
+      await output,
+    )!;
+    t.equal(readdirSync(own).length, Number(first));
+  }
+});
+
 t.test('the bar on a terminal', async (t) => {
   t.equal(formatDuration(0.2), '1 s');
   t.equal(formatDuration(200), '3 min 20 s');

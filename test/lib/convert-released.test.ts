@@ -1,8 +1,10 @@
 /** Files with the names and shapes of the released models, of zeros: what they become, and the memory that this takes. */
 
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { readCheckpoint } from '../../lib/checkpoint/checkpoint.js';
 import { parseGeneratorConfig, parseTokenizerConfig } from '../../lib/checkpoint/config.js';
@@ -13,6 +15,7 @@ import { convert, info, load, type MemoryNeeds } from '../../lib/index.js';
 import { engineTensors, nativeTokenizerConfig } from '../../lib/runtime/listing.js';
 import { native } from '../../lib/runtime/native.js';
 import { publicFixture } from './fixtures.js';
+import { cli } from './magnets.js';
 import {
   fillWithNoise,
   sparseFlaxFile,
@@ -266,4 +269,22 @@ t.test('TiTok L-32 and B-64: what the engine needs is what they have', async (t)
     code: 'ERR_CHECKPOINT',
     message: /it looks like the generator of TiTok S-128, a U-ViT/,
   });
+});
+
+t.test('a conversion that is interrupted leaves nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  const model = sparseTorchFile(releasedShapes(halton.ImageNet_256_tiny));
+  const path = writePieces(join(folder, 'model'), model);
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    const args = [cli, 'convert', path, '--to', join(folder, 'to')];
+    const child = spawn(process.execPath, args, { stdio: 'ignore' });
+    while (readdirSync(folder).length === 1) await wait(1);
+    child.kill(signal);
+    t.same(await once(child, 'exit'), [code, null]);
+    t.same(readdirSync(folder), ['model']);
+  }
 });

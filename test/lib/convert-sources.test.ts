@@ -1,6 +1,6 @@
 /** Files of others are read tensor by tensor, and hostile until checked: every damage is a coded error that names the file. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExtData } from '@msgpack/msgpack';
 import t, { type Test } from 'tap';
@@ -317,7 +317,8 @@ t.test('torch: hostile archives', async (t) => {
     /data\/0: expected its bytes before the list/,
   );
   await damaged('overlap', changed({ offset: 0 }), /overlap/);
-  await damaged('no header there', changed({ offset: 5 }), /data\/0: expected its header at 5/);
+  const beside = zip(inputs).pieces[2]!.at + 1;
+  await damaged('no header there', changed({ offset: beside }), /data\/0: expected its header at/);
   await damaged(
     'an entry twice',
     [...inputs, inputs[1]!],
@@ -326,6 +327,7 @@ t.test('torch: hostile archives', async (t) => {
   await damaged('no pickle', [inputs[1]!], /with one data\.pkl/);
   await damaged('two pickles', [...inputs, { name: 'b/data.pkl', data }], /with one data\.pkl/);
   await damaged('more entries', inputs, /expected 3 entries but the list of them ends after 2/, 3);
+  await damaged('fewer entries', inputs, /expected 1 entries but the list of them has more/, 1);
   await damaged('no tensor bytes', [inputs[0]!], /a: expected its bytes as entry data\/0/);
   const bigEndian = torchFile({ a: oneTensor }, { 0: bytes }, { order: 'big' });
   await refused(
@@ -341,6 +343,22 @@ t.test('torch: hostile archives', async (t) => {
   await refused(t, 'legacy', legacy, /before version 1\.6: load it in torch and save it again/);
 
   const whole = assemble(torchFile({ a: oneTensor }, { 0: bytes }));
+  const other = assemble(torchFile({ b: oneTensor }, { 0: bytes }));
+  await refused(t, 'more after it', Buffer.concat([whole, bytes]), /expected the end of a zip/);
+  // Its list of entries is looked for where that of the first one is.
+  await refused(
+    t,
+    'an archive after another',
+    Buffer.concat([other, whole]),
+    /expected a list of entries up to byte \d+ but it ends at \d+/,
+  );
+  for (const comment of ['a comment', 'PK\x05\x06'.repeat(100)]) {
+    const commented = Buffer.concat([whole, Buffer.from(comment, 'latin1')]);
+    commented.writeUInt16LE(comment.length, whole.length - 2);
+    const file = join(temporaryFolder(t), 'commented');
+    writeFileSync(file, commented);
+    t.same([...(await opened(t, file)).groups.get('')!.keys()], ['a']);
+  }
   for (let length = 0; length < whole.byteLength; length += 7) {
     await refused(t, `cut off at ${length}`, whole.subarray(0, length), /./);
   }
@@ -354,6 +372,37 @@ t.test('torch: hostile archives', async (t) => {
     const error = await openSource(file).then(closeSource, (error) => error);
     t.ok(error === undefined || error.code === 'ERR_CHECKPOINT', `${at}: ${error}`);
   }
+});
+
+t.test('torch: bytes that are not those of their checksum are not converted', async (t) => {
+  const folder = temporaryFolder(t);
+  const [file, to] = [join(folder, 'model.pt'), join(folder, 'to')];
+  const bytes = readFileSync(publicFixture('vq16-tiny/model.pt'));
+  const { groups } = await opened(t, publicFixture('vq16-tiny/model.pt'));
+  const [tensors] = groups.values();
+  for (const { pieces } of [...tensors!.values()].slice(-3)) {
+    const damaged = Buffer.from(bytes);
+    damaged[pieces[0]!.position]! ^= 1; // the last bit of a number, of little weight
+    writeFileSync(file, damaged);
+    const message =
+      /model\.pt: model\/data\/\d+: expected the bytes of its checksum: is the file damaged\?$/;
+    await t.rejects(convert(file, { to }), { code: 'ERR_CHECKPOINT', message });
+  }
+  t.same(readdirSync(folder), ['model.pt']);
+});
+
+t.test('a file that is written to while it is converted', async (t) => {
+  const folder = temporaryFolder(t);
+  for (const name of ['vq16-tiny/model.pt', 'halton-odd/model.safetensors']) {
+    const file = join(folder, 'model');
+    cpSync(publicFixture(name), file);
+    const options = { to: join(folder, 'to'), heads: 3, onProgress: () => utimesSync(file, 1, 1) };
+    await t.rejects(convert(file, options), {
+      code: 'ERR_CHECKPOINT',
+      message: /model: expected the file as it was when it was opened: it has changed$/,
+    });
+  }
+  t.same(readdirSync(folder), ['model']);
 });
 
 t.test('flax: arrays of every dtype, in chunks, and other values', async (t) => {

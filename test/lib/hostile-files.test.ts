@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -123,6 +124,33 @@ t.test('deep files', async (t) => {
   (await load(folder)).dispose();
 });
 
+t.test('keys that are there twice', async (t) => {
+  const twice = (file: string, key: string, other = key) =>
+    refused(
+      t,
+      `${file}: ${key}, ${other}`,
+      (folder) => {
+        const path = join(folder, file);
+        const text = readFileSync(path, 'latin1');
+        const changed = text.replace(`"${key}"`, `"${other}": 1, "${key}"`);
+        if (!file.endsWith('.safetensors')) return writeFileSync(path, changed, 'latin1');
+        const length = Buffer.from(text.slice(0, 8), 'latin1').readBigUInt64LE();
+        const header = changed.slice(8, 8 + Number(length) + changed.length - text.length);
+        withHeader(path, header, Buffer.from(text.slice(8 + Number(length)), 'latin1'));
+      },
+      new RegExp(`: expected .*JSON.* whose keys differ but "${key}" is there twice$`),
+    );
+  await twice('config.json', 'hidden_size');
+  await twice('config.json', 'hidden_size', 'hidden\\u005fsize');
+  await twice('config.json', 'heads'); // of a width
+  await twice(join('tokenizer', 'config.json'), 'channels');
+  await twice('model.safetensors', 'embeddings.word.weight');
+  await twice('model.safetensors', 'dtype');
+  const { folder, change } = copyOf('post', t);
+  change('config.json', { note: [{ a: 1, b: ['a', 'a'] }, { a: { a: 'a' } }], a: 'a"a"' });
+  (await load(folder)).dispose();
+});
+
 t.test('long names and values are cut in messages', async (t) => {
   const long = 'x'.repeat(200_000);
   const header =
@@ -188,6 +216,12 @@ t.test('what is no file, or another file', async (t) => {
     /json: expected JSON but it is a pointer of Git LFS/,
   );
   await refused(t, 'page', config(page), /json: expected JSON but it is a page of HTML/);
+  await refused(t, 'nothing', config(''), /json: expected JSON but it is empty$/);
+  for (const encoding of ['\ufeff{}', '\ufffe\u7b00\u7d00']) {
+    const written = (folder: string) =>
+      writeFileSync(join(folder, 'config.json'), encoding, 'utf16le');
+    await refused(t, 'UTF-16', written, /json: expected JSON but it is text in UTF-16: save it in/);
+  }
   const replaced = (file: string, make: (path: string) => void) => (folder: string) => {
     rmSync(join(folder, file), { recursive: true });
     make(join(folder, file));
@@ -205,6 +239,25 @@ t.test('what is no file, or another file', async (t) => {
       'nothing',
       replaced(file, () => {}),
       /expected a readable file but there is none \(ENOENT\)$/,
+    );
+  }
+  // Without these files there is a model, but not the one that somebody made.
+  const nowhere = (path: string) => symlinkSync('nowhere', path);
+  for (const [name, file, make] of [
+    ['a tokenizer without its config', join('tokenizer', 'config.json'), () => {}],
+    ['a link that leads nowhere', 'tokenizer', nowhere],
+    ['an empty tokenizer', 'tokenizer', mkdirSync],
+    ['a link that leads nowhere', 'schedules.json', nowhere],
+  ] as const) {
+    const damage = (folder: string) => {
+      rmSync(join(folder, file), { recursive: true, force: true });
+      make(join(folder, file));
+    };
+    await refused(
+      t,
+      `${file}: ${name}`,
+      damage,
+      /\.json: expected a readable file but there is none/,
     );
   }
   const { folder } = copyOf('post', t);

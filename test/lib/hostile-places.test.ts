@@ -1,15 +1,20 @@
 /** Processes in odd places: no current folder, no home, no output, a locked model folder, a worker with little memory. */
 
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -118,6 +123,45 @@ t.test('a model whose weights become shorter while it is loaded, and afterwards'
   model.dispose();
 });
 
+t.test('weights that are other ones when they are placed', async (t) => {
+  const folder = temporaryFolder(t);
+  const weights = join(folder, 'model.safetensors');
+  const copy = () => {
+    cpSync(fixtureFolder('post'), folder, { recursive: true, force: true });
+    utimesSync(weights, 1, 1);
+    const bytes = readFileSync(weights);
+    return bytes.fill(0, bytes.length - 1000);
+  };
+  const changes = {
+    'written to': (bytes: Buffer) => writeFileSync(weights, bytes),
+    replaced(bytes: Buffer) {
+      writeFileSync(`${weights}.next`, bytes);
+      renameSync(`${weights}.next`, weights);
+    },
+    'a pipe that nobody writes to'() {
+      rmSync(weights);
+      execFileSync('mkfifo', [weights]);
+    },
+    'a folder'() {
+      rmSync(weights);
+      mkdirSync(weights);
+    },
+  };
+  for (const [name, change] of Object.entries(changes)) {
+    const bytes = copy();
+    const loading = load(folder, {
+      threads: 1,
+      onProgress: ({ status }) => {
+        if (status === 'placing') change(bytes);
+      },
+    });
+    const message =
+      /model\.safetensors: expected (a readable file|the file as it was when .* opened)/;
+    await t.rejects(loading, { code: 'ERR_CHECKPOINT', message }, name);
+    rmSync(weights, { recursive: true });
+  }
+});
+
 t.test("Node's switches, and what a shell may bound", async (t) => {
   const script = `import(${JSON.stringify(index)}).then(async ({ load }) => {
     const model = await load(process.env.MODEL, { device: 'cpu' });
@@ -148,6 +192,24 @@ t.test("Node's switches, and what a shell may bound", async (t) => {
     const { stdout } = shell(`${line} -e "$SCRIPT"`, { SCRIPT: script });
     t.equal(stdout.trim().split('\n').at(-1), '12', line);
   }
+});
+
+t.test('a property of every object', async (t) => {
+  const script = `
+    Object.prototype.extra = 1;
+    import(${JSON.stringify(index)}).then(async ({ animation, decodePng, load, Tensor }) => {
+      const model = await load(process.env.MODEL, { threads: 1 });
+      const { tokens } = await model.generate({ labels: ['a'], steps: 2 }).result();
+      model.dispose();
+      const video = new Tensor('float32', new Float32Array(4), [1, 4, 1, 1, 1]);
+      const size = { height: 1, width: 1, channels: 1 };
+      console.log(tokens.size, decodePng(animation(video, 'apng'), size).size);
+      animation(video, 'gif');
+    }).catch(({ code, message }) => console.log(code, message))`;
+  t.match(shell('"$NODE" -e "$SCRIPT"', { SCRIPT: script }), {
+    stdout: /^12 4\nERR_UNSUPPORTED gifenc, which writes GIF files, cannot be loaded: /,
+    stderr: '',
+  });
 });
 
 t.test('a name as long as a file may have', async (t) => {

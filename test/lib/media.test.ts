@@ -442,6 +442,14 @@ t.test('what is unpacked is bounded beforehand', async (t) => {
   t.throws(() => decodePng(file, { height: 65536, width: 65536, channels: 1 }), {
     name: 'RangeError',
   });
+  const pixels = chunk('IDAT', rows(0, 1, 2, 3, 0, 4, 5, 6));
+  const nothing = (count: number) =>
+    Buffer.concat([signature, header, ...Array(count).fill(chunk('IDAT')), pixels, chunk('IEND')]);
+  t.same(decoded(nothing(2 ** 16 - 3)), [1, 2, 3, 4, 5, 6]);
+  t.throws(() => decodePng(nothing(2 ** 16 - 2), size), {
+    code: 'ERR_MEDIA',
+    message: /: it has more than 65536 chunks$/,
+  });
   // A frame of one pixel costs a few bytes and shows the whole picture again.
   const [height, width] = [1024, 1024];
   const ihdr = chunk('IHDR', [0, 0, 4, 0, 0, 0, 4, 0, 8, 0, 0, 0, 0]);

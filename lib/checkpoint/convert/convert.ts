@@ -1,19 +1,20 @@
 /** Converts a public model into a checkpoint folder (docs/public-weights.md). */
 
-import { createHash, randomUUID } from 'node:crypto';
-import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { wrongValue } from '../../errors.js';
+import { MagnetsError, wrongValue } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
-import { type DiskFile, makeFolders, unwritable } from '../disk-file.js';
+import { makeFolders, unwritable } from '../disk-file.js';
 import type { Origin } from '../origin.js';
 import type { ListedTensor, TensorListing } from '../schema.js';
 import { modelCard } from './card.js';
+import { digestOf } from './digest.js';
 import { type Beside, closeModels, openModels, type PublicModel } from './models.js';
 import type { WeightFormat } from './numbers.js';
 import { readTensor } from './source.js';
 import type { Peer } from './translation.js';
-import { type FormatOf, Scratch, writeModel } from './write.js';
+import { bytesOfTensors, type FormatOf, Scratch, writeModel } from './write.js';
 
 export interface ConversionSettings extends Beside {
   readonly to: string;
@@ -60,18 +61,6 @@ async function checkSame(
   }
 }
 
-async function hash(file: DiskFile, signal: AbortSignal | undefined): Promise<string> {
-  const digest = createHash('sha256');
-  const block = new Uint8Array(2 ** 20);
-  for (let at = 0; at < file.size; at += block.byteLength) {
-    signal?.throwIfAborted();
-    const bytes = block.subarray(0, file.size - at);
-    await file.readInto(bytes, at);
-    digest.update(bytes);
-  }
-  return digest.digest('hex');
-}
-
 /** Writes config.json and the weights. */
 async function write(
   model: PublicModel,
@@ -84,16 +73,18 @@ async function write(
   const { source, peer, translation } = model;
   const { origin, config, tensors, notes } = translation;
   await mkdir(folder);
+  const files: { name: string; sha256: string }[] = [];
+  for (const disk of source.files) {
+    const sha256 = await digestOf(disk, source.checksums ?? [], signal);
+    files.push({ name: basename(disk.path), sha256 });
+    onStep();
+  }
   await checkSame(model, scratch);
   const from = { path: source.path, group: model.group };
   await writeModel(folder, from, tensors, formatOf, scratch, mostFileBytes, onStep);
+  for (const disk of source.files) await disk.checkUnchanged();
   const json = JSON.stringify({ ...config, origin }, null, 2);
   await writeFile(join(folder, 'config.json'), `${json}\n`);
-  const files: { name: string; sha256: string }[] = [];
-  for (const disk of source.files) {
-    files.push({ name: basename(disk.path), sha256: await hash(disk, signal) });
-    onStep();
-  }
   return {
     part: peer.part,
     origin,
@@ -118,6 +109,15 @@ async function exists(path: string): Promise<boolean> {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(path, cause);
     return false;
   }
+}
+
+/** Refuses what the disk has no room for, where the file system tells how much it has. */
+async function checkRoom(to: string, bytes: number): Promise<void> {
+  const { blocks, bavail, bsize } = await statfs(dirname(to));
+  const free = bavail * bsize;
+  if (blocks === 0 || bytes <= free) return;
+  const message = `${to}: expected room for ${bytes} bytes but the disk has ${free}`;
+  throw new MagnetsError('ERR_CHECKPOINT', message);
 }
 
 /** Whether it is the system's, which says nothing but why a file could not be written: those of reading have our words. */
@@ -152,6 +152,11 @@ export async function convertCheckpoint(
       settings.onProgress?.(++done, total);
     };
     await makeFolders(dirname(to));
+    const bytes = models.reduce(
+      (sum, { translation }, i) => sum + bytesOfTensors(translation.tensors, formats[i]!),
+      0,
+    );
+    await checkRoom(to, bytes);
     const scratch = new Scratch(models.flatMap(({ translation }) => translation.tensors));
     const parts: Part[] = [];
     for (const [i, model] of models.entries()) {

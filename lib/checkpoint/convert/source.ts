@@ -3,6 +3,7 @@
 import { MagnetsError } from '../../errors.js';
 import type { DiskFile } from '../disk-file.js';
 import { type Dtype, elementSize } from '../safetensors.js';
+import type { Checksum } from './digest.js';
 import { decode, isFloat } from './numbers.js';
 
 /** A tensor in a file. */
@@ -27,6 +28,8 @@ export interface Source {
   readonly path: string;
   readonly format: 'torch' | 'flax' | 'safetensors';
   readonly files: readonly DiskFile[];
+  /** Of a source of one file, where its format has them. */
+  readonly checksums?: readonly Checksum[];
   readonly groups: ReadonlyMap<string, Group>;
 }
 

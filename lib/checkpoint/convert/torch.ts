@@ -144,5 +144,8 @@ export async function openTorch(disk: DiskFile): Promise<Source> {
   }
   if (!(value instanceof Map)) disk.refuse('expected a dictionary of tensors');
   const groups = groupsOf(disk, value, (key) => entries.get(`${root}data/${key}`));
-  return { path: disk.path, format: 'torch', files: [disk], groups };
+  const checksums = [...entries]
+    .map(([name, entry]) => ({ name, ...entry }))
+    .filter(({ crc }) => crc !== 0);
+  return { path: disk.path, format: 'torch', files: [disk], checksums, groups };
 }

@@ -33,6 +33,11 @@ function bytesOfTensor(tensor: MadeTensor, formatOf: FormatOf): number {
   );
 }
 
+/** What is written of tensors, but for the headers. */
+export function bytesOfTensors(tensors: readonly MadeTensor[], formatOf: FormatOf): number {
+  return tensors.reduce((sum, tensor) => sum + bytesOfTensor(tensor, formatOf), 0);
+}
+
 function header(tensors: readonly MadeTensor[], formatOf: FormatOf): Uint8Array {
   let offset = 0;
   const entries = tensors
@@ -149,7 +154,7 @@ function split(tensors: readonly MadeTensor[], formatOf: FormatOf, most: number)
 }
 
 function indexOf(files: readonly MadeTensor[][], names: readonly string[], formatOf: FormatOf) {
-  const total = files.flat().reduce((sum, tensor) => sum + bytesOfTensor(tensor, formatOf), 0);
+  const total = bytesOfTensors(files.flat(), formatOf);
   const places = files.flatMap((tensors, i) =>
     tensors
       .flatMap((tensor) => written(tensor, formatOf))

@@ -8,6 +8,8 @@ import type { DiskFile } from '../disk-file.js';
 export interface ZipEntry {
   readonly position: number;
   readonly size: number;
+  /** The CRC-32 of its bytes; 0 where the writer computed none, which torch allows. */
+  readonly crc: number;
 }
 
 /** An archive of a checkpoint has as many entries as storages, a few thousand. */
@@ -27,29 +29,37 @@ function safe(disk: DiskFile, value: bigint): number {
   return Number(value);
 }
 
-/** Where the list of entries is. */
+/** Where the list of entries is. It ends where the end of the archive begins, and that with the file. */
 async function readEnd(disk: DiskFile): Promise<{ count: number; size: number; start: number }> {
   const tail = Math.min(disk.size, endBytes + longestComment);
   const bytes = Buffer.from(await disk.read(disk.size - tail, tail));
+  const endsFile = (at: number) =>
+    bytes.readUInt32LE(at) === endSignature && at + endBytes + bytes.readUInt16LE(at + 20) === tail;
   let at = tail - endBytes;
-  while (at >= 0 && bytes.readUInt32LE(at) !== endSignature) --at;
+  while (at >= 0 && !endsFile(at)) --at;
   if (at < 0) disk.refuse('expected the end of a zip archive: is the file cut off?');
-  const count = bytes.readUInt16LE(at + 10);
-  const size = bytes.readUInt32LE(at + 12);
-  const start = bytes.readUInt32LE(at + 16);
-  if (count !== 0xffff && size !== 0xffffffff && start !== 0xffffffff) {
-    return { count, size, start };
-  }
-  const locator = disk.size - tail + at - 20;
-  const end64 = Buffer.from(await disk.read(locator, 20));
-  if (end64.readUInt32LE(0) !== end64LocatorSignature) disk.refuse('expected a zip64 locator');
-  const large = Buffer.from(await disk.read(safe(disk, end64.readBigUInt64LE(8)), 56));
-  if (large.readUInt32LE(0) !== end64Signature) disk.refuse('expected the end of a zip64 archive');
-  return {
-    count: safe(disk, large.readBigUInt64LE(32)),
-    size: safe(disk, large.readBigUInt64LE(40)),
-    start: safe(disk, large.readBigUInt64LE(48)),
+  const list = {
+    count: bytes.readUInt16LE(at + 10),
+    size: bytes.readUInt32LE(at + 12),
+    start: bytes.readUInt32LE(at + 16),
   };
+  let end = disk.size - tail + at;
+  const locator = end < 20 ? undefined : Buffer.from(await disk.read(end - 20, 20));
+  if (locator?.readUInt32LE(0) === end64LocatorSignature) {
+    end = safe(disk, locator.readBigUInt64LE(8));
+    const large = Buffer.from(await disk.read(end, 56));
+    if (large.readUInt32LE(0) !== end64Signature) {
+      disk.refuse('expected the end of a zip64 archive');
+    }
+    list.count = safe(disk, large.readBigUInt64LE(32));
+    list.size = safe(disk, large.readBigUInt64LE(40));
+    list.start = safe(disk, large.readBigUInt64LE(48));
+  }
+  const reached = list.start + list.size;
+  if (reached !== end) {
+    disk.refuse(`expected a list of entries up to byte ${end} but it ends at ${reached}`);
+  }
+  return list;
 }
 
 /** Sizes and positions that have more than 32 bits are in an extra field, in this order. */
@@ -75,8 +85,7 @@ export async function readZip(disk: DiskFile): Promise<Map<string, ZipEntry>> {
     disk.refuse(`expected a list of entries of at most ${mostDirectoryBytes} bytes, not ${size}`);
   }
   const directory = Buffer.from(await disk.read(start, size));
-  const entries = new Map<string, ZipEntry>();
-  const ranges: { name: string; begin: number; end: number }[] = [];
+  const listed = new Map<string, { offset: number; size: number; crc: number }>();
   let at = 0;
   for (let i = 0; i < count; ++i) {
     if (at + 46 > size || directory.readUInt32LE(at) !== entrySignature) {
@@ -98,21 +107,26 @@ export async function readZip(disk: DiskFile): Promise<Map<string, ZipEntry>> {
       directory.readUInt32LE(at + 42),
     ]).map((field) => safe(disk, BigInt(field))) as [number, number, number];
     if (bytes !== packed) refuse(`expected a stored entry but ${packed} bytes stand for ${bytes}`);
-    if (entries.has(name)) refuse('expected one entry of this name');
+    if (listed.has(name)) refuse('expected one entry of this name');
+    listed.set(name, { offset, size: bytes, crc: directory.readUInt32LE(at + 16) });
+    at = next;
+  }
+  if (at !== size) disk.refuse(`expected ${count} entries but the list of them has more`);
 
+  // In the order in which they lie there: each piece of the file is read once.
+  const entries = new Map<string, ZipEntry>();
+  let [before, reached] = ['', 0];
+  for (const [name, { offset, size, crc }] of [...listed].sort(
+    ([, a], [, b]) => a.offset - b.offset,
+  )) {
+    const refuse = (message: string) => disk.refuse(`${name}: ${message}`);
+    if (offset < reached) refuse(`expected bytes of its own but they overlap ${before}`);
     const local = await disk.peek(offset, 30);
     if (local.readUInt32LE(0) !== localSignature) refuse(`expected its header at ${offset}`);
     const position = offset + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
-    if (position + bytes > start) refuse('expected its bytes before the list of entries');
-    entries.set(name, { position, size: bytes });
-    ranges.push({ name, begin: offset, end: position + bytes });
-    at = next;
+    if (position + size > start) refuse('expected its bytes before the list of entries');
+    entries.set(name, { position, size, crc });
+    [before, reached] = [name, position + size];
   }
-  ranges.sort((a, b) => a.begin - b.begin);
-  ranges.forEach(({ name, begin }, i) => {
-    if (i > 0 && begin < ranges[i - 1]!.end) {
-      disk.refuse(`${name}: expected bytes of its own but they overlap ${ranges[i - 1]!.name}`);
-    }
-  });
   return entries;
 }

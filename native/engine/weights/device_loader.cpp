@@ -8,13 +8,13 @@ namespace magnets {
 
 namespace {
 
-/// body(), its errors with the tensor's name before them.
+/// body(), its errors with the tensor's place before them.
 template <class Body>
-auto naming(const std::string& name, const Body& body) {
+auto naming(const WeightSource& source, const std::string& name, const Body& body) {
   try {
     return body();
   } catch (const Error& error) {
-    throw Error(error.code, name + ": " + error.what());
+    throw Error(error.code, source.place(name) + ": " + error.what());
   }
 }
 
@@ -33,7 +33,7 @@ std::unique_ptr<Linear> DeviceLoader::linear(const std::string& weight, const st
   const std::vector<float> bias_values = bias.empty() ? std::vector<float>() : values(bias, {out});
   const HostMatrix matrix = get(weight, out, in);
   const WeightFormat format = grain == Grain::any ? format_ : format_.fine();
-  return naming(weight, [&] {
+  return naming(source_, weight, [&] {
     return counted(backend_.linear(matrix, bias.empty() ? nullptr : bias_values.data(), format, heads));
   });
 }
@@ -48,12 +48,12 @@ std::unique_ptr<Linear> DeviceLoader::convolution(const std::string& name, int o
   if (resampling != Resampling::up) return linear(name, out, 9 * in);
   const std::vector<float> kernels = upsampling_kernels(values(name + ".weight", {out, 9 * in}), out, in);
   const std::vector<float> bias = values(name + ".bias", {out});
-  return naming(name + ".weight", [&] { return linear(kernels, bias, out, layer_taps_of(resampling) * in); });
+  return naming(source_, name + ".weight", [&] { return linear(kernels, bias, out, layer_taps_of(resampling) * in); });
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::string& name, int entries, int columns) {
   const HostMatrix matrix = get(name, entries, columns);
-  return naming(name, [&] { return counted(backend_.table(matrix, format_.fine())); });
+  return naming(source_, name, [&] { return counted(backend_.table(matrix, format_.fine())); });
 }
 
 std::unique_ptr<Table> DeviceLoader::table(const std::vector<float>& values, int entries, int columns) {
@@ -84,7 +84,8 @@ std::vector<float> DeviceLoader::values(const std::string& name, std::vector<int
   }
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
-      throw Error("ERR_CHECKPOINT", name + ": expected finite values but element " + std::to_string(i) + " is not");
+      throw Error("ERR_CHECKPOINT",
+                  source_.place(name) + ": expected finite values but element " + std::to_string(i) + " is not");
     }
   }
   return values;

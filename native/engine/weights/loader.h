@@ -56,7 +56,7 @@ class Loader {
 };
 
 /// Puts tensors on a backend, linear layers of any grain in `format`, others and tables in its fine format. Values that
-/// are not finite are refused with ERR_CHECKPOINT; errors name the tensor.
+/// are not finite are refused with ERR_CHECKPOINT; errors name the tensor and, where there is one, its file.
 class DeviceLoader : public Loader {
  public:
   DeviceLoader(Backend& backend, WeightSource& source, WeightFormat format);

@@ -20,7 +20,10 @@ const FileWeights::Tensor& FileWeights::find(const std::string& name, size_t siz
 const void* FileWeights::read(const Tensor& tensor, Room& room) {
   std::ifstream& file = files_[tensor.path];
   if (!file.is_open()) {
-    file.open(std::filesystem::path(std::u8string(tensor.path.begin(), tensor.path.end())), std::ios::binary);
+    const std::filesystem::path path(std::u8string(tensor.path.begin(), tensor.path.end()));
+    std::error_code missing;
+    // Before it is opened: to open a pipe waits for who writes to it.
+    if (std::filesystem::is_regular_file(path, missing)) file.open(path, std::ios::binary);
     if (!file.is_open()) throw Error("ERR_CHECKPOINT", tensor.path + ": expected a readable file");
   }
   const size_t size = tensor.size * element_size(tensor.dtype);
@@ -36,6 +39,11 @@ const void* FileWeights::read(const Tensor& tensor, Room& room) {
                                       std::to_string(tensor.position) + " but they cannot be read");
   }
   return room.bytes.get();
+}
+
+std::string FileWeights::place(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? name : found->second.path + ": " + name;
 }
 
 HostMatrix FileWeights::get(const std::string& name, int rows, int columns) {

@@ -18,6 +18,8 @@ class WeightSource {
   /// The tensor `name`, [rows, columns] (a vector is [1, columns]); valid until the next call.
   /// Throws ERR_CHECKPOINT when it is missing or of another size.
   virtual HostMatrix get(const std::string& name, int rows, int columns) = 0;
+  /// What messages call the tensor `name`.
+  virtual std::string place(const std::string& name) const { return name; }
 };
 
 /// Tensors of a checkpoint's files, by name. Each is read when it is asked for: one at a time is in memory.
@@ -33,6 +35,8 @@ class FileWeights : public WeightSource {
   explicit FileWeights(std::map<std::string, Tensor> tensors) : tensors_(std::move(tensors)) {}
   /// Also throws ERR_CHECKPOINT when a file cannot be read, or has become shorter.
   HostMatrix get(const std::string& name, int rows, int columns) override;
+  /// Its file, then its name.
+  std::string place(const std::string& name) const override;
 
  private:
   /// Memory for one tensor after the other.
