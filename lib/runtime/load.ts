@@ -4,7 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { absolute } from '../checkpoint/disk-file.js';
-import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
+import {
+  checkCallback,
+  checkSignal,
+  outOfMemory,
+  readOptions,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { elementCount } from '../tensor.js';
 import { type BatchingOptions, readBatching } from './batching.js';
@@ -133,7 +140,7 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   } catch (error) {
     for (const loaded of [...generators, ...tokenizers, ...devices]) loaded.dispose();
     signal?.throwIfAborted(); // instead of what stopping the devices made of it
-    throw error;
+    throw outOfMemory(error) ?? error;
   } finally {
     signal?.removeEventListener?.('abort', stop);
   }

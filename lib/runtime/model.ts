@@ -1,7 +1,7 @@
 /** A loaded checkpoint: the door to everything else. */
 
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, readOptions } from '../errors.js';
+import { coded, MagnetsError, readOptions } from '../errors.js';
 import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
@@ -99,9 +99,11 @@ export class Model {
    */
   generate(options: GenerateOptions = {}): Generation {
     const context = this.#context();
-    const request = generateRequest(this.config, options, this.#usualBatchSize());
-    this.#checkMemory(request);
-    return new Generation(context, request, (outcome) => new GenerationResult(outcome));
+    return coded(() => {
+      const request = generateRequest(this.config, options, this.#usualBatchSize());
+      this.#checkMemory(request);
+      return new Generation(context, request, (outcome) => new GenerationResult(outcome));
+    });
   }
 
   /**
@@ -110,8 +112,10 @@ export class Model {
    */
   memory(options: GenerateOptions = {}): MemoryNeeds {
     this.#context();
-    const request = generateRequest(this.config, options, this.#usualBatchSize());
-    return memoryNeeds(this.#memorySources(), memoryRequest(request));
+    return coded(() => {
+      const request = generateRequest(this.config, options, this.#usualBatchSize());
+      return memoryNeeds(this.#memorySources(), memoryRequest(request));
+    });
   }
 
   /**
@@ -121,19 +125,22 @@ export class Model {
   predict(options: PredictOptions): Prediction {
     const context = this.#context();
     const { config, tokenizerConfig } = this;
-    const { request, frames } = predictRequest(
-      config,
-      tokenizerConfig,
-      options,
-      this.#usualBatchSize(),
-    );
-    this.#checkMemory(request);
-    return new Generation(
-      context,
-      request,
-      (outcome) => new PredictionResult(outcome, frames.dims[1]!),
-      (tokenizer) => conditionOf(tokenizer, config, frames, request.labels.length, request.signal),
-    );
+    return coded(() => {
+      const { request, frames } = predictRequest(
+        config,
+        tokenizerConfig,
+        options,
+        this.#usualBatchSize(),
+      );
+      this.#checkMemory(request);
+      const { labels, signal } = request;
+      return new Generation(
+        context,
+        request,
+        (outcome) => new PredictionResult(outcome, frames.dims[1]!),
+        (tokenizer) => conditionOf(tokenizer, config, frames, labels.length, signal),
+      );
+    });
   }
 
   /**
@@ -141,6 +148,10 @@ export class Model {
    * @throws TypeError, RangeError for wrong options.
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
+    return coded(() => this.#forward(options));
+  }
+
+  async #forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     const { generator } = this.#context();
     const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames, [
       'tokens',
@@ -166,7 +177,7 @@ export class Model {
    * @throws TypeError, RangeError for other pixels than this model's; MagnetsError ERR_UNSUPPORTED without a tokenizer.
    */
   async tokenize(pixels: Pixels): Promise<Tensor<'int32'>> {
-    const { tokens } = await this.#requireTokenizer().tokenize(pixels);
+    const { tokens } = await coded(() => this.#requireTokenizer().tokenize(pixels));
     return tokens;
   }
 
@@ -175,7 +186,7 @@ export class Model {
    * @throws TypeError, RangeError for other tokens than 0 .. C - 1; MagnetsError ERR_UNSUPPORTED without a tokenizer.
    */
   async detokenize(tokens: Tensor<'int32'>): Promise<Pixels> {
-    const { pixels } = await this.#requireTokenizer().detokenize(tokens);
+    const { pixels } = await coded(() => this.#requireTokenizer().detokenize(tokens));
     return pixels;
   }
 
