@@ -13,6 +13,7 @@ import { OpenSessions } from './group.js';
 import { type Label, labelIds, readLabels, tokenIds } from './ids.js';
 import {
   checkMemory,
+  checkPass,
   type MemoryNeeds,
   type MemorySources,
   memoryLimits,
@@ -145,7 +146,7 @@ export class Model {
 
   /**
    * One pass of a sub-model over every row. Returns logits [samples, N, V], of an untied model [samples, N, codes].
-   * @throws TypeError, RangeError for wrong options.
+   * @throws TypeError, RangeError for wrong options, MagnetsError ERR_OUT_OF_MEMORY for more than this machine can hold.
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     return coded(() => this.#forward(options));
@@ -162,14 +163,13 @@ export class Model {
     const { ids } = tokenIds(this.config, tokens, labels.length);
     const { heads, hidden } =
       width === undefined ? fullWidth(this.config) : findWidth(this.config, width);
+    const columns = logitsColumns(this.config);
+    const sampleLogits = this.tokenCount * columns * Float32Array.BYTES_PER_ELEMENT;
+    checkPass(this.#memorySources(), labels.length, sampleLogits, memoryLimits(this.#devices));
     const { logits } = await generator.forward(ids, classIds, heads, hidden);
     // As an array of this realm: the addon makes those of the one that loaded it.
     const data = new Float32Array(logits.buffer, logits.byteOffset, logits.length);
-    return new Tensor('float32', data, [
-      labels.length,
-      this.tokenCount,
-      logitsColumns(this.config),
-    ]);
+    return new Tensor('float32', data, [labels.length, this.tokenCount, columns]);
   }
 
   /**
