@@ -195,6 +195,21 @@ t.test('a request that is aborted gives its part of a shared batch back at the n
   t.end();
 });
 
+t.test('models that are loaded at once leave nothing behind', (t) => {
+  const { taken, weights } = run(
+    `const options = { device: 'cpu', threads: 2 };
+    const first = await load('fashion', options);
+    const { weights } = first.memory();
+    first.dispose();
+    const before = held();
+    const models = await Promise.all(Array.from({ length: 30 }, () => load('fashion', options)));
+    for (const model of models) model.dispose();
+    console.log(JSON.stringify({ taken: held() - before, weights }));`,
+  );
+  t.ok(taken < 3 * weights, `the memory of ${(taken / weights).toFixed(1)} models of 30 is kept`);
+  t.end();
+});
+
 t.test('models that nobody disposes of are collected', (t) => {
   const { taken, weights } = run(
     `const before = status('VmRSS');
