@@ -24,6 +24,7 @@ import {
 } from './device.js';
 import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
+import { loads } from './loads.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
 import type { NativeGenerator, NativeTokenizer } from './native.js';
@@ -93,7 +94,7 @@ function exists(path: string): boolean {
 
 /**
  * Loads a bundled model (`'fashion'`) or a checkpoint folder (docs/checkpoints.md). Arguments are checked and the device
- * is opened before any file is read.
+ * is opened before any file is read. As many loads run at once as there are threads, or four; others wait for their turn.
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_CHECKPOINT when the folder is not a sound checkpoint,
  * ERR_UNSUPPORTED when there is no such device; the signal's reason when it aborts.
  */
@@ -113,30 +114,37 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   };
   signal?.addEventListener?.('abort', stop, { once: true });
   try {
-    signal?.throwIfAborted();
-    onProgress?.({ status: 'reading' });
-    const checkpoint = await readCheckpoint(folder, engineTensors, signal);
-    const values = devices.length * valuesOf(checkpoint);
-    checkWeights(values, bytesOfValue[weights], memoryLimits(devices));
-    onProgress?.({ status: 'placing' });
-    const config = nativeGeneratorConfig(checkpoint.config);
-    for (const device of devices) {
-      const generator = await device.loadGenerator(config, checkpoint.tensors, weights);
-      generators.push(freeingWhenIdle(generator));
+    return await loads.run(async () => {
       signal?.throwIfAborted();
-      if (checkpoint.tokenizer === undefined) continue;
-      const { config: own, tensors } = checkpoint.tokenizer;
-      const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
-      tokenizers.push(tokenizerFreeingWhenIdle(await loading));
-      signal?.throwIfAborted();
-    }
-    const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
-    const tokenizer =
-      checkpoint.tokenizer &&
-      new Tokenizer(checkpoint.tokenizer.config, spreadTokenizer(tokenizers), fill, devices.length);
-    onProgress?.({ status: 'ready' });
-    const generator = spreadGenerator(generators);
-    return new Model(opened, checkpoint.config, generator, tokenizer, sharing);
+      onProgress?.({ status: 'reading' });
+      const checkpoint = await readCheckpoint(folder, engineTensors, signal);
+      const values = devices.length * valuesOf(checkpoint);
+      checkWeights(values, bytesOfValue[weights], memoryLimits(devices));
+      onProgress?.({ status: 'placing' });
+      const config = nativeGeneratorConfig(checkpoint.config);
+      for (const device of devices) {
+        const generator = await device.loadGenerator(config, checkpoint.tensors, weights);
+        generators.push(freeingWhenIdle(generator));
+        signal?.throwIfAborted();
+        if (checkpoint.tokenizer === undefined) continue;
+        const { config: own, tensors } = checkpoint.tokenizer;
+        const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
+        tokenizers.push(tokenizerFreeingWhenIdle(await loading));
+        signal?.throwIfAborted();
+      }
+      const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
+      const tokenizer =
+        checkpoint.tokenizer &&
+        new Tokenizer(
+          checkpoint.tokenizer.config,
+          spreadTokenizer(tokenizers),
+          fill,
+          devices.length,
+        );
+      onProgress?.({ status: 'ready' });
+      const generator = spreadGenerator(generators);
+      return new Model(opened, checkpoint.config, generator, tokenizer, sharing);
+    }, signal);
   } catch (error) {
     for (const loaded of [...generators, ...tokenizers, ...devices]) loaded.dispose();
     signal?.throwIfAborted(); // instead of what stopping the devices made of it
