@@ -40,6 +40,8 @@ export class MagnetsError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    oneOf('code', code, errorCodes);
+    if (typeof message !== 'string') throw wrongType('message', 'a string', message);
     const short =
       message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message;
     // The others quote no file, and some have several lines.
@@ -81,22 +83,47 @@ export function isObject(value: unknown): value is object {
 
 export const isList = ((value) => isObject(value) && Array.isArray(value)) as typeof Array.isArray;
 
-/** What JSON has no text for, and only the beginning of what is long. */
-function shown(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'string') return value.slice(0, longestQuote);
-  if (ArrayBuffer.isView(value)) return kindOf(value);
-  return Array.isArray(value) ? value.slice(0, longestQuote) : value;
+/** The beginning of a list or an object, as much of it as a message can show. A view's toJSON would list its bytes. */
+function beginningOf(value: object): object {
+  const short = (one: unknown) => (ArrayBuffer.isView(one) ? kindOf(one) : one);
+  if (Array.isArray(value)) return value.slice(0, longestQuote).map(short);
+  const entries: [string, unknown][] = [];
+  for (const key in value) {
+    if (entries.length === longestQuote) break;
+    if (Object.hasOwn(value, key)) entries.push([key, short(value[key as keyof object])]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/**
+ * For JSON.stringify: what it has no text for, and only the beginning of what is long. It looks into as many values as a
+ * message can show: in lists within lists there may be more than anyone has time for. It throws where a value holds itself.
+ */
+function beginnings(): (this: unknown, key: string, value: unknown) => unknown {
+  let left = longestQuote;
+  /** What each beginning is of, and what holds that. */
+  const origins = new Map<unknown, readonly object[]>();
+  return function (_, value) {
+    if (typeof value === 'bigint') return `${value}n`;
+    if (typeof value === 'string') return value.slice(0, longestQuote);
+    if (typeof value !== 'object' || value === null) return value;
+    const holders = origins.get(this) ?? [];
+    if (holders.includes(value)) throw new TypeError('it holds itself');
+    if (left-- <= 0) return null;
+    const beginning = beginningOf(value);
+    origins.set(beginning, [...holders, value]);
+    return beginning;
+  };
 }
 
 function textOf(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(shown('', value));
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, longestQuote));
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return Function.prototype.toString.call(value);
   if (typeof value !== 'object' || value === null) return String(value);
   if (ArrayBuffer.isView(value)) return kindOf(value);
   try {
-    const json = JSON.stringify(value, shown);
+    const json = JSON.stringify(value, beginnings());
     if (json !== undefined) return json;
   } catch {
     // Cyclic, or its toJSON throws: its kind says enough.
@@ -208,6 +235,32 @@ export function readOptions<T extends object>(
   const none = known.find((name) => options[name] === null && !required.includes(name));
   if (none !== undefined) throw wrongType(none, 'a value, or undefined for the default,', null);
   return options;
+}
+
+/** What JavaScript and Node say where there is no memory for an array, or none can be so long. */
+const noMemory = /^(Array buffer allocation failed|Invalid typed array length: \d+)$/;
+const noMemoryCodes = ['ERR_MEMORY_ALLOCATION_FAILED', 'Z_MEM_ERROR'];
+
+/** ERR_OUT_OF_MEMORY where `error` says that there was no memory for an array, which JavaScript calls a RangeError. */
+export function outOfMemory(error: unknown): MagnetsError | undefined {
+  if (error instanceof MagnetsError) return error.code === 'ERR_OUT_OF_MEMORY' ? error : undefined;
+  const { message, code }: { message?: unknown; code?: unknown } = isObject(error) ? error : {};
+  const said = typeof message === 'string' && noMemory.test(message);
+  if (!said && !noMemoryCodes.some((one) => one === code)) return undefined;
+  return new MagnetsError('ERR_OUT_OF_MEMORY', `no memory: ${message}`, { cause: error });
+}
+
+/** What `run` returns or resolves to. @throws what it throws, but {@link outOfMemory} where there is no memory. */
+export function coded<T>(run: () => T): T {
+  const refuse = (error: unknown): never => {
+    throw outOfMemory(error) ?? error;
+  };
+  try {
+    const result = run();
+    return result instanceof Promise ? (result.catch(refuse) as T) : result;
+  } catch (error) {
+    return refuse(error);
+  }
 }
 
 /** Checks that `value` is an AbortSignal, of any realm, where there is one. */

@@ -33,7 +33,9 @@ for (const { program, file, settings } of predictions) {
     const result = resultFile(device, 'node scripts/predict-times.js --write', settings, rows);
     writeFileSync(file, formatResults(result));
   } else if (!isDeepStrictEqual(JSON.parse(readFileSync(file, 'utf8')).rows, rows)) {
-    console.log(`${file} differs from what the formulas say: node scripts/predict-times.js --write`);
+    console.log(
+      `${file} differs from what the formulas say: node scripts/predict-times.js --write`,
+    );
     process.exitCode = 1;
   }
 }

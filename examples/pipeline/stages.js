@@ -66,7 +66,11 @@ export async function* wishes(source, model) {
  */
 function parse(text, number, model) {
   try {
-    const { label = null, count = 1, ...rest } = JSON.parse(text);
+    const wish = JSON.parse(text);
+    if (typeof wish !== 'object' || wish === null || Array.isArray(wish)) {
+      throw new TypeError(`Expected an object but received ${text.trim().slice(0, 80)}`);
+    }
+    const { label = null, count = 1, ...rest } = wish;
     const [unknown] = Object.keys(rest);
     if (unknown !== undefined) {
       throw new TypeError(`Expected options among label, count but received "${unknown}"`);

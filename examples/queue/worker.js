@@ -23,7 +23,7 @@ await mkdir(OUT, { recursive: true });
 async function generate(job, _, signal) {
   /** @type {Promise<void>[]} */
   const told = [];
-  const { pixels, flops, seconds } = await start({ ...job.data, signal }).result({
+  const { pixels, flops, seconds } = await start(job.data, signal).result({
     onStep: ({ step, steps, masked }) =>
       told.push(job.updateProgress({ step, steps, masked }).catch(console.error)),
   });
@@ -33,7 +33,7 @@ async function generate(job, _, signal) {
   const files = [];
   for (let i = 0; i < count; ++i) {
     const own = pixels.data.subarray(i * size, (i + 1) * size);
-    const file = join(OUT, `${job.id}-${i}.png`);
+    const file = join(OUT, `${encodeURIComponent(String(job.id))}-${i}.png`); // an id may be any text
     // Renamed when it is complete: a worker that dies while it writes leaves no half of a picture.
     const unfinished = `${file}.${process.pid}`;
     await writeFile(unfinished, encodePng(new Tensor('float32', own, shape)));
@@ -45,11 +45,15 @@ async function generate(job, _, signal) {
 
 /**
  * A wrong argument is wrong at every try, so the job fails at once.
- * @param {import('magnets').GenerateOptions} options
+ * @param {import('./queue.js').Job} data
+ * @param {AbortSignal | undefined} signal
  */
-function start(options) {
+function start(data, signal) {
   try {
-    return model.generate(options);
+    if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+      throw new TypeError(`Expected an object for data but received ${JSON.stringify(data)}`);
+    }
+    return model.generate({ ...data, signal });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
       throw new UnrecoverableError(error.message);

@@ -8,7 +8,7 @@
 import { once } from 'node:events';
 import { clientOf, findModel, runJob } from './job.js';
 import { dataUrl, filesOf } from './pictures.js';
-import { bodyOf, checked, errorBody } from './refusal.js';
+import { bodyOf, checked, errorBody, quote } from './refusal.js';
 
 /**
  * @param {import('fastify').FastifyInstance} app
@@ -20,8 +20,7 @@ export function addGenerations(app, service) {
     const model = findModel(service, name);
     checked(() => {
       if (typeof previews === 'boolean') return;
-      const received = JSON.stringify(previews);
-      throw new TypeError(`Expected a boolean for previews but received ${received}`);
+      throw new TypeError(`Expected a boolean for previews but received ${quote(previews)}`);
     });
     const client = clientOf(reply);
     await runJob(service, model, options, client, async (generation) => {

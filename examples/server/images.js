@@ -3,7 +3,7 @@
 
 import { clientOf, findModel, runJob } from './job.js';
 import { dataUrl, filesOf } from './pictures.js';
-import { bodyOf, checked } from './refusal.js';
+import { bodyOf, checked, quote } from './refusal.js';
 
 /** A larger picture than this would only repeat its pixels more often. */
 const largestSide = 1024;
@@ -67,7 +67,7 @@ function scaleOf({ tokenizerConfig }, size) {
     if (size === text || size === 'auto') return { scale, text };
   }
   const sizes = `auto or a multiple of ${width}x${height}, up to ${most} times it,`;
-  throw new RangeError(`Expected ${sizes} for size but received ${JSON.stringify(size)}`);
+  throw new RangeError(`Expected ${sizes} for size but received ${quote(size)}`);
 }
 
 /**
@@ -78,5 +78,5 @@ function scaleOf({ tokenizerConfig }, size) {
 function oneOf(name, value, choices) {
   if (choices.includes(/** @type {string} */ (value))) return;
   const expected = `one of ${choices.join(', ')}`;
-  throw new RangeError(`Expected ${expected} for ${name} but received ${JSON.stringify(value)}`);
+  throw new RangeError(`Expected ${expected} for ${name} but received ${quote(value)}`);
 }

@@ -1,6 +1,6 @@
 // One generation of a client: checked, run, timed, and ended when its client leaves.
 
-import { checked, Refusal } from './refusal.js';
+import { checked, quote, Refusal } from './refusal.js';
 
 /**
  * @typedef {import('magnets').Model} Model
@@ -29,7 +29,7 @@ export function findModel({ models }, name) {
   const model = models.get(/** @type {string} */ (name ?? first));
   if (model === undefined) {
     const names = [...models.keys()].join(', ');
-    const message = `Expected one of ${names} for model but received ${JSON.stringify(name)}`;
+    const message = `Expected one of ${names} for model but received ${quote(name)}`;
     throw new Refusal(404, message);
   }
   return model;
@@ -80,7 +80,8 @@ function checkCount({ count, tokens, labels }, most) {
   const lists = /** @type {(readonly unknown[] | undefined)[]} */ ([tokens, labels]);
   const asked = count ?? lists.find((list) => list !== undefined)?.length ?? 1;
   if (asked > most) {
-    throw new RangeError(`Expected an integer in 1 .. ${most} for count but received ${asked}`);
+    const expected = `Expected an integer in 1 .. ${most} for count`;
+    throw new RangeError(`${expected} but received ${quote(asked)}`);
   }
 }
 

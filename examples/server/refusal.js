@@ -48,6 +48,19 @@ export function checked(check) {
 }
 
 /**
+ * A value of a client's as messages show it: JSON, cut where it is long.
+ * @param {unknown} value
+ */
+export function quote(value) {
+  try {
+    const text = JSON.stringify(value) ?? String(value);
+    return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  } catch {
+    return 'lists within lists'; // more of them than JSON.stringify can go into
+  }
+}
+
+/**
  * The options that a client sends, as an object.
  * @param {import('fastify').FastifyRequest} request
  * @param {readonly string[]} ours options that the server sets itself
@@ -55,7 +68,7 @@ export function checked(check) {
  */
 export function bodyOf({ body }, ours) {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new Refusal(400, `Expected an object for body but received ${JSON.stringify(body)}`);
+    throw new Refusal(400, `Expected an object for body but received ${quote(body)}`);
   }
   const set = ours.find((name) => Object.hasOwn(body, name));
   if (set === undefined) return { ...body };

@@ -1,6 +1,6 @@
 /** Videos as animations: APNG or GIF. */
 
-import { integer, oneOf, readOptions } from '../errors.js';
+import { coded, integer, oneOf, readOptions } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { encodeApng } from './apng.js';
 import { encodeGif } from './gif.js';
@@ -48,16 +48,18 @@ export function animation(
   format: AnimationFormat,
   options: AnimationOptions = {},
 ): Uint8Array {
-  const all = framesOf(pixels);
-  oneOf('format', format, formats);
-  const { fps = 8, ...sheetOptions } = readOptions<AnimationOptions>(options, optionNames);
-  checkFps(fps);
-  const columns = Math.ceil(Math.sqrt(all.samples));
-  layoutOf(all.samples, all, columns, sheetOptions, animationBounds(format, all.frames));
-  const pictures = Array.from({ length: all.frames }, (_, frame) => {
-    const sheet = new Sheet(all.samples, all, columns, sheetOptions);
-    for (let i = 0; i < all.samples; ++i) sheet.draw(i, all.picture(i, frame));
-    return sheet.picture;
+  return coded(() => {
+    const all = framesOf(pixels);
+    oneOf('format', format, formats);
+    const { fps = 8, ...sheetOptions } = readOptions<AnimationOptions>(options, optionNames);
+    checkFps(fps);
+    const columns = Math.ceil(Math.sqrt(all.samples));
+    layoutOf(all.samples, all, columns, sheetOptions, animationBounds(format, all.frames));
+    const pictures = Array.from({ length: all.frames }, (_, frame) => {
+      const sheet = new Sheet(all.samples, all, columns, sheetOptions);
+      for (let i = 0; i < all.samples; ++i) sheet.draw(i, all.picture(i, frame));
+      return sheet.picture;
+    });
+    return encoders[format](pictures, fps);
   });
-  return encoders[format](pictures, fps);
 }

@@ -3,7 +3,14 @@
  * frames are checked, and a bound on what is unpacked is known beforehand.
  */
 
-import { integer, MagnetsError, readOptions, wrongType, wrongValue } from '../errors.js';
+import {
+  integer,
+  MagnetsError,
+  outOfMemory,
+  readOptions,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { isDataOf, plainData, Tensor } from '../tensor.js';
 import { chunksOf, headerData } from './chunks.js';
 import { pixelsIn } from './inflate.js';
@@ -247,6 +254,6 @@ export function decodePng(bytes: Uint8Array, options: DecodePngOptions): Tensor<
   } catch (cause) {
     const expected = `${width} x ${height} ${channels === 1 ? 'gray' : 'RGB'} pixels of 8 bits`;
     const message = `${name}: expected a PNG or APNG of ${expected}: ${(cause as Error).message}`;
-    throw new MagnetsError('ERR_MEDIA', message, { cause });
+    throw outOfMemory(cause) ?? new MagnetsError('ERR_MEDIA', message, { cause });
   }
 }

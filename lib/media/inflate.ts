@@ -1,6 +1,7 @@
 /** The pixels in a zlib stream of a PNG (PNG specification, third edition, 8 to 10): 8 bits, gray or RGB. */
 
 import { inflateSync } from 'node:zlib';
+import { outOfMemory } from '../errors.js';
 import type { PictureSize } from './pixels.js';
 
 /** Every `step`-th pixel from `start` on, in both directions: what one pass over the picture holds. */
@@ -33,7 +34,9 @@ function inflate(stream: Buffer, length: number): Buffer {
     [bytes, taken] = [buffer, engine.bytesWritten];
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code !== 'ERR_BUFFER_TOO_LARGE') throw new Error(`its pixels are damaged: ${message}`);
+    if (code !== 'ERR_BUFFER_TOO_LARGE') {
+      throw outOfMemory(cause) ?? new Error(`its pixels are damaged: ${message}`);
+    }
     throw new Error(`its pixels are more than ${length} bytes`);
   }
   if (bytes.length !== length) {

@@ -1,7 +1,7 @@
 /** PNG files of samples: one picture, or many side by side. */
 
 import { encode } from 'fast-png';
-import { readOptions, wrongValue } from '../errors.js';
+import { coded, readOptions, wrongValue } from '../errors.js';
 import { Tensor } from '../tensor.js';
 import { framesOf, readPixels } from './pixels.js';
 import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
@@ -14,12 +14,14 @@ import { Sheet, type SheetOptions, sheetOptionNames } from './sheet.js';
  * @throws TypeError or RangeError when `pixels` is no such tensor.
  */
 export function encodePng(pixels: Tensor<'float32'>): Uint8Array {
-  const { dims, data } = readPixels(pixels);
-  const channels = dims[2];
-  if (dims.length !== 3 || (channels !== 1 && channels !== 3) || data.length === 0) {
-    throw wrongValue('pixels', '[height, width, 1 or 3], none of them 0,', dims);
-  }
-  return encode(framesOf(new Tensor('float32', data, [1, ...dims])).picture(0, 0));
+  return coded(() => {
+    const { dims, data } = readPixels(pixels);
+    const channels = dims[2];
+    if (dims.length !== 3 || (channels !== 1 && channels !== 3) || data.length === 0) {
+      throw wrongValue('pixels', '[height, width, 1 or 3], none of them 0,', dims);
+    }
+    return encode(framesOf(new Tensor('float32', data, [1, ...dims])).picture(0, 0));
+  });
 }
 
 /**
@@ -32,15 +34,17 @@ export function encodePng(pixels: Tensor<'float32'>): Uint8Array {
  * @throws TypeError or RangeError when an argument is not what it should be.
  */
 export function contactSheet(pixels: Tensor<'float32'>, options: SheetOptions = {}): Uint8Array {
-  const all = framesOf(pixels);
-  const { samples, frames } = all;
-  const columns = frames > 1 ? frames : Math.ceil(Math.sqrt(samples));
-  const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
-  const sheet = new Sheet(samples * frames, all, columns, sheetOptions);
-  for (let sample = 0; sample < samples; ++sample) {
-    for (let frame = 0; frame < frames; ++frame) {
-      sheet.draw(sample * frames + frame, all.picture(sample, frame));
+  return coded(() => {
+    const all = framesOf(pixels);
+    const { samples, frames } = all;
+    const columns = frames > 1 ? frames : Math.ceil(Math.sqrt(samples));
+    const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
+    const sheet = new Sheet(samples * frames, all, columns, sheetOptions);
+    for (let sample = 0; sample < samples; ++sample) {
+      for (let frame = 0; frame < frames; ++frame) {
+        sheet.draw(sample * frames + frame, all.picture(sample, frame));
+      }
     }
-  }
-  return encode(sheet.picture);
+    return encode(sheet.picture);
+  });
 }

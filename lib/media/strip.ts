@@ -1,7 +1,7 @@
 /** A PNG that shows how one sample comes about: its picture after each step. */
 
 import { encode } from 'fast-png';
-import { integer, isList, readOptions, wrongType, wrongValue } from '../errors.js';
+import { coded, integer, isList, readOptions, wrongType, wrongValue } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { isDataOf, plainData, type Tensor } from '../tensor.js';
 import { framesOf, toByte } from './pixels.js';
@@ -28,32 +28,34 @@ export function stepStrip(
   latentShape: readonly [number, number, number],
   options: SheetOptions = {},
 ): Uint8Array {
-  const all = framesOf(pixels);
-  const { samples: steps, frames } = all;
-  const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
-  if (!isList(latentShape) || latentShape.length !== 3) {
-    throw wrongType('latentShape', '[frames, height, width]', latentShape);
-  }
-  const [slices, rows, columns] = latentShape.map((extent) =>
-    integer('extent of latentShape', extent, 1, 4096),
-  ) as [number, number, number];
-  if (!isDataOf('uint8', masked)) throw wrongType('masked', 'a Uint8Array', masked);
-  const flags = plainData('uint8', masked);
-  if (flags.length !== steps * slices * rows * columns) {
-    const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
-    throw wrongValue('masked', expected, flags.length);
-  }
-  const wrong = flags.find((flag) => flag > 1);
-  if (wrong !== undefined) throw wrongValue('masked', '0 or 1', wrong);
-  const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, sheetOptions);
-  for (let step = 0; step < steps; ++step) {
-    for (let frame = 0; frame < frames; ++frame) {
-      const picture = all.picture(step, frame);
-      const slice = step * slices + sliceOfFrame(frame, frames, slices);
-      const first = slice * rows * columns;
-      paintMasked(picture, rows, columns, (patch) => flags[first + patch] === 1, maskedGray);
-      sheet.draw(step * frames + frame, picture);
+  return coded(() => {
+    const all = framesOf(pixels);
+    const { samples: steps, frames } = all;
+    const sheetOptions = readOptions<SheetOptions>(options, sheetOptionNames);
+    if (!isList(latentShape) || latentShape.length !== 3) {
+      throw wrongType('latentShape', '[frames, height, width]', latentShape);
     }
-  }
-  return encode(sheet.picture);
+    const [slices, rows, columns] = latentShape.map((extent) =>
+      integer('extent of latentShape', extent, 1, 4096),
+    ) as [number, number, number];
+    if (!isDataOf('uint8', masked)) throw wrongType('masked', 'a Uint8Array', masked);
+    const flags = plainData('uint8', masked);
+    if (flags.length !== steps * slices * rows * columns) {
+      const expected = `${steps} x ${slices * rows * columns} elements (steps x tokens)`;
+      throw wrongValue('masked', expected, flags.length);
+    }
+    const wrong = flags.find((flag) => flag > 1);
+    if (wrong !== undefined) throw wrongValue('masked', '0 or 1', wrong);
+    const sheet = new Sheet(steps * frames, all, frames > 1 ? frames : steps, sheetOptions);
+    for (let step = 0; step < steps; ++step) {
+      for (let frame = 0; frame < frames; ++frame) {
+        const picture = all.picture(step, frame);
+        const slice = step * slices + sliceOfFrame(frame, frames, slices);
+        const first = slice * rows * columns;
+        paintMasked(picture, rows, columns, (patch) => flags[first + patch] === 1, maskedGray);
+        sheet.draw(step * frames + frame, picture);
+      }
+    }
+    return encode(sheet.picture);
+  });
 }

@@ -3,7 +3,7 @@
  * sequence visit them, so that positions which are revealed together lie far apart.
  */
 
-import { integer, wrongValue } from '../errors.js';
+import { coded, integer, wrongValue } from '../errors.js';
 import { philox } from './philox.js';
 import { mostTokens } from './shape.js';
 
@@ -23,24 +23,30 @@ function mirrored(number: number, base: number): [numerator: number, denominator
  * rows by base 2, columns by base 3.
  */
 export function haltonOrder(height: number, width: number): Int32Array {
-  integer('height', height, 1, 4096);
-  integer('width', width, 1, 4096);
-  if (height * width > mostTokens) {
-    throw wrongValue('height', `at most ${mostTokens} positions with a width of ${width}`, height);
-  }
-  const order = new Int32Array(height * width);
-  const visited = new Uint8Array(height * width);
-  const cell = (point: number, base: number, extent: number) => {
-    const [numerator, denominator] = mirrored(point, base);
-    return Math.floor((extent * numerator) / denominator);
-  };
-  for (let point = 1, count = 0; count < order.length; ++point) {
-    const position = cell(point, 2, height) * width + cell(point, 3, width);
-    if (visited[position]) continue;
-    visited[position] = 1;
-    order[count++] = position;
-  }
-  return order;
+  return coded(() => {
+    integer('height', height, 1, 4096);
+    integer('width', width, 1, 4096);
+    if (height * width > mostTokens) {
+      throw wrongValue(
+        'height',
+        `at most ${mostTokens} positions with a width of ${width}`,
+        height,
+      );
+    }
+    const order = new Int32Array(height * width);
+    const visited = new Uint8Array(height * width);
+    const cell = (point: number, base: number, extent: number) => {
+      const [numerator, denominator] = mirrored(point, base);
+      return Math.floor((extent * numerator) / denominator);
+    };
+    for (let point = 1, count = 0; count < order.length; ++point) {
+      const position = cell(point, 2, height) * width + cell(point, 3, width);
+      if (visited[position]) continue;
+      visited[position] = 1;
+      order[count++] = position;
+    }
+    return order;
+  });
 }
 
 /** The block of Philox that rolls an order. */

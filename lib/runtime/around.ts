@@ -7,7 +7,12 @@ export function wrapped<T extends object>(object: T, members: Partial<T>): T {
   return Object.create(object, Object.getOwnPropertyDescriptors(members));
 }
 
-/** The session that `open` opens. `end` is called once: when it is disposed of, or where it cannot be opened. */
+/** Ends what nobody has disposed of when it is collected. */
+const collected = new FinalizationRegistry<() => void>((end) => end());
+
+/**
+ * The session that `open` opens. `end` is called once: when it is disposed of or collected, or where it cannot be opened.
+ */
 export async function endingWith(
   open: () => Promise<NativeSession>,
   end: () => void,
@@ -23,7 +28,9 @@ export async function endingWith(
       session.dispose();
       endOnce();
     };
-    return wrapped(session, { dispose });
+    const own = wrapped(session, { dispose });
+    collected.register(own, endOnce);
+    return own;
   } catch (error) {
     endOnce();
     throw error;

@@ -151,6 +151,7 @@ export class Batcher {
 
   #dequeue(entry: Entry): void {
     if (this.#waiting.delete(entry) && entry.first) --this.#queued;
+    if (this.#waiting.size === 0) clearTimeout(this.#timer); // it would keep the process alive
   }
 
   #begin(): void {

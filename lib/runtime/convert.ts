@@ -6,6 +6,7 @@ import { absolute } from '../checkpoint/disk-file.js';
 import {
   checkCallback,
   checkSignal,
+  coded,
   integer,
   oneOf,
   readOptions,
@@ -70,18 +71,16 @@ export async function convert(path: string, given: ConvertOptions): Promise<Conv
   const tokenizer =
     options.tokenizer === undefined ? undefined : checkPath('tokenizer', options.tokenizer);
   const heads = options.heads === undefined ? undefined : integer('heads', options.heads, 1, 1024);
-  return convertCheckpoint(
-    checkPath('path', path),
-    {
-      to: checkPath('to', options.to),
-      tokenizer,
-      weights: oneOf('weights', options.weights ?? 'f32', weightFormats),
-      heads,
-      version: packageVersion(),
-      mostFileBytes,
-      signal,
-      onProgress: (done, total) => onProgress?.({ done, total }),
-    },
-    engineTensors,
-  );
+  const from = checkPath('path', path);
+  const settings = {
+    to: checkPath('to', options.to),
+    tokenizer,
+    weights: oneOf('weights', options.weights ?? 'f32', weightFormats),
+    heads,
+    version: packageVersion(),
+    mostFileBytes,
+    signal,
+    onProgress: (done: number, total: number) => onProgress?.({ done, total }),
+  };
+  return coded(() => convertCheckpoint(from, settings, engineTensors));
 }

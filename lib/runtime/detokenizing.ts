@@ -142,16 +142,9 @@ export class Detokenizing {
   async #compute({ parts: all, stop }: Computation): Promise<void> {
     const parts = all.filter(({ call }) => !call.ended);
     if (parts.length === 0) return;
-    const length = this.#length;
     const samples = parts.reduce((sum, { count }) => sum + count, 0);
-    const tokens = new Int32Array(samples * length);
-    let first = 0;
-    for (const { call, ...part } of parts) {
-      const own = call.tokens.subarray(part.first * length, (part.first + part.count) * length);
-      tokens.set(own, first * length);
-      first += part.count;
-    }
     try {
+      const tokens = this.#tokensOf(parts, samples);
       const { pixels, flops } = await this.#native.detokenize(tokens, samples, stop);
       let from = 0;
       for (const part of parts) {
@@ -163,6 +156,18 @@ export class Detokenizing {
       if (parts.length > 1) for (const part of parts) await this.#compute({ parts: [part], stop });
       else this.#drop(parts[0]!.call, error);
     }
+  }
+
+  #tokensOf(parts: readonly Part[], samples: number): Int32Array {
+    const length = this.#length;
+    const tokens = new Int32Array(samples * length);
+    let first = 0;
+    for (const { call, ...part } of parts) {
+      const own = call.tokens.subarray(part.first * length, (part.first + part.count) * length);
+      tokens.set(own, first * length);
+      first += part.count;
+    }
+    return tokens;
   }
 
   #finish({ call, first, count }: Part, pixels: Float32Array, flops: number): void {

@@ -5,7 +5,14 @@
 
 import { Readable } from 'node:stream';
 import type { GeneratorConfig } from '../checkpoint/config.js';
-import { boolean, checkCallback, MagnetsError, readOptions } from '../errors.js';
+import {
+  boolean,
+  checkCallback,
+  coded,
+  MagnetsError,
+  outOfMemory,
+  readOptions,
+} from '../errors.js';
 import type { BatchPlan } from '../plan/plan.js';
 import type { Tensor } from '../tensor.js';
 import type { Batcher } from './batching.js';
@@ -40,6 +47,25 @@ function outcomeOf(error: unknown, signal: AbortSignal | undefined): RequestOutc
   if (signal?.aborted && error === signal.reason) return 'aborted';
   return error instanceof MagnetsError && error.code === 'ERR_BUSY' ? 'refused' : 'failed';
 }
+
+/** Ends a group that runs no step, where or when the signal aborts. What it returns ends that. */
+function endAtAbort(
+  signal: AbortSignal | undefined,
+  group: Group,
+  counted: CountedRequest,
+): () => void {
+  const reference = new WeakRef(group); // a signal may outlive a loop that nobody goes on with
+  const abort = () => {
+    reference.deref()?.dispose();
+    counted.end('aborted');
+  };
+  if (signal?.aborted) abort();
+  signal?.addEventListener?.('abort', abort);
+  return () => signal?.removeEventListener?.('abort', abort);
+}
+
+/** Counts what nobody has ended when it is collected. */
+const collected = new FinalizationRegistry<CountedRequest>((counted) => counted.end('aborted'));
 
 /** The schedule that ran, and its steps: of the batch with the most. */
 function longest(plans: readonly BatchPlan[]): Outcome['plan'] {
@@ -100,7 +126,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
 
   /**
    * Runs one step at a time, the next when it is asked for, in batches that no other request shares. Leaving the loop early
-   * ends the generation and frees its memory.
+   * ends the generation and frees its memory, and so does its signal between two steps.
    * @throws MagnetsError ERR_STATE when the generation has begun already.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationStep, void, undefined> {
@@ -108,7 +134,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
       throw new MagnetsError('ERR_STATE', 'this generation has begun already: it runs once');
     }
     this.#steps = this.#alone(true);
-    for await (const step of this.#steps) yield this.#samples.stepOf(step);
+    for await (const step of this.#steps) yield coded(() => this.#samples.stepOf(step));
   }
 
   /**
@@ -119,7 +145,7 @@ export class Generation<R extends GenerationResult = GenerationResult>
     try {
       const { onStep, pixels = true } = readOptions<ResultOptions>(options, ['onStep', 'pixels']);
       checkCallback('onStep', onStep);
-      this.#result ??= this.#finish(onStep, boolean('pixels', pixels));
+      this.#result ??= coded(() => this.#finish(onStep, boolean('pixels', pixels)));
       return this.#result;
     } catch (error) {
       return Promise.reject(error); // a wrong option; not async, for the promise is the same each time
@@ -141,8 +167,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
    * @throws MagnetsError ERR_UNSUPPORTED when the model has no tokenizer, or tokens that lie on no grid (TiTok); TypeError,
    * RangeError for something else than a step.
    */
-  preview(step: Pick<GenerationStep, 'tokens'>): Promise<Pixels> {
-    return previewOf(this.#context, step?.tokens, this.labels.length);
+  async preview(step: Pick<GenerationStep, 'tokens'>): Promise<Pixels> {
+    return coded(() => previewOf(this.#context, step, this.labels.length));
   }
 
   async #finish(onStep: ResultOptions['onStep'], wantsPixels: boolean): Promise<R> {
@@ -203,7 +229,12 @@ export class Generation<R extends GenerationResult = GenerationResult>
             const steps = await this.#timed(group.step());
             const step = { batch, ...steps.get(work)! };
             this.#samples.take(step);
-            yield step;
+            const forget = endAtAbort(signal, group, counted);
+            try {
+              yield step; // and nothing runs until the next one is asked for
+            } finally {
+              forget();
+            }
           }
         } finally {
           group.dispose();
@@ -211,7 +242,8 @@ export class Generation<R extends GenerationResult = GenerationResult>
       }
       this.#complete = true;
       counted.end('done');
-    } catch (error) {
+    } catch (thrown) {
+      const error = outOfMemory(thrown) ?? thrown;
       this.#failure = error;
       counted.end(outcomeOf(error, signal));
       throw error;
@@ -266,7 +298,9 @@ export class Generation<R extends GenerationResult = GenerationResult>
   }
 
   #counted(): CountedRequest {
-    return (this.#context.counters ?? new Counters()).request(this.labels.length);
+    const counted = (this.#context.counters ?? new Counters()).request(this.labels.length);
+    collected.register(this, counted);
+    return counted;
   }
 
   /** Of a prediction, whose model has a tokenizer: it makes tokens of what is given. */

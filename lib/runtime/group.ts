@@ -99,24 +99,38 @@ function shareOf(launched: FlopsByPart, own: FlopsByPart, all: readonly FlopsByP
   };
 }
 
-/** The sessions of the generations that are under way, which end with their model. */
+/**
+ * The sessions of the generations that are under way, which end with their model. It does not keep them: those of a loop
+ * over the steps that nobody goes on with are collected.
+ */
 export class OpenSessions {
-  readonly #open = new Set<NativeSession>();
+  readonly #open = new Set<WeakRef<NativeSession>>();
+  readonly #collected = new FinalizationRegistry<WeakRef<NativeSession>>((reference) =>
+    this.#open.delete(reference),
+  );
   #ended = false;
 
   add(session: NativeSession): void {
-    if (this.#ended) session.dispose();
-    else this.#open.add(session);
+    if (this.#ended) {
+      session.dispose();
+    } else {
+      const reference = new WeakRef(session);
+      this.#open.add(reference);
+      this.#collected.register(session, reference, session);
+    }
   }
 
   delete(session: NativeSession): void {
-    this.#open.delete(session);
+    this.#collected.unregister(session);
+    for (const reference of this.#open) {
+      if (reference.deref() === session) this.#open.delete(reference);
+    }
   }
 
   /** Disposes of all: the step that runs still ends, the next call of its generation is ERR_DISPOSED. */
   end(): void {
     this.#ended = true;
-    for (const session of this.#open) session.dispose();
+    for (const reference of this.#open) reference.deref()?.dispose();
     this.#open.clear();
   }
 }
@@ -232,9 +246,8 @@ export class Group {
     const read = last || this.#gone.size > 0 || this.#works.some(({ observed }) => observed);
     const abandoned = refresh ? [] : this.#abandon();
     const present = this.#works.filter((work) => !this.#abandoned.has(work));
-    const options = this.#stepOptions(index, abandoned, read);
-    // What the addon throws at once is thrown where this step is awaited, which is after the one before has ended.
-    const done = (async () => this.#session.step(options))();
+    // What is thrown at once is thrown where this step is awaited, which is after the one before has ended.
+    const done = (async () => this.#session.step(this.#stepOptions(index, abandoned, read)))();
     return { present, read, done };
   }
 

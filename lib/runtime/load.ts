@@ -8,7 +8,14 @@ import {
   readCheckpoint,
 } from '../checkpoint/checkpoint.js';
 import { absolute } from '../checkpoint/disk-file.js';
-import { checkCallback, checkSignal, readOptions, wrongType, wrongValue } from '../errors.js';
+import {
+  checkCallback,
+  checkSignal,
+  outOfMemory,
+  readOptions,
+  wrongType,
+  wrongValue,
+} from '../errors.js';
 import { tokenCount } from '../plan/shape.js';
 import { elementCount } from '../tensor.js';
 import { type BatchingOptions, readBatching } from './batching.js';
@@ -16,11 +23,13 @@ import {
   type Device,
   type DeviceOptions,
   deviceOptionNames,
+  type OpenDevices,
   openDevices,
   samplesThatFill,
 } from './device.js';
 import { freeingWhenIdle, tokenizerFreeingWhenIdle } from './idle.js';
 import { engineTensors, nativeGeneratorConfig, nativeTokenizerConfig } from './listing.js';
+import { loads } from './loads.js';
 import { checkWeights, memoryLimits } from './memory.js';
 import { Model } from './model.js';
 import type { NativeGenerator, NativeTokenizer } from './native.js';
@@ -88,9 +97,43 @@ function exists(path: string): boolean {
   }
 }
 
+/** What a load has put on devices, one after the other. */
+interface Placed {
+  readonly generators: NativeGenerator[];
+  readonly tokenizers: NativeTokenizer[];
+}
+
+async function readAndPlace(
+  folder: string,
+  { devices, weights }: OpenDevices,
+  placed: Placed,
+  signal: AbortSignal | undefined,
+  onProgress: LoadOptions['onProgress'],
+): Promise<Checkpoint> {
+  signal?.throwIfAborted();
+  onProgress?.({ status: 'reading' });
+  const checkpoint = await readCheckpoint(folder, engineTensors, signal);
+  const { config, tensors, tokenizer } = checkpoint;
+  checkWeights(devices.length * valuesOf(checkpoint), bytesOfValue[weights], memoryLimits(devices));
+  onProgress?.({ status: 'placing' });
+  for (const device of devices) {
+    const generator = await device.loadGenerator(nativeGeneratorConfig(config), tensors, weights);
+    placed.generators.push(freeingWhenIdle(generator));
+    signal?.throwIfAborted();
+    if (tokenizer === undefined) continue;
+    const own = nativeTokenizerConfig(tokenizer.config);
+    const codec = await device.loadTokenizer(own, tokenizer.tensors, weights);
+    placed.tokenizers.push(tokenizerFreeingWhenIdle(codec));
+    signal?.throwIfAborted();
+  }
+  await checkCheckpointUnchanged(checkpoint);
+  signal?.throwIfAborted();
+  return checkpoint;
+}
+
 /**
  * Loads a bundled model (`'fashion'`) or a checkpoint folder (docs/checkpoints.md). Arguments are checked and the device
- * is opened before any file is read.
+ * is opened before any file is read. As many loads run at once as there are threads, or four; others wait for their turn.
  * @throws TypeError, RangeError for wrong options; MagnetsError ERR_CHECKPOINT when the folder is not a sound checkpoint,
  * ERR_UNSUPPORTED when there is no such device; the signal's reason when it aborts.
  */
@@ -102,44 +145,28 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
   const sharing = readBatching(batching);
   const folder = modelFolder(nameOrFolder);
   const opened = openDevices(deviceOptions);
-  const { devices, weights } = opened;
-  const generators: NativeGenerator[] = [];
-  const tokenizers: NativeTokenizer[] = [];
+  const { devices } = opened;
+  const placed: Placed = { generators: [], tokenizers: [] };
   const stop = () => {
     for (const device of devices) device.stop();
   };
   signal?.addEventListener?.('abort', stop, { once: true });
   try {
-    signal?.throwIfAborted();
-    onProgress?.({ status: 'reading' });
-    const checkpoint = await readCheckpoint(folder, engineTensors, signal);
-    const values = devices.length * valuesOf(checkpoint);
-    checkWeights(values, bytesOfValue[weights], memoryLimits(devices));
-    onProgress?.({ status: 'placing' });
-    const config = nativeGeneratorConfig(checkpoint.config);
-    for (const device of devices) {
-      const generator = await device.loadGenerator(config, checkpoint.tensors, weights);
-      generators.push(freeingWhenIdle(generator));
-      signal?.throwIfAborted();
-      if (checkpoint.tokenizer === undefined) continue;
-      const { config: own, tensors } = checkpoint.tokenizer;
-      const loading = device.loadTokenizer(nativeTokenizerConfig(own), tensors, weights);
-      tokenizers.push(tokenizerFreeingWhenIdle(await loading));
-      signal?.throwIfAborted();
-    }
-    await checkCheckpointUnchanged(checkpoint);
-    signal?.throwIfAborted();
-    const fill = samplesThatFill(devices[0], tokenCount(checkpoint.config));
-    const tokenizer =
-      checkpoint.tokenizer &&
-      new Tokenizer(checkpoint.tokenizer.config, spreadTokenizer(tokenizers), fill, devices.length);
+    const checkpoint = await loads.run(
+      () => readAndPlace(folder, opened, placed, signal, onProgress),
+      signal,
+    );
+    const { config, tokenizer: codec } = checkpoint;
+    const generator = spreadGenerator(placed.generators);
+    const codecs = spreadTokenizer(placed.tokenizers);
+    const fill = samplesThatFill(devices[0], tokenCount(config));
+    const tokenizer = codec && new Tokenizer(codec.config, codecs, fill, devices.length);
     onProgress?.({ status: 'ready' });
-    const generator = spreadGenerator(generators);
-    return new Model(opened, checkpoint.config, generator, tokenizer, sharing);
+    return new Model(opened, config, generator, tokenizer, sharing);
   } catch (error) {
-    for (const loaded of [...generators, ...tokenizers, ...devices]) loaded.dispose();
+    for (const one of [...placed.generators, ...placed.tokenizers, ...devices]) one.dispose();
     signal?.throwIfAborted(); // instead of what stopping the devices made of it
-    throw error;
+    throw outOfMemory(error) ?? error;
   } finally {
     signal?.removeEventListener?.('abort', stop);
   }

@@ -149,6 +149,11 @@ export function checkWeights(values: number, bytesOfValue: number, limits: Memor
   throw new MagnetsError('ERR_OUT_OF_MEMORY', message);
 }
 
+function fitting({ device, host }: MemoryLimits): (needs: MemoryNeeds) => boolean {
+  return ({ total, result }) =>
+    device === 0 ? total <= host : total - result <= device && result <= host;
+}
+
 /** The largest number of `most` that fits; 0 where none does. */
 function largest(most: number, fits: (samples: number) => boolean): number {
   let [enough, tooMany] = [0, most + 1];
@@ -169,9 +174,7 @@ export function checkMemory(
   request: MemoryRequest,
   limits: MemoryLimits,
 ): void {
-  const { device, host } = limits;
-  const fits = ({ total, result }: MemoryNeeds) =>
-    device === 0 ? total <= host : total - result <= device && result <= host;
+  const fits = fitting(limits);
   const needs = memoryNeeds(sources, request);
   if (fits(needs)) return;
   const batch = largest(request.batch, (samples) =>
@@ -191,5 +194,31 @@ export function checkMemory(
     `${request.count} samples, ${request.batch} at once, take ${inMegabytes(needs.total)} (weights ${inMegabytes(needs.weights)}, ` +
       `batch ${inMegabytes(needs.session)}, tokenizer ${inMegabytes(needs.tokenizer)}, result ${inMegabytes(needs.result)}) ` +
       `but there are ${thereIs(limits)}: ${advice}`,
+  );
+}
+
+/**
+ * Refuses a pass over so many samples that could not be had if nothing else ran. sampleLogits: bytes of what it answers.
+ * @throws MagnetsError ERR_OUT_OF_MEMORY that says how much it is and what would fit.
+ */
+export function checkPass(
+  { weights, sessionBytes }: Pick<MemorySources, 'weights' | 'sessionBytes'>,
+  samples: number,
+  sampleLogits: number,
+  limits: MemoryLimits,
+): void {
+  const needsOf = (count: number): MemoryNeeds => {
+    const session = count > 0 ? sessionBytes(count, false) : 0;
+    const result = 2 * count * sampleLogits; // and on their way
+    return { weights, session, tokenizer: 0, result, total: weights + session + result };
+  };
+  const fits = fitting(limits);
+  const { total, session, result } = needsOf(samples);
+  if (fits(needsOf(samples))) return;
+  throw new MagnetsError(
+    'ERR_OUT_OF_MEMORY',
+    `${samples} samples take ${inMegabytes(total)} (weights ${inMegabytes(weights)}, batch ${inMegabytes(session)}, ` +
+      `logits ${inMegabytes(result)}) but there are ${thereIs(limits)}: at most ` +
+      `${largest(samples, (count) => fits(needsOf(count)))} fit`,
   );
 }

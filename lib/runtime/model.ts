@@ -1,7 +1,7 @@
 /** A loaded checkpoint: the door to everything else. */
 
 import type { GeneratorConfig, TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, readOptions } from '../errors.js';
+import { coded, MagnetsError, readOptions } from '../errors.js';
 import { findWidth } from '../plan/schedule.js';
 import { fullWidth, tokenCount } from '../plan/shape.js';
 import { logitsColumns } from '../plan/vocabulary.js';
@@ -13,6 +13,7 @@ import { OpenSessions } from './group.js';
 import { type Label, labelIds, readLabels, tokenIds } from './ids.js';
 import {
   checkMemory,
+  checkPass,
   type MemoryNeeds,
   type MemorySources,
   memoryLimits,
@@ -99,9 +100,11 @@ export class Model {
    */
   generate(options: GenerateOptions = {}): Generation {
     const context = this.#context();
-    const request = generateRequest(this.config, options, this.#usualBatchSize());
-    this.#checkMemory(request);
-    return new Generation(context, request, (outcome) => new GenerationResult(outcome));
+    return coded(() => {
+      const request = generateRequest(this.config, options, this.#usualBatchSize());
+      this.#checkMemory(request);
+      return new Generation(context, request, (outcome) => new GenerationResult(outcome));
+    });
   }
 
   /**
@@ -110,8 +113,10 @@ export class Model {
    */
   memory(options: GenerateOptions = {}): MemoryNeeds {
     this.#context();
-    const request = generateRequest(this.config, options, this.#usualBatchSize());
-    return memoryNeeds(this.#memorySources(), memoryRequest(request));
+    return coded(() => {
+      const request = generateRequest(this.config, options, this.#usualBatchSize());
+      return memoryNeeds(this.#memorySources(), memoryRequest(request));
+    });
   }
 
   /**
@@ -121,26 +126,33 @@ export class Model {
   predict(options: PredictOptions): Prediction {
     const context = this.#context();
     const { config, tokenizerConfig } = this;
-    const { request, frames } = predictRequest(
-      config,
-      tokenizerConfig,
-      options,
-      this.#usualBatchSize(),
-    );
-    this.#checkMemory(request);
-    return new Generation(
-      context,
-      request,
-      (outcome) => new PredictionResult(outcome, frames.dims[1]!),
-      (tokenizer) => conditionOf(tokenizer, config, frames, request.labels.length, request.signal),
-    );
+    return coded(() => {
+      const { request, frames } = predictRequest(
+        config,
+        tokenizerConfig,
+        options,
+        this.#usualBatchSize(),
+      );
+      this.#checkMemory(request);
+      const { labels, signal } = request;
+      return new Generation(
+        context,
+        request,
+        (outcome) => new PredictionResult(outcome, frames.dims[1]!),
+        (tokenizer) => conditionOf(tokenizer, config, frames, labels.length, signal),
+      );
+    });
   }
 
   /**
    * One pass of a sub-model over every row. Returns logits [samples, N, V], of an untied model [samples, N, codes].
-   * @throws TypeError, RangeError for wrong options.
+   * @throws TypeError, RangeError for wrong options, MagnetsError ERR_OUT_OF_MEMORY for more than this machine can hold.
    */
   async forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
+    return coded(() => this.#forward(options));
+  }
+
+  async #forward(options: ForwardOptions): Promise<Tensor<'float32'>> {
     const { generator } = this.#context();
     const { tokens, width, ...rest } = readOptions<ForwardOptions>(options, forwardOptionNames, [
       'tokens',
@@ -151,14 +163,13 @@ export class Model {
     const { ids } = tokenIds(this.config, tokens, labels.length);
     const { heads, hidden } =
       width === undefined ? fullWidth(this.config) : findWidth(this.config, width);
+    const columns = logitsColumns(this.config);
+    const sampleLogits = this.tokenCount * columns * Float32Array.BYTES_PER_ELEMENT;
+    checkPass(this.#memorySources(), labels.length, sampleLogits, memoryLimits(this.#devices));
     const { logits } = await generator.forward(ids, classIds, heads, hidden);
     // As an array of this realm: the addon makes those of the one that loaded it.
     const data = new Float32Array(logits.buffer, logits.byteOffset, logits.length);
-    return new Tensor('float32', data, [
-      labels.length,
-      this.tokenCount,
-      logitsColumns(this.config),
-    ]);
+    return new Tensor('float32', data, [labels.length, this.tokenCount, columns]);
   }
 
   /**
@@ -166,7 +177,7 @@ export class Model {
    * @throws TypeError, RangeError for other pixels than this model's; MagnetsError ERR_UNSUPPORTED without a tokenizer.
    */
   async tokenize(pixels: Pixels): Promise<Tensor<'int32'>> {
-    const { tokens } = await this.#requireTokenizer().tokenize(pixels);
+    const { tokens } = await coded(() => this.#requireTokenizer().tokenize(pixels));
     return tokens;
   }
 
@@ -175,7 +186,7 @@ export class Model {
    * @throws TypeError, RangeError for other tokens than 0 .. C - 1; MagnetsError ERR_UNSUPPORTED without a tokenizer.
    */
   async detokenize(tokens: Tensor<'int32'>): Promise<Pixels> {
-    const { pixels } = await this.#requireTokenizer().detokenize(tokens);
+    const { pixels } = await coded(() => this.#requireTokenizer().detokenize(tokens));
     return pixels;
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { type GeneratorConfig, patchShapeOf, type TokenizerConfig } from '../checkpoint/config.js';
-import { MagnetsError, readOptions, wrongValue } from '../errors.js';
+import { coded, MagnetsError, readOptions, wrongValue } from '../errors.js';
 import { elementCount, readTensor, Tensor } from '../tensor.js';
 import type { Generation } from './generation.js';
 import type { Label } from './ids.js';
@@ -46,7 +46,7 @@ export class PredictionResult extends GenerationResult {
    * @throws What {@link GenerationResult.pixels} throws.
    */
   get predicted(): Pixels {
-    this.#predicted ??= framesAfter(this.pixels, this.#given);
+    this.#predicted ??= coded(() => framesAfter(this.pixels, this.#given));
     return this.#predicted;
   }
 }

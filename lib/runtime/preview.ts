@@ -1,24 +1,25 @@
 /** Pixels of a sample on its way: what the known tokens show, gray where a token is masked. */
 
 import { tokensArePatches } from '../checkpoint/config.js';
-import { MagnetsError } from '../errors.js';
+import { isObject, MagnetsError, wrongType } from '../errors.js';
 import { paintMasked, sliceOfFrame } from '../plan/patches.js';
 import { readTensor, Tensor } from '../tensor.js';
 import type { GenerationContext } from './generation.js';
 import { tokenIds } from './ids.js';
+import type { GenerationStep } from './result.js';
 import type { Pixels } from './tokenizer.js';
 
 /** What a masked patch is shown as, in [0, 1]. */
 const maskedGray = 0.5;
 
 /**
- * Pixels of tokens [count, N], -1 where masked.
- * @throws TypeError, RangeError for other tokens than this model's; MagnetsError ERR_UNSUPPORTED without a tokenizer,
+ * Pixels of a step's tokens [count, N], -1 where masked.
+ * @throws TypeError, RangeError for something else than a step of this model; MagnetsError ERR_UNSUPPORTED without a tokenizer,
  * or where tokens lie on no grid (TiTok).
  */
 export async function previewOf(
   { config, tokenizer }: Pick<GenerationContext, 'config' | 'tokenizer'>,
-  tokens: Tensor<'int32'>,
+  step: Pick<GenerationStep, 'tokens'>,
   count: number,
 ): Promise<Pixels> {
   if (tokenizer === undefined) {
@@ -28,7 +29,9 @@ export async function previewOf(
     const message = `the tokens of ${config.name} lie on no grid, so none is a patch of its own`;
     throw new MagnetsError('ERR_UNSUPPORTED', message);
   }
-  const given = readTensor('step', "one of this generation's steps", 'int32', tokens);
+  const expected = "one of this generation's steps";
+  if (!isObject(step)) throw wrongType('step', expected, step);
+  const given = readTensor('tokens of step', expected, 'int32', step.tokens);
   tokenIds(config, given, count);
   const { dims } = given;
   const data = given.data.slice(); // what is written to it in the meantime changes nothing

@@ -38,22 +38,40 @@ function gather<T extends Int32Array | Uint8Array>(
   return result;
 }
 
+/** Tokens of ids and masked flags [samples, sub-tokens], -1 where masked. A token is masked while one of its sub-tokens is. */
+function tokensOf(config: GeneratorConfig, ids: Int32Array, masked: Uint8Array): Int32Array {
+  const { subTokens } = config;
+  const tokens = new Int32Array(ids.length / subTokens);
+  for (let i = 0; i < tokens.length; ++i) tokens[i] = tokenAt(config, ids, i * subTokens);
+  for (let i = 0; i < masked.length; ++i) {
+    if (masked[i] !== 0) tokens[Math.floor(i / subTokens)] = -1;
+  }
+  return tokens;
+}
+
+function maskedCount(tokens: Int32Array): number {
+  let count = 0;
+  for (const token of tokens) if (token < 0) ++count;
+  return count;
+}
+
 export class Samples {
   readonly #config: GeneratorConfig;
   readonly #request: Request;
   /** [count, sub-tokens] what the model sees before the first step. */
   #shown: Int32Array;
-  /** [count, sub-tokens] as the request says: the steps write here what they reveal. */
-  readonly #ids: Int32Array;
-  readonly #masked: Uint8Array;
+  /** [count, N] as they are now, -1 where masked: each step writes here what it reveals, and nothing else is looked at. */
+  readonly #tokens: Int32Array;
+  /** How many of them are masked. */
+  #masked: number;
   #parts: FlopsByPart = { projections: 0, attention: 0, mlp: 0, lmHead: 0 };
 
   constructor(config: GeneratorConfig, request: Request) {
     this.#config = config;
     this.#request = request;
     this.#shown = request.ids;
-    this.#ids = request.ids.slice();
-    this.#masked = request.masked.slice();
+    this.#tokens = tokensOf(config, request.ids, request.masked);
+    this.#masked = maskedCount(this.#tokens);
   }
 
   /** FLOPs of the transformer so far, summed over what was launched. */
@@ -114,31 +132,25 @@ export class Samples {
   }
 
   #write(samples: Batch['samples'], { ids, masked }: NativeState): void {
-    const length = subTokenCount(this.#config);
+    const length = tokenCount(this.#config);
+    const tokens = tokensOf(this.#config, ids, masked);
     samples.forEach((sample, i) => {
-      const own = [i * length, (i + 1) * length] as const;
-      this.#ids.set(ids.subarray(...own), sample * length);
-      this.#masked.set(masked.subarray(...own), sample * length);
+      const own = tokens.subarray(i * length, (i + 1) * length);
+      const before = this.#tokens.subarray(sample * length, (sample + 1) * length);
+      this.#masked += maskedCount(own) - maskedCount(before);
+      before.set(own);
     });
   }
 
-  /** [count, N] the tokens as they are now, -1 where masked. A token is masked while one of its sub-tokens is. */
+  /** [count, N] the tokens as they are now, -1 where masked. */
   tokens(): Tensor<'int32'> {
-    const { subTokens } = this.#config;
-    const tokens = new Int32Array(this.#ids.length / subTokens);
-    for (let i = 0; i < tokens.length; ++i) {
-      tokens[i] = tokenAt(this.#config, this.#ids, i * subTokens);
-    }
-    this.#masked.forEach((masked, i) => {
-      if (masked) tokens[Math.floor(i / subTokens)] = -1;
-    });
-    return new Tensor('int32', tokens, [this.#request.labels.length, tokenCount(this.#config)]);
+    const dims = [this.#request.labels.length, tokenCount(this.#config)];
+    return new Tensor('int32', this.#tokens.slice(), dims);
   }
 
   /** The step that was taken last, as the caller sees it. */
   stepOf({ batch, step, parts }: BatchStep): GenerationStep {
     const { batches } = this.#request;
-    const tokens = this.tokens();
     return {
       step: step.step,
       steps: batches[batch]!.plan.steps.length,
@@ -147,10 +159,10 @@ export class Samples {
       width: step.width.name,
       refresh: step.refresh,
       activeRows: step.activeRows,
-      masked: tokens.data.reduce((sum, token) => sum + (token < 0 ? 1 : 0), 0),
+      masked: this.#masked,
       flops: totalFlops(parts),
       parts,
-      tokens,
+      tokens: this.tokens(),
     };
   }
 }

@@ -12,6 +12,8 @@ namespace {
 class CpuBackend : public Backend {
  public:
   CpuBackend(const Kernels& kernels, int threads) : kernels_(kernels), pool_(std::make_shared<ThreadPool>(threads)) {}
+  /// After everything that was on it: the C library keeps what is too small to be mapped by itself, for each thread.
+  ~CpuBackend() override { give_back_freed(); }
 
   std::string name() const override { return std::string("cpu/") + kernels_.name; }
   int threads() const override { return pool_->threads(); }

@@ -98,7 +98,9 @@ t.test('a wrong line is named, in the words of the library', async (t) => {
   for (const [line, message] of [
     ['{"label":"bag","count":0}', /^line 2: Expected an integer in 1 \.\. 65536 for count/],
     ['{"lable":"bag"}', /^line 2: Expected options among label, count but received "lable"$/],
-    ['null', /^line 2: /],
+    ...['null', '5', '"bag"', '[]', 'true\r'].map(
+      (text) => [text, `line 2: Expected an object but received ${text.trim()}`] as const,
+    ),
     ['{', /^line 2: .*JSON/],
     [`{"label":"${'x'.repeat(200_000)}`, /^line 2: more than 65536 characters$/],
   ] as const) {

@@ -154,6 +154,17 @@ t.test('a queue', { skip }, async (t) => {
     const wrong = await add('wrong', { labels: ['horse'], seed: 1 });
     await t.rejects(wrong.waitUntilFinished(events), /for label but received "horse"/);
     t.equal((await queue.getJob('wrong')).attemptsMade, 1, 'a wrong argument is not tried again');
+    for (const [i, data] of [5, ['bag'], 'bag'].entries()) {
+      const odd = await add(`odd${i}`, data as unknown as object);
+      await t.rejects(odd.waitUntilFinished(events), /^Expected an object for data but received/);
+    }
+  });
+
+  await t.test('an id that looks like a path is a name', async (t) => {
+    const job = await add('../../é', { labels: ['bag'], seed: 1, steps: 1 });
+    const { files } = await job.waitUntilFinished(events);
+    t.same(files, ['pictures/..%2F..%2F%C3%A9-0.png']);
+    t.ok(await isDone(files, { labels: ['bag'], seed: 1, steps: 1 }));
   });
 
   await t.test('an idle worker is stopped', async (t) => {

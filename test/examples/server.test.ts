@@ -127,6 +127,7 @@ t.test('events of every step', async (t) => {
 });
 
 t.test("bad input is refused in the library's words", async (t) => {
+  const nested = '['.repeat(1e5) + ']'.repeat(1e5);
   for (const [path, body, status, message] of [
     [generations, { labels: ['horse'] }, 400, /^Expected one of t-shirt, .* received "horse"$/],
     [generations, { steps: 0 }, 400, 'Expected an integer in 1 .. 1000 for steps but received 0'],
@@ -142,6 +143,11 @@ t.test("bad input is refused in the library's words", async (t) => {
     [generations, '{', 400, /./],
     [generations, '[]', 400, 'Expected an object for body but received []'],
     [generations, '"bag"', 400, /./],
+    [generations, `"${'x'.repeat(1e5)}"`, 400, /^.{10,200}$/],
+    [images, nested, 400, 'Expected an object for body but received lists within lists'],
+    [images, `{"prompt":"bag","size":${nested}}`, 400, /for size but received lists within lists$/],
+    [images, `{"prompt":"bag","n":"${'9'.repeat(1e5)}"}`, 400, /^.{10,200}$/],
+    [generations, { model: 'L'.repeat(1e5) }, 404, /for model but received "L{76}\.{3}$/],
     [generations, { signal: 1 }, 400, 'Expected options without signal but received "signal"'],
     [images, {}, 400, /for label but received undefined/],
     [

@@ -206,6 +206,14 @@ const rows: Row[] = [
     { onStep: option('function'), pixels: option('true'), other: [] },
     (options) => generation().result(options),
   ),
+  ['preview', [], (step) => generation().preview(step)],
+  ['preview tokens', [], (value) => generation().preview({ tokens: value })],
+  ['MagnetsError code', [], (code) => new magnets.MagnetsError(code, 'text')],
+  [
+    'MagnetsError message',
+    ['empty', 'text'],
+    (message) => new magnets.MagnetsError('ERR_STATE', message),
+  ],
   ['Tensor type', [], (type) => new Tensor<'float32'>(type, new Float32Array(2), [2])],
   [
     'Tensor data',
@@ -453,9 +461,10 @@ t.test('every function is in the table', async (t) => {
   const names = Object.entries(magnets)
     .filter(([, value]) => typeof value === 'function')
     .map(([name]) => name);
-  const methods = ['generate', 'memory', 'predict', 'forward', 'tokenize', 'detokenize', 'result'];
-  const without = ['MagnetsError', 'info']; // thrown by the package, and without arguments
-  for (const name of [...names, ...methods].filter((one) => !without.includes(one))) {
+  const own = ['generate', 'memory', 'predict', 'forward', 'tokenize', 'detokenize'];
+  const methods = [...own, 'result', 'preview'];
+  // All but info, which has no arguments.
+  for (const name of [...names, ...methods].filter((one) => one !== 'info')) {
     t.ok(
       rows.some(([row]) => row === name || row.startsWith(`${name} `)),
       name,

@@ -129,6 +129,16 @@ t.test('waiting for company', async (t) => {
   t.same(model.metrics().batches, { 4: 1 }, 'it is full before a minute has gone');
   t.ok(model.metrics().seconds.queued >= 0.015);
 
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const leaving = new AbortController();
+  const left = model.generate({ ...pair, signal: leaving.signal }).result();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(timers(), before + 1);
+  leaving.abort();
+  await t.rejects(left, { name: 'AbortError' });
+  t.equal(timers(), before, 'where nobody waits no timer keeps the process alive');
+
   const impatient = await modelOf(t, { batching: { maxBatch: 4, maxWaitMs: 30 } });
   const started = performance.now();
   await impatient.generate(pair).result();

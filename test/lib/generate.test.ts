@@ -486,6 +486,18 @@ t.test('values in messages', async (t) => {
   );
   t.equal(message(['x'.repeat(200)]), `"${'x'.repeat(76)}...`);
   t.equal(message([Array(200).fill(1)]).length, 80);
+  // As many values as would take for ever, were they all looked at.
+  let lists: unknown = 1;
+  for (let depth = 0; depth < 8; ++depth) lists = Array(80).fill(lists);
+  t.match(message(lists), /^\[{7}1,1,1/);
+  t.match(message({ a: lists }), /^{"a":\[{8}1,1,1/);
+  t.equal(
+    message({ a: Buffer.alloc(3), b: [new Float32Array(3)] }),
+    '{"a":"Uint8Array","b":["Float32Array"]}',
+  );
+  const holding: Record<string, unknown> = { a: 1 };
+  holding.self = { holding };
+  t.equal(message(holding), '[object Object]');
 });
 
 t.test('load() checks its arguments before any file is read', async (t) => {

@@ -5,10 +5,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { load } from '../../lib/index.js';
+import { load, Tensor } from '../../lib/index.js';
 import { freeingWhenIdle, tokenizerFreeingWhenIdle } from '../../lib/runtime/idle.js';
 import {
   checkMemory,
+  checkPass,
   checkWeights,
   hostMemory,
   type MemorySources,
@@ -155,6 +156,23 @@ t.test('what does not fit', async (t) => {
   checkMemory(sources, request, { device: total - result, host: result });
   refused({ device: total - result - 1, host: result }, /of the device: a batchSize of at most 99/);
   refused({ device: total, host: result - 1 }, /of the device: a count of at most 99/);
+});
+
+t.test('a pass that does not fit', async (t) => {
+  const needs = 1000 + 4 * 10 + 2 * 4 * 7;
+  checkPass(sources, 4, 7, { device: 0, host: needs });
+  t.throws(() => checkPass(sources, 4, 7, { device: 0, host: needs - 1 }), {
+    code: 'ERR_OUT_OF_MEMORY',
+    message: /^4 samples take .* but there are [\d.]+ MB: at most 3 fit$/,
+  });
+  const model = await load('fashion', { device: 'cpu', threads: 1 });
+  t.teardown(() => model.dispose());
+  const count = 65536;
+  const tokens = new Tensor('int32', new Int32Array(49 * count), [count, 49]);
+  const labels = Array<string>(count).fill('bag');
+  if (model.memory({ count, batchSize: count }).session > totalmem()) {
+    await t.rejects(model.forward({ tokens, labels }), { code: 'ERR_OUT_OF_MEMORY' });
+  }
 });
 
 t.test('weights that do not fit', async (t) => {

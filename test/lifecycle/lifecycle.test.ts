@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { defaultArchitecture } from '../../lib/checkpoint/config.js';
-import { load, presets, type Tensor, tokenCount } from '../../lib/index.js';
+import { info, load, presets, type Tensor, tokenCount } from '../../lib/index.js';
 import { native } from '../../lib/runtime/native.js';
 import { fixtureFolder } from '../lib/fixtures.js';
 
@@ -41,6 +41,32 @@ t.test('the event loop stays free', async (t) => {
   t.ok(ticks > elapsed / 5 / 4, `${ticks} ticks of 5 ms in ${elapsed} ms`);
   generator.dispose();
   device.dispose();
+});
+
+t.test('many loads at once', async (t) => {
+  const most = Math.max(4, info().cpu.threads);
+  const total = 3 * most;
+  const controller = new AbortController();
+  let [running, highest] = [0, 0];
+  const loadOne = async (i: number) => {
+    const waits = i >= most && i % 3 === 0;
+    const loading = load(fixtureFolder('post'), {
+      threads: 1,
+      signal: waits ? controller.signal : undefined,
+      onProgress: ({ status }) => {
+        if (status === 'reading') highest = Math.max(highest, ++running);
+        if (status === 'ready') --running;
+      },
+    });
+    if (waits) return t.rejects(loading, { name: 'AbortError' }, 'one that waits is aborted');
+    return (await loading).dispose();
+  };
+  const all = Array.from({ length: total }, (_, i) => loadOne(i));
+  controller.abort();
+  await Promise.all(all);
+  t.equal(highest, most);
+  t.equal(running, 0);
+  (await load(fixtureFolder('post'))).dispose();
 });
 
 t.test('disposing', async (t) => {

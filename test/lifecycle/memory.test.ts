@@ -195,6 +195,21 @@ t.test('a request that is aborted gives its part of a shared batch back at the n
   t.end();
 });
 
+t.test('models that are loaded at once leave nothing behind', (t) => {
+  const { taken, weights } = run(
+    `const options = { device: 'cpu', threads: 2 };
+    const first = await load('fashion', options);
+    const { weights } = first.memory();
+    first.dispose();
+    const before = held();
+    const models = await Promise.all(Array.from({ length: 30 }, () => load('fashion', options)));
+    for (const model of models) model.dispose();
+    console.log(JSON.stringify({ taken: held() - before, weights }));`,
+  );
+  t.ok(taken < 3 * weights, `the memory of ${(taken / weights).toFixed(1)} models of 30 is kept`);
+  t.end();
+});
+
 t.test('models that nobody disposes of are collected', (t) => {
   const { taken, weights } = run(
     `const before = status('VmRSS');
@@ -207,6 +222,43 @@ t.test('models that nobody disposes of are collected', (t) => {
   );
   // V8 sees a few hundred bytes of each, unless it is told of the weights.
   t.ok(taken < 15 * weights, `${(taken / weights).toFixed(1)} models of 40 are there`);
+  t.end();
+});
+
+t.test('loops over the steps that nobody goes on with, or whose signal aborts', (t) => {
+  const { dropped, aborted, session, requests } = run(
+    `const model = await load('fashion', { device: 'cpu', threads: 1 });
+    const options = { labels: ['bag'], count: 20, batchSize: 20, steps: 4 };
+    const { session } = model.memory(options);
+    const { signal } = new AbortController(); // outlives them all
+    const begin = async (given) => {
+      const loop = model.generate({ ...options, ...given })[Symbol.asyncIterator]();
+      await loop.next();
+      return loop;
+    };
+    const turn = () => new Promise((resolve) => setTimeout(resolve, 10));
+    const collect = async () => { for (let i = 0; i < 3; ++i) { gc(); await turn(); } };
+    for (let i = 0; i < 3; ++i) await begin({ signal });
+    await collect();
+    const before = held();
+    for (let i = 0; i < 20; ++i) {
+      await begin({ signal });
+      await collect();
+    }
+    const dropped = held() - before;
+    const loops = [];
+    for (let i = 0; i < 20; ++i) {
+      const controller = new AbortController();
+      loops.push(await begin({ signal: controller.signal }));
+      controller.abort();
+    }
+    const aborted = held() - before;
+    const { requests } = model.metrics();
+    console.log(JSON.stringify({ dropped, aborted, session, requests, loops: loops.length }));`,
+  );
+  t.ok(dropped < 3 * session, `${(dropped / session).toFixed(1)} sessions of 20 are there`);
+  t.ok(aborted < 3 * session, `${(aborted / session).toFixed(1)} sessions of 20 are there`);
+  t.match(requests, { running: 0, aborted: 43 });
   t.end();
 });
 

@@ -78,6 +78,103 @@ t.test('no memory for a result: a coded error, and the process goes on', async (
   t.ok(again[0] * 4 > 1e6 && again[1] === 2000 * 144, `${again}`);
 });
 
+t.test('no memory for an array of JavaScript, whichever it is: a coded error', async (t) => {
+  // An array of 77,000,000 bytes and n more is refused: after it come n arrays of a kilobyte or more, and then none.
+  const folder = compile(
+    t,
+    'few-arrays.so',
+    `#include <dlfcn.h>
+     #include <stddef.h>
+     static long left = -1;
+     extern "C" void* calloc(size_t count, size_t size) {
+       using Calloc = void* (*)(size_t, size_t);
+       static const Calloc next = reinterpret_cast<Calloc>(dlsym(RTLD_NEXT, "calloc"));
+       const size_t bytes = count * size;
+       if (bytes >= 77000000 && bytes < 77010000) {
+         left = static_cast<long>(bytes - 77000000);
+         if (left == 9999) left = -1;
+         return nullptr;
+       }
+       if (left < 0 || bytes < 1024) return next(count, size);
+       if (left == 0) return nullptr;
+       --left;
+       return next(count, size);
+     }`,
+  );
+  const body = `
+    import { rmSync } from 'node:fs';
+    import * as magnets from ${JSON.stringify(index)};
+    const { Tensor, load } = magnets;
+    const leave = (arrays) => { try { new Uint8Array(77_000_000 + arrays); } catch {} };
+    const fixtures = ${JSON.stringify(join(root, 'test/fixtures/'))};
+    const model = await load(fixtures + 'post', { threads: 1 });
+    const video = await load(fixtures + 'video', { threads: 1 });
+    const options = { labels: ['a'], count: 64, steps: 3, seed: 1 };
+    const { pixels, tokens } = await model.generate(options).result();
+    const { sampleShape, channels } = video.tokenizerConfig;
+    const dims = [8, video.config.prediction.frames, ...sampleShape.slice(1), channels];
+    const values = new Float32Array(dims.reduce((product, extent) => product * extent, 1));
+    const frames = new Tensor('float32', values, dims);
+    const { pixels: videos } = await video.predict({ frames, count: 8, steps: 2 }).result();
+    const size = { height: 64, width: 64, channels: 3 };
+    const png = magnets.encodePng(new Tensor('float32', new Float32Array(64 * 64 * 3), [64, 64, 3]));
+    const masked = new Uint8Array(64 * model.tokenCount);
+    const calls = {
+      generate: () => model.generate(options),
+      memory: () => model.memory({ ...options, tokens: tokens.data }),
+      result: () => model.generate(options).result(),
+      guided: () => model.generate({ ...options, batchSize: 40, guidance: 1 }).result({ onStep() {} }),
+      loop: async () => { for await (const _ of model.generate(options)); },
+      stream: () => model.generate(options).toStream().toArray(),
+      preview: () => model.generate(options).preview({ tokens }),
+      predict: async () => (await video.predict({ frames, count: 8, steps: 2 }).result()).predicted,
+      forward: () => model.forward({ tokens, labels: Array(64).fill('a') }),
+      tokenize: () => model.tokenize(pixels),
+      detokenize: () => model.detokenize(tokens),
+      contactSheet: () => magnets.contactSheet(pixels),
+      stepStrip: () => magnets.stepStrip(pixels, masked, [1, 3, 4]),
+      apng: () => magnets.animation(videos, 'apng', { scale: 4 }),
+      gif: () => magnets.animation(videos, 'gif'),
+      decodePng: () => magnets.decodePng(png, size),
+      haltonOrder: () => magnets.haltonOrder(64, 64),
+      load: async () => (await load(fixtures + 'post', { threads: 1 })).dispose(),
+      convert: async () => {
+        rmSync(process.env.TO, { recursive: true, force: true });
+        await magnets.convert(fixtures + 'public/vq16-tiny/model.pt', { to: process.env.TO });
+      },
+    };
+    const wrong = [];
+    for (const [name, call] of Object.entries(calls)) {
+      let error;
+      let arrays = 0;
+      do {
+        error = undefined;
+        leave(arrays);
+        try { await call(); } catch (thrown) { error = thrown; }
+        leave(9999);
+        if (error !== undefined && error.code !== 'ERR_OUT_OF_MEMORY') wrong.push(name + ': ' + error.stack);
+      if (error !== undefined) arrays += 1 + Math.floor(arrays / 2);
+      } while (error !== undefined && arrays < 300);
+      if (arrays === 0 || arrays >= 300) wrong.push(name + ': ' + arrays + ' arrays');
+      await call();
+    }
+    console.log(JSON.stringify(wrong));`;
+  const { stdout, status, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', body],
+    {
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        LD_PRELOAD: join(folder, 'few-arrays.so'),
+        TO: join(folder, 'converted'),
+      },
+    },
+  );
+  t.equal(status, 0, stderr);
+  t.same(JSON.parse(stdout), []);
+});
+
 t.test(
   'no thread to be had: fewer threads or a coded error, and the process goes on',
   async (t) => {
