@@ -68,6 +68,21 @@ t.test('import and require', async (t) => {
   t.match(required, { status: 0, stdout: 'function\n' });
 });
 
+t.test('TypeScript 5.0 reads the types', async (t) => {
+  const run = (...args: string[]) =>
+    spawnSync('npx', ['--yes', '--package', 'typescript@5.0', 'tsc', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+  const skip = run('--version').status !== 0 && 'it cannot be had';
+  t.test('declarations', { skip }, async (t) => {
+    const options = ['--module', 'nodenext', '--target', 'es2022', '--strict', '--noEmit'];
+    const more = ['--exactOptionalPropertyTypes', '--types', 'node'];
+    const { stdout } = run(...options, ...more, 'dist/index.d.ts', 'dist/plan/index.d.ts');
+    t.equal(stdout, '');
+  });
+});
+
 t.test('magnets/plan is bundled for a browser, without any module of Node', async (t) => {
   const bundle = (from: string) =>
     build({
