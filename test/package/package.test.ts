@@ -30,6 +30,7 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     'CMakeLists.txt',
     'binding.gyp',
     'scripts/install.js',
+    'scripts/prepare.js',
     'README.md',
     'CHANGELOG.md',
     'LICENSE',
@@ -46,7 +47,8 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     files.filter((file) =>
       /^(test|training|evaluation|bench|examples|\.ci|\.github|build|scripts)\//.test(file),
     ),
-    ['scripts/install.js'],
+    ['scripts/install.js', 'scripts/prepare.js'],
+    'what package managers run',
   );
 });
 
