@@ -1,5 +1,6 @@
 // What npm runs after an install in a clone, and before the package is packed: compiles lib to dist. An install without
-// development dependencies has no compiler, and says so instead of failing. Needs no npm on the PATH.
+// development dependencies has no compiler, and says so instead of failing. Where npm installs a folder that the package was
+// unpacked to, it runs this too, but there is dist and no lib. Needs no npm on the PATH.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,7 +15,7 @@ function compiler() {
 }
 
 const tsc = compiler();
-if (tsc !== undefined) {
+if (tsc !== undefined && existsSync('lib')) {
   const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
     stdio: 'inherit',
   });

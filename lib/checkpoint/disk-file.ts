@@ -165,7 +165,7 @@ export class DiskFile {
   }
 
   /** The whole file, which must have no more than `most` bytes. */
-  async readAll(most: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async readAll(most: number, signal?: AbortSignal): Promise<Uint8Array> {
     if (this.size > most) {
       this.refuse(`expected at most ${most} bytes but it has ${this.size}`);
     }
@@ -174,7 +174,7 @@ export class DiskFile {
     return bytes;
   }
 
-  async read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(position: number, length: number): Promise<Uint8Array> {
     this.#check(position, length);
     const bytes = allocate(this.path, length);
     await this.readInto(bytes, position);

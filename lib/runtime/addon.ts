@@ -5,6 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { MagnetsError } from '../errors.js';
 import { textOf } from './control-groups.js';
 import { loadFromCudaPackage } from './cuda-package.js';
+import { loadLibrary } from './load-library.js';
 import { require } from './package.js';
 
 interface NodeGypBuild {
@@ -46,11 +47,12 @@ function placesWithoutAddon(root: string): string[] {
   return [...(built ? [] : ['build/Release/magnets.node: nothing was built here']), prebuilt];
 }
 
-type Manager = 'npm' | 'pnpm' | 'yarn' | 'yarn classic' | 'bun';
+type Manager = 'npm' | 'pnpm' | 'yarn' | 'yarn classic' | 'bun' | 'deno';
 
 /** Who installed the package, by the files that it leaves in the project. */
 export function packageManager(root: string): Manager {
   if (/[\\/]node_modules[\\/]\.pnpm[\\/]/.test(root)) return 'pnpm';
+  if (/[\\/]node_modules[\\/]\.deno[\\/]/.test(root)) return 'deno';
   if (/[\\/]\.yarn[\\/]/.test(root)) return 'yarn';
   const yarn = (folder: string): Manager =>
     textOf(join(folder, 'yarn.lock')).includes('# yarn lockfile v1') ? 'yarn classic' : 'yarn';
@@ -67,11 +69,12 @@ export function packageManager(root: string): Manager {
 
 /** How the install script is run where it was not, or was held back. */
 const rebuilds: Readonly<Record<Manager, string>> = {
-  npm: 'npm rebuild magnets --ignore-scripts=false (with strict-allow-scripts first: npm approve-scripts magnets)',
+  npm: 'npm rebuild magnets --ignore-scripts=false (since npm 12 first: npm approve-scripts magnets)',
   pnpm: 'allow it by `pnpm approve-builds`, or by `allowBuilds: { magnets: true }` in pnpm-workspace.yaml (before pnpm 10.26 `onlyBuiltDependencies: [magnets]`), then pnpm rebuild magnets',
   yarn: 'say "dependenciesMeta": { "magnets": { "built": true } } in package.json, then yarn install',
   'yarn classic': 'yarn install --force --ignore-scripts=false',
   bun: 'bun pm trust magnets',
+  deno: 'deno approve-scripts npm:magnets',
 };
 
 const compilers: Partial<Record<NodeJS.Platform, string>> = {
@@ -83,14 +86,15 @@ const compilers: Partial<Record<NodeJS.Platform, string>> = {
 /** @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 function refuse(root: string, tried: readonly string[], cause: unknown): never {
   const compiler = compilers[process.platform];
-  const restricted = 'permission' in process || /loading addons is disabled/.test(`${cause}`);
+  const restricted =
+    'permission' in process || /loading addons is disabled|ffi access/.test(`${cause}`);
   const message = [
     `Cannot load the native module of magnets for ${platform()}, Node ${process.version}`,
     `Tried, in ${root}:`,
     ...tried.map((line) => `- ${line}`),
     'What to do:',
     `- run its install script again, which takes a prebuilt file or compiles: ${rebuilds[packageManager(root)]}`,
-    `- where that ends with an error, install what it compiles with, a C++20 compiler and CMake 3.21 or later${compiler ? `: ${compiler}` : ''}`,
+    `- where that ends with an error, install what it compiles with: cmake-js@8 and node-addon-api@8 next to magnets, a C++20 compiler and CMake 3.21 or later${compiler ? `, ${compiler}` : ''}`,
     '- where node_modules was copied from another machine, delete it and install here',
     ...(restricted
       ? ['- let this process load addons and read its folder, and /etc/alpine-release']
@@ -99,20 +103,44 @@ function refuse(root: string, tried: readonly string[], cause: unknown): never {
   throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });
 }
 
-/** Where the file that runs is no longer in its package. */
-function refuseBundle(why: string): never {
-  const message =
-    `Cannot load the native module of magnets: ${why}. ` +
-    'Keep magnets out of the bundle: esbuild --external:magnets, external: ["magnets"] of Rollup and of ssr in Vite, or externals: { magnets: "module magnets" } of webpack';
+/** What to do where the file that runs has not the whole package around it. */
+const remedies = {
+  bundle:
+    'Keep magnets out of the bundle: esbuild --external:magnets, external: ["magnets"] of Rollup and of ssr in Vite, or externals: { magnets: "module magnets" } of webpack',
+  trace:
+    'Copy all of it: outputFileTracingIncludes: { "/*": ["./node_modules/magnets/**/*"] } of Next.js',
+  archive:
+    'Unpack all of it: asarUnpack: ["**/node_modules/magnets/**"] of electron-builder, or asar: { unpack: "**/node_modules/magnets/**" } of Electron Forge',
+};
+
+function refuseFolder(why: string, remedy: string): never {
+  const message = `Cannot load the native module of magnets: ${why}. ${remedy}`;
   throw new MagnetsError('ERR_UNSUPPORTED', message);
+}
+
+/** Refuses where the file that runs has not the whole package around it. */
+function checkFolder(root: string): void {
+  const names = namesIn(root);
+  if (root.includes('.asar.unpacked') && !names?.includes('package.json')) {
+    refuseFolder(`${root} was left in the archive`, remedies.archive);
+  }
+  if (typeof require !== 'function') {
+    refuseFolder('a bundler has replaced how it finds its files', remedies.bundle);
+  }
+  if (names === undefined) return; // this process may not look there
+  if (!/"name":\s*"magnets"/.test(textOf(join(root, 'package.json')))) {
+    const why = `${root} is not its folder, as where a bundler has moved its code`;
+    refuseFolder(why, remedies.bundle);
+  }
+  if (!['native', 'prebuilds', 'build'].some((name) => names.includes(name))) {
+    const why = `${root} has only a part of its files, as where somebody followed its imports`;
+    refuseFolder(why, remedies.trace);
+  }
 }
 
 /** The addon of the package in `root`. @throws MagnetsError ERR_UNSUPPORTED that says what to do. */
 export function loadAddon(root: string): unknown {
-  if (namesIn(root)?.includes('binding.gyp') === false) {
-    refuseBundle(`${root} is not its folder, as where a bundler has moved its code`);
-  }
-  if (typeof require !== 'function') refuseBundle('a bundler has replaced how it finds its files');
+  checkFolder(root);
   let load: NodeGypBuild;
   try {
     load = require('node-gyp-build');
@@ -132,7 +160,7 @@ export function loadAddon(root: string): unknown {
   try {
     // What was built here comes first: it has the CUDA backend if it was meant to.
     const prebuilt = file.includes(`${sep}prebuilds${sep}`);
-    return (prebuilt ? loadFromCudaPackage() : undefined) ?? require(file);
+    return (prebuilt ? loadFromCudaPackage() : undefined) ?? loadLibrary(file);
   } catch (cause) {
     return refuse(root, [`${relative(root, file)}: ${(cause as Error).message}`], cause);
   }

@@ -3,6 +3,7 @@
  * machines. Its addon and its CUDA library were built together: C++ objects cross between the two.
  */
 
+import { loadLibrary } from './load-library.js';
 import { require } from './package.js';
 
 const cudaPackage = `magnets-cuda-${process.platform}-${process.arch}`;
@@ -28,7 +29,7 @@ export function loadFromCudaPackage(): unknown {
     return undefined;
   }
   try {
-    return require(`${cudaPackage}/magnets.node`);
+    return loadLibrary(require.resolve(`${cudaPackage}/magnets.node`));
   } catch (error) {
     problem = `${cudaPackage} cannot be loaded: ${error instanceof Error ? error.message : error}`;
     return undefined;

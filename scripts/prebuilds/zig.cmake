@@ -30,6 +30,7 @@ set(MAGNETS_DOT_PRODUCTS -mcpu=generic+dotprod)  # it takes no -march
 set(CMAKE_SHARED_LINKER_FLAGS_RELEASE_INIT "-s")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_HAVE_LIBC_PTHREAD TRUE)
+set(MAGNETS_CXX20 TRUE)
 # Its programs share one executable, where CMake expects one for each.
 set(CMAKE_CXX_ARCHIVE_CREATE "\"${MAGNETS_ZIG}\" ar qc <TARGET> <OBJECTS>")
 set(CMAKE_CXX_ARCHIVE_APPEND "\"${MAGNETS_ZIG}\" ar q <TARGET> <OBJECTS>")

@@ -30,6 +30,7 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     'CMakeLists.txt',
     'binding.gyp',
     'scripts/install.js',
+    'scripts/prepare.js',
     'README.md',
     'CHANGELOG.md',
     'LICENSE',
@@ -46,7 +47,8 @@ t.test('the tarball has all it needs and nothing else', async (t) => {
     files.filter((file) =>
       /^(test|training|evaluation|bench|examples|\.ci|\.github|build|scripts)\//.test(file),
     ),
-    ['scripts/install.js'],
+    ['scripts/install.js', 'scripts/prepare.js'],
+    'what package managers run',
   );
 });
 
@@ -66,6 +68,21 @@ t.test('import and require', async (t) => {
     `console.log(typeof require('magnets').load)`,
   );
   t.match(required, { status: 0, stdout: 'function\n' });
+});
+
+t.test('TypeScript 5.0 reads the types', async (t) => {
+  const run = (...args: string[]) =>
+    spawnSync('npx', ['--yes', '--package', 'typescript@5.0', 'tsc', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+  const skip = run('--version').status !== 0 && 'it cannot be had';
+  t.test('declarations', { skip }, async (t) => {
+    const options = ['--module', 'nodenext', '--target', 'es2022', '--strict', '--noEmit'];
+    const more = ['--exactOptionalPropertyTypes', '--types', 'node'];
+    const { stdout } = run(...options, ...more, 'dist/index.d.ts', 'dist/plan/index.d.ts');
+    t.equal(stdout, '');
+  });
 });
 
 t.test('magnets/plan is bundled for a browser, without any module of Node', async (t) => {

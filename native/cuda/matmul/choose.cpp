@@ -9,7 +9,7 @@ namespace magnets::cuda {
 
 namespace {
 
-/// From which on wgmma's tiles are faster than parts of mma.sync's.
+/// With more rows wgmma's tiles are faster than mma.sync's, also than those whose inputs are split.
 constexpr int kMostMmaRows = 64;
 
 // Of an H100 of 132 multiprocessors at 1.98 GHz. The first four are fitted to the products of size L there
@@ -21,7 +21,7 @@ constexpr double kPort = 58;           // bytes a clock that one multiprocessor 
 constexpr double kAllPorts = 9.5e6;    // bytes a microsecond that all together take out of the L2 cache
 constexpr double kTensorCores = 4096;  // FLOPs a clock of a multiprocessor
 constexpr double kEnd = 0.4, kEndOfTile = 0.9, kGelu = 0.6, kF32 = 0.9;  // the last three for 128 x 256 outputs
-constexpr double kMeeting = 0.5, kNorm = 1.4;  // of a norm: until all blocks are heard; the rest for 128 x 256 outputs
+constexpr double kMeeting = 0.5, kNorm = 1.4;  // of a norm: the cluster's barrier; the rest for 128 x 256 outputs
 constexpr double kOverlap = 0.3;               // of a tile's end with the steps of the next
 
 /// The largest tile that still gives every multiprocessor one.

@@ -33,7 +33,7 @@ struct MatmulProblem {
   int x_stride;   // elements, as all strides
   int x_rows;     // further ones count as zeros
   int rows, out, in;
-  // The inputs of a row are those of several rows of x, one after the other: for a tap the row so many further on.
+  // The inputs of a row are those of several rows of x, one after the other: row r takes rows r + tap_rows[tap].
   int taps = 1;
   int tap_rows[kMostTaps] = {};
   int products;  // 1; or 3 that share x: queries to y, keys and values to the cache
@@ -44,7 +44,7 @@ struct MatmulProblem {
   } product[3];
   int weight_stride;
   int y_stride;
-  CacheTarget cache;   // of a scaled product rows and positions alone, which say a row's branch
+  CacheTarget cache;   // where the epilogue scales, row_index and positions alone: they tell a row's branch
   const float* scale;  // [branches, out]
   int scale_stride;
   PictureTarget picture;

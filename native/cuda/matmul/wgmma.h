@@ -37,10 +37,10 @@ constexpr int kWgmmaShapeCount = sizeof kWgmmaShapes / sizeof kWgmmaShapes[0];
 
 struct WgmmaMaps {
   CUtensorMap x, weight[3];
-  CUtensorMap y;  // of rows of activations
+  CUtensorMap y;  // set where goes_by_boxes
 };
 
-/// Of a cluster on every device.
+/// The most blocks of a cluster that every device with clusters can run.
 constexpr int kMostClusterBlocks = 8;
 
 /// Blocks that have all columns of a row together. Where the problem has a norm they are a cluster.

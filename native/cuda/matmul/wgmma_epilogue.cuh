@@ -10,7 +10,7 @@
 
 namespace magnets::cuda {
 
-/// The registry's shape of these sides.
+/// The one of kWgmmaShapes with these sides.
 constexpr WgmmaShape wgmma_shape(int groups, int right, bool swapped) {
   for (const WgmmaShape& shape : kWgmmaShapes) {
     if (shape.groups == groups && shape.right == right && shape.swapped == swapped) return shape;

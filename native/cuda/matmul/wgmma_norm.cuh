@@ -18,7 +18,7 @@ struct WgmmaMoments {
   /// of a turn, all blocks have told it that they have read those of the turn before the last.
   float2 of_boxes[2][kRows][kBoxes];
   float2 of_rows[kGroups][Staging::kRows];  // mean, 1 / deviation
-  uint64_t here[2];                         // of_boxes of all blocks
+  uint64_t here[2];                         // barriers: all blocks have written of_boxes
 };
 
 /// Of eight lanes, each of which gets it.
