@@ -4,15 +4,13 @@ import { createRequire } from 'node:module';
 import { MagnetsError } from '../errors.js';
 import type { Picture } from './pixels.js';
 
-const require = createRequire(import.meta.url);
-
 /**
  * Loaded when the first GIF is written: it cannot be where something has given every object a property, and whoever
  * writes no GIF need not care.
  */
 function loadGifenc(): typeof import('gifenc').default {
   try {
-    return require('gifenc');
+    return createRequire(import.meta.url)('gifenc');
   } catch (cause) {
     const message = `gifenc, which writes GIF files, cannot be loaded: ${(cause as Error).message}`;
     throw new MagnetsError('ERR_UNSUPPORTED', message, { cause });

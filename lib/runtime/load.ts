@@ -128,6 +128,7 @@ async function readAndPlace(
   }
   await checkCheckpointUnchanged(checkpoint);
   signal?.throwIfAborted();
+  onProgress?.({ status: 'ready' });
   return checkpoint;
 }
 
@@ -161,7 +162,6 @@ export async function load(nameOrFolder: string, options: LoadOptions = {}): Pro
     const codecs = spreadTokenizer(placed.tokenizers);
     const fill = samplesThatFill(devices[0], tokenCount(config));
     const tokenizer = codec && new Tokenizer(codec.config, codecs, fill, devices.length);
-    onProgress?.({ status: 'ready' });
     return new Model(opened, config, generator, tokenizer, sharing);
   } catch (error) {
     for (const one of [...placed.generators, ...placed.tokenizers, ...devices]) one.dispose();
