@@ -1,5 +1,7 @@
 #include "measuring_backend.h"
 
+#include "idle_stream.h"
+
 namespace magnets {
 
 namespace {
@@ -16,36 +18,16 @@ class Measured : public Base {
   size_t bytes_;
 };
 
-class IdleStream : public Stream {
+class MeasuringStream : public IdleStream {
  public:
-  IdleStream(const Backend& backend, Tally& tally) : backend_(backend), tally_(tally) {}
-  void synchronize() override {}
-  void upload(const void*, int, int, Buffer&) override {}
-  void download(const Buffer&, int, int, void*) override {}
-  void put(std::initializer_list<Put>) override {}
+  MeasuringStream(const Backend& backend, Tally& tally) : backend_(backend), tally_(tally) {}
 
  protected:
+  using IdleStream::do_run;
   void do_run(const ProjectQkv& op) override {
     const size_t bytes = backend_.scratch_bytes(op.rows.count, op.in, op.heads * op.head_dim);
     tally_.scratch = std::max(tally_.scratch, bytes);
   }
-  Input do_run(const Normalize& op) override { return {op.y}; }
-  void do_run(const Matmul&) override {}
-  void do_run(const Attention&) override {}
-  void do_run(const ModulatedNorm&) override {}
-  void do_run(const Gather&) override {}
-  void do_run(const Lookup&) override {}
-  void do_run(const ArgMax&) override {}
-  void do_run(const Softmax&) override {}
-  void do_run(const GroupStatistics&) override {}
-  void do_run(const Rescale&) override {}
-  void do_run(const Convolution&) override {}
-  void do_run(const MeanPool&) override {}
-  void do_run(const SelectRows&) override {}
-  void do_run(const Embed&) override {}
-  void do_run(const Sample&) override {}
-  void do_run(const Reveal&) override {}
-  void do_run(const RevealGiven&) override {}
 
  private:
   const Backend& backend_;
@@ -75,6 +57,6 @@ std::unique_ptr<Table> MeasuringBackend::table(const HostMatrix&, WeightFormat) 
   throw Error("ERR_INTERNAL", "expected no weights where memory is measured");
 }
 
-std::unique_ptr<Stream> MeasuringBackend::make_stream() { return std::make_unique<IdleStream>(*this, tally_); }
+std::unique_ptr<Stream> MeasuringBackend::make_stream() { return std::make_unique<MeasuringStream>(*this, tally_); }
 
 }  // namespace magnets

@@ -10,6 +10,7 @@
 #include "../../native/cuda/cuda_backend.h"
 #include "../../native/cuda/matmul/choose.h"
 #include "../../native/engine/codec/conv.h"
+#include "../../native/engine/idle_stream.h"
 #include "../../native/engine/measuring_backend.h"
 
 using namespace magnets;
@@ -42,26 +43,19 @@ double product_time(const MatmulProblem& m) {
 }
 
 /// Adds up instead of running.
-class PredictingStream : public Stream {
+class PredictingStream : public IdleStream {
  public:
   explicit PredictingStream(Levels& levels) : levels_(levels) {}
-  void synchronize() override {}
-  void upload(const void*, int, int, Buffer&) override {}
-  void download(const Buffer&, int, int, void*) override {}
-  void put(std::initializer_list<Put>) override {}
 
  protected:
+  using IdleStream::do_run;  // no decoder has others
   void do_run(const Convolution& op) override {
     const KernelShape shape(op.resampling);
     const Grid places = shape.places(op.grid);
     const int rows = places.samples * (places.height + 1) * (places.width + 1);  // with borders
     const int products = shape.parities * shape.parities;
-    MatmulProblem m{};
-    m.rows = m.x_rows = rows;
-    m.out = op.out;
-    m.in = op.in;
+    MatmulProblem m = plain(rows, op.out, op.in);
     m.taps = shape.taps * shape.taps;
-    m.products = 1;
     m.epilogue = op.add ? Epilogue::add : Epilogue::store;
     m.f32_out = op.out == kChannels;
     Level& level = levels_[resampled(op.grid, op.resampling).height];
@@ -93,18 +87,6 @@ class PredictingStream : public Stream {
     level.others += kLaunch + flops_of(op) / kFlops;
     level.flops += flops_of(op);
   }
-  // No decoder has others.
-  Input do_run(const Normalize& op) override { return {op.y}; }
-  void do_run(const ModulatedNorm&) override {}
-  void do_run(const Gather&) override {}
-  void do_run(const ArgMax&) override {}
-  void do_run(const Softmax&) override {}
-  void do_run(const MeanPool&) override {}
-  void do_run(const SelectRows&) override {}
-  void do_run(const Embed&) override {}
-  void do_run(const Sample&) override {}
-  void do_run(const Reveal&) override {}
-  void do_run(const RevealGiven&) override {}
 
  private:
   static MatmulProblem plain(int rows, int out, int in) {
